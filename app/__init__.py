@@ -1,0 +1,1 @@
+"""Onefold: a self-hosted user-data service."""

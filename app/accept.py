@@ -1,0 +1,102 @@
+"""Accepting a request: quota, contract, inbox, answer. Everything that happens between a caller and a 201."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from app.contract import request_id, stored, track
+from app.contract.errors import RATE_LIMITED, RefusedError, unavailable
+from app.contract.plans import PLANS
+from app.domain.commands import STREAM_NORMAL
+from app.quota.bucket import Bucket, Grant
+from app.quota.limiter import UNLIMITED, Limiter
+from app.store.inbox import Entry, UnknownWorkspaceError
+from app.store.workspaces import KeyRecord
+from app.writer import InboxWriter, UnavailableError
+
+#: What the API needs to name of the layers below.
+__all__ = ["UNCOUNTED", "Acceptor", "Answer", "Grant", "RateLimitedError"]
+
+#: The grant of an answer that no quota counts.
+UNCOUNTED: Final = UNLIMITED
+
+#: Everything that has no bucket of its own, per workspace (spec limits-and-errors.md 1).
+DEFAULT_BUCKETS: Final = (Bucket("default", 250_000, 3_600_000),)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A JSON answer. `request_id` is empty for an answer that accepted nothing."""
+
+    status: int
+    body: bytes
+    request_id: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class RateLimitedError(RefusedError):
+    """429: a bucket has no token left."""
+
+    def __init__(self, grant: Grant) -> None:
+        super().__init__(429, RATE_LIMITED)
+        self.grant = grant
+
+    def body(self) -> bytes:
+        return b'{"message":"Rate Limited","limit":"%s"}' % self.grant.name.encode()
+
+
+@lru_cache(4096)
+def track_buckets(
+    plan: str, hourly_limit: int | None, burst_limit: int | None, burst_window_seconds: int | None
+) -> tuple[Bucket, ...]:
+    """The buckets of /users/track: burst, and on plans that have one, hourly. Overrides beat the plan."""
+    defaults = PLANS[plan]
+    hourly = hourly_limit or defaults.hourly_limit
+    window = burst_window_seconds or defaults.burst_window_seconds
+    burst = Bucket("burst", burst_limit or defaults.burst_limit, window * 1000)
+    return (burst, Bucket("hourly", hourly, 3_600_000)) if hourly is not None else (burst,)
+
+
+@lru_cache(64)
+def track_limits(plan: str) -> track.Limits:
+    """Objects that one request may carry."""
+    defaults = PLANS[plan]
+    return track.Limits(defaults.max_objects_combined, defaults.max_objects_per_array)
+
+
+class Acceptor:
+    """Takes quota and stores requests; one per API process."""
+
+    def __init__(self, limiter: Limiter, writer: InboxWriter) -> None:
+        self._limiter = limiter
+        self._writer = writer
+
+    async def take_track(self, caller: KeyRecord) -> Grant:
+        """A token for /users/track. Raises RateLimitedError."""
+        return await self._take(
+            caller,
+            track_buckets(caller.plan, caller.hourly_limit, caller.burst_limit, caller.burst_window_seconds),
+        )
+
+    async def take_default(self, caller: KeyRecord) -> Grant:
+        """A token for everything else. Raises RateLimitedError."""
+        return await self._take(caller, DEFAULT_BUCKETS)
+
+    async def track(self, caller: KeyRecord, body: bytes) -> Answer:
+        """POST /users/track: 201 once the request is committed. Raises RefusedError."""
+        accepted = track.accept(body, track_limits(caller.plan))
+        entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body)
+        try:
+            place = await self._writer.append(caller.workspace_id, STREAM_NORMAL, entry)
+        except UnavailableError as error:
+            if isinstance(error.__cause__, UnknownWorkspaceError):
+                raise RefusedError(403, "Forbidden") from error
+            raise unavailable() from error
+        identifier = request_id.make(caller.workspace_secret, caller.workspace_id, STREAM_NORMAL, place.seq)
+        return Answer(201, accepted.answer, identifier)
+
+    async def _take(self, caller: KeyRecord, buckets: tuple[Bucket, ...]) -> Grant:
+        grant = await self._limiter.take(caller.workspace_id, buckets)
+        if not grant.granted:
+            raise RateLimitedError(grant)
+        return grant

@@ -1,0 +1,1 @@
+"""HTTP: routes, headers, bodies and the one place where errors become answers."""

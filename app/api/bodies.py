@@ -1,0 +1,62 @@
+"""Receiving a body: content type, size and time are bounded before anything is buffered (spec README.md 4)."""
+
+import asyncio
+import zlib
+from typing import Final
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from app.contract.errors import TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RefusedError
+
+JSON: Final = "application/json"
+BAD_ENCODING: Final = "The request body could not be decompressed."
+GONE: Final = "Client closed the connection"
+
+
+async def receive(request: Request, limit: int, seconds: float) -> bytes:
+    """The body, decompressed. Raises RefusedError 415, 413, 408 or 400. `limit` in bytes."""
+    headers = request.headers
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise RefusedError(415, UNSUPPORTED_MEDIA_TYPE)
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
+        raise RefusedError(415, UNSUPPORTED_MEDIA_TYPE)
+    length = headers.get("content-length")
+    if length is not None and length.isdigit() and int(length) > limit:
+        raise RefusedError(413, TOO_LARGE)
+    try:
+        async with asyncio.timeout(seconds):
+            return await (_plain(request, limit) if encoding == "identity" else _gzip(request, limit))
+    except TimeoutError:
+        raise RefusedError(408, TIMEOUT, headers={"Connection": "close"}) from None
+    except ClientDisconnect:
+        raise RefusedError(400, GONE) from None
+
+
+async def _plain(request: Request, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise RefusedError(413, TOO_LARGE)
+        if chunk:
+            chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _gzip(request: Request, limit: int) -> bytes:
+    """Counts what comes out, so that a small body cannot become a large one in memory."""
+    inflate = zlib.decompressobj(wbits=31)
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += inflate.decompress(chunk, limit + 1 - len(body))
+            if len(body) > limit:
+                raise RefusedError(413, TOO_LARGE)
+    except zlib.error:
+        raise RefusedError(400, BAD_ENCODING) from None
+    if not inflate.eof or inflate.unused_data:
+        raise RefusedError(400, BAD_ENCODING)
+    return bytes(body)

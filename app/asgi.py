@@ -1,0 +1,14 @@
+"""ASGI entry point: `uvicorn --factory app.asgi:create`."""
+
+from fastapi import FastAPI
+
+from app import bootstrap, logs
+from app.api.app import create_app
+from app.settings import Settings
+
+
+def create() -> FastAPI:
+    """The application with the settings of the environment."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    return create_app(bootstrap.services(settings))

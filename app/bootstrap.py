@@ -1,0 +1,125 @@
+"""The only module that knows every class: builds the services of an API process and the parts of a worker."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from celery import Celery
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.accept import Acceptor
+from app.access import KeyRing
+from app.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.quota.limiter import Limiter
+from app.reads import Reader
+from app.services import Services
+from app.settings import Settings
+from app.store import migrate, workspaces
+from app.store.engine import Database, ping
+from app.writer import InboxWriter
+from workers.apply import Applier
+
+log = structlog.get_logger()
+
+
+def now_us() -> int:
+    """The wall clock in microseconds."""
+    return time.time_ns() // 1000
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def celery(settings: Settings, *, producer: bool = False) -> Celery:
+    """The Celery application of workers, or of a producer, which waits for no broker longer than a second."""
+    app = Celery("onefold", broker=settings.broker())
+    prefix = settings.key_prefix
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        event_serializer="json",
+        task_ignore_result=True,
+        # A doorbell may be lost: the sweeper finds the work. So nothing is ever delivered twice on purpose.
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        task_publish_retry=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_soft_shutdown_timeout=5.0,
+        worker_hijack_root_logger=False,
+        task_default_queue="normal",
+        task_track_started=True,
+        task_send_sent_event=False,
+        worker_send_task_events=True,
+        broker_transport_options={
+            "global_keyprefix": prefix,
+            "visibility_timeout": 120,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 15,
+            "socket_connect_timeout": TIMEOUT_SECONDS,
+            **({"socket_timeout": TIMEOUT_SECONDS} if producer else {}),
+        },
+    )
+    return app
+
+
+def doorbell(settings: Settings, app: Celery) -> Doorbell:
+    return Doorbell(app, settings.redis(), settings.key_prefix)
+
+
+def applier(settings: Settings, bell: Doorbell) -> Applier:
+    """What a worker process drains with."""
+    database = Database(settings.database(), pool_size=2, apply=True)
+    return Applier(database, bell, now_us, lambda workspace_id: workspaces.secret(database, workspace_id))
+
+
+def services(settings: Settings) -> Services:
+    """The services of one API process. Call inside its event loop."""
+    database = Database(settings.database(), pool_size=8)
+    executor = ThreadPoolExecutor(8, thread_name_prefix="store")
+    bell = doorbell(settings, celery(settings, producer=True))
+    limiter = Limiter(
+        settings.redis(),
+        settings.key_prefix,
+        now_ms=now_ms,
+        on_transition=_report_quota,
+        local_share=settings.quota_local_share,
+    )
+    writer = InboxWriter(database, now_us, settings.accept_timeout_seconds, bell.ring)
+
+    async def readiness() -> str | None:
+        return await asyncio.get_running_loop().run_in_executor(executor, problem_with, database)
+
+    async def aclose() -> None:
+        await writer.aclose()
+        bell.close()
+        await limiter.aclose()
+        executor.shutdown(wait=True)
+        database.dispose()
+
+    return Services(
+        keys=KeyRing(database, executor, settings.key_cache_seconds),
+        acceptor=Acceptor(limiter, writer),
+        reader=Reader(database, executor, now_us, settings.read_wait_seconds, bell.ring),
+        readiness=readiness,
+        aclose=aclose,
+        receive_timeout_seconds=settings.receive_timeout_seconds,
+    )
+
+
+def problem_with(database: Database) -> str | None:
+    """What keeps the database from serving, in words for an operator; None when nothing does."""
+    try:
+        ping(database)
+        return None if migrate.is_current(database) else "The database schema is not current: run `onefold migrate`."
+    except SQLAlchemyError:
+        return "The database does not answer."
+
+
+def _report_quota(down: bool) -> None:
+    log.warning("quota_degraded" if down else "quota_restored")

@@ -1,0 +1,112 @@
+"""`onefold doctor` and `onefold verify`: is everything there, and is everything right."""
+
+from typing import Annotated
+
+import typer
+from celery.exceptions import CeleryError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import bootstrap, embedded
+from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
+from app.cli.keys import workspace_id
+from app.doorbell import client
+from app.settings import Settings
+from app.store import inbox, lane, migrate, workspaces
+from app.store.engine import Database, ping
+from workers import replay
+
+
+def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Check every dependency and say what to do about what is missing."""
+    settings = settings_for(data_dir)
+    checks = [_database(settings), _redis(settings), _workers(settings), _backlog(settings)]
+    table = Table("check", "state", "what to do")
+    for name, ok, state, advice in checks:
+        table.add_row(name, f"[green]{state}[/green]" if ok else f"[red]{state}[/red]", "" if ok else advice)
+    out.print(table)
+    if not all(ok for _, ok, _, _ in checks):
+        raise typer.Exit(1)
+
+
+Check = tuple[str, bool, str, str]
+
+
+def _database(settings: Settings) -> Check:
+    database = Database(settings.database())
+    kind = "PostgreSQL" if database.is_postgresql else "SQLite"
+    try:
+        ping(database)
+        if not migrate.is_current(database):
+            return (kind, False, "schema not current", "run `onefold migrate`")
+    except SQLAlchemyError as error:
+        advice = "check DATABASE_URL and that the server runs" if database.is_postgresql else "check --data-dir"
+        return (kind, False, f"does not answer ({type(error).__name__})", advice)
+    finally:
+        database.dispose()
+    return (kind, True, "answers, schema current", "")
+
+
+def _redis(settings: Settings) -> Check:
+    connection = client(settings.redis())
+    try:
+        found = connection.info("server")
+        policy = connection.config_get("maxmemory-policy").get("maxmemory-policy")
+    except (RedisError, OSError) as error:
+        advice = "start it with `onefold up`, or set REDIS_URL"
+        if embedded.binary() is None:
+            advice = "no embedded Valkey for this platform: install redis-server and set REDIS_URL"
+        return ("Redis", False, f"does not answer ({type(error).__name__})", advice)
+    finally:
+        connection.close()
+    if policy not in ("noeviction", b"noeviction"):
+        return ("Redis", False, "may evict keys", "set maxmemory-policy noeviction: a lost quota refills at once")
+    return ("Redis", True, f"answers, version {found.get('valkey_version') or found.get('redis_version')}", "")
+
+
+def _workers(settings: Settings) -> Check:
+    app = bootstrap.celery(settings, producer=True)
+    try:
+        replies = app.control.ping(timeout=1.0)
+    except (KombuError, CeleryError, RedisError, OSError) as error:
+        return ("workers", False, f"broker does not answer ({type(error).__name__})", "check BROKER_URL or REDIS_URL")
+    if not replies:
+        return ("workers", False, "none answers", "start `onefold worker`; until then the sweeper applies requests")
+    return ("workers", True, f"{len(replies)} answering", "")
+
+
+def _backlog(settings: Settings) -> Check:
+    database = Database(settings.database())
+    try:
+        with database.read() as connection:
+            cursors = lane.cursors(connection)
+        with database.read(database.inbox) as connection:
+            heads = inbox.heads(connection)
+    except SQLAlchemyError:
+        return ("backlog", False, "unknown", "the database has to answer first")
+    finally:
+        database.dispose()
+    queued = sum(head - cursors.get(place, 0) for place, head in heads.items())
+    return ("backlog", True, f"{queued} requests queued", "")
+
+
+def verify(
+    workspace: Annotated[str, typer.Option("--workspace")] = "default", data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """Replay the inbox of a workspace in memory and compare: stored profiles must equal the reference.
+
+    Needs the whole inbox, so it works until the first requests have aged out. Reads only.
+    """
+    with opened(settings_for(data_dir)) as database:
+        number = workspace_id(database, workspace)
+        try:
+            found = replay.differences(database, number, workspaces.secret(database, number))
+        except LookupError:
+            raise fail("The inbox no longer goes back to the first request.") from None
+    for line in found:
+        out.print(line, highlight=False)
+    if found:
+        raise typer.Exit(1)
+    out.print("equal to the reference")

@@ -1,0 +1,27 @@
+"""`onefold`: run the service, look after workspaces and keys, look at requests."""
+
+import typer
+
+from app.cli import doctor, keys, requests, run, workspaces
+
+app = typer.Typer(
+    name="onefold",
+    help="Onefold: a self-hosted user-data service.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command("up")(run.up)
+app.command("api")(run.api)
+app.command("worker")(run.worker)
+app.command("sweeper", hidden=True)(run.sweeper)
+app.command("migrate")(run.migrate_database)
+app.command("doctor")(doctor.doctor)
+app.command("verify")(doctor.verify)
+app.add_typer(workspaces.app, name="workspace")
+app.add_typer(keys.app, name="keys")
+app.add_typer(requests.app, name="requests")
+
+
+def main() -> None:
+    """Console script."""
+    app()

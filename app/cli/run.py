@@ -1,0 +1,251 @@
+"""`onefold up`, `api`, `worker`: running the service, in one piece or in parts."""
+
+import os
+import secrets
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import typer
+
+from app import bootstrap, embedded, logs
+from app.cli.context import DEFAULT_DATA_DIR, DataDir, environment, errors, executable, fail, opened, out, settings_for
+from app.contract.plans import DEFAULT_PLAN
+from app.launcher import Child, Launcher, StartError, die_with_parent
+from app.permissions import PERMISSIONS
+from app.settings import Settings
+from app.store import migrate, workspaces
+from app.store.engine import Database
+from workers.retention import Retention
+from workers.sweep import Sweeper
+
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+FlowerPort = Annotated[int, typer.Option("--flower-port", min=0, max=65535, help="Port of Flower; 0 = no Flower.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, max=64, help="Worker processes.")]
+
+DEFAULT_WORKSPACE = "default"
+QUEUES = "sync,normal,bulk,jobs"
+
+
+def up(
+    port: Port = 8080,
+    host: Host = "127.0.0.1",
+    flower_port: FlowerPort = 5555,
+    workers: Workers = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Run everything: API, Celery worker, sweeper, Flower, and what is not configured elsewhere.
+
+    Without DATABASE_URL profiles live in SQLite, without REDIS_URL a private Valkey is started, both in the data dir.
+    """
+    data_dir = data_dir.resolve()
+    try:
+        lock = embedded.acquire_lock(data_dir)
+    except (embedded.DataDirInUse, embedded.UnsafeSocketDirError, OSError) as error:
+        raise fail(str(error)) from None
+    settings = settings_for(data_dir)
+    children = []
+    if not os.environ.get("REDIS_URL") and not os.environ.get("ONEFOLD_REDIS_URL"):
+        children.append(_valkey(settings))
+    with opened(settings) as database:
+        key_file = _first_start(database, data_dir)
+    processes = workers or (1 if not settings.database_url else max(1, (os.cpu_count() or 2) - 1))
+    children += [
+        _api(settings, host, port),
+        _worker(settings, processes),
+        _sweeper(settings),
+    ]
+    if flower_port:
+        children.append(_flower(settings, flower_port))
+    url = f"http://{host}:{port}"
+
+    def started() -> None:
+        _greet(url, key_file, flower_port, data_dir)
+
+    try:
+        Launcher(children, lambda line: errors.print(line, highlight=False), started).run()
+    except StartError as error:
+        raise fail(str(error)) from None
+    finally:
+        lock.close()
+
+
+def api(port: Port = 8080, host: Host = "127.0.0.1", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Run one API process; start as many as there are cores behind a load balancer."""
+    settings = settings_for(data_dir)
+    with opened(settings):
+        pass
+    os.execvpe(executable("uvicorn"), _uvicorn(host, port), environment(settings))  # noqa: S606 - our own command
+
+
+def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Run Celery workers and their sweeper."""
+    settings = settings_for(data_dir)
+    with opened(settings):
+        pass
+    children = [_worker(settings, workers or os.cpu_count() or 1, log=False), _sweeper(settings, log=False)]
+    try:
+        Launcher(children, lambda line: errors.print(line, highlight=False)).run()
+    except StartError as error:
+        raise fail(str(error)) from None
+
+
+def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Run the sweeper alone. `onefold up` and `onefold worker` start it by themselves."""
+    die_with_parent()
+    settings = settings_for(data_dir)
+    logs.configure(settings.log_level)
+    bell = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    database = Database(settings.database(), pool_size=2)
+    retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours)
+    Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop, retention.tick)
+
+
+def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Bring the database to the newest schema."""
+    with opened(settings_for(data_dir)) as database:
+        current = migrate.is_current(database)
+    out.print("schema is current" if current else "schema is NOT current")
+
+
+def _first_start(database: Database, data_dir: Path) -> Path:
+    """The first start makes a workspace and a key with all permissions, which lies in a file that only we may read."""
+    path = data_dir / "default.key"
+    known = {workspace.name: workspace for workspace in workspaces.listed(database)}
+    if DEFAULT_WORKSPACE not in known:
+        known[DEFAULT_WORKSPACE] = workspaces.create(database, DEFAULT_WORKSPACE, DEFAULT_PLAN, bootstrap.now_us())
+    if not path.exists():
+        number = workspaces.number(known[DEFAULT_WORKSPACE])
+        name = f"default {secrets.token_hex(3)}"
+        _private(path, workspaces.create_key(database, number, name, PERMISSIONS, bootstrap.now_us()))
+    return path
+
+
+def _private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+
+
+def _greet(url: str, key_file: Path, flower_port: int, data_dir: Path) -> None:
+    payload = '{"attributes":[{"external_id":"ada","first_name":"Ada","tier":"gold"}]}'
+    key = f'"Authorization: Bearer $(cat {shlex.quote(str(key_file))})"'
+    typer.echo(f"Onefold answers on {url}")
+    typer.echo(f"API key of the workspace `{DEFAULT_WORKSPACE}`: {key_file}")
+    if flower_port:
+        typer.echo(f"Flower: http://127.0.0.1:{flower_port} (user and password: {data_dir / 'flower.auth'})")
+    typer.echo(f"Logs: {data_dir / 'logs'}")
+    typer.echo("Try it:\n")
+    typer.echo(f"curl -i {url}/users/track -H {key} -H 'Content-Type: application/json' -d '{payload}'\n")
+    typer.echo(
+        f"curl -s {url}/users/export/ids -H {key} -H 'Content-Type: application/json'"
+        """ -d '{"external_ids":["ada"]}'\n"""
+    )
+    sys.stdout.flush()
+
+
+def _log(settings: Settings, name: str) -> Path:
+    folder = settings.data_dir / "logs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / f"{name}.log"
+
+
+def _valkey(settings: Settings) -> Child:
+    server = embedded.binary()
+    if server is None:
+        raise fail("No Valkey for this platform: install redis-server, or set REDIS_URL to a running one.")
+    socket = embedded.socket_path(settings.data_dir)
+    return Child(
+        name="valkey",
+        argv=embedded.argv(server, settings.data_dir, socket),
+        env=dict(os.environ),
+        log=_log(settings, "valkey"),
+        stop_order=3,
+        ready=lambda: embedded.ping(settings.redis()),
+    )
+
+
+def _uvicorn(host: str, port: int) -> tuple[str, ...]:
+    return (
+        executable("uvicorn"),
+        "--factory",
+        "app.asgi:create",
+        *("--host", host, "--port", str(port)),
+        *("--loop", "uvloop", "--http", "httptools", "--lifespan", "on"),
+        *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", "65"),
+        "--no-access-log",
+        "--no-server-header",
+    )
+
+
+def _api(settings: Settings, host: str, port: int) -> Child:
+    return Child(
+        name="api",
+        argv=_uvicorn(host, port),
+        env=environment(settings),
+        log=_log(settings, "api"),
+        stop_order=0,
+        ready=lambda: _answers(f"http://{host}:{port}/readyz"),
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=1) as response:  # noqa: S310 - our own address
+            return bool(response.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def _worker(settings: Settings, processes: int, *, log: bool = True) -> Child:
+    return Child(
+        name="worker",
+        argv=(
+            executable("celery"),
+            *("-A", "workers.celery_app", "worker", "-E", "-Q", QUEUES, "-c", str(processes)),
+            *("--without-mingle", "--without-gossip", "-l", "WARNING"),
+        ),
+        env=environment(settings),
+        log=_log(settings, "worker") if log else None,
+        stop_order=1,
+    )
+
+
+def _sweeper(settings: Settings, *, log: bool = True) -> Child:
+    return Child(
+        name="sweeper",
+        argv=(executable("onefold"), "sweeper", "--data-dir", str(settings.data_dir)),
+        env=environment(settings),
+        log=_log(settings, "sweeper") if log else None,
+        stop_order=1,
+    )
+
+
+def _flower(settings: Settings, port: int) -> Child:
+    path = settings.data_dir / "flower.auth"
+    if settings.flower_basic_auth is not None:
+        _private(path, settings.flower_basic_auth.get_secret_value())
+    elif not path.exists():
+        _private(path, f"onefold:{secrets.token_urlsafe(18)}")
+    # The password goes through the environment: a command line is readable by everybody on the machine.
+    env = {**environment(settings), "FLOWER_BASIC_AUTH": path.read_text().strip()}
+    return Child(
+        name="flower",
+        argv=(
+            executable("celery"),
+            *("-A", "workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}"),
+            "--max_tasks=10000",
+        ),
+        env=env,
+        log=_log(settings, "flower"),
+        stop_order=1,
+    )

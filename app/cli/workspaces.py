@@ -1,0 +1,117 @@
+"""`onefold workspace`: tenants and their limits."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from app.bootstrap import now_us
+from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
+from app.contract.plans import DEFAULT_PLAN, PLANS
+from app.contract.stored import KIND_SETTINGS, settings_change
+from app.store import inbox, workspaces
+from app.store.engine import Database
+from app.store.inbox import Entry
+
+app = typer.Typer(help="Workspaces: tenants with profiles, keys and limits of their own.", no_args_is_help=True)
+
+Plan = Annotated[str | None, typer.Option("--plan", help=f"One of {', '.join(PLANS)}.")]
+Hourly = Annotated[int | None, typer.Option("--hourly", min=1, help="/users/track requests per hour.")]
+Burst = Annotated[int | None, typer.Option("--burst", min=1, help="/users/track requests per burst window.")]
+Window = Annotated[int | None, typer.Option("--burst-window", min=1, max=3600, help="Burst window in seconds.")]
+Autocreate = Annotated[
+    bool | None,
+    typer.Option(
+        "--alias-autocreate-on-purchase/--no-alias-autocreate-on-purchase",
+        help="Whether a purchase for an unknown alias makes a profile without being told to.",
+    ),
+]
+
+
+def _limits(hourly: int | None, burst: int | None, window: int | None) -> dict[str, int]:
+    values = {"hourly_limit": hourly, "burst_limit": burst, "burst_window_seconds": window}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _checked(plan: str) -> str:
+    if plan not in PLANS:
+        raise fail(f"Unknown plan. Plans: {', '.join(PLANS)}.")
+    return plan
+
+
+def change_settings(database: Database, workspace_id: int, values: dict[str, object]) -> None:
+    """Queue new apply settings: they take effect behind everything accepted before, and before everything after."""
+    codec, body = settings_change(values)
+    with database.write(database.inbox) as connection:
+        inbox.append(connection, workspace_id, 0, [Entry(KIND_SETTINGS, codec, body)], now_us())
+
+
+@app.command("create")
+def create(
+    name: str,
+    plan: Plan = DEFAULT_PLAN,
+    hourly: Hourly = None,
+    burst: Burst = None,
+    burst_window: Window = None,
+    alias_autocreate_on_purchase: Autocreate = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Make a workspace. Limits that are not given come from the plan."""
+    plan = _checked(plan or DEFAULT_PLAN)
+    with opened(settings_for(data_dir)) as database:
+        try:
+            made = workspaces.create(database, name, plan, now_us(), **_limits(hourly, burst, burst_window))
+        except workspaces.NameTakenError:
+            raise fail("A workspace of this name exists.") from None
+        if alias_autocreate_on_purchase is not None:
+            change_settings(
+                database,
+                workspaces.number(made),
+                {"alias_autocreate_on_purchase": alias_autocreate_on_purchase},
+            )
+    out.print(f"workspace {name} created", highlight=False)
+
+
+@app.command("list")
+def list_workspaces(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """All workspaces with their plans and limits."""
+    table = Table("name", "plan", "hourly", "burst", "window (s)")
+    with opened(settings_for(data_dir)) as database:
+        for workspace in workspaces.listed(database):
+            plan = PLANS[workspace.plan]
+            table.add_row(
+                workspace.name,
+                workspace.plan,
+                str(workspace.hourly_limit or plan.hourly_limit or "-"),
+                str(workspace.burst_limit or plan.burst_limit),
+                str(workspace.burst_window_seconds or plan.burst_window_seconds),
+            )
+    out.print(table)
+
+
+@app.command("set")
+def set_workspace(
+    name: str,
+    plan: Plan = None,
+    hourly: Hourly = None,
+    burst: Burst = None,
+    burst_window: Window = None,
+    alias_autocreate_on_purchase: Autocreate = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Change a workspace. Running processes follow within the time they may remember a key (10 s by default)."""
+    values: dict[str, object] = {**_limits(hourly, burst, burst_window)}
+    if plan is not None:
+        values["plan"] = _checked(plan)
+    with opened(settings_for(data_dir)) as database:
+        try:
+            found = workspaces.update(database, name, values)
+        except workspaces.UnknownNameError:
+            raise fail("No workspace has this name: see `onefold workspace list`.") from None
+        if alias_autocreate_on_purchase is not None:
+            change_settings(
+                database,
+                workspaces.number(found),
+                {"alias_autocreate_on_purchase": alias_autocreate_on_purchase},
+            )
+    out.print(f"workspace {name} changed", highlight=False)

@@ -1,0 +1,95 @@
+"""E-mail addresses and phone numbers: what a client sent, made comparable (attributes.md, sections 2 and 3).
+
+Two texts with the same result address the same person's inbox or phone. The rules are strict where a mistake would join
+two people: no NFKC, no look-alike folding, no dropping of dots or plus parts (DECISIONS D23).
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+import phonenumbers
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+
+MAX_EMAIL_BYTES: Final = 254
+MAX_PHONE_DIGITS: Final = 15
+_MAX_PHONE_TEXT: Final = 100  # with any separators; longer is not worth a place in the cache
+
+# Most addresses, and only such as the long way returns lower-cased and otherwise unchanged: ASCII, plain atoms, labels
+# without `--` (so no Punycode), a top level of letters. The length keeps every part within its own limit.
+_PLAIN: Final = re.compile(
+    r"[A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*+@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+\.)+[A-Za-z]{2,}"
+).fullmatch
+_PLAIN_LENGTH: Final = 64
+
+# Syntax is all we judge: `.test`, `.local` and the like are fine for tests and intranets. The library refuses them, so
+# such a domain is shown to it with an ordinary ending.
+_SPECIAL: Final = frozenset(SPECIAL_USE_DOMAIN_NAMES)
+_ORDINARY_ENDING: Final = ".example"
+
+_PHONE_SEPARATORS: Final = str.maketrans("", "", " \t-()")
+
+
+def email(text: str) -> str | None:
+    """The comparable address: trimmed, NFC, lower-case, domain in its ASCII (IDNA) form. None when it is malformed.
+
+    Quoted local parts, address literals, display names and domains without a dot are refused, and so is a domain that
+    is only a compatibility spelling of another (full-width letters, ignored characters). At most 254 bytes.
+    """
+    if len(text) <= _PLAIN_LENGTH and _PLAIN(text) is not None:
+        return text.lower()
+    if len(text) > 4 * MAX_EMAIL_BYTES:  # not worth a place in the cache
+        return None
+    return _email(text)
+
+
+@lru_cache(maxsize=8192)
+def _email(text: str) -> str | None:
+    # Lower-casing may undo the composition ("İ" becomes two characters), hence the second one.
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).lower())
+    local, at, domain = text.rpartition("@")
+    if not at or "@" in local or "." not in domain:
+        return None
+    ending = _ORDINARY_ENDING if domain.rpartition(".")[2] in _SPECIAL else ""
+    try:
+        valid = validate_email(f"{local}@{domain}{ending}", check_deliverability=False, allow_quoted_local=False)
+    except EmailNotValidError:
+        return None
+    if valid.ascii_domain is None or f"{domain}{ending}" not in (valid.domain, valid.ascii_domain):
+        return None
+    address = f"{local}@{valid.ascii_domain.removesuffix(ending)}"
+    return address if len(address.encode()) <= MAX_EMAIL_BYTES else None
+
+
+def phone(text: str, region: str = "US") -> str | None:
+    """The number in E.164, or None when it is not a valid number. `region` is meant where there is no `+`.
+
+    After `+` everything but digits is dropped; without it blanks, hyphens and parentheses are, and all else must be
+    digits. Digits of any script count. Valid is what the numbering plans in the phonenumbers library assign.
+    """
+    return _phone(text, region) if len(text) <= _MAX_PHONE_TEXT else None
+
+
+@lru_cache(maxsize=8192)
+def _phone(text: str, region: str) -> str | None:
+    text = text.strip()
+    if text.startswith("+"):
+        number = "+" + _digits(text)
+    else:
+        number = text.translate(_PHONE_SEPARATORS)
+        if not number.isdecimal():
+            return None
+        number = _digits(number)
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(parsed):
+        return None
+    e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return e164 if len(e164) <= MAX_PHONE_DIGITS + 1 else None
+
+
+def _digits(text: str) -> str:
+    return "".join(str(unicodedata.decimal(character)) for character in text if character.isdecimal())

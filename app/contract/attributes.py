@@ -1,0 +1,267 @@
+"""Attributes objects of /users/track: reserved fields are read here, custom attributes at apply (spec attributes.md).
+
+FIELDS is the table of reserved names: name -> how it is read. A reader returns the stored value, raises
+ObjectRefusedError when the whole object is to be refused, or returns IGNORED when only the field is skipped.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from app.contract import addresses, identifiers, locales
+from app.contract.body import holds_out_of_range
+from app.contract.errors import ObjectRefusedError
+from app.domain import times
+from app.domain.commands import TrackAttributes
+from app.domain.profile import EMAIL, PHONE
+
+IGNORED: Final = object()
+CLEARED: Final = None
+MAX_TEXT: Final = 255
+
+INVALID: Final = "invalid_value"
+OUT_OF_RANGE: Final = "value_out_of_range"
+
+_SUBSCRIPTION_STATES: Final = frozenset(("opted_in", "subscribed", "unsubscribed"))
+
+
+def read(obj: dict[str, Any], index: int) -> TrackAttributes:
+    """The command of one attributes object. Raises ObjectRefusedError."""
+    key = identifiers.key(obj)
+    fields: dict[str, object] = {}
+    custom: dict[str, object] = {}
+    ignored: list[tuple[str, str]] = []
+    for name, value in obj.items():
+        reader = FIELDS.get(name)
+        if reader is None:
+            custom[name] = value
+        elif reader is not _control:
+            if type(value) is not str and holds_out_of_range(value):
+                ignored.append((name, OUT_OF_RANGE))
+                continue
+            found = reader(value)
+            if found is IGNORED:
+                ignored.append((name, INVALID))
+            else:
+                fields[_STORED_AS.get(name, name)] = found
+    if "email" in fields and key[0] == EMAIL:
+        del fields["email"]
+    if "phone_raw" in fields:
+        if key[0] != PHONE:
+            raw = fields["phone_raw"]
+            fields["phone"] = addresses.phone(raw) if isinstance(raw, str) else None
+        elif fields["phone_raw"] is None:
+            del fields["phone_raw"]
+    return TrackAttributes(
+        index=index,
+        key=key,
+        update_only=flag(obj.get("_update_existing_only")),
+        merge_objects=flag(obj.get("_merge_objects")) or False,
+        fields=fields,
+        custom=custom,
+        ignored=ignored,
+    )
+
+
+def flag(value: object) -> bool | None:
+    """A boolean control key: true, false and the same as strings; anything else counts as not sent."""
+    if value is True or value == "true":
+        return True
+    return False if value is False or value == "false" else None
+
+
+def _control(_value: object) -> object:
+    raise AssertionError("control keys are read on their own")
+
+
+def _text(limit: int) -> Callable[[object], object]:
+    def read_text(value: object) -> object:
+        if value is None:
+            return CLEARED
+        return value if isinstance(value, str) and len(value) <= limit else IGNORED
+
+    return read_text
+
+
+def _mapped(mapping: Callable[[str], str | None], invalid: object = IGNORED) -> Callable[[object], object]:
+    def read_mapped(value: object) -> object:
+        if value is None:
+            return CLEARED
+        found = mapping(value) if isinstance(value, str) else None
+        return invalid if found is None else found
+
+    return read_mapped
+
+
+def _email(value: object) -> object:
+    return CLEARED if value is None else identifiers.email(value)
+
+
+def _phone(value: object) -> object:
+    if value is None or value == "":
+        return CLEARED
+    found = identifiers.text(value)
+    return found if found is not None and len(found) <= MAX_TEXT else IGNORED
+
+
+def _state(name: str, code: str) -> Callable[[object], object]:
+    def read_state(value: object) -> object:
+        if value is None:
+            return IGNORED
+        if not isinstance(value, str) or value not in _SUBSCRIPTION_STATES:
+            raise ObjectRefusedError(f"'{name}' must be 'subscribed', 'unsubscribed', or 'opted_in'", code)
+        return value
+
+    return read_state
+
+
+def _time(value: object) -> object:
+    if value is None:
+        return CLEARED
+    found = times.parse(value) if isinstance(value, str) else None
+    return IGNORED if found is None else found
+
+
+def _boolean(value: object) -> object:
+    return value if value is None or isinstance(value, bool) else IGNORED
+
+
+def _location(value: object) -> object:
+    if value is None:
+        return CLEARED
+    if not isinstance(value, dict) or not _is_number(value.get("longitude")) or not _is_number(value.get("latitude")):
+        raise ObjectRefusedError(
+            "'current_location' must be an object with 'longitude' and 'latitude'", "BAD_LOCATION_UPDATE"
+        )
+    longitude, latitude = float(value["longitude"]), float(value["latitude"])
+    if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+        return IGNORED
+    return [longitude + 0.0, latitude + 0.0]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= 500 and all(_is_text(member) for member in value)
+
+
+def _members(**checks: Callable[[object], bool]) -> Callable[[object], object]:
+    def read_members(value: object) -> object:
+        if value is None:
+            return CLEARED
+        if not isinstance(value, dict):
+            return IGNORED
+        found = {name: value[name] for name, check in checks.items() if name in value and check(value[name])}
+        return found or IGNORED
+
+    return read_members
+
+
+def _subscription_groups(value: object) -> object:
+    if value is None:
+        return IGNORED
+    if not isinstance(value, list):
+        raise ObjectRefusedError("'subscription_groups' must be an array", "BAD_SUBSCRIPTION_GROUP_ARRAY")
+    for entry in value:
+        if not isinstance(entry, dict) or "subscription_group_id" not in entry or "subscription_state" not in entry:
+            raise ObjectRefusedError(
+                "'subscription_groups' entries must have 'subscription_group_id' and 'subscription_state'",
+                "BAD_SUBSCRIPTION_GROUP_HASH",
+            )
+        if entry["subscription_state"] not in ("subscribed", "unsubscribed"):
+            raise ObjectRefusedError("'subscription_state' is not valid", "BAD_SUBSCRIPTION_GROUP_STATE")
+        # A workspace has no groups yet, so no id names one.
+        raise ObjectRefusedError(
+            "'subscription_group_id' is not a valid subscription group", "BAD_SUBSCRIPTION_GROUP_ID"
+        )
+    return IGNORED
+
+
+def _push_tokens(value: object) -> object:
+    if value is None:
+        return IGNORED
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise ObjectRefusedError("'push_tokens' must be an array of objects", "BAD_PUSH_TOKEN_VALUE")
+    for entry in value:
+        if not isinstance(entry.get("token"), str) or not entry["token"]:
+            raise ObjectRefusedError("push token 'token' must be a string", "BAD_PUSH_TOKEN_STRING")
+        device = entry.get("device_id")
+        if device is not None and not (isinstance(device, str) and 8 <= len(device.encode()) <= 255):
+            raise ObjectRefusedError("push token 'device_id' must be between 8 and 255 bytes", "BAD_DEVICE_ID")
+        # A workspace has no apps yet, so no id names one.
+        raise ObjectRefusedError("push token 'app_id' is not valid", "BAD_PUSH_TOKEN_APP_ID")
+    return IGNORED
+
+
+def _push_token_import(value: object) -> object:
+    if flag(value):
+        raise ObjectRefusedError(
+            "push token import must have a push token and must not have 'external_id' or 'braze_id'",
+            "BAD_PUSH_TOKEN_IMPORT",
+        )
+    return IGNORED
+
+
+def _not_an_attribute(_value: object) -> object:
+    raise ObjectRefusedError(
+        "'email_subscription_info' is not a valid attribute", "INVALID_ATTRIBUTE_EMAIL_SUBSCRIPTION_INFO"
+    )
+
+
+def _dropped(_value: object) -> object:
+    return IGNORED
+
+
+#: Where a field is stored under another name than it is sent.
+_STORED_AS: Final = {
+    "phone": "phone_raw",
+    "date_of_first_session": "first_session",
+    "date_of_last_session": "last_session",
+}
+
+FIELDS: Final[dict[str, Callable[[object], object]]] = {
+    "external_id": _control,
+    "user_alias": _control,
+    "braze_id": _control,
+    "_update_existing_only": _control,
+    "_merge_objects": _control,
+    "push_token_import": _push_token_import,
+    "alias_name": _dropped,
+    "alias_label": _dropped,
+    "bio": _dropped,
+    "email_subscription_info": _not_an_attribute,
+    "first_name": _text(MAX_TEXT),
+    "last_name": _text(MAX_TEXT),
+    "email": _email,
+    "phone": _phone,
+    "country": _mapped(locales.country, invalid=CLEARED),
+    "language": _mapped(locales.language),
+    "time_zone": _mapped(locales.time_zone),
+    "home_city": _text(MAX_TEXT),
+    "dob": _mapped(locales.date_of_birth),
+    "gender": _mapped(locales.gender),
+    "current_location": _location,
+    "date_of_first_session": _time,
+    "date_of_last_session": _time,
+    "email_subscribe": _state("email_subscribe", "BAD_EMAIL_SUBSCRIPTION_STATE"),
+    "push_subscribe": _state("push_subscribe", "BAD_PUSH_SUBSCRIPTION_STATE"),
+    "subscription_groups": _subscription_groups,
+    "email_open_tracking_disabled": _boolean,
+    "email_click_tracking_disabled": _boolean,
+    "marked_email_as_spam_at": _time,
+    "push_tokens": _push_tokens,
+    "facebook": _members(id=_is_text, likes=_is_texts, num_friends=_is_count),
+    "twitter": _members(
+        id=_is_count, screen_name=_is_text, followers_count=_is_count, friends_count=_is_count, statuses_count=_is_count
+    ),
+    "image_url": _text(2048),
+}

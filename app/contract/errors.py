@@ -1,0 +1,70 @@
+"""Answers that are not a success: every one is a JSON object with a `message` (spec limits-and-errors.md 4 and 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+PARSE_ERROR: Final = "Error while parsing request body. Please check your syntax."
+INVALID_KEY: Final = "Invalid API key"
+ACCESS_DENIED: Final = "Access Denied"
+INVALID_URL: Final = "Invalid URL"
+TOO_LARGE: Final = "Request Entity Too Large"
+UNSUPPORTED_MEDIA_TYPE: Final = "Unsupported Media Type"
+RATE_LIMITED: Final = "Rate Limited"
+INTERNAL: Final = "Internal Server Error"
+UNAVAILABLE: Final = "Service Unavailable"
+TIMEOUT: Final = "Request Timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectError:
+    """Why one object of a request was refused; the rest of the request goes on."""
+
+    type: str
+    input_array: str
+    index: int
+    code: str = ""
+
+    def as_json(self) -> dict[str, str | int]:
+        entry: dict[str, str | int] = {"type": self.type, "input_array": self.input_array, "index": self.index}
+        if self.code:
+            entry["code"] = self.code
+        return entry
+
+
+class RefusedError(Exception):
+    """The whole request is refused with this status, message and list of object errors; nothing is processed."""
+
+    def __init__(
+        self, status: int, message: str, errors: Sequence[ObjectError] = (), headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.errors = errors
+        self.headers = headers or {}
+
+    def body(self) -> bytes:
+        """The JSON answer. A body that could not be read says so under `error` too, as old clients expect."""
+        document: dict[str, object] = {"message": self.message}
+        if self.message == PARSE_ERROR:
+            document["error"] = self.message
+        if self.errors:
+            document["errors"] = [error.as_json() for error in self.errors]
+        return msgspec.json.encode(document)
+
+
+def unavailable() -> RefusedError:
+    """A transient fault of ours: always 503 with Retry-After, since a client gives up for good on any 4xx."""
+    return RefusedError(503, UNAVAILABLE, headers={"Retry-After": "1"})
+
+
+class ObjectRefusedError(Exception):
+    """One object of a request is refused: a sentence, and the upper-case code where one is documented."""
+
+    def __init__(self, type_: str, code: str = "") -> None:
+        super().__init__(type_)
+        self.type = type_
+        self.code = code

@@ -1,0 +1,234 @@
+"""POST /users/export/ids: selectors in, profiles out (spec export-delete-rename.md 1)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from app.contract import addresses, identifiers
+from app.contract import body as bodies
+from app.contract.errors import ObjectRefusedError, RefusedError
+from app.domain import custom_attributes, times
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, SUBSCRIBED, AddressState, Key, Profile
+
+MAX_IDS: Final = 50
+NO_SELECTOR: Final = (
+    "Valid data must be provided in the 'external_ids', 'user_aliases', 'braze_id', 'device_id', "
+    "'email_address', or 'phone' fields."
+)
+TOO_MANY_IDS: Final = "The max number of ids per request was exceeded"
+TOO_MANY_ALIASES: Final = "The max number of external_ids and aliases per request was exceeded"
+ONLY_ONE: Final = "only one of 'device_id', 'email_address', or 'phone' may be provided"
+NO_KNOWN_FIELD: Final = "'fields_to_export' must be an array with at least one known field name"
+#: Summaries without activity for this long are not exported.
+SUMMARY_WINDOW_US: Final = 90 * 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """One identifier that was asked for. `key` is None when the text can belong to nobody."""
+
+    key: Key | None
+    #: What `invalid_user_ids` says when nobody has it; None for aliases, which are not listed.
+    sent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """In the order in which the answer lists profiles: external ids, aliases, braze_id, then the other one."""
+
+    selectors: tuple[Selector, ...]
+    #: None = the default output.
+    fields: frozenset[str] | None = field(default=None)
+
+
+def read(body: bytes) -> ExportRequest:
+    """Check a request. Raises RefusedError."""
+    document = bodies.parse_object(body)
+    if document is None or bodies.unsound(document) is not None:
+        raise RefusedError(400, NO_SELECTOR)
+    others = [name for name in ("device_id", "email_address", "phone") if _sent(document.get(name))]
+    if len(others) > 1:
+        raise RefusedError(400, ONLY_ONE)
+    selectors = _external_ids(document.get("external_ids")) + _aliases(document.get("user_aliases"))
+    if _sent(document.get("braze_id")):
+        text = _text(document["braze_id"])
+        selectors.append(Selector((BRAZE, "", text), text))
+    for name in others:
+        selectors.append(_other(name, _text(document[name])))
+    if not selectors:
+        raise RefusedError(400, NO_SELECTOR)
+    return ExportRequest(tuple(selectors), _fields(document.get("fields_to_export")))
+
+
+def _sent(value: object) -> bool:
+    return value is not None and value != ""
+
+
+def _text(value: object) -> str:
+    found = identifiers.text(value)
+    if found is None:
+        raise RefusedError(400, NO_SELECTOR)
+    return found
+
+
+def _external_ids(value: object) -> list[Selector]:
+    values = [value] if isinstance(value, (str, int)) and not isinstance(value, bool) else value
+    if not values:
+        return []
+    if not isinstance(values, list):
+        raise RefusedError(400, NO_SELECTOR)
+    if len(values) > MAX_IDS:
+        raise RefusedError(400, TOO_MANY_IDS)
+    texts = [_text(member) for member in values]
+    return [Selector((EXTERNAL, "", text) if _storable(text) else None, text) for text in texts]
+
+
+def _storable(text: str) -> bool:
+    return 0 < len(text.encode()) <= identifiers.MAX_EXTERNAL_ID_BYTES
+
+
+def _aliases(value: object) -> list[Selector]:
+    if not value:
+        return []
+    if not isinstance(value, list):
+        raise RefusedError(400, NO_SELECTOR)
+    if len(value) > MAX_IDS:
+        raise RefusedError(400, TOO_MANY_ALIASES)
+    selectors = []
+    for member in value:
+        try:
+            label, name = identifiers.alias(member)
+        except ObjectRefusedError as refused:
+            raise RefusedError(400, refused.type) from None
+        selectors.append(Selector((ALIAS, label, name), None))
+    return selectors
+
+
+def _other(name: str, text: str) -> Selector:
+    if name == "email_address":
+        email = addresses.email(text)
+        return Selector(None if email is None else (EMAIL, "", email), text)
+    if name == "phone":
+        phone = addresses.phone(text)
+        return Selector(None if phone is None else (PHONE, "", phone), text)
+    return Selector(None, text)  # no profile has devices yet
+
+
+def _fields(value: object) -> frozenset[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise RefusedError(400, NO_KNOWN_FIELD)
+    if not value:
+        return None
+    known = frozenset(name for name in value if isinstance(name, str) and name in RENDERERS)
+    if not known:
+        raise RefusedError(400, NO_KNOWN_FIELD)
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A profile with the consent of its e-mail address, as seen at one instant."""
+
+    profile: Profile
+    email_state: AddressState | None
+    now_us: int
+
+    @property
+    def core(self) -> dict[str, Any]:
+        return self.profile.core or {}
+
+
+def answer(views: list[View], invalid: list[str], fields: frozenset[str] | None) -> bytes:
+    """The JSON answer for profiles in the order of the request."""
+    document: dict[str, object] = {"users": [render(view, fields) for view in views]}
+    if invalid:
+        document["invalid_user_ids"] = invalid
+    document["message"] = "success"
+    return msgspec.json.encode(document)
+
+
+def render(view: View, fields: frozenset[str] | None) -> dict[str, object]:
+    """One profile as clients see it: a field without value is left out, save `user_aliases` and `total_revenue`."""
+    user: dict[str, object] = {}
+    for name, renderer in RENDERERS.items():
+        if fields is None or name in fields:
+            value = renderer(view)
+            if value is not None:
+                user[name] = value
+    if fields is None:
+        user["appboy_id"] = view.profile.braze_id
+    return user
+
+
+def _core(name: str) -> Callable[[View], object]:
+    return lambda view: view.core.get(name)
+
+
+def _aliases_of(view: View) -> object:
+    aliases: dict[str, str] = view.core.get("aliases", {})
+    return [{"alias_name": name, "alias_label": label} for label, name in sorted(aliases.items())]
+
+
+def _summaries(section: str) -> Callable[[View], object]:
+    def rendered(view: View) -> object:
+        summaries: dict[str, list[int]] = getattr(view.profile, section) or {}
+        return [
+            {"name": name, "first": times.iso(first), "last": times.iso(last), "count": count}
+            for name, (count, first, last) in sorted(summaries.items())
+            if last >= view.now_us - SUMMARY_WINDOW_US
+        ] or None
+
+    return rendered
+
+
+def _custom(view: View) -> object:
+    custom = view.profile.custom or {}
+    return {name: custom_attributes.exported(custom[name]) for name in sorted(custom)} or None
+
+
+def _email_subscribe(view: View) -> object:
+    if "email" in view.core:
+        return view.email_state.state if view.email_state is not None else SUBSCRIBED
+    return (view.core.get("email_subscribe") or (SUBSCRIBED,))[0]
+
+
+def _push_opted_in_at(view: View) -> object:
+    state = view.core.get("push_subscribe")
+    return times.iso(state[1]) if state is not None and state[0] == "opted_in" else None
+
+
+def _dob(view: View) -> object:
+    dob = view.core.get("dob")
+    return None if dob is None else f"{dob}T00:00:00.000Z"
+
+
+#: Field -> how it is shown, in the order of the answer. Fields of messaging and devices come with those features.
+RENDERERS: Final[dict[str, Callable[[View], object]]] = {
+    "created_at": lambda view: times.iso(view.profile.created_us),
+    "external_id": lambda view: view.profile.external_id,
+    "user_aliases": _aliases_of,
+    "braze_id": lambda view: view.profile.braze_id,
+    "first_name": _core("first_name"),
+    "last_name": _core("last_name"),
+    "random_bucket": lambda view: view.profile.random_bucket,
+    "email": _core("email"),
+    "phone": lambda view: view.core.get("phone") or view.core.get("phone_raw"),
+    "dob": _dob,
+    "country": _core("country"),
+    "language": _core("language"),
+    "time_zone": _core("time_zone"),
+    "home_city": _core("home_city"),
+    "gender": _core("gender"),
+    "last_coordinates": _core("current_location"),
+    "custom_attributes": _custom,
+    "custom_events": _summaries("events"),
+    "purchases": _summaries("purchases"),
+    "total_revenue": lambda view: view.profile.revenue_cents / 100,
+    "push_subscribe": lambda view: (view.core.get("push_subscribe") or (SUBSCRIBED,))[0],
+    "push_opted_in_at": _push_opted_in_at,
+    "email_subscribe": _email_subscribe,
+}

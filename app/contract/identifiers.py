@@ -1,0 +1,97 @@
+"""How an object of a request names a profile (spec track.md 4.1)."""
+
+from typing import Any, Final
+
+from app.contract import addresses
+from app.contract.errors import ObjectRefusedError
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, Key
+
+MAX_EXTERNAL_ID_BYTES: Final = 987
+MAX_ALIAS_BYTES: Final = 236
+MAX_BRAZE_ID_BYTES: Final = 255
+
+REQUIRED: Final = "'external_id', 'braze_id', 'user_alias', 'email' or 'phone' is required"
+ONLY_ONE: Final = "You must specify only one of 'external_id', 'user_alias' or 'braze_id'"
+BAD_ALIAS: Final = "'user_alias' must have 'alias_name' and 'alias_label'"
+BAD_EMAIL: Final = "The value provided for the 'email' field is not a valid email."
+BAD_PHONE: Final = "The value provided for the 'phone' field is not a valid phone number."
+TOO_LONG: Final = "'external_id' must be fewer than 988 bytes"
+
+
+def text(value: object) -> str | None:
+    """An identifier as text: strings as they are, numbers in decimal (real clients send them); else None."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value) if isinstance(value, float) else None
+
+
+def external_id(value: object) -> str:
+    """A usable external id. Raises ObjectRefusedError. Compared byte by byte, so nothing is stripped or folded."""
+    found = text(value)
+    if found is None or not found.strip():
+        raise ObjectRefusedError("'external_id' must be a non-empty string")
+    if len(found.encode()) > MAX_EXTERNAL_ID_BYTES:
+        raise ObjectRefusedError(TOO_LONG, "EXTERNAL_USER_ID_TOO_LARGE")
+    return found
+
+
+def alias(value: object) -> tuple[str, str]:
+    """(label, name) of a user alias object. Raises ObjectRefusedError."""
+    if not isinstance(value, dict):
+        raise ObjectRefusedError(BAD_ALIAS)
+    label, name = text(value.get("alias_label")), text(value.get("alias_name"))
+    if not label or not name or not label.strip() or not name.strip():
+        raise ObjectRefusedError(BAD_ALIAS)
+    if len(label.encode()) > MAX_ALIAS_BYTES or len(name.encode()) > MAX_ALIAS_BYTES:
+        raise ObjectRefusedError("'alias_name' and 'alias_label' must be at most 236 bytes each")
+    return label, name
+
+
+def email(value: object) -> str:
+    found = addresses.email(value) if isinstance(value, str) else None
+    if found is None:
+        raise ObjectRefusedError(BAD_EMAIL, "EMAIL_BAD_FORMAT")
+    return found
+
+
+def key(obj: dict[str, Any]) -> Key:
+    """The identifier that addresses the profile. Raises ObjectRefusedError.
+
+    null and "" count as not sent. A primary identifier beats e-mail and phone, and e-mail beats phone.
+    """
+    sent = [name for name in ("external_id", "user_alias", "braze_id") if _present(obj.get(name))]
+    if len(sent) > 1:
+        raise ObjectRefusedError(ONLY_ONE)
+    if sent:
+        return _primary(sent[0], obj[sent[0]])
+    if _present(obj.get("email")):
+        return (EMAIL, "", email(obj["email"]))
+    if _present(obj.get("phone")):
+        number = text(obj["phone"])
+        found = addresses.phone(number) if number is not None else None
+        if found is None:
+            raise ObjectRefusedError(BAD_PHONE)
+        return (PHONE, "", found)
+    raise ObjectRefusedError(REQUIRED)
+
+
+def _primary(name: str, value: object) -> Key:
+    if name == "external_id":
+        return (EXTERNAL, "", external_id(value))
+    if name == "user_alias":
+        label, alias_name = alias(value)
+        return (ALIAS, label, alias_name)
+    found = text(value)
+    if found is None or len(found.encode()) > MAX_BRAZE_ID_BYTES:
+        raise ObjectRefusedError("'braze_id' must be a string")
+    return (BRAZE, "", found)
+
+
+def _present(value: object) -> bool:
+    return value is not None and value != ""

@@ -1,0 +1,153 @@
+"""Event and purchase objects of /users/track (spec events-purchases.md)."""
+
+import math
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from app.contract import identifiers, locales
+from app.contract.attributes import flag
+from app.contract.body import holds_out_of_range
+from app.contract.errors import ObjectRefusedError
+from app.domain import times
+from app.domain.commands import TrackEvent, TrackPurchase
+
+MAX_NAME: Final = 255
+MAX_PROPERTIES_BYTES: Final = 100 * 1024
+MAX_PROPERTIES: Final = 256
+MAX_PROPERTY_TEXT: Final = 255
+MAX_PRICE: Final = Decimal(10) ** 12
+BAD_PROPERTIES: Final = "Invalid 'properties' field"
+
+EVENT_RESERVED: Final = frozenset(("time", "event_name"))
+PURCHASE_RESERVED: Final = frozenset(("time", "product_id", "quantity", "event_name", "price", "currency"))
+
+_DECIMAL: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?", re.ASCII)
+
+
+def read_event(obj: dict[str, Any], index: int) -> TrackEvent:
+    """The command of one event object. Raises ObjectRefusedError."""
+    key = identifiers.key(obj)
+    name = _name(obj.get("name"), "name")
+    time_us = _time(obj.get("time"))
+    ignored: list[tuple[str, str]] = []
+    properties = _properties(obj.get("properties"), EVENT_RESERVED, ignored)
+    return TrackEvent(
+        index=index,
+        key=key,
+        update_only=flag(obj.get("_update_existing_only")),
+        name=name,
+        time_us=time_us,
+        app_id=_app_id(obj.get("app_id")),
+        properties=properties,
+        ignored=ignored,
+    )
+
+
+def read_purchase(obj: dict[str, Any], index: int) -> TrackPurchase:
+    """The command of one purchase object. Raises ObjectRefusedError."""
+    key = identifiers.key(obj)
+    product_id = _name(obj.get("product_id"), "product_id")
+    sent = obj.get("currency")
+    currency = locales.currency(sent) if isinstance(sent, str) else None
+    if currency is None:
+        raise ObjectRefusedError("'currency' is not valid")
+    price = _price(obj.get("price"))
+    quantity = obj.get("quantity")
+    quantity = 1 if quantity is None else quantity
+    if isinstance(quantity, float) and quantity.is_integer():
+        quantity = int(quantity)
+    if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity <= 100:
+        raise ObjectRefusedError("'quantity' is not valid")
+    time_us = _time(obj.get("time"))
+    ignored: list[tuple[str, str]] = []
+    properties = _properties(obj.get("properties"), PURCHASE_RESERVED, ignored)
+    return TrackPurchase(
+        index=index,
+        key=key,
+        update_only=flag(obj.get("_update_existing_only")),
+        product_id=product_id,
+        currency=currency,
+        price=price,
+        quantity=quantity,
+        time_us=time_us,
+        app_id=_app_id(obj.get("app_id")),
+        properties=properties,
+        ignored=ignored,
+    )
+
+
+def _name(value: object, field: str) -> str:
+    if value is None:
+        raise ObjectRefusedError(f"'{field}' is required")
+    found = identifiers.text(value)
+    if found is None:
+        raise ObjectRefusedError(f"'{field}' is not valid")
+    found = found.strip()
+    if not found:
+        raise ObjectRefusedError(f"'{field}' is required")
+    if len(found) > MAX_NAME:
+        raise ObjectRefusedError(f"'{field}' is not valid")
+    return found
+
+
+def _time(value: object) -> int:
+    if value is None:
+        raise ObjectRefusedError("'time' is required")
+    found = times.parse(value) if isinstance(value, str) else None
+    if found is None:
+        raise ObjectRefusedError("'time' is not valid")
+    return found
+
+
+def _price(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ObjectRefusedError("'price' is not valid")
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise ObjectRefusedError("'price' is not valid")
+    price = Decimal(value if isinstance(value, str) else repr(value))
+    if abs(price) > MAX_PRICE:
+        raise ObjectRefusedError("'price' is not valid")
+    return price
+
+
+def _app_id(value: object) -> str | None:
+    """Any placeholder is tolerated; what names no app is kept without attribution."""
+    return value if isinstance(value, str) and 0 < len(value) <= 255 else None
+
+
+def _properties(value: object, reserved: frozenset[str], ignored: list[tuple[str, str]]) -> dict[str, object] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not reserved.isdisjoint(value):
+        raise ObjectRefusedError(BAD_PROPERTIES)
+    kept: dict[str, object] = {}
+    for name, member in value.items():
+        if not name or len(name) > MAX_NAME:
+            raise ObjectRefusedError(BAD_PROPERTIES)
+        if len(kept) == MAX_PROPERTIES:
+            ignored.append((name, "too_many_properties"))
+        elif holds_out_of_range(member) or _unstorable(member):
+            ignored.append((name, "value_out_of_range"))
+        elif member is not None:
+            kept[name] = member[:MAX_PROPERTY_TEXT] if isinstance(member, str) else member
+    # Numbers and booleans alone cannot reach the limit, so they are not measured.
+    measured = any(isinstance(member, (list, dict, str)) for member in kept.values())
+    if measured and len(msgspec.json.encode(kept)) > MAX_PROPERTIES_BYTES:
+        raise ObjectRefusedError(BAD_PROPERTIES)
+    return kept
+
+
+def _unstorable(value: object) -> bool:
+    """Whether a number inside lies beyond what both stores keep exactly (signed 64 bits; see custom_attributes)."""
+    if isinstance(value, float):
+        return not math.isfinite(value) or abs(value) >= 2**63
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**63
+    if isinstance(value, list):
+        return any(_unstorable(member) for member in value)
+    if isinstance(value, dict):
+        return any(_unstorable(member) for member in value.values())
+    return False

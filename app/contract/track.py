@@ -1,0 +1,281 @@
+"""POST /users/track: from bytes to what is queued and what is answered (spec track.md).
+
+Two tiers. Tier 1 (`_clean_counts`) is one decode in C and a short look at every object; it proves that nothing can be
+refused, and the bytes go to the inbox as they came. Only when it is not sure, tier 2 (`_walk`) reads every object
+exactly, writes the errors and keeps the valid rest. The worker reads with the readers of tier 2, so that applying
+cannot fail on data.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from app.contract import addresses, identifiers, locales
+from app.contract import body as bodies
+from app.contract.attributes import FIELDS
+from app.contract.attributes import read as read_attributes
+from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
+from app.contract.occurrences import EVENT_RESERVED, PURCHASE_RESERVED, read_event, read_purchase
+from app.domain import times
+from app.domain.commands import Command
+
+NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
+TOO_MANY: Final = "Max Input Length Exceeded"
+
+#: How the body of a request is stored in the inbox.
+CODEC_AS_SENT: Final = 1
+CODEC_VALID_REST: Final = 2
+
+ARRAYS: Final = ("attributes", "events", "purchases")
+READERS: Final[dict[str, Callable[[dict[str, Any], int], Command]]] = {
+    "attributes": read_attributes,
+    "events": read_event,
+    "purchases": read_purchase,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Objects that one request may carry; None where the plan sets no such limit (spec track.md 2.2)."""
+
+    combined: int | None
+    per_array: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What goes to the inbox, and the answer to give once it is there."""
+
+    codec: int
+    body: bytes
+    objects: int
+    answer: bytes
+
+
+def accept(body: bytes, limits: Limits) -> Accepted:
+    """Check a request. Raises RefusedError when nothing of it can be processed."""
+    counts = _clean_counts(body, limits)
+    if counts is not None:
+        return Accepted(CODEC_AS_SENT, body, sum(counts), _answer(dict(zip(ARRAYS, counts, strict=True)), ()))
+    return _walk(body, limits)
+
+
+def decode(codec: int, body: bytes) -> list[Command]:
+    """The commands of a stored request in the order of effect: attributes, events, purchases, each in array order."""
+    document = msgspec.json.decode(body)
+    commands: list[Command] = []
+    if codec == CODEC_AS_SENT:
+        for name in ARRAYS:
+            reader = READERS[name]
+            commands += [reader(obj, index) for index, obj in enumerate(document.get(name) or ())]
+        return commands
+    for name in ARRAYS:
+        for index, obj, ignored in document.get(name, ()):
+            command = READERS[name](obj, index)
+            command.ignored.extend((field, reason) for field, reason in ignored)  # type: ignore[union-attr]
+            commands.append(command)
+    return commands
+
+
+def _answer(counts: dict[str, int], errors: list[ObjectError] | tuple[()], sent: frozenset[str] = frozenset()) -> bytes:
+    document: dict[str, object] = {
+        f"{name}_processed": count for name, count in counts.items() if count or name in sent
+    }
+    document["message"] = "success"
+    if errors:
+        document["errors"] = [error.as_json() for error in errors]
+    return msgspec.json.encode(document)
+
+
+def _check_limits(counts: tuple[int, ...], limits: Limits) -> None:
+    if limits.combined is not None and sum(counts) > limits.combined:
+        raise RefusedError(400, TOO_MANY)
+    if limits.per_array is not None and max(counts) > limits.per_array:
+        raise RefusedError(400, TOO_MANY)
+
+
+# Tier 1. The types bound depth, text and numbers, so that no value has to be looked at in Python.
+
+_Scalar = None | bool | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | str
+_Value = (
+    _Scalar
+    | list[_Scalar | list[_Scalar] | dict[str, _Scalar]]
+    | dict[str, _Scalar | list[_Scalar] | dict[str, _Scalar]]
+)
+_Object = dict[str, _Value]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=identifiers.MAX_EXTERNAL_ID_BYTES // 4)]
+_AliasPart = Annotated[str, msgspec.Meta(min_length=1, max_length=identifiers.MAX_ALIAS_BYTES // 4)]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_PropertyName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+class _Alias(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    alias_name: _AliasPart
+    alias_label: _AliasPart
+
+
+class _Occurrence(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    external_id: _Id | None = None
+    user_alias: _Alias | None = None
+    time: str
+    app_id: str | None = None
+    properties: dict[_PropertyName, _Value] | None = None
+    update_existing_only: bool | None = msgspec.field(name="_update_existing_only", default=None)
+
+
+class _Event(_Occurrence, forbid_unknown_fields=True, gc=False, kw_only=True):
+    name: _Name
+
+
+class _Purchase(_Occurrence, forbid_unknown_fields=True, gc=False, kw_only=True):
+    product_id: _Name
+    currency: str
+    price: Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)] | Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    attributes: list[_Object] | None = None
+    events: list[_Event] | None = None
+    purchases: list[_Purchase] | None = None
+
+
+_decode_body = msgspec.json.Decoder(_Body).decode
+
+#: Bodies up to this size cannot hold a value that is over the limit of 100 KB for one value.
+_MAX_CLEAN_BYTES: Final = 100 * 1024
+#: Reserved fields whose value can be refused; `email` and `external_id` are looked at.
+_RISKY: Final = frozenset(
+    (
+        "user_alias",
+        "braze_id",
+        "email_subscribe",
+        "push_subscribe",
+        "current_location",
+        "subscription_groups",
+        "push_tokens",
+        "push_token_import",
+        "email_subscription_info",
+    )
+)
+assert FIELDS.keys() >= _RISKY  # noqa: S101 - a renamed field must not slip out of this list
+
+
+def _clean_counts(body: bytes, limits: Limits) -> tuple[int, int, int] | None:
+    """Numbers of objects when certainly nothing of the body can be refused; else None."""
+    if len(body) > _MAX_CLEAN_BYTES or bodies.may_hold_nul(body):
+        return None
+    try:
+        document = _decode_body(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    attributes, events, purchases = document.attributes or (), document.events or (), document.purchases or ()
+    counts = (len(attributes), len(events), len(purchases))
+    if not any(counts):
+        return None
+    for obj in attributes:
+        external_id = obj.get("external_id")
+        if type(external_id) is not str or not 0 < len(external_id) <= 246 or external_id.isspace():
+            return None
+        if not _RISKY.isdisjoint(obj):
+            return None
+        if "email" in obj:
+            email = obj["email"]
+            if email is not None and (type(email) is not str or addresses.email(email) is None):
+                return None
+    for event in events:
+        if not _is_clean_occurrence(event, EVENT_RESERVED) or event.name.isspace():
+            return None
+    for purchase in purchases:
+        if not _is_clean_occurrence(purchase, PURCHASE_RESERVED) or purchase.product_id.isspace():
+            return None
+        if locales.currency(purchase.currency) is None:
+            return None
+    _check_limits(counts, limits)
+    return counts
+
+
+def _is_clean_occurrence(occurrence: _Occurrence, reserved: frozenset[str]) -> bool:
+    if occurrence.user_alias is not None:
+        alias = occurrence.user_alias
+        if occurrence.external_id is not None or alias.alias_name.isspace() or alias.alias_label.isspace():
+            return False
+    elif occurrence.external_id is None or occurrence.external_id.isspace():
+        return False
+    if occurrence.properties is not None and not reserved.isdisjoint(occurrence.properties):
+        return False
+    return times.parse(occurrence.time) is not None
+
+
+# Tier 2.
+
+_IDENTIFIERS: Final = frozenset(("external_id", "user_alias", "braze_id", "email", "phone"))
+
+
+def _walk(body: bytes, limits: Limits) -> Accepted:
+    document = bodies.parse_object(body)
+    if document is None:
+        raise RefusedError(400, NO_VALID_DATA)
+    arrays = {name: _array(document.get(name)) for name in ARRAYS}
+    arrays["purchases"] += _array(document.get("purchase"))
+    counts = tuple(len(arrays[name]) for name in ARRAYS)
+    if not any(counts):
+        raise RefusedError(400, NO_VALID_DATA)
+    _check_limits(counts, limits)
+    errors: list[ObjectError] = []
+    valid: dict[str, list[tuple[int, dict[str, Any], list[tuple[str, str]]]]] = {name: [] for name in ARRAYS}
+    for name in ARRAYS:
+        for index, obj in enumerate(arrays[name]):
+            try:
+                valid[name].append((index, *_checked(name, obj, index)))
+            except ObjectRefusedError as refused:
+                errors.append(ObjectError(refused.type, name, index, refused.code))
+    kept = {name: len(valid[name]) for name in ARRAYS}
+    if not any(kept.values()):
+        raise RefusedError(400, NO_VALID_DATA, errors)
+    sent = frozenset(name for name in ARRAYS if arrays[name])
+    stored = msgspec.json.encode({name: entries for name, entries in valid.items() if entries})
+    return Accepted(CODEC_VALID_REST, stored, sum(kept.values()), _answer(kept, errors, sent))
+
+
+def _array(value: object) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        raise RefusedError(400, NO_VALID_DATA)
+    return value
+
+
+def _checked(name: str, obj: object, index: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """An object that its reader takes, without members that the stores cannot hold, and what was left out."""
+    if not isinstance(obj, dict):
+        raise ObjectRefusedError("must be an object")
+    problem = bodies.unsound(obj)
+    if problem is not None:
+        raise ObjectRefusedError(problem)
+    ignored: list[tuple[str, str]] = []
+    kept = obj
+    if bodies.holds_out_of_range(obj):
+        kept, ignored = _without_out_of_range(name, obj)
+    READERS[name](kept, index)
+    return kept, ignored
+
+
+def _without_out_of_range(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    ignored: list[tuple[str, str]] = []
+    kept: dict[str, Any] = {}
+    for field, value in obj.items():
+        if not bodies.holds_out_of_range(value):
+            kept[field] = value
+        elif field == "properties" and isinstance(value, dict):
+            kept[field] = {key: member for key, member in value.items() if not bodies.holds_out_of_range(member)}
+            ignored += [(key, "value_out_of_range") for key in value if key not in kept[field]]
+        elif name == "attributes" and field not in _IDENTIFIERS:
+            ignored.append((field, "value_out_of_range"))
+        else:
+            kept[field] = []  # its reader refuses the object for it, or takes it for absent
+    return kept, ignored

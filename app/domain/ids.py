@@ -1,0 +1,35 @@
+"""Identifiers that Onefold makes. They depend only on the workspace's secret and on the place in the log.
+
+A request that is applied again after a crash therefore makes the same profile, not a second one.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+# pid = stream, request number and position packed into a signed 64-bit integer.
+_POSITION_BITS = 12
+_SEQ_BITS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewIds:
+    pid: int
+    braze_id: str
+    random_bucket: int
+
+
+def new_ids(secret: bytes, workspace_id: int, stream: int, seq: int, ordinal: int) -> NewIds:
+    """Ids of the profile that command number `ordinal` of request (stream, seq) creates.
+
+    The pid needs no randomness, since the place is unique; consecutive pids also keep the store's indexes dense. The
+    braze_id is shown to clients, so it is a keyed hash and tells nothing about traffic.
+    """
+    if not 0 <= ordinal < 1 << _POSITION_BITS or not 0 < seq < 1 << _SEQ_BITS:
+        raise ValueError("place in the log out of range")
+    place = b"%d/%d/%d/%d" % (workspace_id, stream, seq, ordinal)
+    digest = blake2b(place, key=secret, digest_size=16, person=b"profile").digest()
+    return NewIds(
+        pid=(stream << (_SEQ_BITS + _POSITION_BITS)) | (seq << _POSITION_BITS) | ordinal,
+        braze_id=digest[:12].hex(),
+        random_bucket=int.from_bytes(digest[12:]) % 10_000,
+    )

@@ -1,0 +1,169 @@
+"""The nouns: identifiers, profiles, consent of addresses, problems and occurrences. Values without behaviour.
+
+Times are integer microseconds since 1970-01-01 UTC, truncated to milliseconds where they come from a client.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+# Kinds of identifier. The numbers are stored, so they are never reused for something else.
+EXTERNAL: Final = 1
+DEPRECATED: Final = 2
+ALIAS: Final = 3
+EMAIL: Final = 4
+PHONE: Final = 5
+BRAZE: Final = 6
+
+#: (kind, label, value): label is the alias label and "" for every other kind.
+Key = tuple[int, str, str]
+
+# Sections of a profile. A section is loaded when a command needs it and written only when it changed.
+CORE: Final = 1
+CUSTOM: Final = 2
+EVENTS: Final = 4
+PURCHASES: Final = 8
+DEVICES: Final = 16
+MESSAGES: Final = 32
+ALL_SECTIONS: Final = CORE | CUSTOM | EVENTS | PURCHASES | DEVICES | MESSAGES
+
+#: Attribute of Profile that holds each section.
+SECTION_NAMES: Final = {
+    CORE: "core",
+    CUSTOM: "custom",
+    EVENTS: "events",
+    PURCHASES: "purchases",
+    DEVICES: "devices",
+    MESSAGES: "messages",
+}
+
+#: What the section `core` may hold; a key is absent when the profile has no value for it.
+CORE_FIELDS: Final = (
+    "aliases",  # {label: name}, at most one name per label
+    "deprecated",  # former external ids, oldest first
+    "first_name",
+    "last_name",
+    "email",  # lower-case, see contract/addresses.py
+    "phone",  # E.164, absent when the number could not be read
+    "phone_raw",  # as sent
+    "country",
+    "language",
+    "time_zone",
+    "home_city",
+    "dob",  # YYYY-MM-DD
+    "gender",
+    "current_location",  # [longitude, latitude]
+    "facebook",
+    "twitter",
+    "image_url",
+    "email_open_tracking_disabled",
+    "email_click_tracking_disabled",
+    "marked_email_as_spam_at",  # microseconds
+    "email_subscribe",  # [state, changed_us] while the profile has no e-mail address, which owns the state otherwise
+    "push_subscribe",  # [state, changed_us]
+)
+
+
+@dataclass(slots=True)
+class Profile:
+    """One user record. The section attributes are None while the section is not loaded."""
+
+    #: Row number in the store, derived from where the profile was created: unique in a workspace, never shown.
+    pid: int
+    #: 24 lower-case hex digits, immutable.
+    braze_id: str
+    created_us: int
+    #: (updated_us, updated_index) is the last applied write: time of acceptance and position inside that request.
+    updated_us: int
+    updated_index: int
+    external_id: str | None = None
+    created_from: str = "rest"
+    random_bucket: int = 0
+    flags: int = 0
+    #: US cents, refunds included.
+    revenue_cents: int = 0
+    purchase_count: int = 0
+    first_purchase_us: int | None = None
+    last_purchase_us: int | None = None
+    session_count: int = 0
+    first_session_us: int | None = None
+    last_session_us: int | None = None
+    core: dict[str, object] | None = None
+    custom: dict[str, object] | None = None
+    #: {event name: [count, first_us, last_us]}
+    events: dict[str, list[int]] | None = None
+    #: {product id: [count, first_us, last_us]}
+    purchases: dict[str, list[int]] | None = None
+    devices: dict[str, object] | None = None
+    messages: dict[str, object] | None = None
+
+    @property
+    def recency(self) -> tuple[int, int, int, str]:
+        """Orders profiles by last write; ties by creation, then by braze_id (spec track.md 4.3)."""
+        return (self.updated_us, self.updated_index, self.created_us, self.braze_id)
+
+
+# Consent. A state belongs to the address, so that one write reaches every profile that has it (D27).
+SUBSCRIBED: Final = "subscribed"
+UNSUBSCRIBED: Final = "unsubscribed"
+OPTED_IN: Final = "opted_in"
+SUBSCRIPTION_STATES: Final = (UNSUBSCRIBED, SUBSCRIBED, OPTED_IN)  # most restrictive first
+
+CHANNEL_EMAIL: Final = 1
+CHANNEL_PHONE: Final = 2
+
+#: (channel, address, subscription group id or "" for the channel's global state)
+Address = tuple[int, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressState:
+    state: str
+    changed_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something of an accepted request that had no or not its full effect. Never holds a value of the client."""
+
+    stream: int
+    seq: int
+    ordinal: int
+    input_array: str
+    index: int
+    #: Name of the field that was skipped; "" when it was the whole object.
+    field: str
+    reason: str
+
+
+NAME_EVENT: Final = 1
+NAME_PRODUCT: Final = 2
+NAME_ATTRIBUTE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One event, or one purchase object of `quantity` items, kept for filters such as X times in Y days."""
+
+    stream: int
+    seq: int
+    ordinal: int
+    pid: int
+    name_kind: int
+    name: str
+    time_us: int
+    app_id: str | None
+    properties: dict[str, object] | None
+    quantity: int = 1
+    cents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySettings:
+    """What changes the effect of a command. Changed by a command of its own, so that a redo meets the same settings."""
+
+    alias_autocreate_on_purchase: bool = False
+    nested_null_deletes: bool = True
+    resubscribe_on_email_change: bool = False
+    array_max: int = 500
+    #: USD per unit of a currency, as decimal text; a currency that is not listed counts no revenue (D43).
+    usd_rates: dict[str, str] = field(default_factory=lambda: {"USD": "1"})

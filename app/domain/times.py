@@ -1,0 +1,146 @@
+"""Moments: integers of microseconds since 1970-01-01T00:00:00Z, always whole milliseconds.
+
+`parse` takes the formats of the contract's "dates and times" table (attributes.md, section 4) and nothing else; where
+the table is silent, the rules are these:
+
+* A zone is `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`, also after one blank (Ruby prints `... -0500` and `... UTC`).
+  Anything else that starts with a sign is a malformed offset, which means UTC, as does an offset of a day or more.
+* Seconds may be missing when a zone is there: `2026-01-05T19:20Z` is ISO 8601, and Java prints whole minutes so.
+* A leap second (`23:59:60` UTC, and only there) is the first second of the next day, as POSIX counts.
+* The year written and the year in UTC must both lie in 1..3000. `24:00:00`, week dates, basic forms, a decimal comma
+  and lower-case `t` or `z` are no times.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+MILLISECOND: Final = 1_000
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+_EPOCH_UTC: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = _EPOCH_UTC.replace(tzinfo=None)  # the naive twin, for texts without a zone
+_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+
+#: First moment that `parse` returns, and the first after the last one.
+EARLIEST: Final = (date(1, 1, 1).toordinal() - _EPOCH_ORDINAL) * DAY
+END: Final = (date(3001, 1, 1).toordinal() - _EPOCH_ORDINAL) * DAY
+_LAST_YEAR: Final = "3000"
+
+# The part of the table that datetime.fromisoformat reads as we do, and no further, in years that no offset takes
+# out of range. All else goes to the patterns below, which are slower and would give the same here.
+_COMMON: Final = re.compile(
+    r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?"
+).fullmatch
+_ISO: Final = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})"
+    r"(?::([0-9]{2})(?:\.([0-9]+)|:([0-9]{3}))?)?(?: ?(Z|UTC|GMT|[+-][^\s]{0,8}))?)?"
+).fullmatch
+_US_DATE: Final = re.compile(r"([0-9]{2})/([0-9]{2})/([0-9]{4})").fullmatch
+_WEEKDAY: Final = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([0-9]{2}) ([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})"
+    r"\.([A-Za-z+-][^\s]{0,8}) ([0-9]{4})"
+).fullmatch
+_OFFSET: Final = re.compile(r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?").fullmatch
+
+
+def parse(text: str) -> int | None:
+    """The moment that a text names, or None when it is not in one of the contract's formats. Never raises."""
+    # Nearly every text that comes here is not a date: three looks at single characters settle that.
+    if len(text) < 10:
+        return None
+    if text[4] == "-":
+        if _COMMON(text) is None:
+            return _iso(text)
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:  # no such date, or a second of 60
+            return _iso(text)
+        since = when - _EPOCH if when.tzinfo is None else when - _EPOCH_UTC
+        return (since.days * 86_400_000 + since.seconds * 1_000 + since.microseconds // 1_000) * 1_000
+    if text[2] == "/":
+        return _us_date(text)
+    if text[3] == " ":
+        return _weekday(text)
+    return None
+
+
+def iso(us: int) -> str:
+    """`YYYY-MM-DDTHH:MM:SS.mmmZ`, cut to the millisecond. Raises OverflowError outside the years 1 to 9999."""
+    minute, rest = divmod(us, MINUTE)
+    milliseconds = rest // MILLISECOND
+    return f"{_minute(minute)}{milliseconds // 1000:02d}.{milliseconds % 1000:03d}Z"
+
+
+def day(us: int) -> int:
+    """Days since 1970-01-01, negative before."""
+    return us // DAY
+
+
+@lru_cache(maxsize=4096)  # moments cluster around now: the calendar is computed once a minute, not once an event
+def _minute(minute: int) -> str:
+    return (_EPOCH + timedelta(minutes=minute)).isoformat()[:17]
+
+
+def _iso(text: str) -> int | None:
+    found = _ISO(text)
+    if found is None:
+        return None
+    year, month, day_, hour, minute, second, fraction, millis, zone = found.groups()
+    if hour is None:
+        return _moment(year, month, day_)
+    if second is None:
+        if zone is None:
+            return None
+        second = "00"
+    return _moment(year, month, day_, hour, minute, second, fraction or millis or "", zone)
+
+
+def _us_date(text: str) -> int | None:
+    found = _US_DATE(text)
+    return _moment(found[3], found[1], found[2]) if found is not None else None
+
+
+def _weekday(text: str) -> int | None:
+    # The name of the day is redundant and not compared with the date.
+    found = _WEEKDAY(text)
+    if found is None:
+        return None
+    month, day_, hour, minute, second, zone, year = found.groups()
+    return _moment(year, month, day_, hour, minute, second, "", zone)
+
+
+def _moment(
+    year: str,
+    month: str,
+    day_: str,
+    hour: str = "00",
+    minute: str = "00",
+    second: str = "00",
+    fraction: str = "",
+    zone: str | None = None,
+) -> int | None:
+    if hour > "23" or minute > "59" or second > "60" or not "0001" <= year <= _LAST_YEAR:
+        return None
+    try:
+        days = date(int(year), int(month), int(day_)).toordinal() - _EPOCH_ORDINAL
+    except ValueError:
+        return None
+    us = days * DAY + int(hour) * HOUR + int(minute) * MINUTE + int(second) * SECOND - _offset(zone)
+    if second == "60" and us % DAY != 0:
+        return None
+    us += int(fraction[:3].ljust(3, "0")) * MILLISECOND
+    return us if EARLIEST <= us < END else None
+
+
+def _offset(zone: str | None) -> int:
+    found = _OFFSET(zone) if zone else None
+    if found is None:
+        return 0
+    size = int(found[2]) * HOUR + int(found[3] or 0) * MINUTE
+    return -size if found[1] == "-" else size

@@ -1,0 +1,118 @@
+"""Doorbells: "workspace 17 has work", sent through Celery. They carry no data and any of them may be lost.
+
+A bell key in Redis says that a ring is outstanding, so that a flood of accepts is one task and not thousands. The drain
+clears the key before its last look at the inbox: whoever accepts later rings again, whoever accepted earlier is seen.
+The key expires by itself in case the drain dies. Everything here happens in a thread of its own, after the commit, so
+that a slow or dead broker never delays an answer; the sweeper finds what was not rung.
+"""
+
+import threading
+import time
+from typing import Final
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+TIMEOUT_SECONDS: Final = 1.0
+OUTSTANDING_MS: Final = 2_000
+PAUSE_AFTER_FAILURE_SECONDS: Final = 0.5
+TASK: Final = "onefold.apply"
+QUEUES: Final = ("normal", "bulk")
+
+
+def client(url: str) -> redis.Redis:
+    """A Redis client that gives up fast and replays nothing."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def bell_key(prefix: str, workspace_id: int) -> str:
+    """Key inventory: `<prefix>bell:<workspace>` = "1" with a time to live, while a ring is outstanding."""
+    return f"{prefix}bell:{workspace_id}"
+
+
+class Doorbell:
+    """Rings from a thread. `rung`, `suppressed` and `failed` count workspaces."""
+
+    def __init__(self, celery: Celery, redis_url: str, prefix: str) -> None:
+        self._celery = celery
+        self._redis = client(redis_url)
+        self._prefix = prefix
+        self._waiting: dict[tuple[int, int], None] = {}
+        self._condition = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self.rung = 0
+        self.suppressed = 0
+        self.failed = 0
+
+    def ring(self, stream: tuple[int, int]) -> None:
+        """Tell the workers that a stream (workspace, stream number) has work. Returns at once and never raises."""
+        with self._condition:
+            if self._closed:
+                return
+            self._waiting[stream] = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
+                self._thread.start()
+            self._condition.notify()
+
+    def clear(self, workspace_id: int) -> None:
+        """Let the next accept ring again. Never raises: the key expires by itself."""
+        try:
+            self._redis.delete(bell_key(self._prefix, workspace_id))
+        except RedisError:
+            self.failed += 1
+
+    def send(self, workspace_id: int, queue: str = QUEUES[0]) -> bool:
+        """Ring at once, whether or not a ring is outstanding. False when the broker is away."""
+        try:
+            self._celery.send_task(TASK, args=[workspace_id], queue=queue, retry=False, ignore_result=True)
+        except (KombuError, RedisError, OSError):
+            self.failed += 1
+            return False
+        self.rung += 1
+        return True
+
+    def close(self) -> None:
+        """Ring what is waiting, then stop the thread."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join(timeout=2 * TIMEOUT_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not self._waiting and not self._closed:
+                    self._condition.wait()
+                if not self._waiting:
+                    return
+                waiting, self._waiting = list(self._waiting), {}
+            if not self._ring_all(waiting) and not self._closed:
+                time.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+
+    def _ring_all(self, waiting: list[tuple[int, int]]) -> bool:
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for workspace_id, _ in waiting:
+                    pipeline.set(bell_key(self._prefix, workspace_id), "1", nx=True, px=OUTSTANDING_MS)
+                free = pipeline.execute()
+        except (RedisError, OSError):
+            self.failed += len(waiting)
+            return False
+        for (workspace_id, stream), first in zip(waiting, free, strict=True):
+            if not first:
+                self.suppressed += 1
+            elif not self.send(workspace_id, QUEUES[stream]):
+                return False
+        return True

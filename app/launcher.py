@@ -1,0 +1,296 @@
+"""Runs a fixed set of child processes: starts them in order, starts again what dies, stops them in order.
+
+The life of a child. It is started in a session of its own, so that a Ctrl-C in the terminal reaches the launcher only
+and never a Celery pool process with a task in hand. If it has a `ready` check, the next child waits for it. When it
+ends by itself, what it left behind in its process group is killed and it is started again: at once, or after a growing
+pause when it keeps dying young. At the end it gets its stop signal (its main process only: a signal to the whole group
+kills a Celery worker's pool under it), and after `stop_timeout` its whole group gets SIGKILL. When the launcher itself
+dies without a word (`kill -9`), the kernel kills each child, see `die_with_parent`.
+
+Standard library only; Linux and macOS (where a killed launcher leaves its children behind).
+"""
+
+import ctypes
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+SHORT_LIFE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 1.6  # "started again within 2 s" must hold with room for the start itself
+READY_POLL_SECONDS = 0.05
+# One Ctrl-C can arrive twice: from the terminal, and again from a wrapper (make, npm, a script) that passes it on.
+SECOND_CTRL_C_AFTER_SECONDS = 0.25
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Have the kernel kill this process as soon as its parent is dead, however it died. Does nothing outside Linux.
+
+    The launcher does this for its children. It is not inherited, so a child that starts processes of its own has to
+    see to them: Celery's prefork pool does so by itself (celery/concurrency/prefork.py); the processes of
+    `uvicorn --workers N` and of a ProcessPoolExecutor live on unless they call this when they start.
+
+    Call it from the main thread. "Parent" means the thread that forked this process (prctl(2)): that thread must live
+    as long as its process. Give `parent`, the pid of that process, where it is known: if it died before this call, the
+    kernel sends nothing, and this process ends itself.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def restart_pause(short_lives: int) -> float:
+    """Seconds to wait before the next start, after so many lives in a row of under a second: 0, 0, 0.1, 0.2 … 1.6."""
+    return 0.0 if short_lives < 2 else min(0.1 * 2.0 ** min(short_lives - 2, 10), LONGEST_PAUSE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process to keep running. `env` is its whole environment. Without a `log` it writes to the launcher's output."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    log: Path | None
+    stop_signal: int = signal.SIGTERM
+    stop_timeout: float = 15.0
+    stop_order: int = 0  # the lowest stops first
+    ready: Callable[[], bool] | None = None  # asked every 50 ms; must answer quickly
+    ready_timeout: float = 30.0
+
+
+class StartError(Exception):
+    """A child could not be started, ended before it was ready, or was not ready in time. All have been stopped."""
+
+    def __init__(self, child: Child, reason: str) -> None:
+        super().__init__(f"{child.name} {reason}" + (f"; its log: {child.log}" if child.log else ""))
+        self.child = child
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A child's place in the launcher: its process of the moment, or the instant at which it gets one."""
+
+    child: Child
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    starting: bool = True  # until it was ready for the first time
+    short_lives: int = 0
+    due: float | None = None
+
+
+class Launcher:
+    """`run()` in the main thread of a process without other threads: children are forked, and signals are taken over.
+
+    `report` gets a line for each restart, kill and stop; `started` is called once, when all children run and are ready.
+    """
+
+    def __init__(
+        self, children: Sequence[Child], report: Callable[[str], None], started: Callable[[], None] | None = None
+    ) -> None:
+        self._slots = [_Slot(child) for child in children]
+        self._report = report
+        self._started = started
+        self._wake: tuple[socket.socket, socket.socket] | None = None
+        self._stop_asked_at: float | None = None
+        self._kill_now = False
+
+    def run(self) -> None:
+        """Start the children and keep them running until SIGINT, SIGTERM, SIGHUP or `stop()`; a second Ctrl-C kills.
+
+        Returns when every child is gone. Raises StartError, again after stopping whatever had been started.
+        """
+        with self._signals_taken():
+            try:
+                for slot in self._slots:
+                    self._start_first(slot)
+                if self._started is not None and self._stop_asked_at is None:
+                    self._started()
+                while self._stop_asked_at is None:
+                    self._tend(None)
+            finally:
+                self._stop_children()
+
+    def stop(self) -> None:
+        """Ask `run` to stop the children and return: from one of its callbacks or from another thread."""
+        self._stop_asked_at = time.monotonic()
+        if self._wake is not None:
+            self._wake[1].send(b"\0")
+
+    def pids(self) -> dict[str, int]:
+        return {slot.child.name: slot.process.pid for slot in self._slots if slot.process is not None}
+
+    def _start_first(self, slot: _Slot) -> None:
+        child = slot.child
+        if self._stop_asked_at is not None:
+            return
+        try:
+            self._spawn(slot)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise StartError(child, f"could not be started: {error}") from error
+        slot.starting = child.ready is not None
+        deadline = time.monotonic() + child.ready_timeout
+        while slot.starting and self._stop_asked_at is None:
+            if child.ready is None or child.ready():
+                slot.starting = False
+            elif time.monotonic() > deadline:
+                raise StartError(child, f"was not ready within {child.ready_timeout:g} s")
+            else:
+                self._tend(READY_POLL_SECONDS)
+
+    def _spawn(self, slot: _Slot) -> None:
+        child, launcher = slot.child, os.getpid()
+        if child.log is not None:
+            child.log.parent.mkdir(parents=True, exist_ok=True)
+        output = None if child.log is None else child.log.open("ab")
+        try:
+            slot.process = subprocess.Popen(  # preexec_fn is safe here: `run` asks for a process without other threads
+                child.argv,
+                env=dict(child.env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(launcher),  # noqa: PLW1509
+            )
+        finally:
+            if output is not None:
+                output.close()
+        slot.started_at = time.monotonic()
+
+    def _tend(self, timeout: float | None) -> None:
+        """Wait for news (a signal, an ended child, a start that is due), at most `timeout` seconds, and see to it."""
+        dues = [slot.due - time.monotonic() for slot in self._slots if slot.due is not None]
+        self._wait(min([*dues, timeout] if timeout is not None else dues, default=None))
+        if self._stop_asked_at is not None:
+            return
+        for slot in self._slots:
+            if slot.process is not None and (status := _collect(slot.process)) is not None:
+                self._mourn(slot, status)
+            if slot.due is not None and slot.due <= time.monotonic():
+                self._start_again(slot)
+
+    def _mourn(self, slot: _Slot, status: int) -> None:
+        slot.process = None
+        ending = f"ended ({_ending(status)}) after {time.monotonic() - slot.started_at:.1f} s"
+        if slot.starting:
+            raise StartError(slot.child, f"{ending}, before it was ready")
+        self._plan_restart(slot, ending)
+
+    def _plan_restart(self, slot: _Slot, ending: str) -> None:
+        now = time.monotonic()
+        slot.short_lives = slot.short_lives + 1 if now - slot.started_at < SHORT_LIFE_SECONDS else 0
+        pause = restart_pause(slot.short_lives)
+        slot.due = now + pause
+        self._report(f"{slot.child.name} {ending}; starting it again" + (f" in {pause:g} s" if pause else ""))
+
+    def _start_again(self, slot: _Slot) -> None:
+        slot.due = None
+        try:
+            self._spawn(slot)
+        except (OSError, subprocess.SubprocessError) as error:  # such as no memory: it may be there in a second
+            slot.started_at = time.monotonic()
+            self._plan_restart(slot, f"could not be started ({error})")
+
+    def _stop_children(self) -> None:
+        running = [slot for slot in self._slots if slot.process is not None]
+        if running:
+            self._report("stopping " + ", ".join(slot.child.name for slot in running))
+        for order in sorted({slot.child.stop_order for slot in running}):
+            self._stop_together([slot for slot in running if slot.child.stop_order == order])
+
+    def _stop_together(self, slots: Sequence[_Slot]) -> None:
+        deadlines: dict[int, float] = {}  # pid -> when it is killed; a process that has been killed has none
+        for slot in slots:
+            if slot.process is not None:
+                os.kill(slot.process.pid, slot.child.stop_signal)  # not reaped yet, so the pid is still this child's
+                deadlines[slot.process.pid] = time.monotonic() + slot.child.stop_timeout
+        while True:
+            for slot in slots:
+                if slot.process is None:
+                    continue
+                pid = slot.process.pid
+                if _collect(slot.process) is not None:
+                    deadlines.pop(pid, None)
+                    slot.process = None
+                elif pid in deadlines and (self._kill_now or time.monotonic() >= deadlines[pid]):
+                    del deadlines[pid]
+                    self._report(f"{slot.child.name} has not stopped; killing it")
+                    _kill_group(pid)
+            if all(slot.process is None for slot in slots):
+                return
+            self._wait(min((deadline - time.monotonic() for deadline in deadlines.values()), default=None))
+
+    def _wait(self, timeout: float | None) -> None:
+        """Sleep until a signal or `stop()`, at most `timeout` seconds. An ended child is a signal (SIGCHLD) too."""
+        if self._wake is None:
+            raise RuntimeError("only run() waits")
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake[0], selectors.EVENT_READ)
+            if not selector.select(None if timeout is None else max(timeout, 0.0)):
+                return
+        numbers = set(self._wake[0].recv(4096))
+        if numbers & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}:
+            now = time.monotonic()
+            if self._stop_asked_at is None:
+                self._stop_asked_at = now
+            elif signal.SIGINT in numbers and now - self._stop_asked_at > SECOND_CTRL_C_AFTER_SECONDS:
+                self._kill_now = True
+
+    @contextmanager
+    def _signals_taken(self) -> Iterator[None]:
+        """Turn signals into bytes on a socket (signal.set_wakeup_fd), so that one select waits for everything."""
+        taken = [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays ignored
+            taken.append(signal.SIGHUP)
+        self._wake = socket.socketpair()
+        for end in self._wake:
+            end.settimeout(0)
+        fd_before = signal.set_wakeup_fd(self._wake[1].fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, _taken) for number in taken}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(fd_before)
+            for end in self._wake:
+                end.close()
+            self._wake = None
+
+
+def _taken(_number: int, _frame: FrameType | None) -> None:
+    """Nothing: the number is on the wake-up socket. (A handler must exist, else there is no wake-up.)"""
+
+
+def _collect(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status once the process has ended, else None. What it left in its group is killed before it is reaped:
+    until then its pid, which is the group's number, cannot be given to somebody else's process."""
+    if hasattr(os, "waitid"):  # macOS has it since Python 3.13
+        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return None
+    elif process.poll() is None:
+        return None
+    _kill_group(process.pid)
+    return process.wait()
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # gone, or (macOS) nothing but a zombie
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _ending(status: int) -> str:
+    return f"exit status {status}" if status >= 0 else f"signal {-status}"

@@ -1,0 +1,52 @@
+"""The buckets of one process, for the time Redis is away.
+
+The rules are `bucket.take`; only the capacity is smaller, because every process hands out its own. They are not carried
+over to Redis or back: what they admitted is known to this process only.
+"""
+
+from collections.abc import Sequence
+
+from app.quota.bucket import Bucket, Grant, Level, answers, full_at, take
+
+MAX_LEVELS = 10_000
+"""Levels kept, some 2 MB. Beyond it the full ones go (they say nothing), then the oldest."""
+
+
+def share_of(buckets: Sequence[Bucket], share: float) -> tuple[Bucket, ...]:
+    """The same limits at `share` of their capacity, rounded down, at least one request per window."""
+    return tuple(
+        Bucket(bucket.name, max(1, int(bucket.capacity * share)), bucket.window_ms, bucket.align_ms)
+        for bucket in buckets
+    )
+
+
+class LocalBuckets:
+    """Levels by workspace and bucket name, in memory, at most `max_levels` and one call's more."""
+
+    def __init__(self, max_levels: int = MAX_LEVELS) -> None:
+        self._max_levels = max_levels
+        self._levels: dict[tuple[int, str], tuple[Level, Bucket]] = {}
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, workspace_id: int, buckets: Sequence[Bucket], wanted: int, now_ms: int) -> tuple[Grant, ...]:
+        """Take for `wanted` callers at once; one Grant each, in order. `buckets` are already the process's share."""
+        held = [self._levels.get((workspace_id, bucket.name)) for bucket in buckets]
+        grant, kept = take([pair and pair[0] for pair in held], buckets, wanted, now_ms)
+        if len(self._levels) + len(buckets) > self._max_levels:
+            self._evict(now_ms)
+        for level, bucket in zip(kept, buckets, strict=True):
+            self._levels[workspace_id, bucket.name] = (level, bucket)
+        return answers(kept, buckets, wanted, grant.granted, now_ms)
+
+    def _evict(self, now_ms: int) -> None:
+        """Forget what is full by now; if that frees less than half, the least recently created of the rest as well.
+
+        Down to half, so that the walk is paid once in thousands of calls. A forgotten bucket that was not full starts
+        again full, which is one capacity too much for that workspace: the price of a bound on memory.
+        """
+        self._levels = {key: pair for key, pair in self._levels.items() if full_at(*pair) > now_ms}
+        surplus = len(self._levels) - self._max_levels // 2
+        for key in list(self._levels)[: max(0, surplus)]:
+            del self._levels[key]

@@ -1,0 +1,19 @@
+"""What an API process works with. Built by app.bootstrap; the API sees only this."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.accept import Acceptor
+from app.access import KeyRing
+from app.reads import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    keys: KeyRing
+    acceptor: Acceptor
+    reader: Reader
+    #: None when the process can serve, else what is wrong, in words for an operator.
+    readiness: Callable[[], Awaitable[str | None]]
+    aclose: Callable[[], Awaitable[None]]
+    receive_timeout_seconds: float

@@ -1,0 +1,57 @@
+"""Settings of a process, read once from the environment (ONEFOLD_…, DATABASE_URL, REDIS_URL, BROKER_URL) and frozen."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where things are. With nothing set, everything lives below `data_dir`: SQLite and a private Valkey."""
+
+    model_config = SettingsConfigDict(env_prefix="ONEFOLD_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path("var")
+    #: postgresql://… ; empty = SQLite in data_dir.
+    database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL", "ONEFOLD_DATABASE_URL"))
+    #: redis://…, rediss://… or unix://… for quotas and doorbells; empty = the embedded server in data_dir.
+    redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "ONEFOLD_REDIS_URL"))
+    #: Celery's broker when it is not the same Redis, for instance amqp://… .
+    broker_url: str = Field("", validation_alias=AliasChoices("BROKER_URL", "ONEFOLD_BROKER_URL"))
+    #: Put before every key in Redis.
+    key_prefix: str = "onefold:"
+    #: Part of a quota that one API process hands out by itself while Redis is away.
+    quota_local_share: float = 0.5
+    #: How long the API may keep a key it has looked up: a revoked key works at most this much longer.
+    key_cache_seconds: float = 10.0
+    #: An accept that takes longer is answered 503.
+    accept_timeout_seconds: float = 2.5
+    #: How long an export waits for writes accepted before it.
+    read_wait_seconds: float = 1.0
+    #: A body that takes longer to arrive is answered 408.
+    receive_timeout_seconds: float = 10.0
+    #: The sweeper looks for work this often.
+    sweep_seconds: float = 1.0
+    #: Applied requests are kept at least this long, for replaying and looking at.
+    inbox_retention_hours: int = 24
+    log_level: str = "info"
+    #: user:password for Flower.
+    flower_basic_auth: SecretStr | None = None
+
+    def database(self) -> str:
+        """The database as a URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'onefold.db'}"
+
+    def redis(self) -> str:
+        """Redis as a URL for redis-py. Without REDIS_URL the launcher sets it to the embedded server."""
+        return self.redis_url or "redis://127.0.0.1:6379/0"
+
+    def broker(self) -> str:
+        """The broker as a URL for Celery, which spells Unix sockets differently."""
+        url = self.broker_url or self.redis()
+        if url.startswith("unix://"):
+            parts = urlsplit(url)
+            database = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("db", "0")
+            return f"redis+socket://{parts.path}?virtual_host={database}"
+        return url

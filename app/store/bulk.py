@@ -1,0 +1,60 @@
+"""Writing many rows in one statement.
+
+PostgreSQL gets them as one JSON document and jsonb_to_recordset: 2.5 times as fast as bound arrays, since the document
+is made in C. SQLite gets an executemany, which is a C loop as well.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import JSON, Connection, text
+from sqlalchemy.dialects import postgresql
+from sqlmodel import SQLModel
+
+_PG: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+class BulkWrite:
+    """Insert rows of one workspace, or update those that exist. Rows are dicts of column -> value, all alike."""
+
+    def __init__(self, model: type[SQLModel], *, update: Sequence[str] = ()) -> None:
+        """`update` names the columns to overwrite where the primary key exists; without it that is an error."""
+        table = SQLModel.metadata.tables[str(model.__tablename__)]
+        names = [column.name for column in table.columns if column.name != "workspace_id"]
+        keys = [column.name for column in table.primary_key.columns]
+        types = {column.name: column.type.compile(dialect=_PG) for column in table.columns}
+        conflict = ""
+        if update:
+            assignments = ", ".join(f"{name} = excluded.{name}" for name in update)
+            conflict = f" on conflict ({', '.join(keys)}) do update set {assignments}"
+        columns = ", ".join(names)
+        record = ", ".join(f"{name} {types[name]}" for name in names)
+        selected = ", ".join(f"r.{name}" for name in names)
+        placeholders = ", ".join(f":{name}" for name in names)
+        self._postgresql = text(
+            f"insert into {table.name} (workspace_id, {columns}) select :workspace_id, {selected} "
+            f"from jsonb_to_recordset(cast(:rows as jsonb)) as r({record}){conflict}"
+        )
+        self._sqlite = text(
+            f"insert into {table.name} (workspace_id, {columns}) values (:workspace_id, {placeholders}){conflict}"
+        )
+        self._documents = [column.name for column in table.columns if isinstance(column.type, JSON)]
+
+    def run(self, connection: Connection, workspace_id: int, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        if connection.dialect.name == "postgresql":
+            connection.execute(self._postgresql, {"workspace_id": workspace_id, "rows": encode(rows)})
+            return
+        for row in rows:
+            row["workspace_id"] = workspace_id
+            for name in self._documents:
+                if row[name] is not None:
+                    row[name] = encode(row[name])
+        connection.execute(self._sqlite, rows)
+
+
+def encode(value: object) -> str:
+    """JSON text for a column or parameter."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,141 @@
+"""Connections: PostgreSQL through psycopg 3, SQLite in two files, and which errors are nobody's fault."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+CONNECT_TIMEOUT_SECONDS: Final = 3
+STATEMENT_TIMEOUT_MS: Final = 15_000
+SQLITE_BUSY_MS: Final = 5_000
+
+
+def normalise_url(url: str) -> str:
+    """A PostgreSQL URL as SQLAlchemy wants it: `postgres://` and `postgresql://` mean psycopg 3."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+class Database:
+    """The store's connections. `main` holds everything but the inbox, `inbox` the inbox; one server on PostgreSQL."""
+
+    def __init__(self, url: str, *, pool_size: int = 5, apply: bool = False) -> None:
+        """`apply` opens the database for a worker, whose commits may lose their tail in a power cut: see `durable`."""
+        self.url = normalise_url(url)
+        self.is_postgresql = self.url.startswith("postgresql")
+        if self.is_postgresql:
+            self.main = self.inbox = _postgresql(self.url, pool_size)
+            return
+        path = make_url(self.url).database
+        if path is None or path == ":memory:":
+            raise ValueError("a SQLite database needs a file")
+        # A lost tail of applied batches takes its cursor along and is applied again; the inbox never loses anything.
+        self.main = _sqlite(Path(path), "NORMAL" if apply else "FULL", pool_size)
+        self.inbox = _sqlite(inbox_file(Path(path)), "FULL", pool_size)
+
+    def dispose(self) -> None:
+        self.main.dispose()
+        if self.inbox is not self.main:
+            self.inbox.dispose()
+
+    @contextmanager
+    def write(self, engine: Engine | None = None) -> Iterator[Connection]:
+        """A write transaction: committed at the end, rolled back on an exception."""
+        with (engine or self.main).connect().execution_options(onefold_write=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self, engine: Engine | None = None) -> Iterator[Connection]:
+        """A short read transaction."""
+        with (engine or self.main).connect() as connection, connection.begin():
+            yield connection
+
+
+def inbox_file(main: Path) -> Path:
+    """The file of the inbox beside the file of everything else."""
+    return main.with_name(f"{main.stem}-inbox{main.suffix}")
+
+
+def _postgresql(url: str, pool_size: int) -> Engine:
+    options = (
+        f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS}"
+        f" -c lock_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+    )
+    return create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+        pool_pre_ping=False,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "options": options,
+            "application_name": "onefold",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
+        },
+    )
+
+
+def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+        connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say so, not where the driver guesses
+        connection.execute("pragma journal_mode = wal")
+        connection.execute(f"pragma synchronous = {synchronous}")
+        connection.execute("pragma cache_size = -65536")
+        connection.execute("pragma temp_store = memory")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Upgrading a read transaction to a write fails at once when somebody else wrote; so writers say it first.
+        write = connection.get_execution_options().get("onefold_write", False)
+        connection.exec_driver_sql("begin immediate" if write else "begin")
+
+    return engine
+
+
+#: SQLSTATE classes that say nothing about the data: connection, resources, operator, I/O, deadlock, timeouts.
+_TRANSIENT_CLASSES: Final = ("08", "53", "57", "58", "25", "40", "55", "72", "XX", "F0")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again later may succeed: lost connections, timeouts, deadlocks, a full disk, lack of memory."""
+    if isinstance(error, (MemoryError, ConnectionError, TimeoutError, PoolTimeoutError, OSError)):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        state: Any = getattr(error.orig, "sqlstate", None)
+        if state is not None:
+            return str(state)[:2] in _TRANSIENT_CLASSES
+        return isinstance(error, (OperationalError, InterfaceError))
+    return False
+
+
+def ping(database: Database) -> None:
+    """Raises SQLAlchemyError when the database does not answer."""
+    with database.read() as connection:
+        connection.execute(text("select 1"))
+
+
+__all__ = ["Database", "SQLAlchemyError", "inbox_file", "is_transient", "normalise_url", "ping"]

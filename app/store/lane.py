@@ -1,0 +1,194 @@
+"""The lane of a workspace: the lock that makes one writer of its profiles, and how far they are applied."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from app.domain.profile import ApplySettings, Problem
+from app.store.bulk import BulkWrite, encode
+from app.store.inbox import HOUR_US, Stored
+from app.store.tables import ProblemRow
+
+DAY_US: Final = 24 * HOUR_US
+STREAM_COLUMNS: Final = ("normal", "bulk")
+
+
+@dataclass(slots=True)
+class Lane:
+    """A locked lane: cursors per stream, hours of the requests at the cursors, batches begun and never finished."""
+
+    cursors: list[int]
+    hours: list[int]
+    applied_n: int
+    attempts: int
+    settings: ApplySettings
+
+
+_CREATE = text(
+    """
+    insert into lane
+    (workspace_id, cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, settings)
+    values (:workspace_id, 0, 0, 0, 0, 0, 0, '{}') on conflict do nothing
+    """
+)
+_COLUMNS: Final = "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, settings"
+_LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
+_READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
+_CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane")
+_ATTEMPT = text("update lane set attempts = attempts + 1 where workspace_id = :workspace_id and attempts = :attempts")
+_ADVANCE = {
+    stream: text(
+        f"update lane set cursor_{name} = :seq, hour_{name} = :hour, applied_n = :n, attempts = 0"
+        " where workspace_id = :workspace_id"
+    )
+    for stream, name in enumerate(STREAM_COLUMNS)
+}
+_SETTINGS = text("update lane set settings = :settings where workspace_id = :workspace_id")
+_LAST_APPLIED = text("select stream from applied where workspace_id = :workspace_id and n = :n")
+_EXTEND = text("update applied set to_seq = :to_seq where workspace_id = :workspace_id and n = :n")
+_APPLIED = text(
+    "insert into applied (workspace_id, n, stream, from_seq, to_seq)"
+    " values (:workspace_id, :n, :stream, :from_seq, :to_seq)"
+)
+_RANGES = text("select stream, from_seq, to_seq from applied where workspace_id = :workspace_id order by n")
+_DEAD = text(
+    """
+    insert into dead (workspace_id, stream, seq, kind, codec, body, accepted_us, dead_us, reason)
+    values (:workspace_id, :stream, :seq, :kind, :codec, :body, :accepted_us, :dead_us, :reason)
+    """
+)
+_IS_DEAD = text("select reason from dead where workspace_id = :workspace_id and stream = :stream and seq = :seq")
+_PROBLEMS = text(
+    """
+    select input_array, position, field, reason from problem
+    where workspace_id = :workspace_id and stream = :stream and seq = :seq order by ordinal, n
+    """
+)
+_WRITE_PROBLEMS = BulkWrite(ProblemRow)
+
+
+def create(connection: Connection, workspace_id: int) -> None:
+    """The lane of a new workspace. Harmless when it exists."""
+    connection.execute(_CREATE, {"workspace_id": workspace_id})
+
+
+def _lane(row: Any) -> Lane:
+    settings = msgspec.json.decode(row.settings) if isinstance(row.settings, str) else row.settings
+    known = {field.name for field in fields(ApplySettings)}
+    return Lane(
+        cursors=[row.cursor_normal, row.cursor_bulk],
+        hours=[row.hour_normal, row.hour_bulk],
+        applied_n=row.applied_n,
+        attempts=row.attempts,
+        settings=ApplySettings(**{name: value for name, value in settings.items() if name in known}),
+    )
+
+
+def lock(connection: Connection, workspace_id: int) -> Lane | None:
+    """Take the lane for this transaction; None when somebody else has it. A SQLite writer has every lane."""
+    statement = _LOCK_POSTGRESQL if connection.dialect.name == "postgresql" else _READ
+    row = connection.execute(statement, {"workspace_id": workspace_id}).one_or_none()
+    return None if row is None else _lane(row)
+
+
+def read(connection: Connection, workspace_id: int) -> Lane | None:
+    """The lane as it was last committed."""
+    row = connection.execute(_READ, {"workspace_id": workspace_id}).one_or_none()
+    return None if row is None else _lane(row)
+
+
+def cursors(connection: Connection) -> dict[tuple[int, int], int]:
+    """{(workspace, stream): number of the last applied request} of all workspaces."""
+    found = {}
+    for row in connection.execute(_CURSORS):
+        found[row.workspace_id, 0] = row.cursor_normal
+        found[row.workspace_id, 1] = row.cursor_bulk
+    return found
+
+
+def count_attempt(connection: Connection, workspace_id: int, attempts: int) -> None:
+    """Record, in a transaction of its own, that a batch begins: if its process dies, the count stays."""
+    connection.execute(_ATTEMPT, {"workspace_id": workspace_id, "attempts": attempts})
+
+
+def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored) -> None:
+    """Move the cursor of the stream to a request, and extend the record of what was applied in which order."""
+    stream, seq = last.stream, last.seq
+    before = connection.execute(_LAST_APPLIED, {"workspace_id": workspace_id, "n": lane.applied_n}).scalar()
+    if before == stream:
+        connection.execute(_EXTEND, {"workspace_id": workspace_id, "n": lane.applied_n, "to_seq": seq})
+    else:
+        lane.applied_n += 1
+        values = {"n": lane.applied_n, "stream": stream, "from_seq": lane.cursors[stream] + 1, "to_seq": seq}
+        connection.execute(_APPLIED, {"workspace_id": workspace_id, **values})
+    lane.cursors[stream], lane.hours[stream], lane.attempts = seq, last.accepted_us // HOUR_US, 0
+    connection.execute(
+        _ADVANCE[stream],
+        {"workspace_id": workspace_id, "seq": seq, "hour": lane.hours[stream], "n": lane.applied_n},
+    )
+
+
+def save_settings(connection: Connection, workspace_id: int, settings: ApplySettings) -> None:
+    connection.execute(_SETTINGS, {"workspace_id": workspace_id, "settings": encode(asdict(settings))})
+
+
+def ranges(connection: Connection, workspace_id: int) -> list[tuple[int, int, int]]:
+    """(stream, first, last) of everything applied, in the order in which it was applied."""
+    return [tuple(row) for row in connection.execute(_RANGES, {"workspace_id": workspace_id})]
+
+
+def bury(connection: Connection, workspace_id: int, request: Stored, reason: str, dead_us: int) -> None:
+    """Keep a request that cannot be applied."""
+    connection.execute(
+        _DEAD,
+        {
+            "workspace_id": workspace_id,
+            "stream": request.stream,
+            "seq": request.seq,
+            "kind": request.kind,
+            "codec": request.codec,
+            "body": request.body,
+            "accepted_us": request.accepted_us,
+            "dead_us": dead_us,
+            "reason": reason,
+        },
+    )
+
+
+def dead_reason(connection: Connection, workspace_id: int, stream: int, seq: int) -> str | None:
+    """Why a request is dead, None when it is not."""
+    found = connection.execute(_IS_DEAD, {"workspace_id": workspace_id, "stream": stream, "seq": seq}).scalar()
+    return None if found is None else str(found)
+
+
+def write_problems(
+    connection: Connection, workspace_id: int, problems: Sequence[Problem], accepted: dict[tuple[int, int], int]
+) -> None:
+    """`accepted` says when each (stream, seq) was accepted."""
+    _WRITE_PROBLEMS.run(
+        connection,
+        workspace_id,
+        [
+            {
+                "stream": problem.stream,
+                "seq": problem.seq,
+                "ordinal": problem.ordinal,
+                "n": n,
+                "day": accepted[problem.stream, problem.seq] // DAY_US,
+                "input_array": problem.input_array,
+                "position": problem.index,
+                "field": problem.field,
+                "reason": problem.reason,
+            }
+            for n, problem in enumerate(problems)
+        ],
+    )
+
+
+def problems(connection: Connection, workspace_id: int, stream: int, seq: int) -> list[tuple[str, int, str, str]]:
+    """(input_array, index, field, reason) of everything that a request asked for in vain."""
+    rows = connection.execute(_PROBLEMS, {"workspace_id": workspace_id, "stream": stream, "seq": seq})
+    return [tuple(row) for row in rows]

@@ -1,0 +1,135 @@
+"""Partitions of the tables that only grow, and ageing out: a dropped table on PostgreSQL, deleted rows on SQLite."""
+
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from app.store import lane
+from app.store.engine import Database
+from app.store.inbox import HOUR_US
+from app.store.lane import DAY_US
+
+log = structlog.get_logger()
+
+#: Days for which occurrences and problems are kept.
+OCCURRENCE_DAYS: Final = 32
+PROBLEM_DAYS: Final = 30
+#: Partitions made ahead of time, in units of each table. Clocks that step do not outrun them.
+_AHEAD: Final = {"inbox": 6, "problem": 2, "occurrence": 2}
+_UNIT_US: Final = {"inbox": HOUR_US, "problem": DAY_US, "occurrence": DAY_US}
+_COLUMN: Final = {"inbox": "hour", "problem": "day", "occurrence": "day"}
+
+
+def prepare(database: Database, now_us: int) -> None:
+    """Make the partitions that will be needed soon. Nothing to do on SQLite."""
+    if not database.is_postgresql:
+        return
+    for table, ahead in _AHEAD.items():
+        unit = now_us // _UNIT_US[table]
+        first = unit - (OCCURRENCE_DAYS if table == "occurrence" else 0)
+        with database.write() as connection:
+            existing = _numbers(connection, table)
+            for number in range(first, unit + ahead + 1):
+                if number not in existing:
+                    _create(connection, table, number)
+
+
+def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
+    """Drop what is over: {table: partitions dropped, or rows deleted}. A request that is not applied never is."""
+    limits = {
+        "inbox": now_us // HOUR_US - inbox_hours,
+        "problem": now_us // DAY_US - PROBLEM_DAYS,
+        "occurrence": now_us // DAY_US - OCCURRENCE_DAYS,
+    }
+    dropped: dict[str, int] = {}
+    for table, limit in limits.items():
+        number = (
+            _expire_partitions(database, table, limit) if database.is_postgresql else _delete(database, table, limit)
+        )
+        if number:
+            dropped[table] = number
+    return dropped
+
+
+def _numbers(connection: Connection, table: str) -> set[int]:
+    rows = connection.execute(
+        text(
+            "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+            " where i.inhparent = cast(:table as regclass)"
+        ),
+        {"table": table},
+    )
+    names = [row[0].removeprefix(f"{table}_") for row in rows]
+    return {int(name) for name in names if name.isdigit()}
+
+
+def _create(connection: Connection, table: str, number: int) -> None:
+    bounds = f"for values from ({number}) to ({number + 1})"
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"create table if not exists {table}_{number} partition of {table} {bounds}")
+    except IntegrityError:
+        # The default partition already holds rows of this range: they stay there until they age out.
+        log.warning("partition_late", table=table, number=number)
+
+
+def _expire_partitions(database: Database, table: str, limit: int) -> int:
+    dropped = 0
+    with database.write() as connection:
+        connection.exec_driver_sql("set local lock_timeout = '2s'")
+        for number in sorted(_numbers(connection, table)):
+            if number >= limit:
+                break
+            if table == "inbox" and _needed(connection, f"{table}_{number}"):
+                continue
+            connection.exec_driver_sql(f"drop table {table}_{number}")
+            dropped += 1
+        # What found no partition in its time, after a long stop for instance, lies in the default one.
+        column = _COLUMN[table]
+        applied = f" and not exists ({_BEHIND.format(table='d')})" if table == "inbox" else ""
+        connection.exec_driver_sql(f"delete from {table}_default d where d.{column} < {limit}{applied}")
+    return dropped
+
+
+_BEHIND: Final = (
+    "select 1 from lane l where l.workspace_id = {table}.workspace_id"
+    " and {table}.seq > case {table}.stream when 0 then l.cursor_normal else l.cursor_bulk end"
+)
+
+
+def _needed(connection: Connection, partition: str) -> bool:
+    """Whether any request in it is still to be applied."""
+    found = connection.exec_driver_sql(
+        f"select exists (select 1 from {partition} p where exists ({_BEHIND.format(table='p')}))"
+    ).scalar()
+    return bool(found)
+
+
+def _delete(database: Database, table: str, limit: int) -> int:
+    if table != "inbox":
+        with database.write() as connection:
+            return connection.execute(
+                text(f"delete from {table} where day < :limit"),
+                {"limit": limit},
+            ).rowcount
+    with database.read() as connection:
+        cursors = lane.cursors(connection)
+    # The cursors were committed without waiting for the disk; they have to be on it before their requests go.
+    plain = database.main.raw_connection()
+    try:
+        plain.cursor().execute("pragma wal_checkpoint(full)")  # outside of any transaction
+    finally:
+        plain.close()
+    deleted = 0
+    with database.write(database.inbox) as connection:
+        for (workspace_id, stream), cursor in cursors.items():
+            deleted += connection.execute(
+                text(
+                    "delete from inbox"
+                    " where workspace_id = :w and stream = :stream and seq <= :cursor and hour < :limit"
+                ),
+                {"w": workspace_id, "stream": stream, "cursor": cursor, "limit": limit},
+            ).rowcount
+    return deleted

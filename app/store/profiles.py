@@ -1,0 +1,352 @@
+"""Profiles: loading what a batch needs, and writing what it changed."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from app.domain.commands import Command
+from app.domain.profile import (
+    ALL_SECTIONS,
+    BRAZE,
+    CORE,
+    CUSTOM,
+    DEVICES,
+    EVENTS,
+    MESSAGES,
+    PURCHASES,
+    SECTION_NAMES,
+    Address,
+    AddressState,
+    ApplySettings,
+    Key,
+    Profile,
+)
+from app.domain.resolve import Needs, addresses_needed, needs
+from app.domain.state import Changes, State
+from app.store import tables
+from app.store.bulk import BulkWrite, encode
+
+_decode = msgspec.json.decode
+
+_ROW_FIELDS: Final = (
+    "pid",
+    "braze_id",
+    "created_us",
+    "updated_us",
+    "updated_index",
+    "external_id",
+    "created_from",
+    "random_bucket",
+    "flags",
+    "revenue_cents",
+    "purchase_count",
+    "first_purchase_us",
+    "last_purchase_us",
+    "session_count",
+    "first_session_us",
+    "last_session_us",
+)
+_MUTABLE: Final = tuple(
+    name for name in _ROW_FIELDS if name not in ("pid", "braze_id", "created_us", "created_from", "random_bucket")
+)
+_COLUMNS: Final = ", ".join(f"p.{name}" for name in _ROW_FIELDS)
+_PARTS: Final = (EVENTS, PURCHASES, DEVICES, MESSAGES)
+
+_INSERT_PROFILES = BulkWrite(tables.ProfileRow)
+_UPDATE_PROFILES = BulkWrite(tables.ProfileRow, update=_MUTABLE)
+_WRITE_SECTION = {
+    CORE: BulkWrite(tables.ProfileCore, update=("doc",)),
+    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",)),
+}
+_WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",))
+_INSERT_IDENTIFIERS = BulkWrite(tables.Identifier)
+_WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us"))
+_INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
+_INSERT_NAMES = BulkWrite(tables.Name)
+
+
+class _Query:
+    """One look-up for many keys, which arrive as one JSON array. PostgreSQL and SQLite spell the array differently."""
+
+    def __init__(self, postgresql: str, sqlite: str) -> None:
+        self._postgresql, self._sqlite = text(postgresql), text(sqlite)
+
+    def run(self, connection: Connection, workspace_id: int, keys: object, **more: object) -> Iterable[Any]:
+        statement = self._postgresql if connection.dialect.name == "postgresql" else self._sqlite
+        return connection.execute(statement, {"workspace_id": workspace_id, "keys": encode(keys), **more})
+
+
+_PG_PIDS: Final = "jsonb_array_elements_text(cast(:keys as jsonb)) k(pid)"
+
+_FIND = _Query(
+    """
+    select cast(k.n - 1 as int) as n, i.pid
+    from jsonb_array_elements(cast(:keys as jsonb)) with ordinality as k(v, n)
+    join identifier i on i.workspace_id = :workspace_id and i.kind = cast(k.v ->> 0 as smallint)
+     and i.label = k.v ->> 1 and i.value = k.v ->> 2
+    """,
+    """
+    select k.key as n, i.pid from json_each(:keys) k
+    cross join identifier i on i.workspace_id = :workspace_id and i.kind = k.value ->> 0
+     and i.label = k.value ->> 1 and i.value = k.value ->> 2
+    """,
+)
+_FIND_BRAZE = _Query(
+    """
+    select k.v as braze_id, p.pid from jsonb_array_elements_text(cast(:keys as jsonb)) k(v)
+    join profile p on p.workspace_id = :workspace_id and p.braze_id = k.v
+    """,
+    """
+    select k.value as braze_id, p.pid from json_each(:keys) k
+    cross join profile p on p.workspace_id = :workspace_id and p.braze_id = k.value
+    """,
+)
+_PROFILES = _Query(
+    f"select {_COLUMNS} from {_PG_PIDS}"
+    " join profile p on p.workspace_id = :workspace_id and p.pid = cast(k.pid as bigint)",
+    f"select {_COLUMNS} from json_each(:keys) k"
+    " cross join profile p on p.workspace_id = :workspace_id and p.pid = k.value",
+)
+_SECTIONS = {
+    section: _Query(
+        f"select d.pid, cast(d.doc as text) as doc from {_PG_PIDS}"
+        f" join {table} d on d.workspace_id = :workspace_id and d.pid = cast(k.pid as bigint){extra}",
+        f"select d.pid, d.doc from json_each(:keys) k"
+        f" cross join {table} d on d.workspace_id = :workspace_id and d.pid = k.value{extra}",
+    )
+    for section, table, extra in (
+        (CORE, "profile_core", ""),
+        (CUSTOM, "profile_custom", ""),
+        *((part, "profile_part", f" and d.part = {part}") for part in _PARTS),
+    )
+}
+_ADDRESSES = _Query(
+    """
+    select a.channel, a.address, a.group_id, a.state, a.changed_us from jsonb_array_elements(cast(:keys as jsonb)) k(v)
+    join address_state a on a.workspace_id = :workspace_id and a.channel = cast(k.v ->> 0 as smallint)
+     and a.address = k.v ->> 1 and a.group_id = k.v ->> 2
+    """,
+    """
+    select a.channel, a.address, a.group_id, a.state, a.changed_us from json_each(:keys) k
+    cross join address_state a on a.workspace_id = :workspace_id and a.channel = k.value ->> 0
+     and a.address = k.value ->> 1 and a.group_id = k.value ->> 2
+    """,
+)
+_NAMES = _Query(
+    """
+    select a.kind, a.name, a.id from jsonb_array_elements(cast(:keys as jsonb)) k(v)
+    join name a on a.workspace_id = :workspace_id and a.kind = cast(k.v ->> 0 as smallint) and a.name = k.v ->> 1
+    """,
+    """
+    select a.kind, a.name, a.id from json_each(:keys) k
+    cross join name a on a.workspace_id = :workspace_id and a.kind = k.value ->> 0 and a.name = k.value ->> 1
+    """,
+)
+_LAST_NAME = text("select coalesce(max(id), 0) from name where workspace_id = :workspace_id")
+_DELETE_IDENTIFIER = text(
+    "delete from identifier where workspace_id = :workspace_id and kind = :kind and label = :label and value = :value"
+    " and pid = :pid"
+)
+_ALL_PIDS = text("select pid from profile where workspace_id = :workspace_id")
+_ALL_IDENTIFIERS = text("select kind, label, value, pid from identifier where workspace_id = :workspace_id")
+_ALL_ADDRESSES = text(
+    "select channel, address, group_id, state, changed_us from address_state where workspace_id = :workspace_id"
+)
+_ALL_OCCURRENCES = text(
+    """
+    select o.stream, o.seq, o.ordinal, o.pid, n.kind, n.name, o.time_us, o.app_id, o.properties, o.quantity, o.cents
+    from occurrence o join name n on n.workspace_id = o.workspace_id and n.id = o.name_id
+    where o.workspace_id = :workspace_id order by o.stream, o.seq, o.ordinal
+    """
+)
+
+#: Names are never changed, so a worker remembers their ids between batches. Cleared when it gets large.
+NameCache = dict[tuple[int, int, str], int]
+_MAX_CACHED_NAMES: Final = 100_000
+
+
+def load(connection: Connection, workspace_id: int, commands: Sequence[Command], settings: ApplySettings) -> State:
+    """The part of a workspace that the commands can see or change."""
+    wanted: Needs = needs(commands)
+    index = find(connection, workspace_id, wanted.sections)
+    sections: dict[int, int] = {}
+    for key, pids in index.items():
+        for pid in pids:
+            sections[pid] = sections.get(pid, 0) | wanted.sections[key]
+    state = State(fetch(connection, workspace_id, sections), index, {}, settings)
+    addresses = addresses_needed(commands, state, wanted.moving)
+    if addresses:
+        state.addresses = fetch_addresses(connection, workspace_id, addresses)
+    return state
+
+
+def find(connection: Connection, workspace_id: int, keys: Iterable[Key]) -> dict[Key, set[int]]:
+    """Who has which of the identifiers; every asked key is in the result."""
+    index: dict[Key, set[int]] = {key: set() for key in keys}
+    listed = [key for key in index if key[0] != BRAZE]
+    if listed:
+        for n, pid in _FIND.run(connection, workspace_id, listed):
+            index[listed[n]].add(pid)
+    braze_ids = [key[2] for key in index if key[0] == BRAZE]
+    if braze_ids:
+        for braze_id, pid in _FIND_BRAZE.run(connection, workspace_id, braze_ids):
+            index[BRAZE, "", braze_id].add(pid)
+    return index
+
+
+def fetch(connection: Connection, workspace_id: int, sections: dict[int, int]) -> list[Profile]:
+    """Profiles by number, each with the sections of its bit mask; a section without a row is empty."""
+    if not sections:
+        return []
+    pids = sorted(sections)
+    profiles = {row[0]: Profile(*row) for row in _PROFILES.run(connection, workspace_id, pids)}
+    for section, query in _SECTIONS.items():
+        wanted = [pid for pid in pids if sections[pid] & section]
+        if not wanted:
+            continue
+        name = SECTION_NAMES[section]
+        found: dict[int, Any] = dict(row.tuple() for row in query.run(connection, workspace_id, wanted))
+        for pid in wanted:
+            doc = found.get(pid)
+            setattr(profiles[pid], name, {} if doc is None else _decode(doc))
+    return list(profiles.values())
+
+
+def fetch_addresses(
+    connection: Connection, workspace_id: int, addresses: Iterable[Address]
+) -> dict[Address, AddressState | None]:
+    """Recorded consent of addresses; None where nothing was ever recorded."""
+    found: dict[Address, AddressState | None] = dict.fromkeys(addresses)
+    for channel, address, group_id, state, changed_us in _ADDRESSES.run(connection, workspace_id, list(found)):
+        found[channel, address, group_id] = AddressState(state, changed_us)
+    return found
+
+
+def save(connection: Connection, workspace_id: int, state: State, names: NameCache) -> NameCache:
+    """Write what changed. Returns newly made names, to be remembered once the transaction is committed."""
+    changes = state.changes
+    touched = sorted(changes.sections)
+    rows = [(pid in changes.created, _row(state.profiles[pid])) for pid in touched]
+    _INSERT_PROFILES.run(connection, workspace_id, [row for created, row in rows if created])
+    _UPDATE_PROFILES.run(connection, workspace_id, [row for created, row in rows if not created])
+    for section, write in _WRITE_SECTION.items():
+        write.run(connection, workspace_id, _section_rows(state, touched, section))
+    _WRITE_PARTS.run(
+        connection,
+        workspace_id,
+        [{**row, "part": part} for part in _PARTS for row in _section_rows(state, touched, part)],
+    )
+    _save_identifiers(connection, workspace_id, changes)
+    _WRITE_ADDRESSES.run(
+        connection,
+        workspace_id,
+        [
+            {
+                "channel": channel,
+                "address": address,
+                "group_id": group_id,
+                "state": consent.state,
+                "changed_us": consent.changed_us,
+            }
+            for (channel, address, group_id), consent in sorted(changes.addresses.items())
+        ],
+    )
+    return _save_occurrences(connection, workspace_id, changes, names)
+
+
+def _row(profile: Profile) -> dict[str, Any]:
+    return {name: getattr(profile, name) for name in _ROW_FIELDS}
+
+
+def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[str, Any]]:
+    name, changed = SECTION_NAMES[section], state.changes.sections
+    return [{"pid": pid, "doc": getattr(state.profiles[pid], name)} for pid in pids if changed[pid] & section]
+
+
+def _save_identifiers(connection: Connection, workspace_id: int, changes: Changes) -> None:
+    if changes.keys_dropped:  # first, since a unique identifier may have moved to another profile
+        connection.execute(
+            _DELETE_IDENTIFIER,
+            [
+                {"workspace_id": workspace_id, "kind": kind, "label": label, "value": value, "pid": pid}
+                for (kind, label, value), pid in sorted(changes.keys_dropped)
+            ],
+        )
+    _INSERT_IDENTIFIERS.run(
+        connection,
+        workspace_id,
+        [
+            {"kind": kind, "label": label, "value": value, "pid": pid}
+            for (kind, label, value), pid in sorted(changes.keys_added)
+        ],
+    )
+
+
+def _save_occurrences(connection: Connection, workspace_id: int, changes: Changes, cache: NameCache) -> NameCache:
+    wanted = [name for name in sorted(changes.names) if (workspace_id, *name) not in cache]
+    made: NameCache = {}
+    if wanted:
+        for kind, name, number in _NAMES.run(connection, workspace_id, wanted):
+            made[workspace_id, kind, name] = number
+        missing = [name for name in wanted if (workspace_id, *name) not in made]
+        if missing:
+            last = connection.execute(_LAST_NAME, {"workspace_id": workspace_id}).scalar_one()
+            rows = [{"kind": kind, "name": name, "id": last + 1 + n} for n, (kind, name) in enumerate(missing)]
+            _INSERT_NAMES.run(connection, workspace_id, [dict(row) for row in rows])
+            made |= {(workspace_id, row["kind"], row["name"]): row["id"] for row in rows}
+    _INSERT_OCCURRENCES.run(
+        connection,
+        workspace_id,
+        [
+            {
+                "day": occurrence.time_us // 86_400_000_000,
+                "stream": occurrence.stream,
+                "seq": occurrence.seq,
+                "ordinal": occurrence.ordinal,
+                "pid": occurrence.pid,
+                "name_id": _id(workspace_id, occurrence.name_kind, occurrence.name, made, cache),
+                "time_us": occurrence.time_us,
+                "app_id": occurrence.app_id,
+                "properties": occurrence.properties,
+                "quantity": occurrence.quantity,
+                "cents": occurrence.cents,
+            }
+            for occurrence in changes.occurrences
+        ],
+    )
+    return made
+
+
+def _id(workspace_id: int, kind: int, name: str, made: NameCache, cache: NameCache) -> int:
+    key = (workspace_id, kind, name)
+    return made[key] if key in made else cache[key]
+
+
+def remember(cache: NameCache, made: NameCache) -> None:
+    """Keep committed names for the next batches."""
+    if len(cache) > _MAX_CACHED_NAMES:
+        cache.clear()
+    cache.update(made)
+
+
+def dump(connection: Connection, workspace_id: int) -> State:
+    """The whole workspace, for comparing it with the reference. Not for large workspaces."""
+    pids = dict.fromkeys(
+        (row[0] for row in connection.execute(_ALL_PIDS, {"workspace_id": workspace_id})), ALL_SECTIONS
+    )
+    index: dict[Key, set[int]] = {}
+    for kind, label, value, pid in connection.execute(_ALL_IDENTIFIERS, {"workspace_id": workspace_id}):
+        index.setdefault((kind, label, value), set()).add(pid)
+    addresses: dict[Address, AddressState | None] = {}
+    for row in connection.execute(_ALL_ADDRESSES, {"workspace_id": workspace_id}):
+        addresses[row[0], row[1], row[2]] = AddressState(row[3], row[4])
+    return State(fetch(connection, workspace_id, pids), index, addresses, complete=True)
+
+
+def occurrences(connection: Connection, workspace_id: int) -> list[tuple[Any, ...]]:
+    """All occurrences with their names, ordered by place in the log. Not for large workspaces."""
+    rows = connection.execute(_ALL_OCCURRENCES, {"workspace_id": workspace_id})
+    # SQLite gives the document as text, psycopg gives it parsed.
+    return [(*row[:8], _decode(row[8]) if isinstance(row[8], str) else row[8], *row[9:]) for row in rows]

@@ -1,0 +1,315 @@
+"""The tables, with their index inventory.
+
+Times are bigint microseconds UTC. Every key begins with workspace_id. What only PostgreSQL has (partitions, fillfactor,
+collation, compression) is in the migrations; the columns and indexes here are the same on both stores.
+
+    table            key                                              further indexes
+    workspace        id                                               name
+    api_key          workspace_id, key_id                             key_id
+    inbox_head       workspace_id, stream                             -
+    inbox            workspace_id, stream, seq, hour                  -   (by hour)
+    lane             workspace_id                                     -
+    applied          workspace_id, n                                  -
+    problem          workspace_id, stream, seq, ordinal, n, day       -   (by day)
+    dead             workspace_id, stream, seq                        -
+    profile          workspace_id, pid                                braze_id; pid where external_id is null
+    profile_core     workspace_id, pid                                -
+    profile_custom   workspace_id, pid                                -
+    profile_part     workspace_id, pid, part                          -
+    identifier       workspace_id, kind, label, value, pid            kind, label, value unique for kinds 1 to 3
+    address_state    workspace_id, channel, address, group_id         -
+    name             workspace_id, kind, name                         id
+    occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+_BIG: Final = BigInteger()
+#: A JSON document: jsonb on PostgreSQL, text on SQLite.
+_DOCUMENT: Final = JSON().with_variant(JSONB(), "postgresql")
+
+
+def _big(*, key: bool = False, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(BigInteger, primary_key=key, autoincrement=False, nullable=nullable))
+
+
+def _small(*, key: bool = False) -> Any:
+    return Field(sa_column=Column(SmallInteger, primary_key=key, autoincrement=False, nullable=False))
+
+
+def _text(*, key: bool = False, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(Text, primary_key=key, nullable=nullable))
+
+
+def _document(*, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(_DOCUMENT, nullable=nullable))
+
+
+def _bytes(*, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(LargeBinary, nullable=nullable))
+
+
+class Workspace(SQLModel, table=True):
+    """A tenant. `secret` keys the ids that Onefold makes for it; limits that are None come from the plan."""
+
+    __tablename__ = "workspace"
+    __table_args__ = (Index("workspace_name", "name", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = _text()
+    plan: str = _text()
+    hourly_limit: int | None = _big(nullable=True)
+    burst_limit: int | None = _big(nullable=True)
+    burst_window_seconds: int | None = _big(nullable=True)
+    secret: bytes = _bytes()
+    created_us: int = _big()
+
+
+class ApiKey(SQLModel, table=True):
+    """A REST API key: its public id, and the SHA-256 of its secret part. The key itself is shown once."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (Index("api_key_key_id", "key_id", unique=True),)
+
+    workspace_id: int = _big(key=True)
+    key_id: str = _text(key=True)
+    name: str = _text()
+    digest: bytes = _bytes()
+    permissions: list[str] = _document()
+    created_us: int = _big()
+    revoked_us: int | None = _big(nullable=True)
+
+
+class InboxHead(SQLModel, table=True):
+    """Number and time of the last accepted request of a stream. Its row lock orders the accepts of a workspace."""
+
+    __tablename__ = "inbox_head"
+
+    workspace_id: int = _big(key=True)
+    stream: int = _small(key=True)
+    head: int = _big()
+    last_us: int = _big()
+
+
+class Inbox(SQLModel, table=True):
+    """The queue of record: every accepted request."""
+
+    __tablename__ = "inbox"
+
+    workspace_id: int = _big(key=True)
+    stream: int = _small(key=True)
+    seq: int = _big(key=True)
+    #: Hours since 1970; the partition key on PostgreSQL.
+    hour: int = _big(key=True)
+    #: What the body asks for, and how it is encoded.
+    kind: int = _small()
+    codec: int = _small()
+    body: bytes = _bytes()
+    accepted_us: int = _big()
+
+
+class Lane(SQLModel, table=True):
+    """How far a workspace is applied. Whoever holds the row lock is the only writer of its profiles."""
+
+    __tablename__ = "lane"
+
+    workspace_id: int = _big(key=True)
+    cursor_normal: int = _big()
+    cursor_bulk: int = _big()
+    #: `hour` of the request at the cursor, so that reading on starts in the right partition.
+    hour_normal: int = _big()
+    hour_bulk: int = _big()
+    #: Last number in `applied`.
+    applied_n: int = _big()
+    #: Batches begun since the last one that was committed: more than one means that a batch killed its process.
+    attempts: int = _big()
+    settings: dict[str, Any] = _document()
+
+
+class Applied(SQLModel, table=True):
+    """The order in which ranges of the two streams were applied: profiles are the result of replaying it."""
+
+    __tablename__ = "applied"
+
+    workspace_id: int = _big(key=True)
+    n: int = _big(key=True)
+    stream: int = _small()
+    from_seq: int = _big()
+    to_seq: int = _big()
+
+
+class ProblemRow(SQLModel, table=True):
+    """What of an accepted request had no effect, and why. Holds no value of a client."""
+
+    __tablename__ = "problem"
+
+    workspace_id: int = _big(key=True)
+    stream: int = _small(key=True)
+    seq: int = _big(key=True)
+    ordinal: int = _big(key=True)
+    n: int = _big(key=True)
+    #: Days since 1970 of acceptance; the partition key on PostgreSQL.
+    day: int = _big(key=True)
+    input_array: str = _text()
+    position: int = _big()
+    field: str = _text()
+    reason: str = _text()
+
+
+class Dead(SQLModel, table=True):
+    """A request that could not be applied. Its body is kept so that it can be looked at and sent again."""
+
+    __tablename__ = "dead"
+
+    workspace_id: int = _big(key=True)
+    stream: int = _small(key=True)
+    seq: int = _big(key=True)
+    kind: int = _small()
+    codec: int = _small()
+    body: bytes = _bytes()
+    accepted_us: int = _big()
+    dead_us: int = _big()
+    reason: str = _text()
+
+
+class ProfileRow(SQLModel, table=True):
+    """The narrow and hot part of a profile. updated_us is in no index, so that updates stay in their page."""
+
+    __tablename__ = "profile"
+    __table_args__ = (
+        Index("profile_braze_id", "workspace_id", "braze_id", unique=True),
+        Index(
+            "profile_anonymous",
+            "workspace_id",
+            "pid",
+            postgresql_where=text("external_id is null"),
+            sqlite_where=text("external_id is null"),
+        ),
+    )
+
+    workspace_id: int = _big(key=True)
+    pid: int = _big(key=True)
+    braze_id: str = _text()
+    external_id: str | None = _text(nullable=True)
+    created_us: int = _big()
+    updated_us: int = _big()
+    updated_index: int = _big()
+    created_from: str = _text()
+    random_bucket: int = _big()
+    flags: int = _big()
+    revenue_cents: int = _big()
+    purchase_count: int = _big()
+    first_purchase_us: int | None = _big(nullable=True)
+    last_purchase_us: int | None = _big(nullable=True)
+    session_count: int = _big()
+    first_session_us: int | None = _big(nullable=True)
+    last_session_us: int | None = _big(nullable=True)
+
+
+class ProfileCore(SQLModel, table=True):
+    """Reserved fields that have a value, aliases and deprecated ids: what app.domain.profile.CORE_FIELDS lists."""
+
+    __tablename__ = "profile_core"
+
+    workspace_id: int = _big(key=True)
+    pid: int = _big(key=True)
+    doc: dict[str, Any] = _document()
+
+
+class ProfileCustom(SQLModel, table=True):
+    """Custom attributes: {name: value}."""
+
+    __tablename__ = "profile_custom"
+
+    workspace_id: int = _big(key=True)
+    pid: int = _big(key=True)
+    doc: dict[str, Any] = _document()
+
+
+class ProfilePart(SQLModel, table=True):
+    """The other sections, one row each; `part` is the section's bit in app.domain.profile."""
+
+    __tablename__ = "profile_part"
+
+    workspace_id: int = _big(key=True)
+    pid: int = _big(key=True)
+    part: int = _small(key=True)
+    doc: dict[str, Any] = _document()
+
+
+class Identifier(SQLModel, table=True):
+    """Who has which identifier: an index of what profile and profile_core say, written in the same transaction."""
+
+    __tablename__ = "identifier"
+    __table_args__ = (
+        Index(
+            "identifier_unique",
+            "workspace_id",
+            "kind",
+            "label",
+            "value",
+            unique=True,
+            postgresql_where=text("kind <= 3"),
+            sqlite_where=text("kind <= 3"),
+        ),
+    )
+
+    workspace_id: int = _big(key=True)
+    kind: int = _small(key=True)
+    label: str = _text(key=True)
+    value: str = _text(key=True)
+    pid: int = _big(key=True)
+
+
+class AddressStateRow(SQLModel, table=True):
+    """Consent, which belongs to the address: one row reaches every profile that has it, now or later."""
+
+    __tablename__ = "address_state"
+
+    workspace_id: int = _big(key=True)
+    channel: int = _small(key=True)
+    address: str = _text(key=True)
+    group_id: str = _text(key=True)
+    state: str = _text()
+    changed_us: int = _big()
+
+
+class Name(SQLModel, table=True):
+    """Dictionary of the names of events and products that were ever applied: the catalogue of a workspace."""
+
+    __tablename__ = "name"
+    __table_args__ = (Index("name_id", "workspace_id", "id", unique=True),)
+
+    workspace_id: int = _big(key=True)
+    kind: int = _small(key=True)
+    name: str = _text(key=True)
+    id: int = _big()
+
+
+class OccurrenceRow(SQLModel, table=True):
+    """One event or purchase of the last 32 days, for filters such as X times in Y days."""
+
+    __tablename__ = "occurrence"
+    __table_args__ = (Index("occurrence_name", "workspace_id", "name_id", "day", "pid"),)
+
+    workspace_id: int = _big(key=True)
+    #: Days since 1970 of the event; the partition key on PostgreSQL.
+    day: int = _big(key=True)
+    stream: int = _small(key=True)
+    seq: int = _big(key=True)
+    ordinal: int = _big(key=True)
+    pid: int = _big()
+    name_id: int = _big()
+    time_us: int = _big()
+    app_id: str | None = _text(nullable=True)
+    properties: dict[str, Any] | None = _document(nullable=True)
+    quantity: int = _big()
+    cents: int = _big()
+
+
+#: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.
+INBOX_TABLES: Final = ("inbox_head", "inbox")

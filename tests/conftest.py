@@ -1,0 +1,36 @@
+"""What every test may use: real servers, started once for the whole run."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import TypeVar
+
+import pytest
+
+from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests: work in a database of your own (`create_database`), and do not kill it."""
+    with ExitStack() as stack:
+        yield _enter_or_skip(stack, postgres())
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A Valkey server for all tests: leave nothing behind in it, and do not kill it."""
+    with ExitStack() as stack:
+        yield _enter_or_skip(stack, valkey())
+
+
+def _enter_or_skip(stack: ExitStack, server: AbstractContextManager[T]) -> T:
+    """Without the server the test is skipped on a developer's machine, and fails in CI, where nobody reads skips."""
+    try:
+        return stack.enter_context(server)
+    except ServerUnavailable as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"a server that CI must have: {reason}")
+        pytest.skip(str(reason))

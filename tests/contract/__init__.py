@@ -1,0 +1,1 @@
+"""Tests of the contract: the API's JSON and its meaning."""

@@ -1,0 +1,354 @@
+"""The launcher with real processes: what a person, a terminal and the kernel can do to it and to its children."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from app.launcher import Child, Launcher, StartError, restart_pause
+from tests.polling import gone, until
+from tests.servers import ValkeyServer
+
+ROOT = Path(__file__).parents[2]
+RUN = """
+import json, os, sys
+from pathlib import Path
+from app.launcher import Child, Launcher
+children = []
+for given in json.loads(sys.argv[1]):
+    log = Path(given.pop("log")) if "log" in given else None
+    argv = tuple(given.pop("argv"))
+    children.append(Child(argv=argv, env={**os.environ, "PYTHONPATH": os.getcwd()}, log=log, **given))
+say = lambda line: print(line, flush=True)
+Launcher(children, say, lambda: say("all started")).run()
+say("all stopped")
+"""
+NOTE = """
+import os, signal, sys, time
+from pathlib import Path
+def note(word):
+    with open(sys.argv[1], "a") as file:
+        file.write(f"{word}\\n")
+def on(number, *words, end=False):
+    def handle(*_):
+        for word in words:
+            note(word)
+        if end:
+            sys.exit(0)
+    signal.signal(number, handle)
+"""
+SERVE = NOTE + 'on(signal.SIGTERM, "term", end=True)\non(signal.SIGINT, "int", end=True)\nnote(os.getpid())\n'
+FOREVER = "while True: signal.pause()\n"
+
+Given = Mapping[str, Any]
+
+
+class Running:
+    """A launcher in a process of its own, and everything it says."""
+
+    def __init__(self, folder: Path, children: list[Given], **options: Any) -> None:
+        self.output = folder / "launcher.log"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", RUN, json.dumps(children)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                **{"start_new_session": True, "stdin": subprocess.DEVNULL, **options},
+            )
+
+    def says(self, words: str) -> None:
+        until(lambda: words in self.output.read_text(), message=f"{words!r} not said in {self.output.read_text()!r}")
+
+    def ends(self, timeout: float = 10) -> int:
+        return self.process.wait(timeout)
+
+
+Launch = Callable[..., Running]
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launch]:
+    running: list[Running] = []
+
+    def start(*children: Given, **options: Any) -> Running:
+        running.append(Running(tmp_path, list(children), **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        family = [one.process.pid]
+        if one.process.poll() is None:
+            family += [child.pid for child in psutil.Process(one.process.pid).children(recursive=True)]
+        for pid in family:
+            if not gone(pid):
+                os.kill(pid, signal.SIGKILL)
+        one.process.wait()
+
+
+def python(name: str, notes: Path, program: str = SERVE + FOREVER, **more: Any) -> Given:
+    return {"name": name, "argv": [sys.executable, "-S", "-c", program, str(notes)], **more}
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def pids(path: Path) -> list[int]:
+    return [int(line) for line in lines(path) if line.isdigit()]
+
+
+def test_a_child_that_dies_is_started_again_within_two_seconds_every_time(tmp_path: Path, launch: Launch) -> None:
+    notes = tmp_path / "notes"
+    running = launch(python("api", notes))
+    for death in range(1, 6):
+        until(lambda count=death: len(pids(notes)) == count)  # type: ignore[misc]
+        killed_at = time.monotonic()
+        os.kill(pids(notes)[-1], signal.SIGKILL)
+        until(lambda count=death: len(pids(notes)) == count + 1, timeout=2)  # type: ignore[misc]
+        assert time.monotonic() - killed_at < 2
+    assert running.output.read_text().count("api ended (signal 9)") == 5
+
+
+def test_a_child_that_cannot_live_is_started_ever_more_slowly(tmp_path: Path, launch: Launch) -> None:
+    starts = tmp_path / "starts"
+    began = time.monotonic()
+    running = launch({"name": "broken", "argv": ["/bin/sh", "-c", f"echo 1 >> {starts}; exit 3"]})
+    until(lambda: len(lines(starts)) >= 5)
+    assert time.monotonic() - began > 0.1 + 0.2 + 0.4
+    running.says("broken ended (exit status 3) after 0.0 s; starting it again in 0.2 s")
+
+
+@pytest.mark.parametrize(
+    ("short_lives", "pause"),
+    [(0, 0), (1, 0), (2, 0.1), (3, 0.2), (4, 0.4), (5, 0.8), (6, 1.6), (7, 1.6), (100_000, 1.6)],
+)
+def test_the_pause_before_a_restart(short_lives: int, pause: float) -> None:
+    assert restart_pause(short_lives) == pause
+
+
+def test_a_clean_stop_goes_in_order_and_to_the_main_process_only(tmp_path: Path, launch: Launch) -> None:
+    notes = tmp_path / "notes"
+    # The worker's own child hears nothing of the stop: it still does its work (USR1) when the worker asks it to.
+    pool = NOTE + ('on(signal.SIGTERM, "pool: term")\non(signal.SIGUSR1, "pool: done")\nnote("pool: up")\n' + FOREVER)
+    worker = NOTE + (
+        "import subprocess\n"
+        f"pool = subprocess.Popen([sys.executable, '-S', '-c', {pool!r}, sys.argv[1]])\n"
+        "def stop(*_):\n"
+        "    note('worker: term')\n"
+        "    pool.send_signal(signal.SIGUSR1)\n"
+        "    while 'pool: done' not in Path(sys.argv[1]).read_text(): time.sleep(0.01)\n"
+        "    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "note('worker: up')\n"
+    )
+    store = NOTE + 'on(signal.SIGQUIT, "store: quit", end=True)\nnote("store: up")\n'
+    running = launch(
+        python("store", notes, store + FOREVER, stop_order=3, stop_signal=int(signal.SIGQUIT)),
+        python("worker", notes, worker + FOREVER, stop_order=2),
+    )
+    until(lambda: sorted(lines(notes)) == ["pool: up", "store: up", "worker: up"])
+    family = [child.pid for child in psutil.Process(running.process.pid).children(recursive=True)]
+    running.process.terminate()
+    assert running.ends() == 0
+    assert lines(notes)[3:] == ["worker: term", "pool: done", "store: quit"]
+    assert running.output.read_text().splitlines() == ["all started", "stopping store, worker", "all stopped"]
+    assert len(family) == 3
+    until(lambda: all(gone(pid) for pid in family))
+
+
+def test_what_a_dead_child_leaves_behind_is_gone_before_it_starts_again(tmp_path: Path, launch: Launch) -> None:
+    notes, left = tmp_path / "notes", tmp_path / "left"
+    program = f"sleep 600 & echo $! >> {left}; echo $$ >> {notes}; wait"
+    launch({"name": "worker", "argv": ["/bin/sh", "-c", program]})
+    until(lambda: pids(notes))
+    os.kill(pids(notes)[0], signal.SIGKILL)
+    until(lambda: len(pids(notes)) == 2)
+    assert gone(pids(left)[0])
+    assert not gone(pids(left)[1])
+
+
+def test_a_child_that_will_not_stop_is_killed_with_its_group(tmp_path: Path, launch: Launch) -> None:
+    notes = tmp_path / "notes"
+    program = f"trap '' TERM; sleep 600 & echo $! >> {notes}; echo $$ >> {notes}; while :; do wait; done"
+    running = launch({"name": "stuck", "argv": ["/bin/sh", "-c", program], "stop_timeout": 0.3})
+    until(lambda: len(pids(notes)) == 2)
+    running.process.terminate()
+    assert running.ends() == 0
+    assert "stuck has not stopped; killing it" in running.output.read_text()
+    until(lambda: all(gone(pid) for pid in pids(notes)))
+
+
+def test_a_second_ctrl_c_kills_at_once(tmp_path: Path, launch: Launch) -> None:
+    notes = tmp_path / "notes"
+    program = f"trap '' TERM; echo $$ >> {notes}; while :; do sleep 600; done"
+    running = launch({"name": "stuck", "argv": ["/bin/sh", "-c", program], "stop_timeout": 600})
+    running.says("all started")
+    until(lambda: pids(notes))
+
+    def press() -> bool:
+        running.process.send_signal(signal.SIGINT)
+        return running.process.poll() is not None
+
+    press()
+    running.says("stopping stuck")
+    until(press, interval=0.1)
+    assert running.process.returncode == 0
+    assert all(gone(pid) for pid in pids(notes))
+
+
+def test_ctrl_c_in_the_terminal_reaches_the_launcher_only(tmp_path: Path, launch: Launch) -> None:
+    notes = tmp_path / "notes"
+    keyboard, terminal = pty.openpty()
+    try:
+        running = launch(
+            python("api", notes),
+            stdin=terminal,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        until(lambda: pids(notes))
+        running.says("all started")
+        os.write(keyboard, b"\x03")
+        assert running.ends() == 0
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert lines(notes)[1:] == ["term"]
+
+
+CELERY_APP = """
+import os
+from celery import Celery
+app = Celery("probe", broker=os.environ["PROBE_BROKER"])
+"""
+ASGI_APP = """
+import multiprocessing
+from app.launcher import die_with_parent
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        die_with_parent(multiprocessing.parent_process().pid)
+        await send({"type": "lifespan.startup.complete"})
+        open(f"up-{__import__('os').getpid()}", "w").close()
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+"""
+
+
+def test_kill_9_of_the_launcher_leaves_nobody_behind(
+    tmp_path: Path, launch: Launch, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "probe_celery.py").write_text(CELERY_APP)
+    (tmp_path / "probe_asgi.py").write_text(ASGI_APP)
+    monkeypatch.setenv("PROBE_BROKER", valkey_server.broker_url)
+    here = ["/usr/bin/env", f"--chdir={tmp_path}", sys.executable, "-m"]
+    running = launch(
+        {
+            "name": "worker",
+            "argv": [*here, "celery", "-A", "probe_celery", "worker", "-c", "2", "-l", "info"],
+            "log": str(tmp_path / "worker.log"),
+        },
+        {
+            "name": "api",
+            "argv": [*here, "uvicorn", "--app-dir", ".", "--uds", "api.sock", "--workers", "2", "probe_asgi:app"],
+            "log": str(tmp_path / "api.log"),
+        },
+        python("plain", tmp_path / "plain"),
+    )
+    until(lambda: any(line.endswith(" ready.") for line in lines(tmp_path / "worker.log")), timeout=20)
+    until(lambda: len(list(tmp_path.glob("up-*"))) == 2 and pids(tmp_path / "plain"), timeout=20)
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len([one for one in family if one.ppid() == running.process.pid]) == 3
+    assert len(family) >= 3 + 2 + 2
+    running.process.kill()
+    try:
+        until(lambda: all(gone(one.pid) for one in family), timeout=5, message=f"not all of {family} are gone")
+    finally:
+        for one in family:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def test_the_next_child_waits_until_the_one_before_is_ready() -> None:
+    running_when_asked: list[list[str]] = []
+
+    def ready() -> bool:
+        running_when_asked.append(list(launcher.pids()))
+        return len(running_when_asked) == 5
+
+    def started() -> None:
+        running_when_asked.append(list(launcher.pids()))
+        launcher.stop()
+
+    sleep = ("/bin/sleep", "600")
+    launcher = Launcher(
+        [Child("first", sleep, dict(os.environ), None, ready=ready), Child("second", sleep, dict(os.environ), None)],
+        lambda _: None,
+        started,
+    )
+    launcher.run()
+    assert running_when_asked == [["first"]] * 5 + [["first", "second"]]
+
+
+@pytest.mark.parametrize(
+    ("argv", "timeout", "reason"),
+    [
+        (["/bin/sh", "-c", "exit 7"], 30.0, "ended (exit status 7) after 0.0 s, before it was ready"),
+        (["/bin/sleep", "600"], 0.2, "was not ready within 0.2 s"),
+        (["/nonexistent/program"], 30.0, "could not be started: [Errno 2]"),
+    ],
+)
+def test_a_failed_start_stops_what_was_started(tmp_path: Path, argv: list[str], timeout: float, reason: str) -> None:
+    notes = tmp_path / "notes"
+    said: list[str] = []
+
+    def child(name: str, words: list[str], ready: Callable[[], bool]) -> Child:
+        return Child(name, tuple(words), dict(os.environ), tmp_path / f"{name}.log", ready=ready, ready_timeout=timeout)
+
+    store = [sys.executable, "-S", "-c", SERVE + FOREVER, str(notes)]
+    launcher = Launcher(
+        [
+            Child("store", tuple(store), dict(os.environ), None, ready=lambda: bool(pids(notes))),
+            child("api", argv, lambda: False),
+        ],
+        said.append,
+        lambda: said.append("all started"),
+    )
+    with pytest.raises(StartError) as caught:
+        launcher.run()
+    assert caught.value.reason.startswith(reason)
+    assert str(tmp_path / "api.log") in str(caught.value)
+    assert lines(notes)[1:] == ["term"]
+    assert "all started" not in said
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_stop_from_a_callback_ends_the_run_and_logs_are_kept(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "child.log"
+    child = Child("child", ("/bin/sh", "-c", "echo out; echo err >&2; exec sleep 600"), dict(os.environ), log)
+    for runs in (1, 2):
+        said: list[str] = []
+        launcher = Launcher([child], said.append)
+
+        def stop_when_written(launcher: Launcher = launcher, expected: int = 2 * runs) -> None:
+            until(lambda: len(lines(log)) == expected)
+            assert list(launcher.pids()) == ["child"]
+            launcher.stop()
+
+        launcher._started = stop_when_written
+        launcher.run()
+        assert said == ["stopping child"]
+        assert launcher.pids() == {}
+    assert lines(log) == ["out", "err", "out", "err"]

@@ -1,0 +1,274 @@
+"""The drain: applies the inbox of a workspace to its profiles, in order, each request exactly once.
+
+One transaction does one batch: it holds the lane's row lock, reads the cursor first, and writes profiles and cursor
+together. Whatever kills the process leaves either both or neither. Nobody else writes profiles.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Final, Protocol
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from app.contract import stored
+from app.domain.apply import reduce
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
+from app.store import inbox, lane, profiles
+from app.store.engine import Database, is_transient
+from app.store.inbox import Stored
+from app.store.lane import Lane
+
+#: A lane yields after this long, so that a flood in one workspace does not starve another.
+YIELD_SECONDS: Final = 2.0
+#: What a batch should take; longer ones delay readers, shorter ones waste round trips.
+BATCH_SECONDS: Final = 0.2
+MAX_BATCH_REQUESTS: Final = 512
+FIRST_BATCH_REQUESTS: Final = 64
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+#: The bulk stream gets at least this part of a busy lane's time.
+BULK_SHARE: Final = 1 / 8
+#: Batches that were begun and never finished before the next one is tried with a single request.
+ATTEMPTS_BEFORE_ALONE: Final = 2
+#: Attempts after which a request that kills its process, alone, is given up.
+ATTEMPTS_BEFORE_DEAD: Final = 12
+
+
+class Bell(Protocol):
+    """The doorbell of a workspace: whether somebody has already been told that it has work."""
+
+    def clear(self, workspace_id: int) -> None:
+        """Let the next accept ring again. Must not raise."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one drain did. Shown in Flower."""
+
+    requests: int = 0
+    attributes: int = 0
+    events: int = 0
+    purchases: int = 0
+    identified: int = 0
+    merged: int = 0
+    skipped: int = 0
+    ignored: int = 0
+    dead: int = 0
+    batches: int = 0
+    #: Age of the oldest request when its batch was committed.
+    lag_ms: int = 0
+    ms: int = 0
+    #: There was more to do when the lane yielded.
+    behind: bool = False
+    #: Another worker holds the lane.
+    busy: bool = False
+    skipped_by_reason: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class PoisonError(Exception):
+    """Applying raised and it was not the fault of a connection or a resource: the data of some request does it."""
+
+    def __init__(self, batch: list[Stored], cause: BaseException) -> None:
+        super().__init__(type(cause).__name__)
+        self.batch = batch
+        self.cause = cause
+
+
+class Applier:
+    """Drains lanes; one per worker process. Not for use by several threads at once."""
+
+    def __init__(
+        self,
+        database: Database,
+        bell: Bell,
+        now_us: Callable[[], int],
+        secret: Callable[[int], bytes],
+        *,
+        on_dead: Callable[[int, Stored, str], None] = lambda _workspace, _request, _reason: None,
+        before_commit: Callable[[int, list[Stored]], None] = lambda _workspace, _batch: None,
+    ) -> None:
+        """`secret` gives the id key of a workspace. `before_commit` lets a test stop a batch where it hurts most."""
+        self._database = database
+        self._bell = bell
+        self._now_us = now_us
+        self._secret = secret
+        self._on_dead = on_dead
+        self._before_commit = before_commit
+        self._names: profiles.NameCache = {}
+        self._secrets: dict[int, bytes] = {}
+        self._limit = FIRST_BATCH_REQUESTS
+        self._seconds: Counter[int] = Counter()
+
+    def drain(self, workspace_id: int, yield_seconds: float = YIELD_SECONDS) -> Summary:
+        """Apply everything that is queued, for at most about `yield_seconds`.
+
+        Raises what the database raises when it is away; nothing is lost then, and nothing half done.
+        """
+        summary, started = Summary(), time.monotonic()
+        self._seconds.clear()
+        while True:
+            work = self._work(workspace_id)
+            if not any(work.values()):
+                # Whoever accepts after this line rings again; whoever accepted before it is seen by the next look.
+                self._bell.clear(workspace_id)
+                work = self._work(workspace_id)
+                if not any(work.values()):
+                    break
+            if time.monotonic() - started > yield_seconds:
+                summary.behind = True
+                break
+            if not self._step(workspace_id, self._next_stream(work), summary):
+                summary.busy = True
+                break
+        summary.ms = int((time.monotonic() - started) * 1000)
+        return summary
+
+    def _work(self, workspace_id: int) -> dict[int, bool]:
+        """Which streams have requests behind their cursor, as of now."""
+        with self._database.read(self._database.inbox) as connection:
+            heads = {stream: inbox.head(connection, workspace_id, stream) for stream in inbox.STREAMS}
+        with self._database.read() as connection:
+            found = lane.read(connection, workspace_id)
+        return {stream: found is not None and heads[stream] > found.cursors[stream] for stream in inbox.STREAMS}
+
+    def _next_stream(self, work: dict[int, bool]) -> int:
+        if not work[STREAM_BULK]:
+            return STREAM_NORMAL
+        if not work[STREAM_NORMAL]:
+            return STREAM_BULK
+        starved = self._seconds[STREAM_BULK] < BULK_SHARE * self._seconds.total()
+        return STREAM_BULK if starved else STREAM_NORMAL
+
+    def _step(self, workspace_id: int, stream: int, summary: Summary) -> bool:
+        """One batch, smaller and smaller when its data makes it fail. False when another worker holds the lane."""
+        limit, began = self._limit, time.monotonic()
+        while True:
+            try:
+                found = self._batch(workspace_id, stream, limit, summary)
+            except PoisonError as poison:
+                if len(poison.batch) > 1:
+                    limit = len(poison.batch) // 2
+                    continue
+                found = self._bury(workspace_id, poison, summary)
+            break
+        seconds = time.monotonic() - began
+        self._seconds[stream] += seconds  # type: ignore[assignment]
+        if seconds > 1.5 * BATCH_SECONDS:
+            self._limit = max(1, self._limit // 2)
+        elif seconds < BATCH_SECONDS / 2:
+            self._limit = min(MAX_BATCH_REQUESTS, self._limit * 2)
+        return found
+
+    def _batch(self, workspace_id: int, stream: int, limit: int, summary: Summary) -> bool:
+        attempts = self._begin(workspace_id)
+        if attempts is None:
+            return False
+        if attempts > ATTEMPTS_BEFORE_ALONE:
+            limit = 1
+        database = self._database
+        with ExitStack() as stack:
+            connection = stack.enter_context(database.write())
+            locked = self._lock(connection, workspace_id)
+            if locked is None:
+                return False
+            source = connection if database.is_postgresql else stack.enter_context(database.read(database.inbox))
+            batch = _trimmed(
+                inbox.read(source, workspace_id, stream, locked.cursors[stream], locked.hours[stream], limit)
+            )
+            if not batch:
+                return True
+            if limit == 1 and attempts > ATTEMPTS_BEFORE_DEAD:
+                raise PoisonError(batch, RuntimeError("process lost"))
+            try:
+                made, counts, reasons = self._apply(connection, workspace_id, locked, batch)
+            except Exception as error:
+                # The only place that may catch anything: whatever a request's data can raise is that request's death.
+                if is_transient(error):
+                    raise
+                raise PoisonError(batch, error) from error
+            self._before_commit(workspace_id, batch)
+        profiles.remember(self._names, made)
+        summary.requests += len(batch)
+        summary.batches += 1
+        for name in ("attributes", "events", "purchases", "skipped", "ignored"):
+            setattr(summary, name, getattr(summary, name) + counts[name])
+        for reason, number in reasons.items():
+            summary.skipped_by_reason[reason] = summary.skipped_by_reason.get(reason, 0) + number
+        summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
+        return True
+
+    def _begin(self, workspace_id: int) -> int | None:
+        """Count an attempt before it is made. None when another worker holds the lane."""
+        with self._database.write() as connection:
+            locked = self._lock(connection, workspace_id)
+            if locked is None:
+                return None
+            lane.count_attempt(connection, workspace_id, locked.attempts)
+            return locked.attempts + 1
+
+    def _lock(self, connection: Connection, workspace_id: int) -> Lane | None:
+        if self._database.is_postgresql:
+            # A crash may lose a suffix of applied batches together with their cursor; they are applied again.
+            connection.execute(text("set local synchronous_commit = off"))
+        return lane.lock(connection, workspace_id)
+
+    def _apply(
+        self, connection: Connection, workspace_id: int, locked: Lane, batch: list[Stored]
+    ) -> tuple[profiles.NameCache, Counter[str], Counter[str]]:
+        requests = [decoded(request) for request in batch]
+        commands = [command for request in requests for command in request.commands]
+        state = profiles.load(connection, workspace_id, commands, locked.settings)
+        reduce(requests, state, workspace_id, self._secret_of(workspace_id))
+        made = profiles.save(connection, workspace_id, state, self._names)
+        accepted = {(request.stream, request.seq): request.accepted_us for request in batch}
+        lane.write_problems(connection, workspace_id, state.changes.problems, accepted)
+        if state.changes.settings_changed:
+            lane.save_settings(connection, workspace_id, state.settings)
+        lane.advance(connection, workspace_id, locked, batch[-1])
+        return made, state.changes.counts, Counter(problem.reason for problem in state.changes.problems)
+
+    def _bury(self, workspace_id: int, poison: PoisonError, summary: Summary) -> bool:
+        """Put the one request that cannot be applied aside and go on behind it."""
+        request = poison.batch[0]
+        reason = type(poison.cause).__name__
+        if isinstance(poison.cause, DBAPIError) and poison.cause.orig is not None:
+            reason = type(poison.cause.orig).__name__
+        with self._database.write() as connection:
+            locked = self._lock(connection, workspace_id)
+            if locked is None:
+                return False
+            if locked.cursors[request.stream] != request.seq - 1:
+                return True
+            lane.bury(connection, workspace_id, request, reason, self._now_us())
+            lane.advance(connection, workspace_id, locked, request)
+        summary.dead += 1
+        self._on_dead(workspace_id, request, reason)
+        return True
+
+    def _secret_of(self, workspace_id: int) -> bytes:
+        found = self._secrets.get(workspace_id)
+        if found is None:
+            found = self._secrets[workspace_id] = self._secret(workspace_id)
+        return found
+
+
+def decoded(request: Stored) -> Request:
+    """An accepted request with its commands."""
+    commands = stored.commands(request.kind, request.codec, request.body)
+    return Request(request.stream, request.seq, request.accepted_us, commands)
+
+
+def _trimmed(batch: list[Stored]) -> list[Stored]:
+    """As many requests as keep the batch's memory and time within bounds, at least one."""
+    size = 0
+    for n, request in enumerate(batch):
+        size += len(request.body)
+        if size > MAX_BATCH_BYTES and n:
+            return batch[:n]
+    return batch

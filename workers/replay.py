@@ -1,0 +1,97 @@
+"""The reference: what the profiles must be, made from the inbox alone, in memory, one request after another.
+
+Used to prove the stored profiles right: by tests, by benches, and by `onefold verify`.
+"""
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import text
+
+from app.domain.apply import reduce
+from app.domain.profile import Profile
+from app.domain.state import State, keys_of
+from app.store import inbox, lane, profiles
+from app.store.engine import Database
+from workers.apply import decoded
+
+_DEAD = text("select stream, seq from dead where workspace_id = :workspace_id")
+
+
+def reference(database: Database, workspace_id: int, secret: bytes) -> State:
+    """Replay the recorded order over the inbox, which must still hold every request."""
+    state = State(complete=True)
+    with database.read() as connection:
+        ranges = lane.ranges(connection, workspace_id)
+        dead = {tuple(row) for row in connection.execute(_DEAD, {"workspace_id": workspace_id})}
+    with database.read(database.inbox) as connection:
+        for stream, first, last in ranges:
+            at = first - 1
+            while at < last:
+                batch = inbox.read(connection, workspace_id, stream, at, 0, min(500, last - at))
+                if not batch:
+                    raise LookupError("the inbox no longer holds every applied request")
+                alive = [decoded(request) for request in batch if (stream, request.seq) not in dead]
+                reduce(alive, state, workspace_id, secret)
+                at = batch[-1].seq
+    return state
+
+
+def differences(database: Database, workspace_id: int, secret: bytes, most: int = 20) -> list[str]:
+    """How the stored workspace differs from the reference; empty when they are equal. Names no value of a client."""
+    expected = reference(database, workspace_id, secret)
+    with database.read() as connection:
+        found = profiles.dump(connection, workspace_id)
+        stored_occurrences = profiles.occurrences(connection, workspace_id)
+    problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - found.profiles.keys())]
+    problems += [
+        f"profile {pid:x} should not exist" for pid in sorted(found.profiles.keys() - expected.profiles.keys())
+    ]
+    for pid in sorted(expected.profiles.keys() & found.profiles.keys()):
+        wanted, stored = expected.profiles[pid], found.profiles[pid]
+        problems += [
+            f"profile {pid:x} differs in {item.name}"
+            for item in fields(Profile)
+            if _canonical(getattr(wanted, item.name)) != _canonical(getattr(stored, item.name))
+        ]
+    wanted_keys = {(key, profile.pid) for profile in expected.profiles.values() for key in keys_of(profile)}
+    stored_keys = {(key, pid) for key, pids in found.index.items() for pid in pids}
+    problems += [f"identifier of kind {key[0]} of profile {pid:x} is missing" for key, pid in wanted_keys - stored_keys]
+    problems += [f"identifier of kind {key[0]} of profile {pid:x} is stale" for key, pid in stored_keys - wanted_keys]
+    consent = {address: state for address, state in expected.addresses.items() if state is not None}
+    if consent != found.addresses:
+        problems.append("consent of addresses differs")
+    if [_canonical(_occurrence(o)) for o in expected_occurrences(expected)] != [
+        _canonical(o) for o in stored_occurrences
+    ]:
+        problems.append("occurrences differ")
+    return problems[:most]
+
+
+def expected_occurrences(state: State) -> list[Any]:
+    return sorted(state.changes.occurrences, key=lambda o: (o.stream, o.seq, o.ordinal))
+
+
+def _occurrence(o: Any) -> tuple[Any, ...]:
+    return (
+        o.stream,
+        o.seq,
+        o.ordinal,
+        o.pid,
+        o.name_kind,
+        o.name,
+        o.time_us,
+        o.app_id,
+        o.properties,
+        o.quantity,
+        o.cents,
+    )
+
+
+def _canonical(value: object) -> object:
+    """A value in which 1 and 1.0, true and 1 differ, and the order of keys does not matter."""
+    if isinstance(value, dict):
+        return {name: _canonical(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(member) for member in value]
+    return (type(value).__name__, value)

@@ -1,0 +1,78 @@
+"""The sweeper: finds workspaces whose cursor is behind although nobody works on them, and sees to it.
+
+Doorbells may be lost, brokers may die. Work that was not touched for one interval is rung for once more; when that does
+not help either, because the broker is away or no worker listens, the sweeper drains the lane itself.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.doorbell import Doorbell
+from app.store import inbox, lane
+from app.store.engine import Database
+from workers.apply import Applier, Summary
+
+log = structlog.get_logger()
+
+#: Looks at the same cursor before the sweeper drains by itself.
+PATIENCE: Final = 2
+
+Place = tuple[int, int]
+
+
+class Sweeper:
+    """Looks at all workspaces every `interval` seconds."""
+
+    def __init__(self, database: Database, applier: Applier, bell: Doorbell, interval: float) -> None:
+        self._database = database
+        self._applier = applier
+        self._bell = bell
+        self._interval = interval
+        #: Stream -> (cursor when first seen behind, looks since).
+        self._stuck: dict[Place, tuple[int, int]] = {}
+        self.drained = 0
+
+    def run(self, stop: threading.Event, also: Callable[[], None] = lambda: None) -> None:
+        """Sweep until `stop`. `also` is called after every look. An outage of the database is waited out."""
+        while not stop.is_set():
+            try:
+                self.look()
+                also()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("sweep_failed", error=type(error).__name__)
+            stop.wait(self._interval)
+
+    def look(self) -> list[Summary]:
+        """One look at everything. Returns what the sweeper drained itself."""
+        done = []
+        for (workspace_id, stream), looks in self._behind().items():
+            if looks == 1:
+                continue  # seen for the first time: its doorbell is probably on the way
+            if looks <= PATIENCE and self._bell.send(workspace_id):
+                continue
+            summary = self._applier.drain(workspace_id)
+            self.drained += 1
+            log.info("swept", workspace=workspace_id, stream=stream, requests=summary.requests, busy=summary.busy)
+            done.append(summary)
+        return done
+
+    def _behind(self) -> dict[Place, int]:
+        """Streams with queued requests -> for how many looks their cursor has not moved."""
+        with self._database.read() as connection:
+            cursors = lane.cursors(connection)
+        with self._database.read(self._database.inbox) as connection:
+            heads = inbox.heads(connection)
+        stuck: dict[Place, tuple[int, int]] = {}
+        for place, head in heads.items():
+            cursor = cursors.get(place)
+            if cursor is None or cursor >= head:
+                continue
+            before = self._stuck.get(place)
+            looks = before[1] + 1 if before is not None and before[0] == cursor else 1
+            stuck[place] = (cursor, looks)
+        self._stuck = stuck
+        return {place: looks for place, (_, looks) in stuck.items()}

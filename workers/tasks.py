@@ -1,0 +1,60 @@
+"""Celery tasks. Arguments are numbers of workspaces, never data of a client; results are counts, shown in Flower."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+
+from app.doorbell import TASK, Doorbell
+from app.launcher import die_with_parent
+from workers.apply import Applier
+
+log = structlog.get_logger()
+
+#: A drain yields after 2 s; a batch that takes longer than this is stuck, and its transaction is rolled back.
+TIME_LIMIT_SECONDS = 60
+
+
+class Process:
+    """What one worker process keeps between tasks. Built after the fork: connections must not cross it."""
+
+    def __init__(self, build: Callable[[], tuple[Applier, Doorbell]]) -> None:
+        self._build = build
+        self._built: tuple[Applier, Doorbell] | None = None
+
+    def parts(self) -> tuple[Applier, Doorbell]:
+        if self._built is None:
+            self._built = self._build()
+        return self._built
+
+    def forget(self, **_: Any) -> None:
+        self._built = None
+
+
+def register(app: Celery, build: Callable[[], tuple[Applier, Doorbell]], configure_logs: Callable[[], None]) -> None:
+    """Declare the tasks. `build` makes the parts of a worker process on its first task."""
+    process = Process(build)
+
+    def started(**_: Any) -> None:
+        die_with_parent()
+        process.forget()
+
+    def logs(**_: Any) -> None:
+        configure_logs()
+
+    worker_process_init.connect(started, weak=False)
+    worker_process_shutdown.connect(process.forget, weak=False)
+    setup_logging.connect(logs, weak=False)
+
+    @app.task(name=TASK, time_limit=TIME_LIMIT_SECONDS)  # type: ignore[untyped-decorator]
+    def apply(workspace_id: int) -> dict[str, object]:
+        """Apply what is queued for a workspace. A database outage is a failure here; the sweeper rings again."""
+        if not isinstance(workspace_id, int):
+            raise TypeError("a doorbell carries the number of a workspace")
+        applier, bell = process.parts()
+        summary = applier.drain(workspace_id)
+        if summary.behind:
+            bell.send(workspace_id)  # to the back of the queue: other workspaces go first
+        return summary.as_dict()
