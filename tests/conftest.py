@@ -8,6 +8,9 @@ from typing import TypeVar
 import pytest
 
 from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
+from tests.stores import database, database_url
+
+__all__ = ["database", "database_url"]  # fixtures for everybody
 
 T = TypeVar("T")
 

@@ -35,7 +35,7 @@ def email(text: str) -> str | None:
     """The comparable address: trimmed, NFC, lower-case, domain in its ASCII (IDNA) form. None when it is malformed.
 
     Quoted local parts, address literals, display names and domains without a dot are refused, and so is a domain that
-    is only a compatibility spelling of another (full-width letters, ignored characters). At most 254 bytes.
+    is only a compatibility spelling of another (full-width letters, ignored characters), or more than 254 bytes.
     """
     if len(text) <= _PLAIN_LENGTH and _PLAIN(text) is not None:
         return text.lower()
@@ -58,8 +58,7 @@ def _email(text: str) -> str | None:
         return None
     if valid.ascii_domain is None or f"{domain}{ending}" not in (valid.domain, valid.ascii_domain):
         return None
-    address = f"{local}@{valid.ascii_domain.removesuffix(ending)}"
-    return address if len(address.encode()) <= MAX_EMAIL_BYTES else None
+    return f"{local}@{valid.ascii_domain.removesuffix(ending)}"
 
 
 def phone(text: str, region: str = "US") -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from app.contract import addresses, identifiers, locales
 from app.contract.body import holds_out_of_range
 from app.contract.errors import ObjectRefusedError
-from app.domain import times
+from app.domain import numbers, times
 from app.domain.commands import TrackAttributes
 from app.domain.profile import EMAIL, PHONE
 
@@ -135,7 +135,7 @@ def _location(value: object) -> object:
     longitude, latitude = float(value["longitude"]), float(value["latitude"])
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
         return IGNORED
-    return [longitude + 0.0, latitude + 0.0]
+    return [numbers.canonical(longitude), numbers.canonical(latitude)]
 
 
 def _is_number(value: object) -> bool:

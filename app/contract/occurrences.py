@@ -1,6 +1,5 @@
 """Event and purchase objects of /users/track (spec events-purchases.md)."""
 
-import math
 import re
 from decimal import Decimal
 from typing import Any, Final
@@ -9,9 +8,8 @@ import msgspec
 
 from app.contract import identifiers, locales
 from app.contract.attributes import flag
-from app.contract.body import holds_out_of_range
 from app.contract.errors import ObjectRefusedError
-from app.domain import times
+from app.domain import numbers, times
 from app.domain.commands import TrackEvent, TrackPurchase
 
 MAX_NAME: Final = 255
@@ -129,10 +127,13 @@ def _properties(value: object, reserved: frozenset[str], ignored: list[tuple[str
             raise ObjectRefusedError(BAD_PROPERTIES)
         if len(kept) == MAX_PROPERTIES:
             ignored.append((name, "too_many_properties"))
-        elif holds_out_of_range(member) or _unstorable(member):
-            ignored.append((name, "value_out_of_range"))
+        elif isinstance(member, str):
+            kept[name] = member[:MAX_PROPERTY_TEXT]
         elif member is not None:
-            kept[name] = member[:MAX_PROPERTY_TEXT] if isinstance(member, str) else member
+            try:
+                kept[name] = _stored(member)
+            except _OutOfRangeError:
+                ignored.append((name, "value_out_of_range"))
     # Numbers and booleans alone cannot reach the limit, so they are not measured.
     measured = any(isinstance(member, (list, dict, str)) for member in kept.values())
     if measured and len(msgspec.json.encode(kept)) > MAX_PROPERTIES_BYTES:
@@ -140,14 +141,21 @@ def _properties(value: object, reserved: frozenset[str], ignored: list[tuple[str
     return kept
 
 
-def _unstorable(value: object) -> bool:
-    """Whether a number inside lies beyond what both stores keep exactly (signed 64 bits; see custom_attributes)."""
-    if isinstance(value, float):
-        return not math.isfinite(value) or abs(value) >= 2**63
-    if isinstance(value, int):
-        return not -(2**63) <= value < 2**63
+def _stored(value: object) -> object:
+    """A property value in the form that both stores give back alike. Raises _OutOfRangeError."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)):
+        found = numbers.canonical(value)
+        if found is None:
+            raise _OutOfRangeError
+        return found
     if isinstance(value, list):
-        return any(_unstorable(member) for member in value)
+        return [_stored(member) for member in value]
     if isinstance(value, dict):
-        return any(_unstorable(member) for member in value.values())
-    return False
+        return {name: _stored(member) for name, member in value.items()}
+    raise _OutOfRangeError
+
+
+class _OutOfRangeError(Exception):
+    """A number that no store keeps."""

@@ -3,8 +3,7 @@
 A stored value is JSON: bool, int of 64 bits, finite float, str, list, dict. A time is `{"$time": "<ISO, ms, Z>"}`;
 since no key may contain `$`, such a tag cannot be confused with an object.
 
-Numbers are kept in a form that a JSON text and PostgreSQL's jsonb (decimal digits, no exponents, no negative zero) give
-back alike: -0.0 and everything smaller than 1e-100 is 0.0, and a whole float of 1e15 or more is an int.
+Numbers are kept in the form of app.domain.numbers, which every store gives back alike.
 
 Where the contract is silent:
 
@@ -23,12 +22,12 @@ import json
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeGuard, TypeVar
 
-from app.domain import times
+from app.domain import numbers, times
 
 MAX_CHARACTERS: Final = 255
 MAX_BYTES: Final = 100 * 1024  # of an array or object, as compact JSON in UTF-8
 MAX_DEPTH: Final = 16  # more is refused at the door; here it only keeps recursion finite
-MAX_INT: Final = 2**63 - 1
+MAX_INT: Final = numbers.MAX_INT
 #: Elements times `$update` entries. A 4 MB request could otherwise ask for 10^9 comparisons.
 MAX_UPDATE_WORK: Final = 500_000
 
@@ -127,7 +126,8 @@ def updated(current: object, raw: object, options: Options) -> object | Skip | U
         if us is not None:
             return {TIME: times.iso(us)}
         return raw if _is_storable(raw) else Skip("invalid_text")
-    if isinstance(raw, bool):
+    # The common numbers, and with them the booleans, need no closer look.
+    if (isinstance(raw, int) and -MAX_INT <= raw <= MAX_INT) or (isinstance(raw, float) and 1e-100 <= abs(raw) < 1e15):
         return raw
     if raw is None:
         return UNSET
@@ -188,18 +188,8 @@ def _text(text: str) -> str:
 
 
 def _number(value: object) -> int | float:
-    if isinstance(value, int):
-        if -MAX_INT - 1 <= value <= MAX_INT:
-            return value
-    elif isinstance(value, float):
-        size = abs(value)
-        if 1e-100 <= size < 1e15:
-            return value
-        if size < 1e-100:  # jsonb would write out every zero
-            return 0.0
-        if size < 2.0**63:
-            return int(value) if value.is_integer() else value
-    _invalid("value_out_of_range")
+    found = numbers.canonical(value) if isinstance(value, (int, float)) else None
+    return _invalid("value_out_of_range") if found is None else found
 
 
 def _time(tag: dict[str, object]) -> dict[str, str]:
@@ -348,8 +338,11 @@ def _check_key(key: object) -> str:
 _Sized = TypeVar("_Sized", list[object], dict[str, object])
 
 
+_encoded: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _size(value: object) -> int:
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_encoded(value).encode())
 
 
 def _fitting(value: _Sized) -> _Sized:

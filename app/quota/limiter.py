@@ -28,6 +28,9 @@ from app.quota.local import LocalBuckets, share_of
 TIMEOUT_S = 0.05
 """For a whole round trip, connecting included. Longer and a request is better served by the local buckets."""
 
+GRACE_TURNS = 10
+"""Of the event loop, after `TIMEOUT_S`: twice what the client takes to read a reply that is there and to clean up."""
+
 BACKSTOP_S = 1.0
 """For one read, write or connect of the client."""
 
@@ -225,11 +228,12 @@ class Limiter:
             self._on_transition(self._down)
 
     def _go_down(self, unanswered: list[tuple[Group, list[Waiter]]]) -> None:
-        was_down, self._down = self._down, True
+        """Answer locally from now on, beginning with these. Once per outage: while down, nothing joins the pending."""
+        self._down = True
         self._probe_at = asyncio.get_running_loop().time() + PROBE_S
         for (workspace_id, shape), waiters in unanswered:
             _answer(waiters, self._decide(workspace_id, shape, len(waiters)))
-        if not was_down and not self._closed:
+        if not self._closed:
             self._on_transition(self._down)
 
     def _decide(self, workspace_id: int, shape: _Shape, wanted: int) -> tuple[Grant, ...]:
@@ -241,11 +245,21 @@ class Limiter:
 async def _patience() -> AsyncIterator[None]:
     """Raise TimeoutError after `TIMEOUT_S` without a reply, but not because this process was too busy to read one.
 
-    When the loop stalls, the reply and the timer are found due in the same turn. The plain timeout would win and take a
-    healthy server for a slow one; this one lets one more turn pass, in which the reply is read.
+    When the loop stalls, the reply and the timer are found due in the same turn, and the plain timeout would win: a
+    healthy server would count as slow just when there is much to do. So the reply gets a few turns more to be read in.
     """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.Handle
     async with asyncio.timeout(None) as limit:
-        timer = asyncio.get_running_loop().call_later(TIMEOUT_S, limit.reschedule, 0)
+
+        def give_up(turns: int) -> None:
+            nonlocal timer
+            if turns:
+                timer = loop.call_soon(give_up, turns - 1)
+            else:
+                limit.reschedule(0)
+
+        timer = loop.call_later(TIMEOUT_S, give_up, GRACE_TURNS)
         try:
             yield
         finally:

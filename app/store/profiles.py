@@ -207,7 +207,7 @@ def fetch(connection: Connection, workspace_id: int, sections: dict[int, int]) -
         if not wanted:
             continue
         name = SECTION_NAMES[section]
-        found: dict[int, Any] = dict(row.tuple() for row in query.run(connection, workspace_id, wanted))
+        found: dict[int, Any] = {row.pid: row.doc for row in query.run(connection, workspace_id, wanted)}
         for pid in wanted:
             doc = found.get(pid)
             setattr(profiles[pid], name, {} if doc is None else _decode(doc))

@@ -435,6 +435,7 @@ def test_depth_is_finite(options: Options) -> None:
     for _ in range(16):
         deep = {"a": deep}
     assert updated(MISSING, deep, options) == deep
+    assert updated(MISSING, {"a": deep}, options) == Skip("too_deep")
     for _ in range(5_000):
         deep = {"a": [deep]}
     assert updated(MISSING, deep, options) == Skip("too_deep")

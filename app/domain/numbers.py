@@ -1,0 +1,24 @@
+"""Numbers in the one form that a JSON text and PostgreSQL's jsonb give back alike.
+
+jsonb keeps decimal digits without exponent and knows no negative zero: it would return 1e16 as an integer, -0.0 as 0.0
+and 1e-300 as three hundred zeros. So such numbers are changed before they are stored, on every store.
+"""
+
+MAX_INT = 2**63 - 1
+
+
+def canonical(value: int | float) -> int | float | None:
+    """The stored form of a number, None when it does not fit 64 bits.
+
+    Smaller than 1e-100 is 0.0, and a whole float of 1e15 or more is an integer.
+    """
+    if isinstance(value, int):
+        return value if -MAX_INT - 1 <= value <= MAX_INT else None
+    size = abs(value)
+    if 1e-100 <= size < 1e15:
+        return value
+    if size < 1e-100:
+        return 0.0
+    if size < 2.0**63:
+        return int(value) if value.is_integer() else value
+    return None

@@ -1,0 +1,110 @@
+"""`python -m bench`: measures, prints one table, and fails when a result is wrong."""
+
+import platform
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import psutil
+import psycopg
+import typer
+
+from bench import accepting, applying, data, flat, plans, preload, rewriting, stack, storage
+from bench.options import Options
+from bench.stack import Stack
+from bench.table import BenchError, Row, say, show
+
+#: In this order; the first four need each other's figures as floors.
+NAMES = ("accept", "rewrite", "apply", "flat", "latency")
+EXTRA = ("storage", "plans")
+
+
+class Store(StrEnum):
+    """The database below."""
+
+    postgresql = stack.POSTGRES
+    sqlite = stack.SQLITE
+    both = "both"
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}")] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="Measured seconds per row.")] = 10.0,
+    quick: Annotated[bool, typer.Option("--quick", help="3 s per row, 10,000 profiles: only to see it work.")] = False,
+    store: Annotated[Store, typer.Option(help="Which database; `flat` runs on PostgreSQL only.")] = Store.both,
+    seed: Annotated[int, typer.Option(help="Of all random choices.")] = 1,
+) -> None:
+    """Measure Onefold on servers of its own, with the floors of the same run beside it."""
+    wanted = names or list(NAMES)
+    unknown = set(wanted) - {*NAMES, *EXTRA}
+    if unknown:
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}")
+    options = Options(min(seconds, 3.0) if quick else seconds, 10_000 if quick else 100_000, seed)
+    began = time.monotonic()
+    stores = [stack.POSTGRES, stack.SQLITE] if store is Store.both else [store.value]
+    rows: list[Row] = []
+    notes = [f"seed {seed}, {options.users:,} profiles, {options.seconds:g} s per row, load from one process"]
+    try:
+        for one in stores:
+            with stack.started(one, seed) as running:
+                notes.append(_versions(running))
+                rows += _measure(running, options, wanted, notes)
+    except BenchError as error:
+        say(f"FAILED: {error}")
+        raise typer.Exit(1) from None
+    notes.append(f"{time.monotonic() - began:.0f} s altogether")
+    show(rows, "\n".join(notes))
+
+
+def _measure(running: Stack, options: Options, wanted: Sequence[str], notes: list[str]) -> list[Row]:
+    rows: list[Row] = []
+    on_postgresql = running.postgres is not None
+    if "accept" in wanted:
+        say(f"accept, {running.store}")
+        rows += accepting.measure(running, options)
+    if on_postgresql and ("rewrite" in wanted or "apply" in wanted):
+        say("rewriting floors")
+        rows += rewriting.measure(running, options)
+    if "apply" in wanted:
+        say(f"apply, {running.store}")
+        floor = next((row.ours for row in rows if rewriting.WHOLE in row.what), None)
+        rows += applying.measure(running, options, floor)
+    if "flat" in wanted and on_postgresql:
+        say("accept and apply at once")
+        ceilings = {
+            name: row.ours
+            for row in rows
+            for name in data.DISTRIBUTIONS
+            if row.what.startswith(f"apply, 1 worker, {name}")
+        }
+        rows += flat.measure(running, options, ceilings)
+    if "latency" in wanted:
+        say(f"from 201 to applied, {running.store}")
+        rows += flat.latency(running, options)
+    if "plans" in wanted and on_postgresql:
+        plans.show(running, options)
+    if "full" in running.sites:
+        checked = preload.check(running.sites["full"], options.users)
+        say(f"  {checked}")
+        notes.append(f"{running.store}: result equals the reference: {checked}")
+    if "storage" in wanted:
+        say(f"whole documents or sections, {running.store}")
+        rows += storage.measure(running, options)
+    return rows
+
+
+def _versions(running: Stack) -> str:
+    python = f"Python {platform.python_version()}, {psutil.cpu_count()} cores"
+    if running.postgres is None:
+        import sqlite3  # noqa: PLC0415 - only its version
+
+        return f"SQLite {sqlite3.sqlite_version}, {python}"
+    with psycopg.connect(running.postgres.dsn) as connection:
+        version = connection.execute("show server_version").fetchone()
+    settings = ", ".join(f"{name} {value}" for name, value in stack.POSTGRESQL.items())
+    return f"PostgreSQL {version[0] if version else '?'} ({settings}), {python}"
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,123 @@
+"""Rows 1 and 2: the bare FastAPI route, and accepting for real, in turns; and what the disk allows one client."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+from bench import data, preload
+from bench.load import Result, Run
+from bench.options import Options
+from bench.stack import Generator, Site, Stack
+from bench.table import BenchError, Row, median, say
+
+CONNECTIONS = (1, 64)
+ROUNDS = 3
+WARM_SECONDS = 0.7
+
+
+def measure(stack: Stack, options: Options) -> list[Row]:
+    """The API alone on an empty database: no worker runs."""
+    site = stack.site("accept")
+    rows: list[Row] = []
+    accepted = 0
+    with (
+        stack.bare() as floor_port,
+        stack.api(site) as port,
+        stack.generator(options.users, data.UNIFORM) as generator,
+    ):
+        for connections in CONNECTIONS:
+            floors: list[Result] = []
+            ours: list[Result] = []
+            shares = ""
+            for number in range(ROUNDS + 1):
+                seconds = options.seconds / ROUNDS if number else WARM_SECONDS
+                floor = _run(generator, floor_port, site, connections, seconds)
+                before = stack.meter.read()
+                found = _run(generator, port, site, connections, seconds)
+                accepted += found.accepted
+                if number:
+                    floors.append(floor)
+                    ours.append(found)
+                    shares = stack.meter.shares(before)
+            say(f"  accept, {connections} connections: {shares}")
+            rows += _rows(stack, connections, floors, ours, shares)
+        _counted(site, accepted)
+    rows.append(_commit_floor(stack, options))
+    return rows
+
+
+def _run(generator: Generator, port: int, site: Site, connections: int, seconds: float) -> Result:
+    return generator.run(Run(port, site.key, connections, seconds))
+
+
+def _rows(stack: Stack, connections: int, floors: list[Result], ours: list[Result], shares: str) -> list[Row]:
+    rate, floor = median([one.rate for one in ours]), median([one.rate for one in floors])
+    label = f"{connections} connection{'s' if connections > 1 else ''}"
+    return [
+        Row(f"bare FastAPI route, {label}", floor, "requests/s", notes=f"the floor; {_latency(floors)}"),
+        Row(f"accept, {label}, {stack.store}", rate, "requests/s", floor, f"{_latency(ours)}; all 201. {shares}"),
+        Row(f"accept, {label}, {stack.store}", rate * data.OBJECTS, "objects/s", floor * data.OBJECTS),
+    ]
+
+
+def _latency(results: list[Result]) -> str:
+    p50, p99 = median([one.median_ms for one in results]), median([one.p99_ms for one in results])
+    return f"median {p50:.2f} ms, p99 {p99:.1f} ms"
+
+
+def _counted(site: Site, accepted: int) -> None:
+    """Every 201 is in the inbox, and nothing else is."""
+    database = site.open()
+    try:
+        head, cursor = preload.place(database, site)
+        with database.read(database.inbox) as connection:
+            rows = connection.exec_driver_sql("select count(*) from inbox").scalar_one()
+    finally:
+        database.dispose()
+    if not head == rows == accepted or cursor:
+        raise BenchError(f"{accepted} requests were answered 201, {rows} are in the inbox, its head is {head}")
+    say(f"  {accepted:,} answers 201, {rows:,} rows in the inbox")
+
+
+def _commit_floor(stack: Stack, options: Options) -> Row:
+    """One client that inserts 11 KB and waits for the disk: what a single connection can get at best."""
+    body = data.bodies(1, 100, data.UNIFORM, options.seed)[0]
+    if stack.postgres is not None:
+        with psycopg.connect(stack.postgres.dsn, autocommit=True) as connection:
+            connection.execute("create table commit_floor (body bytea not null)")
+
+            def insert() -> None:
+                connection.execute("insert into commit_floor values (%s)", (body,), prepare=True)
+
+            rate = _rate(insert, options.seconds / ROUNDS)
+    else:
+        rate = _sqlite_commits(stack.folder / "commit-floor.db", body, options.seconds / ROUNDS)
+    return Row(f"durable insert of one request, {stack.store}", rate, "commits/s", notes="the disk's floor: one client")
+
+
+def _sqlite_commits(path: Path, body: bytes, seconds: float) -> float:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.execute("create table commit_floor (body blob not null)")
+    try:
+        return _rate(lambda: connection.execute("insert into commit_floor values (?)", (body,)), seconds)
+    finally:
+        connection.close()
+
+
+def _rate(work: Callable[[], object], seconds: float) -> float:
+    done, began = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < seconds:
+        work()
+        done += 1
+    return done / elapsed
+
+
+def driver_dsn(url: str) -> str:
+    """The URL of a site for psycopg itself."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,0 +1,57 @@
+"""One worker's applier in a process of its own, without Celery: `python -m bench.drain URL WORKSPACE [profile]`.
+
+A line on stdin is a number of seconds to drain for; the answer is a line with what was done. With a third argument the
+process runs under cProfile and writes the profile there at the end.
+"""
+
+import cProfile
+import json
+import sys
+import time
+
+from app.bootstrap import now_us
+from app.store import workspaces
+from app.store.engine import Database
+from app.store.inbox import Stored
+from workers.apply import Applier
+
+
+class _Silent:
+    def clear(self, workspace_id: int) -> None:
+        """Nobody rings here."""
+
+
+def main(url: str, workspace_id: int) -> None:
+    database = Database(url, pool_size=2, apply=True)
+    ends: list[int] = []
+
+    def note(_workspace: int, batch: list[Stored]) -> None:
+        ends.append(batch[-1].seq)
+
+    applier = Applier(
+        database, _Silent(), now_us, lambda number: workspaces.secret(database, number), before_commit=note
+    )
+    print("ready", flush=True)
+    for line in sys.stdin:
+        ends.clear()
+        began, cpu = time.perf_counter(), time.process_time()
+        summary = applier.drain(workspace_id, float(line))
+        seconds = time.perf_counter() - began
+        done = {
+            "seconds": seconds,
+            "cpu": (time.process_time() - cpu) / seconds,
+            "requests": summary.requests,
+            "objects": summary.attributes + summary.events + summary.purchases,
+            "skipped": summary.skipped + summary.ignored + summary.dead,
+            "ends": ends,
+        }
+        print(json.dumps(done), flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        profiler = cProfile.Profile()
+        profiler.runcall(main, sys.argv[1], int(sys.argv[2]))
+        profiler.dump_stats(sys.argv[3])
+    else:
+        main(sys.argv[1], int(sys.argv[2]))

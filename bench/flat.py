@@ -1,0 +1,233 @@
+"""Rows 5 and 6: everything at once. The highest rate at which the backlog stays flat, and the time from 201 to applied."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+from bench import data, preload
+from bench.accepting import driver_dsn
+from bench.applying import filled, finish
+from bench.load import HOST, Result, Run
+from bench.options import Options
+from bench.stack import Generator, Site, Stack
+from bench.table import BenchError, Row, median, say
+
+CONNECTIONS = 64
+SAMPLE_SECONDS = 0.25
+FIRST_RATE, MOST_RATE = 40.0, 3000.0
+#: The backlog may grow by this part of the offered rate: less cannot be told from the waves that batches make.
+GROWTH = 0.05
+HALVINGS = 3
+DRAIN_SECONDS = 60.0
+SINGLES_PER_SECOND = 20
+
+
+class Backlog(threading.Thread):
+    """Looks at head and cursor while a load runs."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(daemon=True)
+        self._site = site
+        self._stop_asked = threading.Event()
+        #: (seconds since the start, head, cursor)
+        self.samples: list[tuple[float, int, int]] = []
+
+    def run(self) -> None:
+        database, began = self._site.open(), time.perf_counter()
+        try:
+            while not self._stop_asked.wait(SAMPLE_SECONDS):
+                at = time.perf_counter() - began
+                self.samples.append((at, *preload.place(database, self._site)))
+        finally:
+            database.dispose()
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        self.join()
+
+    def slope(self, seconds: float) -> float:
+        """Requests a second by which the backlog grew, least squares, without the first fifth."""
+        points = [(at, head - cursor) for at, head, cursor in self.samples if seconds / 5 <= at <= seconds]
+        if len(points) < 3:
+            return 0.0
+        mean_x, mean_y = sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+        spread = sum((x - mean_x) ** 2 for x, _ in points)
+        return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+
+    def applied_rate(self, seconds: float) -> float:
+        points = [(at, cursor) for at, _, cursor in self.samples if seconds / 5 <= at <= seconds]
+        (first, start), (last, end) = points[0], points[-1]
+        return (end - start) / (last - first)
+
+    def most(self) -> int:
+        return max(head - cursor for _, head, cursor in self.samples)
+
+
+class Trial:
+    """One fixed rate for some seconds."""
+
+    def __init__(self, generator: Generator, port: int, site: Site, rate: float, seconds: float) -> None:
+        backlog = Backlog(site)
+        backlog.start()
+        try:
+            self.result: Result = generator.run(Run(port, site.key, CONNECTIONS, seconds, rate))
+        finally:
+            backlog.stop()
+        self.rate = rate
+        self.applied = backlog.applied_rate(seconds)
+        self.growth = backlog.slope(seconds)
+        self.most = backlog.most()
+        kept_up = self.result.rate >= 0.97 * rate
+        self.flat = kept_up and self.growth <= GROWTH * rate
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rate:.0f} requests/s: answered {self.result.rate:.0f}/s, applied {self.applied:.0f}/s,"
+            f" backlog grows {self.growth:+.1f}/s (most {self.most})"
+        )
+
+
+def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> list[Row]:
+    """`ceilings` is what a worker alone applied, in objects/s by distribution, where that was measured."""
+    site = filled(stack, options)
+    rows = []
+    for distribution in data.DISTRIBUTIONS:
+        with ExitStack() as running:
+            port = running.enter_context(stack.api(site))
+            running.enter_context(stack.worker(site))
+            generator = running.enter_context(stack.generator(options.users, distribution))
+            caught_up(site)
+            step = max(3.0, options.seconds / 2)
+            ceiling = ceilings.get(distribution, MOST_RATE * data.OBJECTS) / data.OBJECTS
+            rate = _search(lambda rate: _trial(generator, port, site, rate, step), ceiling)  # noqa: B023
+            for _ in range(4):
+                before = stack.meter.read()
+                trial = _trial(generator, port, site, rate, max(options.seconds, 5.0))
+                shares = stack.meter.shares(before)
+                if trial.flat:
+                    break
+                rate *= 0.93
+            else:
+                raise BenchError("no rate keeps the backlog flat")
+        notes = (
+            f"offered {rate:.0f} requests/s, backlog {trial.growth:+.1f}/s, at most {trial.most};"
+            f" accept median {trial.result.median_ms:.1f} ms, p99 {trial.result.p99_ms:.0f} ms. {shares}"
+        )
+        objects = trial.applied * data.OBJECTS
+        floor = ceilings.get(distribution)
+        rows.append(Row(f"both at once, {distribution}, {stack.store}", objects, "objects/s", floor, notes))
+        finish(stack, site)
+    return rows
+
+
+def _trial(generator: Generator, port: int, site: Site, rate: float, seconds: float) -> Trial:
+    trial = Trial(generator, port, site, rate, seconds)
+    say(f"  {trial} {'flat' if trial.flat else 'NOT flat'}")
+    caught_up(site)
+    return trial
+
+
+def _search(attempt: Callable[[float], Trial], ceiling: float) -> float:
+    """The highest flat rate found: doubling, then halving the gap. A first short trial warms everything."""
+    attempt(FIRST_RATE / 2)
+    good, rate = 0.0, min(FIRST_RATE, ceiling / 2)
+    while rate <= MOST_RATE:
+        if not attempt(rate).flat:
+            break
+        good, rate = rate, rate * 2
+    bad = rate
+    for _ in range(HALVINGS):
+        middle = (good + bad) / 2
+        if attempt(middle).flat:
+            good = middle
+        else:
+            bad = middle
+    if not good:
+        raise BenchError("even the lowest rate makes the backlog grow")
+    return good
+
+
+def caught_up(site: Site) -> None:
+    """Wait until nothing is queued."""
+    database, limit = site.open(), time.monotonic() + DRAIN_SECONDS
+    try:
+        while True:
+            head, cursor = preload.place(database, site)
+            if head == cursor:
+                return
+            if time.monotonic() > limit:
+                raise BenchError(f"{head - cursor} requests are still queued after {DRAIN_SECONDS:.0f} s")
+            time.sleep(0.05)
+    finally:
+        database.dispose()
+
+
+def latency(stack: Stack, options: Options) -> list[Row]:
+    """Single requests at a low rate; the cursor is read directly, again and again, from the moment of the 201."""
+    site = filled(stack, options)
+    found: list[float] = []
+    bodies = data.bodies(200, options.users, data.UNIFORM, options.seed + 1)
+    with ExitStack() as running:
+        port = running.enter_context(stack.api(site))
+        running.enter_context(stack.worker(site))
+        read = running.enter_context(_cursor(site))
+        connection = HTTPConnection(HOST, port, timeout=10)
+        running.callback(connection.close)
+        headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
+        expected, end = read(), time.monotonic() + 2 + options.seconds
+        warm = time.monotonic() + 2
+        for number in range(100_000):
+            due = time.monotonic() + 1 / SINGLES_PER_SECOND
+            if due > end:
+                break
+            connection.request("POST", "/users/track", bodies[number % len(bodies)], headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 201:
+                raise BenchError(f"answered {answer.status}")
+            began, expected = time.perf_counter(), expected + 1
+            while read() < expected:
+                if time.perf_counter() - began > 15:
+                    raise BenchError("a request was not applied within 15 s")
+                time.sleep(0.0003)
+            if time.monotonic() > warm:
+                found.append((time.perf_counter() - began) * 1000)
+            with suppress(ValueError):
+                time.sleep(due - time.monotonic())
+    found.sort()
+    notes = f"{len(found)} single requests of {data.OBJECTS} objects, {SINGLES_PER_SECOND}/s at most"
+    label = f"from 201 to applied, {stack.store}"
+    return [
+        Row(f"{label}, median", median(found), "ms", notes=notes),
+        Row(f"{label}, p99", found[len(found) * 99 // 100], "ms"),
+    ]
+
+
+@contextmanager
+def _cursor(site: Site) -> Iterator[Callable[[], int]]:
+    """A function that reads the cursor of the live stream on a connection of its own."""
+    query = f"select cursor_normal from lane where workspace_id = {site.workspace_id}"
+    if site.url.startswith("sqlite"):
+        path = make_url(site.url).database
+        assert path is not None
+        lite = sqlite3.connect(Path(path), isolation_level=None)
+        try:
+            yield lambda: int(lite.execute(query).fetchone()[0])
+        finally:
+            lite.close()
+        return
+    with psycopg.connect(driver_dsn(site.url), autocommit=True) as connection:
+
+        def read() -> int:
+            row = connection.execute(query, prepare=True).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        yield read

@@ -1,0 +1,83 @@
+"""The plans of the hot statements, caught where the store executes them: EXPLAIN (ANALYZE, BUFFERS) of each."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+from app.bootstrap import now_us
+from app.contract import stored, track
+from app.store import inbox
+from app.store.engine import Database
+from app.store.inbox import Entry
+from bench import data, preload
+from bench.applying import filled, finish
+from bench.options import Options
+from bench.stack import Stack
+from bench.table import console, say
+from workers.apply import Applier
+
+#: Requests in the inbox, and of them in the explained batch.
+QUEUED, BATCH_SECONDS = 256, 0.5
+SHORTEN = 220
+
+
+class _Silent:
+    def clear(self, workspace_id: int) -> None:
+        """Nobody rings here."""
+
+
+def show(stack: Stack, options: Options) -> None:
+    """Accept 64 requests in one flush, apply some batches, and print the plan of every kind of statement once."""
+    site = filled(stack, options)
+    bodies = data.bodies(QUEUED, options.users, data.UNIFORM, options.seed)
+    preload.queue(site, bodies, QUEUED)
+    database = site.open(apply=True)
+    try:
+        with _explained(database) as plans:
+            entries = [Entry(stored.KIND_TRACK, track.CODEC_AS_SENT, body) for body in bodies[:64]]
+            with database.write(database.inbox) as connection:
+                inbox.append(connection, site.workspace_id, 0, entries, now_us())
+            applier = Applier(database, _Silent(), now_us, lambda _: site.secret)
+            applier.drain(site.workspace_id, BATCH_SECONDS)
+    finally:
+        database.dispose()
+    for statement, lines in plans.items():
+        console.rule(style="dim")
+        say(statement)
+        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    finish(stack, site)
+
+
+@contextmanager
+def _explained(database: Database) -> Iterator[dict[str, list[str]]]:
+    """Statement -> its plan, the one of its first execution."""
+    found: dict[str, list[str]] = {}
+
+    def explain(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> None:
+        text = " ".join(statement.split())
+        if many or text in found or not re.match(r"select|insert|update|with|delete", text):
+            return
+        found[text] = []
+        cursor = connection.connection.cursor()
+        cursor.execute("savepoint explained")  # what ANALYZE executes must not stay
+        cursor.execute(f"explain (analyze, buffers) {statement}", parameters)
+        found[text] = [_short(row[0]) for row in cursor.fetchall()]
+        cursor.execute("rollback to savepoint explained")
+        cursor.execute("release savepoint explained")
+        cursor.close()
+
+    event.listen(database.main, "before_cursor_execute", explain)
+    try:
+        yield found
+    finally:
+        event.remove(database.main, "before_cursor_execute", explain)
+
+
+def _short(line: str) -> str:
+    """Without the rows of a batch, which stand in the plan as one long literal."""
+    return line if len(line) <= SHORTEN else line[:SHORTEN] + " …"

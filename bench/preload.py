@@ -1,0 +1,127 @@
+"""A workspace that is already full: profiles written by the store itself, requests in its inbox, and the final check."""
+
+import random
+import time
+from unittest.mock import patch
+
+from app.bootstrap import now_us
+from app.contract import stored, track
+from app.domain.commands import STREAM_NORMAL
+from app.domain.profile import (
+    CHANNEL_EMAIL,
+    CORE,
+    CUSTOM,
+    DEVICES,
+    EVENTS,
+    NAME_EVENT,
+    NAME_PRODUCT,
+    PURCHASES,
+    Address,
+    AddressState,
+    Key,
+    Profile,
+)
+from app.domain.state import State, keys_of
+from app.store import inbox, lane, profiles
+from app.store.engine import Database
+from app.store.inbox import Entry
+from bench import data
+from bench.stack import Site
+from bench.table import BenchError
+from workers import replay
+
+CHUNK = 2000
+_WRITTEN = CORE | CUSTOM | EVENTS | PURCHASES | DEVICES
+
+
+def profile(number: int) -> Profile:
+    """Profile `number` as it is before any request of a bench."""
+    found = data.sections(number)
+    row = found.pop("row")
+    return Profile(**row, updated_index=0, random_bucket=number % 10_000, first_session_us=None, messages={}, **found)
+
+
+def state(numbers: range) -> State:
+    """Those profiles, with their identifiers and consents, as a complete workspace."""
+    made = [profile(number) for number in numbers]
+    index: dict[Key, set[int]] = {}
+    addresses: dict[Address, AddressState | None] = {}
+    for one in made:
+        for key in keys_of(one):
+            index.setdefault(key, set()).add(one.pid)
+        assert one.core is not None
+        addresses[CHANNEL_EMAIL, str(one.core["email"]), ""] = AddressState("opted_in", data.WRITTEN_US)
+    return State(made, index, addresses, complete=True)
+
+
+def fill(site: Site, users: int) -> float:
+    """Write the profiles; returns the seconds that it took."""
+    began = time.monotonic()
+    database = site.open()
+    names: profiles.NameCache = {}
+    try:
+        for first in range(0, users, CHUNK):
+            part = state(range(first, min(first + CHUNK, users)))
+            changes = part.changes
+            for pid, one in part.profiles.items():
+                changes.created.add(pid)
+                changes.sections[pid] = _WRITTEN
+                changes.names |= {(NAME_EVENT, name) for name in one.events or ()}
+                changes.names |= {(NAME_PRODUCT, name) for name in one.purchases or ()}
+            changes.keys_added = {(key, pid) for key, pids in part.index.items() for pid in pids}
+            changes.addresses = {address: consent for address, consent in part.addresses.items() if consent}
+            with database.write() as connection:
+                profiles.remember(names, profiles.save(connection, site.workspace_id, part, names))
+        if database.is_postgresql:
+            with database.main.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("set statement_timeout = 0")
+                connection.exec_driver_sql("vacuum analyze")
+                connection.exec_driver_sql("checkpoint")
+        else:
+            with database.write() as connection:
+                connection.exec_driver_sql("analyze")
+    finally:
+        database.dispose()
+    return time.monotonic() - began
+
+
+def queue(site: Site, bodies: list[bytes], count: int) -> None:
+    """Put requests into the inbox, as the API stores clean ones. Raises BenchError if one of them is not."""
+    database = site.open()
+    codec = track.CODEC_AS_SENT
+    limits = track.Limits(data.OBJECTS, None)
+    if any(track.accept(body, limits).codec != codec for body in random.Random(1).sample(bodies, min(50, len(bodies)))):
+        raise BenchError("a request of the bench is not clean")
+    entries = [Entry(stored.KIND_TRACK, codec, bodies[n % len(bodies)]) for n in range(count)]
+    try:
+        for first in range(0, count, 256):
+            with database.write(database.inbox) as connection:
+                inbox.append(connection, site.workspace_id, STREAM_NORMAL, entries[first : first + 256], now_us())
+    finally:
+        database.dispose()
+
+
+def place(database: Database, site: Site) -> tuple[int, int]:
+    """(head, cursor) of the workspace's live stream."""
+    with database.read() as connection:
+        cursor = lane.cursors(connection)[site.workspace_id, STREAM_NORMAL]
+    with database.read(database.inbox) as connection:
+        return inbox.head(connection, site.workspace_id, STREAM_NORMAL), cursor
+
+
+def check(site: Site, users: int) -> str:
+    """Replay everything in memory and compare it with the store. Raises BenchError when they differ."""
+    began = time.monotonic()
+    database = site.open()
+    try:
+        head, cursor = place(database, site)
+        if head != cursor:
+            raise BenchError(f"{head - cursor} requests are not applied")
+        # The reference starts from an empty workspace; here, from the preloaded one.
+        with patch.object(replay, "State", lambda **_: state(range(users))):
+            found = replay.differences(database, site.workspace_id, site.secret)
+    finally:
+        database.dispose()
+    if found:
+        raise BenchError(f"the profiles are not those of the reference: {found}")
+    return f"{head:,} requests replayed, {users:,} profiles equal ({time.monotonic() - began:.0f} s)"

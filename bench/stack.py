@@ -1,0 +1,212 @@
+"""What is measured, as it runs in production: real servers, the API, a worker and a sweeper, each its own process."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from app.bootstrap import now_us
+from app.permissions import PERMISSIONS
+from app.store import migrate, partitions, workspaces
+from app.store.engine import Database
+from bench.cpu import Meter
+from bench.load import HOST, Result, Run
+from bench.table import BenchError
+from tests import servers
+from tests.polling import until
+
+#: As for a small production server; commits of accepted requests wait for the disk.
+POSTGRESQL: Final = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "1GB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+}
+POSTGRES, SQLITE = "postgresql", "sqlite"
+SCRIPTS: Final = Path(sys.executable).parent
+#: Valkey's integers are exact up to 2^53: these limits refuse nothing and still run the script.
+BURST, HOURLY = 1_000_000, 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A database with one workspace and a key for it."""
+
+    url: str
+    workspace_id: int
+    secret: bytes
+    key: str
+
+    def open(self, *, apply: bool = False) -> Database:
+        return Database(self.url, pool_size=2, apply=apply)
+
+
+@dataclass(slots=True)
+class Stack:
+    """Running servers of one store, and the processes started on top of them."""
+
+    store: str
+    folder: Path
+    redis_url: str
+    broker_url: str
+    postgres: servers.PostgresServer | None
+    meter: Meter
+    seed: int
+    sites: dict[str, Site] = field(default_factory=dict)
+
+    def site(self, name: str) -> Site:
+        """The database of this name, made when it is asked for first."""
+        if name not in self.sites:
+            if self.postgres is None:
+                url = f"sqlite:///{self.folder / name}.db"
+            else:
+                url = self.postgres.create_database(name)
+            self.sites[name] = _site(url)
+        return self.sites[name]
+
+    @contextmanager
+    def api(self, site: Site) -> Iterator[int]:
+        """An API process; gives its port."""
+        with self._uvicorn("api", "app.asgi:create", site, "/readyz") as port:
+            yield port
+
+    @contextmanager
+    def bare(self) -> Iterator[int]:
+        """The bare FastAPI route; gives its port."""
+        with self._uvicorn("bare", "bench.bare:create", None, "/") as port:
+            yield port
+
+    @contextmanager
+    def worker(self, site: Site) -> Iterator[None]:
+        """A Celery worker with one process, and the sweeper."""
+        celery = (str(SCRIPTS / "celery"), "-A", "workers.celery_app", "worker", "-E", "-c", "1", "-l", "WARNING")
+        queues = ("-Q", "sync,normal,bulk,jobs", "--without-mingle", "--without-gossip")
+        sweeper = (str(SCRIPTS / "onefold"), "sweeper", "--data-dir", str(self.folder))
+        with (
+            self.process("worker", (*celery, *queues), self._environment(site)),
+            self.process("sweeper", sweeper, self._environment(site)),
+        ):
+            yield
+
+    @contextmanager
+    def generator(self, users: int, distribution: str, count: int = 2000) -> Iterator["Generator"]:
+        argv = (sys.executable, "-m", "bench.load", str(count), str(users), distribution, str(self.seed))
+        with self.process("generator", argv, dict(os.environ), pipes=True) as process:
+            yield Generator(process)
+
+    @contextmanager
+    def process(
+        self, name: str, argv: tuple[str, ...], env: Mapping[str, str], *, pipes: bool = False
+    ) -> Iterator["subprocess.Popen[str]"]:
+        """A child that dies with this process, and is stopped by its pid."""
+        leash = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+        pipe = subprocess.PIPE if pipes else None
+        with (self.folder / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(
+                (*leash, *argv), env=env, stdin=pipe, stdout=pipe or log, stderr=log, text=True, start_new_session=True
+            )
+        self.meter.add(name, process.pid)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            self.meter.remove(name)
+
+    @contextmanager
+    def _uvicorn(self, name: str, target: str, site: Site | None, path: str) -> Iterator[int]:
+        port = _free_port()
+        argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
+        options = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header")
+        env = dict(os.environ) if site is None else self._environment(site)
+        with self.process(name, (*argv, *options, "--timeout-keep-alive", "65"), env) as process:
+            until(lambda: process.poll() is not None or _answers(port, path), 30, message=f"{name} does not answer")
+            if process.poll() is not None:
+                raise BenchError(f"{name} ended: " + (self.folder / f"{name}.log").read_text()[-1000:])
+            yield port
+
+    def _environment(self, site: Site) -> dict[str, str]:
+        known = {"DATABASE_URL": site.url, "REDIS_URL": self.redis_url, "BROKER_URL": self.broker_url}
+        return {**os.environ, **known, "ONEFOLD_DATA_DIR": str(self.folder), "ONEFOLD_LOG_LEVEL": "warning"}
+
+
+class Generator:
+    """The load generator's process."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+        self._out.readline()  # its bodies are made
+
+    def run(self, run: Run) -> Result:
+        """Raises BenchError unless every answer was 201."""
+        self._in.write(json.dumps(asdict(run)) + "\n")
+        self._in.flush()
+        line = self._out.readline()
+        if not line:
+            raise BenchError("the load generator ended")
+        result = Result(**json.loads(line))
+        if result.failed:
+            raise BenchError(f"{result.failed} requests failed: {result.failures}")
+        return result
+
+
+@contextmanager
+def started(store: str, seed: int) -> Iterator[Stack]:
+    """The servers of a store, on empty data."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="onefold-bench-")))
+        valkey = stack.enter_context(servers.valkey())
+        postgres = stack.enter_context(servers.postgres(POSTGRESQL)) if store == POSTGRES else None
+        meter = Meter()
+        meter.add("valkey", valkey.pid)
+        if postgres is not None:
+            meter.add("postgres", postgres.pid)
+        yield Stack(store, folder, valkey.url, valkey.broker_url, postgres, meter, seed)
+
+
+def _site(url: str) -> Site:
+    database = Database(url)
+    try:
+        migrate.upgrade(database)
+        partitions.prepare(database, now_us())
+        limits = {"hourly_limit": HOURLY, "burst_limit": BURST, "burst_window_seconds": 1}
+        made = workspaces.create(database, "bench", "mau_cy_24_25", now_us(), **limits)
+        number = workspaces.number(made)
+        key = workspaces.create_key(database, number, "bench", PERMISSIONS, now_us())
+        return Site(url, number, workspaces.secret(database, number), key)
+    finally:
+        database.dispose()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with urlopen(f"http://{HOST}:{port}{path}", timeout=1):
+            return True
+    except URLError as error:
+        return getattr(error, "code", 0) == 404
+    except OSError:
+        return False

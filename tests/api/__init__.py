@@ -1,0 +1,1 @@
+"""The API as clients meet it: the real application over real stores, a real Valkey and a real applier."""

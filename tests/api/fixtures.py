@@ -1,0 +1,43 @@
+"""Fixtures of everything that talks to the API: a service per store and test module."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.harness import Service, Workspace, running, settings_for
+from tests.servers import PostgresServer, ValkeyServer
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("sqlite")
+    with running(settings_for("", valkey_server.url, folder)) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def on_postgres(
+    postgres_server: PostgresServer, valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    url = postgres_server.create_database(f"api_{uuid.uuid4().hex[:12]}")
+    with running(settings_for(url, valkey_server.url, tmp_path_factory.mktemp("postgres"))) as service:
+        yield service
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def service(request: pytest.FixtureRequest) -> Service:
+    found: Service = request.getfixturevalue(f"on_{request.param}")
+    return found
+
+
+@pytest.fixture
+def workspace(service: Service) -> Workspace:
+    """A workspace of its own for the test, on a plan without a combined limit that tests would trip over."""
+    return service.workspace("legacy")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path

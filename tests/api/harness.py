@@ -1,0 +1,419 @@
+"""The service under test: the application of `bootstrap` in this process, its stores, and an applier to drain them.
+
+Requests go through ASGI in the harness's own event loop (or, with `served`, through uvicorn on a port). Nothing of ours
+is replaced: PostgreSQL or SQLite, Valkey, Celery's producer and the applier are real. The applier runs when the test
+says so, right after an accepted request unless told otherwise, so that no test has to wait for anything.
+"""
+
+import asyncio
+import itertools
+import json
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import redis
+import uvicorn
+from fastapi import FastAPI
+
+from app import bootstrap
+from app.api.app import create_app
+from app.cli.workspaces import change_settings
+from app.contract import export
+from app.contract.export import View
+from app.domain import custom_attributes, times
+from app.domain.profile import CHANNEL_EMAIL, CUSTOM, EXTERNAL, AddressState, Profile
+from app.domain.state import State
+from app.permissions import PERMISSIONS
+from app.settings import Settings
+from app.store import lane, migrate, profiles, workspaces
+from app.store.engine import Database
+from tests.polling import until
+from workers.apply import Applier, Summary
+
+_names = itertools.count(1)
+Json = dict[str, Any]
+
+#: What differs from run to run.
+VOLATILE: Final = ("braze_id", "appboy_id", "created_at", "random_bucket")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response that kept the promises of every answer: see `checked`."""
+
+    status: int
+    body: Json
+    headers: httpx.Headers
+    text: str
+
+    @property
+    def message(self) -> str:
+        return str(self.body["message"])
+
+    @property
+    def request_id(self) -> str:
+        return self.headers["X-Request-Id"]
+
+    @property
+    def errors(self) -> list[tuple[str, int]]:
+        """(input_array, index) of every refused object."""
+        return [(entry["input_array"], entry["index"]) for entry in self.body.get("errors", [])]
+
+    @property
+    def types(self) -> list[str]:
+        return [entry["type"] for entry in self.body.get("errors", [])]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {name.removesuffix("_processed"): n for name, n in self.body.items() if name.endswith("_processed")}
+
+
+def checked(status: int, headers: httpx.Headers, content: bytes, key: str = "") -> Answer:
+    """What holds for every answer, whatever was asked: JSON with a message, its type, an id, and never the key."""
+    text = content.decode()
+    assert status != 500, text
+    assert headers["content-type"] == "application/json", (status, headers, text)
+    body = json.loads(text)
+    assert isinstance(body, dict), text
+    assert isinstance(body.get("message"), str), text
+    assert body["message"], text
+    uuid.UUID(headers["x-request-id"])
+    assert not key or key not in text, "the key is in the answer"
+    assert (body["message"] == "success") == (200 <= status < 300), (status, text)
+    errors = body.get("errors")
+    if errors is not None:
+        assert errors, "an empty list of errors"
+        for entry in errors:
+            assert isinstance(entry["type"], str), text
+            assert entry["type"], text
+            assert entry["input_array"] in ("attributes", "events", "purchases"), text
+            assert type(entry["index"]) is int, text
+    for name, value in body.items():
+        assert not name.endswith("_processed") or type(value) is int, text
+    if status in (429, 503):
+        assert int(headers["retry-after"]) > 0
+    return Answer(status, body, headers, text)
+
+
+class Service:
+    """One API process and one applier over one database."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database(), pool_size=2)
+        migrate.upgrade(self.database)
+        self._bell = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
+        self.applier: Applier = bootstrap.applier(settings, self._bell)
+        self.loop = asyncio.Runner()
+        services = self.loop.run(self._services())
+        self._aclose = services.aclose
+        self.app: FastAPI = create_app(services)
+        # Exceptions of the application are raised here: a 500 shows its cause.
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, client=("127.0.0.1", 1)), base_url="http://onefold"
+        )
+
+    async def _services(self) -> Any:
+        return bootstrap.services(self.settings)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]] = {},  # noqa: B006 - never changed
+        key: str = "",
+    ) -> Answer:
+        """One request with exactly these headers."""
+        request = self._client.build_request(method, path, content=content, headers=headers)
+        if "Content-Type" not in request.headers and "content-length" in request.headers and not content:
+            del request.headers["content-length"]
+        response = self.loop.run(self._client.send(request))
+        return checked(response.status_code, response.headers, response.content, key)
+
+    def workspace(self, plan: str = "mau_cy_24_25", **limits: int) -> "Workspace":
+        made = workspaces.create(self.database, f"w{next(_names)}-{uuid.uuid4().hex[:8]}", plan, times_now(), **limits)
+        number = workspaces.number(made)
+        key = self.key(number, *PERMISSIONS)
+        return Workspace(self, number, key, bytes(made.secret))
+
+    def key(self, workspace_id: int, *permissions: str) -> str:
+        return workspaces.create_key(self.database, workspace_id, uuid.uuid4().hex, permissions, times_now())
+
+    def drain(self, workspace_id: int) -> Summary:
+        summary = self.applier.drain(workspace_id)
+        assert not summary.busy
+        return summary
+
+    @contextmanager
+    def draining(self, workspace_id: int) -> Iterator[None]:
+        """An applier at work in the background, as a worker is, for tests of waiting."""
+        stop = threading.Event()
+        applier = bootstrap.applier(self.settings, self._bell)
+
+        def run() -> None:
+            while not stop.is_set():
+                applier.drain(workspace_id)
+                stop.wait(0.005)
+
+        thread = threading.Thread(target=run, name="applier")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            applier._database.dispose()
+
+    def close(self) -> None:
+        self.loop.run(self._client.aclose())
+        self.loop.run(self._aclose())
+        self.loop.close()
+        self._bell.close()
+        self.applier._database.dispose()
+        self.database.dispose()
+
+
+@dataclass
+class Workspace:
+    """A tenant of its own for one test."""
+
+    service: Service
+    id: int
+    key: str
+    secret: bytes
+    #: Profile numbers of `seed`, by their label.
+    seeded: dict[str, int] = field(default_factory=dict)
+
+    def headers(self, **more: str) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self.key}",
+            "Content-Type": "application/json",
+            **{name.replace("_", "-"): value for name, value in more.items()},
+        }
+
+    def post(self, path: str, body: object, *, drain: bool = True, **headers: str) -> Answer:
+        """POST a JSON value (or bytes as they are), then apply what was accepted."""
+        content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        answer = self.service.send("POST", path, content, self.headers(**headers), self.key)
+        if drain and answer.status == 201:
+            self.drain()
+        return answer
+
+    def track(self, body: object, *, drain: bool = True, **headers: str) -> Answer:
+        return self.post("/users/track", body, drain=drain, **headers)
+
+    def drain(self) -> None:
+        summary = self.service.drain(self.id)
+        assert summary.dead == 0, "an accepted request could not be applied"
+
+    def export(self, **selectors: object) -> list[Json]:
+        answer = self.post("/users/export/ids", selectors, drain=False)
+        assert answer.status == 201, answer.text
+        assert "X-Onefold-Stale" not in answer.headers
+        users: list[Json] = answer.body["users"]
+        return users
+
+    def user(self, external_id: str) -> Json:
+        """The whole exported profile, without what differs from run to run, whose form is checked instead."""
+        users = self.export(external_ids=[external_id])
+        assert len(users) == 1, users
+        return stable(users[0])
+
+    def status(self, request_id: str, wait: str | None = None, key: str | None = None) -> Answer:
+        path = f"/v1/requests/{request_id}" + (f"?wait={wait}" if wait is not None else "")
+        return self.service.send("GET", path, None, {"Authorization": f"Bearer {key or self.key}"}, self.key)
+
+    def skipped(self, request_id: str) -> list[tuple[str, int, str, str]]:
+        """(input_array, index, field, reason) of what had no effect."""
+        answer = self.status(request_id)
+        assert answer.body["status"] == "applied"
+        return [(s["input_array"], s["index"], s.get("field", ""), s["reason"]) for s in answer.body["skipped"]]
+
+    def change(self, **settings: object) -> None:
+        change_settings(self.service.database, self.id, settings)
+        self.drain()
+
+    def state(self) -> State:
+        """Everything the store has of this workspace."""
+        with self.service.database.read() as connection:
+            return profiles.dump(connection, self.id)
+
+    def stored(self) -> list[Json]:
+        """Every profile as an export without the 90-day window shows it, in order of creation."""
+        state = self.state()
+        return [rendered(state, profile) for _, profile in sorted(state.profiles.items())]
+
+    def occurrences(self) -> list[tuple[Any, ...]]:
+        with self.service.database.read() as connection:
+            return profiles.occurrences(connection, self.id)
+
+    def seed(self, given: Sequence[Json]) -> None:
+        """Profiles that were there before, in the notation of the specification's examples."""
+        state = State(complete=True)
+        for number, wanted in enumerate(given, 1):
+            self.seeded[wanted.get("ref", str(number))] = number
+            _seed(state, number, wanted)
+        with self.service.database.write() as connection:
+            for address in {(CHANNEL_EMAIL, w["email"], "") for w in given if "email_subscribe" in w and "email" in w}:
+                state.set_address(address, AddressState(_subscription(given, address[1]), 0))
+            profiles.save(connection, self.id, state, {})
+
+    def dead_letters(self) -> Summary:
+        return self.service.drain(self.id)
+
+
+def _subscription(given: Sequence[Json], email: str) -> str:
+    return next(str(w["email_subscribe"]) for w in given if w.get("email") == email and "email_subscribe" in w)
+
+
+def _seed(state: State, number: int, wanted: Json) -> None:
+    us = times.parse(wanted.get("updated_at", "2026-01-01T00:00:00Z"))
+    created = times.parse(wanted.get("created_at", "2025-12-01T00:00:00Z"))
+    assert us is not None
+    assert created is not None
+    profile = Profile(
+        pid=number,
+        braze_id=wanted.get("braze_id", f"{number:024x}"),
+        created_us=created,
+        updated_us=us,
+        updated_index=0,
+        core={},
+        custom={},
+        events={},
+        purchases={},
+        devices={},
+        messages={},
+    )
+    state.create(profile)
+    if "external_id" in wanted:
+        profile.external_id = wanted["external_id"]
+        state.add_key(profile, (EXTERNAL, "", wanted["external_id"]))
+    for alias in wanted.get("user_aliases", ()):
+        state.add_alias(profile, alias["alias_label"], alias["alias_name"])
+    for name in ("email", "phone", "first_name", "last_name", "country"):
+        if name in wanted:
+            state.set_core(profile, name, wanted[name])
+    for name, value in wanted.get("custom_attributes", {}).items():
+        assert profile.custom is not None
+        profile.custom[name] = custom_attributes.updated(custom_attributes.MISSING, value, custom_attributes.Options())
+        state.changed(profile, CUSTOM)
+    known = {"ref", "external_id", "braze_id", "user_aliases", "email", "phone", "first_name", "last_name"}
+    known |= {"country", "custom_attributes", "updated_at", "created_at", "email_subscribe"}
+    assert wanted.keys() <= known, "the harness does not know how to seed this"
+
+
+def rendered(state: State, profile: Profile) -> Json:
+    email = (profile.core or {}).get("email")
+    consent = state.addresses.get((CHANNEL_EMAIL, email, "")) if isinstance(email, str) else None
+    return stable(export.render(View(profile, consent, times.EARLIEST), None))
+
+
+def stable(user: Json) -> Json:
+    """An exported profile without VOLATILE, the form of which is checked."""
+    assert user["braze_id"] == user["appboy_id"]
+    assert len(user["braze_id"]) == 24
+    assert set(user["braze_id"]) <= set("0123456789abcdef")
+    assert type(user["random_bucket"]) is int
+    assert 0 <= user["random_bucket"] <= 9999
+    assert times.parse(user["created_at"]) is not None
+    return {name: value for name, value in user.items() if name not in VOLATILE}
+
+
+def profile_of(**fields: object) -> Json:
+    """A whole exported profile: what everybody has, and these fields."""
+    return {
+        "user_aliases": [],
+        "total_revenue": 0.0,
+        "push_subscribe": "subscribed",
+        "email_subscribe": "subscribed",
+        **fields,
+    }
+
+
+def summary(name: str, first: str, last: str | None = None, count: int = 1) -> Json:
+    return {"name": name, "first": first, "last": last or first, "count": count}
+
+
+def times_now() -> int:
+    return bootstrap.now_us()
+
+
+def settings_for(database_url: str, redis_url: str, data_dir: Path, **values: object) -> Settings:
+    """Settings of a service of its own: nothing is shared but the servers."""
+    return Settings(
+        data_dir=data_dir,
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_url,
+        BROKER_URL="",
+        key_prefix=f"test-{uuid.uuid4().hex[:12]}:",
+        **values,  # type: ignore[arg-type]
+    )
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Service]:
+    service = Service(settings)
+    try:
+        yield service
+    finally:
+        service.close()
+        _sweep(settings)
+
+
+def _sweep(settings: Settings) -> None:
+    """Leave nothing behind in a Valkey that others use too."""
+    client = redis.Redis.from_url(settings.redis())
+    try:
+        for name in client.scan_iter(f"{settings.key_prefix}*", count=1000):
+            client.delete(name)
+    except redis.ConnectionError:
+        pass  # it was stopped by its test
+    finally:
+        client.close()
+
+
+@contextmanager
+def served(settings: Settings, **options: Any) -> Iterator[int]:
+    """The same application behind uvicorn, set up as the launcher sets it up; yields the port."""
+
+    def create() -> FastAPI:
+        return create_app(bootstrap.services(settings))
+
+    config = uvicorn.Config(
+        create,
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        **options,
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn")
+        thread.start()
+        try:
+            until(lambda: server.started or not thread.is_alive())
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def lane_cursor(service: Service, workspace_id: int) -> int:
+    with service.database.read() as connection:
+        found = lane.read(connection, workspace_id)
+    assert found is not None
+    return found.cursors[0]

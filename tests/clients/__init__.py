@@ -1,0 +1,1 @@
+"""What existing clients send: recorded and published requests, replayed."""

@@ -1,0 +1,82 @@
+"""The reducer on any log: total, deterministic, and the same whatever the batches."""
+
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.contract import stored, track
+from app.contract.errors import RefusedError
+from app.domain.apply import reduce
+from app.domain.commands import Request
+from app.domain.state import State, keys_of
+from tests.strategies import bodies
+
+START = 1_795_000_000_000_000
+
+
+def log(sent: list[dict[str, Any]]) -> list[Request]:
+    """The accepted requests among those sent. Decoded anew each time: reducing may keep parts of a command."""
+    requests = []
+    for body in sent:
+        try:
+            accepted = track.accept(msgspec.json.encode(body), track.Limits(None, None))
+        except RefusedError:
+            continue
+        commands = stored.commands(stored.KIND_TRACK, accepted.codec, accepted.body)
+        requests.append(Request(0, len(requests) + 1, START + 2 * len(requests), commands))
+    return requests
+
+
+def facts(state: State) -> object:
+    """All that a state says, in a form that compares by value."""
+    return (
+        {pid: asdict(profile) for pid, profile in state.profiles.items()},
+        {key: pids for key, pids in state.index.items() if pids},
+        {address: consent for address, consent in state.addresses.items() if consent is not None},
+        state.changes.problems,
+        state.changes.occurrences,
+        state.changes.counts,
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(bodies, max_size=8), st.data())
+def test_any_split_of_the_log_gives_the_same_state(sent: list[dict[str, Any]], data: st.DataObject) -> None:
+    whole = State(complete=True)
+    reduce(log(sent), whole, 1, b"k")
+    again = State(complete=True)
+    requests = log(sent)
+    while requests:
+        n = data.draw(st.integers(1, len(requests)))
+        reduce(requests[:n], again, 1, b"k")
+        requests = requests[n:]
+    assert facts(again) == facts(whole)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(bodies, max_size=8))
+def test_the_index_says_what_the_profiles_say(sent: list[dict[str, Any]]) -> None:
+    state = State(complete=True)
+    reduce(log(sent), state, 1, b"k")
+    expected: dict[Any, set[int]] = {}
+    for profile in state.profiles.values():
+        for key in keys_of(profile):
+            expected.setdefault(key, set()).add(profile.pid)
+    assert {key: pids for key, pids in state.index.items() if pids} == expected
+    assert all(len(pids) == 1 for key, pids in expected.items() if key[0] <= 3)
+    assert state.changes.keys_added == {(key, pid) for key, pids in expected.items() for pid in pids}
+    assert state.changes.keys_dropped == set()
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(bodies, max_size=6))
+def test_every_object_is_counted_once_as_applied_or_skipped(sent: list[dict[str, Any]]) -> None:
+    state = State(complete=True)
+    requests = log(sent)
+    reduce(requests, state, 1, b"k")
+    counts = state.changes.counts
+    applied = counts["attributes"] + counts["events"] + counts["purchases"]
+    assert applied + counts["skipped"] == sum(len(request.commands) for request in requests)

@@ -1,0 +1,269 @@
+"""The drain on both stores: equal to the reference for any log and any batches, whatever gets in its way."""
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from app.contract import stored, track
+from app.contract.errors import RefusedError
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL
+from app.store import inbox, lane, profiles, workspaces
+from app.store.engine import Database
+from app.store.inbox import Entry, Stored
+from tests.stores import NOW_US, workspace
+from tests.strategies import bodies
+from workers import replay
+from workers.apply import Applier, Summary
+
+_names = (f"w{n}" for n in itertools.count())
+
+
+class Bell:
+    """Counts how often it was cleared."""
+
+    def __init__(self) -> None:
+        self.cleared: Counter[int] = Counter()
+
+    def clear(self, workspace_id: int) -> None:
+        self.cleared[workspace_id] += 1
+
+
+def applier(database: Database, **more: Any) -> Applier:
+    return Applier(database, more.pop("bell", Bell()), lambda: NOW_US, lambda w: workspaces.secret(database, w), **more)
+
+
+def send(database: Database, workspace_id: int, body: dict[str, Any], stream: int = STREAM_NORMAL) -> bool:
+    """Accept a request as the API does; False when the contract refuses it."""
+    try:
+        accepted = track.accept(msgspec.json.encode(body), track.Limits(None, None))
+    except RefusedError:
+        return False
+    with database.write(database.inbox) as connection:
+        entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body)
+        inbox.append(connection, workspace_id, stream, [entry], NOW_US)
+    return True
+
+
+def differences(database: Database, workspace_id: int) -> list[str]:
+    return replay.differences(database, workspace_id, workspaces.secret(database, workspace_id))
+
+
+def cursors(database: Database, workspace_id: int) -> list[int]:
+    with database.read() as connection:
+        found = lane.read(connection, workspace_id)
+    assert found is not None
+    return found.cursors
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(bodies, st.sampled_from([0, 0, 0, 1]), st.booleans()), max_size=10),
+    st.sampled_from([1, 2, 3, 64]),
+)
+def test_any_log_in_any_batches_equals_the_reference(
+    database: Database, sent: list[tuple[dict[str, Any], int, bool]], limit: int
+) -> None:
+    one = workspace(database, next(_names))
+    worker = applier(database)
+    worker._limit = limit
+    accepted = Counter[int]()
+    for body, stream, drain_now in sent:
+        accepted[stream] += send(database, one, body, stream)
+        if drain_now:
+            worker.drain(one)
+    worker.drain(one)
+    assert cursors(database, one) == [accepted[0], accepted[1]]
+    assert differences(database, one) == []
+
+
+ADA = {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]}
+
+
+def test_the_comparison_sees_a_difference(database: Database) -> None:
+    one = workspace(database)
+    event = {"external_id": "ada", "name": "e", "time": "2026-11-15"}
+    send(database, one, {"attributes": [{"external_id": "ada", "email": "a@example.org", "n": 1}], "events": [event]})
+    applier(database).drain(one)
+    assert differences(database, one) == []
+    for damage in (
+        "update profile set revenue_cents = 1",
+        "update profile_custom set doc = '{\"n\": 1.0}'"
+        if not database.is_postgresql
+        else "update profile_custom set doc = '{}'",
+        "delete from identifier where kind = 4",
+        "insert into address_state values (1, 1, 'a@example.org', '', 'opted_in', 5)",
+        "update profile_part set doc = '{}'",
+        "delete from occurrence",
+        "delete from profile_core",
+    ):
+        with database.write() as connection:
+            connection.execute(text(damage))
+        assert differences(database, one), damage
+
+
+def test_the_summary_tells_what_was_done(database: Database) -> None:
+    one, bell = workspace(database), Bell()
+    event = {"user_alias": {"alias_label": "l", "alias_name": "n"}, "name": "e", "time": "2026-11-20"}
+    send(database, one, {**ADA, "events": [event, {**event, "_update_existing_only": False}]})
+    send(database, one, {"attributes": [{"external_id": "ada", "s": "x" * 300}]})
+    summary = applier(database, bell=bell).drain(one)
+    assert {**summary.as_dict(), "ms": 0} == {
+        **Summary(requests=2, attributes=2, events=1, skipped=1, ignored=1, batches=1).as_dict(),
+        "skipped_by_reason": {"profile_not_found": 1, "value_too_long": 1},
+    }
+    assert bell.cleared == {one: 1}
+    with database.read() as connection:
+        assert lane.problems(connection, one, 0, 1) == [("events", 0, "", "profile_not_found")]
+        assert lane.problems(connection, one, 0, 2) == [("attributes", 0, "s", "value_too_long")]
+    assert applier(database).drain(one).requests == 0
+
+
+def test_normal_traffic_goes_first_and_bulk_gets_its_share(database: Database) -> None:
+    one, order = workspace(database), list[tuple[int, int]]()
+    for _ in range(40):
+        send(database, one, ADA)
+        send(database, one, ADA, STREAM_BULK)
+
+    def note(_workspace: int, batch: list[Stored]) -> None:
+        order.append((batch[0].stream, batch[0].seq))
+
+    worker = applier(database, before_commit=note)
+    while cursors(database, one) != [40, 40]:
+        worker._limit = 1
+        worker.drain(one)
+    assert order[0] == (STREAM_NORMAL, 1)
+    bulk_before_the_last_normal = order[: order.index(max(place for place in order if place[0] == STREAM_NORMAL))]
+    assert any(stream == STREAM_BULK for stream, _ in bulk_before_the_last_normal)
+    assert differences(database, one) == []
+
+
+def test_settings_take_effect_at_their_place_in_the_log(database: Database) -> None:
+    one = workspace(database)
+    purchase = {
+        "user_alias": {"alias_label": "l", "alias_name": "n"},
+        "product_id": "p",
+        "currency": "USD",
+        "price": 1,
+        "time": "2026-11-20",
+    }
+    codec, body = stored.settings_change({"alias_autocreate_on_purchase": True, "from_the_future": 1})
+    send(database, one, {"purchases": [purchase]})
+    with database.write(database.inbox) as connection:
+        inbox.append(connection, one, 0, [Entry(stored.KIND_SETTINGS, codec, body)], NOW_US)
+    send(database, one, {"purchases": [purchase]})
+    worker = applier(database)
+    worker._limit = 1
+    worker.drain(one)
+    assert differences(database, one) == []
+    with database.read() as connection:
+        (profile,) = profiles.dump(connection, one).profiles.values()
+        found = lane.read(connection, one)
+    assert profile.purchase_count == 1
+    assert found is not None
+    assert found.settings.alias_autocreate_on_purchase
+
+
+def poison(database: Database, workspace_id: int) -> None:
+    """A request that no reader understands, as a bug of ours might have let in."""
+    with database.write(database.inbox) as connection:
+        inbox.append(connection, workspace_id, 0, [Entry(stored.KIND_TRACK, 2, b'{"attributes":[[0,{},[]]]}')], NOW_US)
+
+
+def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database) -> None:
+    one, dead = workspace(database), list[tuple[int, str]]()
+    for n in range(9):
+        if n in (3, 8):
+            poison(database, one)
+        send(database, one, ADA)
+    worker = applier(database, on_dead=lambda _w, request, reason: dead.append((request.seq, reason)))
+    summary = worker.drain(one)
+    assert (summary.requests, summary.dead) == (9, 2)
+    assert dead == [(4, "ObjectRefusedError"), (10, "ObjectRefusedError")]
+    assert cursors(database, one) == [11, 0]
+    with database.read() as connection:
+        (profile,) = profiles.dump(connection, one).profiles.values()
+        assert [lane.dead_reason(connection, one, 0, seq) for seq in (3, 4, 10)] == [None, *["ObjectRefusedError"] * 2]
+    assert profile.custom == {"n": 9}
+    assert differences(database, one) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [OperationalError("statement", {}, Exception("server closed the connection")), MemoryError(), ConnectionError()],
+)
+def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, fault: Exception) -> None:
+    one, faults = workspace(database), [fault, fault]
+    for _ in range(3):
+        send(database, one, ADA)
+
+    def break_down(_workspace: int, _batch: list[Stored]) -> None:
+        if faults:
+            raise faults.pop()
+
+    worker = applier(database, before_commit=break_down)
+    for _ in range(2):
+        with pytest.raises(type(fault)):
+            worker.drain(one)
+        assert cursors(database, one) == [0, 0]
+    assert worker.drain(one).requests == 3
+    assert differences(database, one) == []
+
+
+def test_a_batch_that_kills_its_process_is_tried_alone_and_then_given_up(database: Database) -> None:
+    """The process dies at request 2 whenever it is in a batch; the others must not suffer for it."""
+    one, dead = workspace(database), list[tuple[int, str]]()
+    for _ in range(3):
+        send(database, one, ADA)
+
+    class Killed(BaseException):
+        pass
+
+    def die(_workspace: int, batch: list[Stored]) -> None:
+        if any(request.seq == 2 for request in batch):
+            raise Killed
+
+    deaths = 0
+    while cursors(database, one) != [3, 0]:
+        worker = applier(
+            database, before_commit=die, on_dead=lambda _w, request, reason: dead.append((request.seq, reason))
+        )
+        try:
+            worker.drain(one)
+        except Killed:
+            deaths += 1
+            assert deaths < 40
+    assert dead == [(2, "RuntimeError")]
+    assert differences(database, one) == []
+
+
+def test_a_lane_that_somebody_holds_is_left_alone(database: Database) -> None:
+    if not database.is_postgresql:
+        pytest.skip("a SQLite file has one writer, which waits")
+    one = workspace(database)
+    send(database, one, ADA)
+    with database.write() as connection:
+        assert lane.lock(connection, one) is not None
+        summary = applier(database).drain(one)
+        assert (summary.busy, summary.requests) == (True, 0)
+    assert applier(database).drain(one).requests == 1
+
+
+def test_work_that_arrives_at_the_last_moment_is_seen(database: Database) -> None:
+    """Whoever accepts before the bell is cleared must not have to ring again."""
+    one, late = workspace(database), [ADA]
+
+    class Late(Bell):
+        def clear(self, workspace_id: int) -> None:
+            super().clear(workspace_id)
+            if late:
+                send(database, workspace_id, late.pop())
+
+    send(database, one, ADA)
+    assert applier(database, bell=Late()).drain(one).requests == 2
