@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     #: Applied requests are kept at least this long, for replaying and looking at.
     inbox_retention_hours: int = 24
     log_level: str = "info"
+    #: Made by a worker once it listens for doorbells; empty = none.
+    worker_ready_file: str = ""
     #: user:password for Flower.
     flower_basic_auth: SecretStr | None = None
 

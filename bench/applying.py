@@ -16,9 +16,9 @@ from bench.stack import Site, Stack
 from bench.table import BenchError, Row, median, say
 
 ROUNDS = 3
-WARM_SECONDS = 1.0
-#: Requests a second that no worker can apply: so much is queued that it never runs out.
-MOST = 450
+#: Requests applied first: they warm caches, grow the batch and tell how many are needed for the measured time.
+WARM_REQUESTS = 300
+ROOM = 1.5
 
 
 class Drainer:
@@ -68,9 +68,12 @@ def measure(stack: Stack, options: Options, floor: float | None) -> list[Row]:
     rows = []
     for distribution in data.DISTRIBUTIONS:
         bodies = data.bodies(2000, options.users, distribution, options.seed)
-        preload.queue(site, bodies, int(MOST * (options.seconds + WARM_SECONDS)))
         with drainer(stack, site) as applier:
-            applier.drain(WARM_SECONDS)
+            preload.queue(site, bodies, WARM_REQUESTS)
+            warm = applier.drain(60)
+            preload.queue(
+                site, bodies, int(ROOM * options.seconds * warm["requests"] / warm["seconds"]) + WARM_REQUESTS
+            )
             before = stack.meter.read()
             done = [applier.drain(options.seconds / ROUNDS) for _ in range(ROUNDS)]
             shares = stack.meter.shares(before)
@@ -80,7 +83,8 @@ def measure(stack: Stack, options: Options, floor: float | None) -> list[Row]:
         batches, distinct = _batches(site, done)
         profiles_rate = median([sum(d) / one["seconds"] for d, one in zip(distinct, done, strict=True)])
         notes = (
-            f"{median([n for d in distinct for n in d]):,.0f} distinct profiles in {median(batches):.0f} requests a batch,"
+            f"{median([n for d in distinct for n in d]):,.0f} distinct profiles"
+            f" in {median(batches):.0f} requests a batch,"
             f" {profiles_rate:,.0f} profiles/s written. {shares}"
         )
         rate = median([one["objects"] / one["seconds"] for one in done])

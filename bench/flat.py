@@ -1,4 +1,4 @@
-"""Rows 5 and 6: everything at once. The highest rate at which the backlog stays flat, and the time from 201 to applied."""
+"""Rows 5 and 6, everything at once: the highest rate with a flat backlog, and the time from 201 to applied."""
 
 import sqlite3
 import threading
@@ -181,11 +181,13 @@ def latency(stack: Stack, options: Options) -> list[Row]:
         connection = HTTPConnection(HOST, port, timeout=10)
         running.callback(connection.close)
         headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
-        expected, end = read(), time.monotonic() + 2 + options.seconds
-        warm = time.monotonic() + 2
+        expected = read()
+        warm = end = 0.0
         for number in range(100_000):
             due = time.monotonic() + 1 / SINGLES_PER_SECOND
-            if due > end:
+            if number == 1:  # the first one has waited for the worker to start
+                warm, end = due + 1, due + 1 + options.seconds
+            elif number and due > end:
                 break
             connection.request("POST", "/users/track", bodies[number % len(bodies)], headers)
             answer = connection.getresponse()
@@ -194,10 +196,10 @@ def latency(stack: Stack, options: Options) -> list[Row]:
                 raise BenchError(f"answered {answer.status}")
             began, expected = time.perf_counter(), expected + 1
             while read() < expected:
-                if time.perf_counter() - began > 15:
-                    raise BenchError("a request was not applied within 15 s")
+                if time.perf_counter() - began > 30:
+                    raise BenchError("a request was not applied within 30 s")
                 time.sleep(0.0003)
-            if time.monotonic() > warm:
+            if number and time.monotonic() > warm:
                 found.append((time.perf_counter() - began) * 1000)
             with suppress(ValueError):
                 time.sleep(due - time.monotonic())

@@ -1,4 +1,4 @@
-"""A workspace that is already full: profiles written by the store itself, requests in its inbox, and the final check."""
+"""A workspace that is already full: profiles written by the store, requests in its inbox, and the final check."""
 
 import random
 import time

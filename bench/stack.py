@@ -69,11 +69,8 @@ class Stack:
     def site(self, name: str) -> Site:
         """The database of this name, made when it is asked for first."""
         if name not in self.sites:
-            if self.postgres is None:
-                url = f"sqlite:///{self.folder / name}.db"
-            else:
-                url = self.postgres.create_database(name)
-            self.sites[name] = _site(url)
+            postgres, file = self.postgres, self.folder / f"{name}.db"
+            self.sites[name] = _site(f"sqlite:///{file}" if postgres is None else postgres.create_database(name))
         return self.sites[name]
 
     @contextmanager
@@ -104,7 +101,7 @@ class Stack:
     def generator(self, users: int, distribution: str, count: int = 2000) -> Iterator["Generator"]:
         argv = (sys.executable, "-m", "bench.load", str(count), str(users), distribution, str(self.seed))
         with self.process("generator", argv, dict(os.environ), pipes=True) as process:
-            yield Generator(process)
+            yield Generator(process, self.folder / "generator.log")
 
     @contextmanager
     def process(
@@ -149,10 +146,10 @@ class Stack:
 class Generator:
     """The load generator's process."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", log: Path) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
-        self._in, self._out = process.stdin, process.stdout
+        self._in, self._out, self._log = process.stdin, process.stdout, log
         self._out.readline()  # its bodies are made
 
     def run(self, run: Run) -> Result:
@@ -161,7 +158,7 @@ class Generator:
         self._in.flush()
         line = self._out.readline()
         if not line:
-            raise BenchError("the load generator ended")
+            raise BenchError("the load generator ended: " + self._log.read_text()[-1000:])
         result = Result(**json.loads(line))
         if result.failed:
             raise BenchError(f"{result.failed} requests failed: {result.failures}")

@@ -57,7 +57,7 @@ def _joined(*parts: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict
     )
 
 
-_properties = st.one_of(
+_properties: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.sampled_from([{"a": 1}, {"$url": "x" * 300, "n": None}, {"deep": [{"b": [1.5, True]}], "big": 1e16}]).map(
         lambda value: {"properties": value}

@@ -16,4 +16,4 @@ def build() -> tuple[Applier, Doorbell]:
     return bootstrap.applier(settings, bell), bell
 
 
-tasks.register(app, build, lambda: logs.configure(settings.log_level))
+tasks.register(app, build, lambda: logs.configure(settings.log_level), settings.worker_ready_file)

@@ -1,11 +1,12 @@
 """Celery tasks. Arguments are numbers of workspaces, never data of a client; results are counts, shown in Flower."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_ready
 
 from app.doorbell import TASK, Doorbell
 from app.launcher import die_with_parent
@@ -33,8 +34,16 @@ class Process:
         self._built = None
 
 
-def register(app: Celery, build: Callable[[], tuple[Applier, Doorbell]], configure_logs: Callable[[], None]) -> None:
-    """Declare the tasks. `build` makes the parts of a worker process on its first task."""
+def register(
+    app: Celery,
+    build: Callable[[], tuple[Applier, Doorbell]],
+    configure_logs: Callable[[], None],
+    ready_file: str = "",
+) -> None:
+    """Declare the tasks. `build` makes the parts of a worker process on its first task.
+
+    `ready_file`, unless it is empty, is made once the worker listens.
+    """
     process = Process(build)
 
     def started(**_: Any) -> None:
@@ -44,6 +53,11 @@ def register(app: Celery, build: Callable[[], tuple[Applier, Doorbell]], configu
     def logs(**_: Any) -> None:
         configure_logs()
 
+    def listening(**_: Any) -> None:
+        if ready_file:
+            Path(ready_file).touch()
+
+    worker_ready.connect(listening, weak=False)
     worker_process_init.connect(started, weak=False)
     worker_process_shutdown.connect(process.forget, weak=False)
     setup_logging.connect(logs, weak=False)

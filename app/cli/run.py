@@ -56,13 +56,13 @@ def up(
     with opened(settings) as database:
         key_file = _first_start(database, data_dir)
     processes = workers or (1 if not settings.database_url else max(1, (os.cpu_count() or 2) - 1))
-    children += [
-        _api(settings, host, port),
-        _worker(settings, processes),
-        _sweeper(settings),
-    ]
+    # The API comes last: when it answers and the worker listens, everything is there, and nothing waited for anything.
+    ready_file = data_dir / "worker.ready"
+    ready_file.unlink(missing_ok=True)
+    children += [_worker(settings, processes, ready_file), _sweeper(settings)]
     if flower_port:
         children.append(_flower(settings, flower_port))
+    children.append(_api(settings, host, port, ready_file))
     url = f"http://{host}:{port}"
 
     def started() -> None:
@@ -89,7 +89,7 @@ def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
     settings = settings_for(data_dir)
     with opened(settings):
         pass
-    children = [_worker(settings, workers or os.cpu_count() or 1, log=False), _sweeper(settings, log=False)]
+    children = [_worker(settings, workers or os.cpu_count() or 1), _sweeper(settings, log=False)]
     try:
         Launcher(children, lambda line: errors.print(line, highlight=False)).run()
     except StartError as error:
@@ -187,14 +187,15 @@ def _uvicorn(host: str, port: int) -> tuple[str, ...]:
     )
 
 
-def _api(settings: Settings, host: str, port: int) -> Child:
+def _api(settings: Settings, host: str, port: int, worker_ready: Path) -> Child:
     return Child(
         name="api",
         argv=_uvicorn(host, port),
         env=environment(settings),
         log=_log(settings, "api"),
         stop_order=0,
-        ready=lambda: _answers(f"http://{host}:{port}/readyz"),
+        ready=lambda: worker_ready.exists() and _answers(f"http://{host}:{port}/readyz"),
+        ready_timeout=60.0,
     )
 
 
@@ -206,7 +207,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _worker(settings: Settings, processes: int, *, log: bool = True) -> Child:
+def _worker(settings: Settings, processes: int, ready_file: Path | None = None) -> Child:
+    """`ready_file` is made once the worker listens. Without it the worker stands alone and logs to our output."""
+    env = environment(settings)
+    if ready_file is not None:
+        env["ONEFOLD_WORKER_READY_FILE"] = str(ready_file)
     return Child(
         name="worker",
         argv=(
@@ -214,8 +219,8 @@ def _worker(settings: Settings, processes: int, *, log: bool = True) -> Child:
             *("-A", "workers.celery_app", "worker", "-E", "-Q", QUEUES, "-c", str(processes)),
             *("--without-mingle", "--without-gossip", "-l", "WARNING"),
         ),
-        env=environment(settings),
-        log=_log(settings, "worker") if log else None,
+        env=env,
+        log=_log(settings, "worker") if ready_file is not None else None,
         stop_order=1,
     )
 

@@ -19,7 +19,7 @@ START = 1_795_000_000_000_000
 
 def log(sent: list[dict[str, Any]]) -> list[Request]:
     """The accepted requests among those sent. Decoded anew each time: reducing may keep parts of a command."""
-    requests = []
+    requests: list[Request] = []
     for body in sent:
         try:
             accepted = track.accept(msgspec.json.encode(body), track.Limits(None, None))

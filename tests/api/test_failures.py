@@ -1,0 +1,207 @@
+"""Answers while a server is away: 503 in time and never a 4xx or a 500, and afterwards everything answered 201 is there
+once. Requests that were answered 503 may or may not have been stored, as after any lost answer."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+import pytest
+
+from app.store.engine import SQLAlchemyError
+from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for
+from tests.polling import until
+from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
+
+UNAVAILABLE: Final = {"message": "Service Unavailable"}
+
+
+@contextmanager
+def started(tmp_path: Path) -> Iterator[tuple[PostgresServer, ValkeyServer]]:
+    try:
+        with postgres(private=True) as database, valkey() as redis:
+            yield database, redis
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[tuple[PostgresServer, ValkeyServer]]:
+    with started(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def own(servers: tuple[PostgresServer, ValkeyServer], tmp_path: Path) -> Iterator[Workspace]:
+    database, redis = servers
+    settings = settings_for(database.create_database("failures"), redis.url, tmp_path)
+    with running(settings) as service:
+        yield service.workspace("legacy")
+
+
+def send(workspace: Workspace, name: str) -> tuple[Answer, float]:
+    """One request and how long its answer took."""
+    began = time.monotonic()
+    answer = workspace.track({"attributes": [{"external_id": name, "n": {"inc": 1}}]}, drain=False)
+    return answer, time.monotonic() - began
+
+
+def applied(workspace: Workspace) -> dict[str, int]:
+    workspace.drain()
+    return {user["external_id"]: user["custom_attributes"]["n"] for user in workspace.stored()}
+
+
+def refuses(workspace: Workspace, name: str, seconds: float) -> None:
+    answer, took = send(workspace, name)
+    assert (answer.status, answer.body) == (503, UNAVAILABLE)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert took < seconds
+
+
+def check_ledger(workspace: Workspace, accepted: list[str], refused: list[str]) -> None:
+    found = applied(workspace)
+    assert {name: found.get(name) for name in accepted} == dict.fromkeys(accepted, 1)
+    assert set(found) <= {*accepted, *refused}
+    assert set(found.values()) == {1}
+
+
+def test_postgresql_killed(servers: tuple[PostgresServer, ValkeyServer], own: Workspace) -> None:
+    database, _ = servers
+    accepted, refused = [], []
+    for n in range(5):
+        assert send(own, f"before {n}")[0].status == 201
+        accepted.append(f"before {n}")
+    for round_ in range(2):
+        database.kill9()
+        for n in range(5):
+            refuses(own, f"down {round_} {n}", 3.0)
+            refused.append(f"down {round_} {n}")
+        ready = own.service.send("GET", "/readyz")
+        assert ready.status == 503
+        assert own.service.send("GET", "/livez").status == 200
+        export = own.post("/users/export/ids", {"external_ids": ["before 0"]}, drain=False)
+        assert (export.status, export.body) == (503, UNAVAILABLE)
+        assert own.post("/users/track", {"attributes": [{}]}, drain=False).status == 400  # needs no database
+        database.start()
+        # A connection of the pool that died with the server may cost one more 503, never more than the pool holds.
+        for n in range(20):
+            answer, _ = send(own, f"after {round_} {n}")
+            (accepted if answer.status == 201 else refused).append(f"after {round_} {n}")
+            assert answer.status in (201, 503)
+        assert answer.status == 201
+        until(lambda: own.service.send("GET", "/readyz").status == 200)
+    until(lambda: drains(own))
+    check_ledger(own, accepted, refused)
+
+
+def drains(workspace: Workspace) -> bool:
+    """Whether the applier gets through; its own dead connections cost it an attempt each."""
+    try:
+        workspace.drain()
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def test_an_unknown_key_while_postgresql_is_down(servers: tuple[PostgresServer, ValkeyServer], own: Workspace) -> None:
+    """A key that cannot be looked up is no wrong key: 503, since a client gives up for good on 401."""
+    servers[0].kill9()
+    answer, took = send(own, "x")
+    assert (answer.status, answer.body) == (503, UNAVAILABLE)
+    assert took < 3.0
+    headers = {"Authorization": "Bearer nonsense", "Content-Type": "application/json"}
+    assert own.service.send("POST", "/users/track", b"{}", headers).status == 401  # cannot be one of ours
+
+
+@contextmanager
+def stopped(server: PostgresServer) -> Iterator[None]:
+    """Every process of the server stops, as on a machine that hangs: connections stay open and nobody answers."""
+    main = psutil.Process(server.pid)
+    pids = [main.pid, *(child.pid for child in main.children(recursive=True))]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_postgresql_hangs(servers: tuple[PostgresServer, ValkeyServer], own: Workspace) -> None:
+    accepted = ["before"]
+    assert send(own, "before")[0].status == 201
+    with stopped(servers[0]):
+        refuses(own, "hanging 0", 3.5)
+        refuses(own, "hanging 1", 3.5)
+    until(lambda: send(own, "after")[0].status == 201)
+    found = applied(own)
+    assert found["before"] == 1
+    assert found["after"] >= 1
+    assert set(found) <= {*accepted, "after", "hanging 0", "hanging 1"}
+
+
+@pytest.mark.parametrize("path", ["/users/export/ids", "/v1/requests/x", "a new key"])
+def test_other_requests_while_postgresql_hangs(
+    servers: tuple[PostgresServer, ValkeyServer], own: Workspace, path: str
+) -> None:
+    """Whatever needs the database is answered 503 in time, not when the database comes back."""
+    if path != "a new key":
+        assert send(own, "before")[0].status == 201
+    with stopped(servers[0]):
+        began = time.monotonic()
+        request = own.service._client.build_request(
+            "GET" if path.startswith("/v1") else "POST",
+            "/users/track" if path == "a new key" else path,
+            content=None if path.startswith("/v1") else b'{"external_ids":["a"],"attributes":[{"external_id":"a"}]}',
+            headers=own.headers(),
+        )
+        response = own.service.loop.run(within(own.service._client.send(request), 5.0))
+        took = time.monotonic() - began
+    assert response is not None, "no answer while the database hangs"
+    assert checked(response.status_code, response.headers, response.content).status == 503
+    assert took < 3.5
+
+
+async def within(response: Coroutine[None, None, httpx.Response], seconds: float) -> httpx.Response | None:
+    try:
+        return await asyncio.wait_for(response, seconds)
+    except TimeoutError:
+        return None
+
+
+def test_valkey_killed(servers: tuple[PostgresServer, ValkeyServer], own: Workspace) -> None:
+    """Quotas go on by the process's own share, doorbells are lost; accepting and reading go on."""
+    accepted = []
+    _, redis = servers
+    assert send(own, "before")[0].status == 201
+    redis.kill9()
+    for n in range(20):
+        answer, took = send(own, f"down {n}")
+        assert answer.status == 201
+        assert took < 2.0
+        assert int(answer.headers["X-RateLimit-Limit"]) > 0
+        accepted.append(f"down {n}")
+    assert own.post("/users/export/ids", {"external_ids": ["before"]}, drain=False).status == 201
+    assert applied(own) == dict.fromkeys(["before", *accepted], 1)
+    assert own.user("before")["custom_attributes"] == {"n": 1}
+    redis.start()
+    assert send(own, "after")[0].status == 201
+    assert applied(own)["after"] == 1
+
+
+def test_a_workspace_that_is_gone(service: Service) -> None:
+    """Its counters are deleted under a key that is still remembered: 403, and the other workspaces go on."""
+    gone, other = service.workspace(), service.workspace()
+    assert send(gone, "x")[0].status == 201
+    database = service.database
+    with database.write(database.inbox) as connection:
+        connection.exec_driver_sql(f"delete from inbox_head where workspace_id = {gone.id}")
+    answer, _ = send(gone, "y")
+    assert (answer.status, answer.body) == (403, {"message": "Forbidden"})
+    assert send(other, "x")[0].status == 201

@@ -1,0 +1,266 @@
+"""JSON that no honest client sends: what is no JSON is refused whole, what is JSON costs at most one object or field.
+
+Every case that can be refused is sent twice: alone, and beside a good object, which has to arrive.
+"""
+
+import json
+from typing import Final
+
+import pytest
+
+from tests.api.harness import Service, Workspace
+
+PARSE_ERROR: Final = "Error while parsing request body. Please check your syntax."
+NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
+NUL: Final = b"\\u0000"
+
+
+def around(raw: bytes) -> bytes:
+    """The value as a custom attribute, beside a good object."""
+    return b'{"attributes":[{"external_id":"bad","k":' + raw + b'},{"external_id":"good","k":1}]}'
+
+
+NO_JSON: Final[dict[str, bytes]] = {
+    "36 raw NUL": around(b'"\0"'),
+    "36 raw control": around(b'"\x1f"'),
+    "36 NUL behind": around(b"1") + b"\0",
+    "37 lone high": around(b'"\\ud800"'),
+    "37 lone low": around(b'"\\udc00"'),
+    "37 reversed": around(b'"\\udc00\\ud800"'),
+    "37 high before text": around(b'"\\ud800x"'),
+    "37 lone in a key": around(b'{"\\ud800":1}'),
+    "37 lone beside a large number": around(b'["\\ud800",1e400]'),
+    "38 stray byte": around(b'"\xff"'),
+    "38 cut": around(b'"\xc3"'),
+    "38 overlong": around(b'"\xc0\x80"'),
+    "38 overlong slash": around(b'"\xe0\x80\xaf"'),
+    "38 CESU-8": around(b'"\xed\xa0\xbd\xed\xb8\x80"'),
+    "38 beyond Unicode": around(b'"\xf4\x90\x80\x80"'),
+    "38 in a key": around(b'{"\xff":1}'),
+    "38 beside a large number": around(b'["\xff",1e400]'),
+    "39 BOM": b"\xef\xbb\xbf" + around(b"1"),
+    "40 UTF-16": json.dumps({"attributes": [{"external_id": "a"}]}).encode("utf-16"),
+    "40 UTF-16BE": json.dumps({"attributes": [{"external_id": "a"}]}).encode("utf-16-be"),
+    "40 UTF-32": json.dumps({"attributes": [{"external_id": "a"}]}).encode("utf-32"),
+    "41 NaN": around(b"NaN"),
+    "41 Infinity": around(b"Infinity"),
+    "41 -Infinity": around(b"-Infinity"),
+    "41 NaN beside a large number": around(b"[1e400,NaN]"),
+    "48 100,000 arrays": around(b"[" * 100_000 + b"]" * 100_000),
+    "48 100,000 objects": around(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+    "48 100,000 open": around(b"[" * 100_000),
+    "48 2,000 arrays": around(b"[" * 2_000 + b"]" * 2_000),
+    "48 2,000 objects beside a large number": around(b"[1e400," + b'{"a":' * 2_000 + b"1" + b"}" * 2_000 + b"]"),
+    "52 trailing comma": b'{"attributes":[{"external_id":"a"},]}',
+    "52 trailing comma in object": b'{"attributes":[{"external_id":"a",}]}',
+    "52 comment": b'{"attributes":[{"external_id":"a"}]/* x */}',
+    "52 line comment": b'{"attributes":[{"external_id":"a"}]} // x',
+    "52 single quotes": b"{'attributes':[{'external_id':'a'}]}",
+    "52 bare key": b'{attributes:[{"external_id":"a"}]}',
+    "52 hex": around(b"0x10"),
+    "52 leading zero": around(b"010"),
+    "52 plus": around(b"+1"),
+    "52 dot first": around(b".5"),
+    "52 dot last": around(b"5."),
+    "52 exponent alone": around(b"1e"),
+    "52 underscore": around(b"1_000"),
+    "52 True": around(b"True"),
+    "52 undefined": around(b"undefined"),
+    "52 raw newline in text": around(b'"a\nb"'),
+    "52 unknown escape": around(b'"\\x41"'),
+    "52 short escape": around(b'"\\u12"'),
+    "52 unterminated": around(b'"abc'),
+    "53 two documents": around(b"1") * 2,
+    "53 two documents, a line each": around(b"1") + b"\n" + around(b"1"),
+    "53 trailing garbage": around(b"1") + b"x",
+    "53 trailing brace": around(b"1") + b"}",
+    "form": b"attributes=1&events=2",
+    "XML": b"<?xml version='1.0'?><a/>",
+}
+
+
+@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
+def test_no_json(on_sqlite: Service, body: bytes) -> None:
+    workspace = on_sqlite.workspace()
+    for path in ("/users/track", "/users/export/ids"):
+        answer = workspace.post(path, body)
+        assert (answer.status, answer.body) == (400, {"message": PARSE_ERROR, "error": PARSE_ERROR})
+    assert workspace.stored() == []
+
+
+#: JSON that is no request (54), nor has anything in it (59).
+NO_REQUEST: Final[dict[str, bytes]] = {
+    "54 null": b"null",
+    "54 true": b"true",
+    "54 array": b"[]",
+    "54 array of objects": b'[{"attributes":[{"external_id":"a"}]}]',
+    "54 text": b'"attributes"',
+    "54 number": b"1",
+    "54 large number": b"1e400",
+    "59 nothing": b"{}",
+    "59 empty": b'{"attributes":[],"events":[],"purchases":[]}',
+    "59 null": b'{"attributes":null,"events":null,"purchases":null,"purchase":null}',
+    "56 unknown keys only": b'{"partner":"x","Attributes":[{"external_id":"a"}]}',
+    "57 text": b'{"attributes":"x","events":[{"external_id":"a","name":"e","time":"2026-01-01"}]}',
+    "57 number": b'{"attributes":7}',
+    "57 false": b'{"attributes":false}',
+    "57 zero": b'{"events":0}',
+}
+
+
+@pytest.mark.parametrize("body", NO_REQUEST.values(), ids=NO_REQUEST)
+def test_no_request(on_sqlite: Service, body: bytes) -> None:
+    workspace = on_sqlite.workspace()
+    answer = workspace.track(body)
+    assert (answer.status, answer.body) == (400, {"message": NO_VALID_DATA})
+    assert workspace.stored() == []
+
+
+#: One object is refused for it: alone 400, beside a good one 201.
+ONE_OBJECT: Final[dict[str, bytes]] = {
+    "33 NUL in a value": b'{"external_id":"bad","k":"a' + NUL + b'b"}',
+    "33 NUL in a reserved field": b'{"external_id":"bad","first_name":"' + NUL + b'"}',
+    "33 NUL deep": b'{"external_id":"bad","k":{"a":[{"b":"' + NUL + b'"}]}}',
+    "34 NUL in a name": b'{"external_id":"bad","k' + NUL + b'":1}',
+    "34 NUL in a nested key": b'{"external_id":"bad","k":{"' + NUL + b'":1}}',
+    "35 NUL in external_id": b'{"external_id":"bad' + NUL + b'"}',
+    "35 NUL alone": b'{"external_id":"' + NUL + b'"}',
+    "35 NUL in email": b'{"email":"a' + NUL + b'@example.org"}',
+    "35 NUL in alias": b'{"user_alias":{"alias_name":"' + NUL + b'","alias_label":"l"},"_update_existing_only":false}',
+    "48 depth 17": b'{"external_id":"bad","k":' + b"[" * 17 + b"]" * 17 + b"}",
+    "48 depth 17 of objects": b'{"external_id":"bad","k":' + b'{"a":' * 17 + b"1" + b"}" * 17 + b"}",
+    "48 depth 200": b'{"external_id":"bad","k":' + b"[" * 200 + b"]" * 200 + b"}",
+    "48 depth 255": b'{"external_id":"bad","k":' + b'{"a":' * 255 + b"1" + b"}" * 255 + b"}",
+    "44 external_id of 5,000 digits": b'{"external_id":' + b"9" * 5000 + b"}",
+    "42 external_id 1e400": b'{"external_id":1e400}',
+}
+
+
+@pytest.mark.parametrize("obj", ONE_OBJECT.values(), ids=ONE_OBJECT)
+def test_one_object(workspace: Workspace, obj: bytes) -> None:
+    alone = workspace.track(b'{"attributes":[' + obj + b"]}")
+    assert (alone.status, alone.message, alone.errors) == (400, NO_VALID_DATA, [("attributes", 0)])
+    beside = workspace.track(b'{"attributes":[{"external_id":"good","k":1},' + obj + b"]}")
+    assert (beside.status, beside.counts, beside.errors) == (201, {"attributes": 1}, [("attributes", 1)])
+    assert [user["external_id"] for user in workspace.stored()] == ["good"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 1_000 + b"]" * 1_000, b'{"a":' * 1_000 + b"1" + b"}" * 1_000],
+    ids=["arrays", "objects"],
+)
+def test_48_depth_1000(workspace: Workspace, body: bytes) -> None:
+    """Whether the parser gives up or the walk does: 400 or one refused object, never an error of ours."""
+    answer = workspace.track(around(body))
+    assert (answer.status, answer.errors) in ((400, []), (201, [("attributes", 0)]))
+
+
+LARGE: Final = "value_out_of_range"
+#: Valid JSON in a custom attribute: what is stored, or the reason why the field is not.
+VALUES: Final[dict[str, tuple[bytes, object]]] = {
+    "42 1e400": (b"1e400", LARGE),
+    "42 -1e400": (b"-1e400", LARGE),
+    "42 1e131071": (b"1e131071", LARGE),
+    "42 1e-400": (b"1e-400", 0.0),
+    "42 1e308": (b"1e308", LARGE),
+    "42 deep 1e400": (b'{"a":[1,{"b":1e400}]}', LARGE),
+    "43 2^53": (b"9007199254740992", 2**53),
+    "43 2^53+1": (b"9007199254740993", 2**53 + 1),
+    "43 2^63-1": (b"9223372036854775807", 2**63 - 1),
+    "43 2^63": (b"9223372036854775808", LARGE),
+    "43 2^64": (b"18446744073709551616", LARGE),
+    "43 -2^63": (b"-9223372036854775808", -(2**63)),
+    "43 -2^63-1": (b"-9223372036854775809", LARGE),
+    "44 5,000 digits": (b"9" * 5000, LARGE),
+    "44 -5,000 digits": (b"-" + b"9" * 5000, LARGE),
+    "44 20 digits": (b"9" * 20, LARGE),
+    "44 deep": (b"[" + b"9" * 5000 + b"]", LARGE),
+    "45 fraction of 400 digits": (b"0." + b"3" * 400, 0.3333333333333333),
+    "46 -0.0": (b"-0.0", 0.0),
+    "46 -0": (b"-0", 0),
+    "47 repeated key": (b'{"a":1,"a":2}', {"a": 2}),
+    "47 repeated key, escaped": (b'{"a":1,"\\u0061":2}', {"a": 2}),
+    "a pair of surrogates": (b'"\\ud83d\\ude00"', "\U0001f600"),
+    "U+FFFF": (b'"\xef\xbf\xbf"', "\uffff"),
+    "line separators": (b'"\\u2028\\u2029\\u0085"', "\u2028\u2029\u0085"),
+    "U+001F escaped": (b'"\\u001f\\b\\n"', "\x1f\b\n"),
+    "escaped slash": (b'"<\\/script>"', "</script>"),
+    "backslash u0000 as text": (b'"\\\\u0000"', "\\u0000"),
+    "an empty text": (b'""', ""),
+}
+
+
+@pytest.mark.parametrize(("raw", "wanted"), VALUES.values(), ids=VALUES)
+def test_value(workspace: Workspace, raw: bytes, wanted: object) -> None:
+    """Nothing of the neighbours is lost, and the request says which field was not taken."""
+    answer = workspace.track(b'{"attributes":[{"external_id":"x","before":1,"k":' + raw + b',"after":2}]}')
+    assert (answer.status, answer.counts, answer.errors) == (201, {"attributes": 1}, [])
+    custom = workspace.user("x")["custom_attributes"]
+    assert (custom.pop("before"), custom.pop("after")) == (1, 2)
+    if wanted == LARGE:
+        assert custom == {}
+        assert workspace.skipped(answer.request_id) == [("attributes", 0, "k", LARGE)]
+        return
+    assert custom == {"k": wanted}
+    assert json.dumps(custom["k"]) in (json.dumps(wanted), json.dumps(0))
+    assert workspace.skipped(answer.request_id) == []
+
+
+def test_47_repeated_keys_everywhere(workspace: Workspace) -> None:
+    answer = workspace.track(
+        b'{"events":[],"attributes":[{"external_id":"no"}],'
+        b'"attributes":[{"external_id":"no","external_\\u0069d":"yes","n":1,"n":2}]}'
+    )
+    assert answer.counts == {"attributes": 1}
+    (user,) = workspace.stored()
+    assert (user["external_id"], user["custom_attributes"]) == ("yes", {"n": 2})
+
+
+def test_49_300_000_keys(workspace: Workspace) -> None:
+    keys = b",".join(b'"k%d":1' % n for n in range(300_000))
+    answer = workspace.track(b'{"attributes":[{"external_id":"y","k":{' + keys + b'},"n":1}]}')
+    assert answer.status == 201
+    assert workspace.user("y")["custom_attributes"] == {"n": 1}
+    assert workspace.skipped(answer.request_id) == [("attributes", 0, "k", "value_too_large")]
+
+
+def test_49_300_000_keys_at_the_top(workspace: Workspace) -> None:
+    keys = b",".join(b'"k%d":1' % n for n in range(300_000))
+    assert workspace.track(b"{" + keys + b',"attributes":[{"external_id":"x"}]}').counts == {"attributes": 1}
+
+
+def test_50_key_of_1_mb(workspace: Workspace) -> None:
+    name = b"k" * 1_000_000
+    answer = workspace.track(b'{"attributes":[{"external_id":"x","' + name + b'":1,"o":{"' + name + b'":1},"n":1}]}')
+    assert answer.status == 201
+    assert workspace.user("x")["custom_attributes"] == {"n": 1}
+    assert [(field[:3], reason) for _, _, field, reason in workspace.skipped(answer.request_id)] == [
+        ("kkk", "invalid_name"),
+        ("o", "invalid_key"),
+    ]
+
+
+def test_51_text_of_20_mb(workspace: Workspace) -> None:
+    answer = workspace.track(b'{"attributes":[{"external_id":"x","k":"' + b"a" * 20_000_000 + b'"}]}')
+    assert (answer.status, answer.body) == (413, {"message": "Request Entity Too Large"})
+    answer = workspace.track(b'{"attributes":[{"external_id":"x","n":1,"k":"' + b"a" * 4_000_000 + b'"}]}')
+    assert answer.status == 201
+    assert workspace.user("x")["custom_attributes"] == {"n": 1}
+
+
+def test_55_keys_that_collide(workspace: Workspace) -> None:
+    """Integers of the same hash as text keys: Python's hash of text is keyed, so these are just many keys."""
+    keys = b",".join(b'"%d":1' % (n * (2**61 - 1)) for n in range(50_000))
+    answer = workspace.track(b'{"attributes":[{"external_id":"x","k":{' + keys + b"}}]}")
+    assert answer.status == 201
+
+
+def test_a_large_number_does_not_change_the_rest(workspace: Workspace) -> None:
+    """A body with such a number is read by another parser: everything else has to come out the same."""
+    values = {"f": 0.1, "i": 2**63 - 1, "t": "é\u2028", "a": [True, False, 1.5], "o": {"x": "y"}}
+    raw = json.dumps(values)[1:-1].encode()
+    workspace.track(b'{"attributes":[{"external_id":"plain",' + raw + b"}]}")
+    workspace.track(b'{"attributes":[{"external_id":"large",' + raw + b',"big":1e400}]}')
+    plain, large = (user["custom_attributes"] for user in workspace.stored())
+    assert plain == large == values

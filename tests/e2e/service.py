@@ -1,0 +1,137 @@
+"""A whole Onefold in its own processes, as `onefold up` starts it, and a client that talks HTTP to it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import psutil
+
+from tests.polling import gone, until
+
+ONEFOLD = str(Path(sys.executable).with_name("onefold"))
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Ours, without what would configure an Onefold, and with `more`."""
+    configured = ("ONEFOLD_", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "FLOWER_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(configured)}
+    return kept | dict(more or {})
+
+
+def cli(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """One run of the command line on a data directory."""
+    return subprocess.run(
+        [ONEFOLD, *arguments, "--data-dir", str(data_dir)],
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Service:
+    """A running `onefold up`."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", data_dir: Path, port: int, flower_port: int) -> None:
+        self.process = process
+        self.data_dir = data_dir
+        self.url = f"http://127.0.0.1:{port}"
+        self.flower_url = f"http://127.0.0.1:{flower_port}"
+
+    @property
+    def key(self) -> str:
+        return (self.data_dir / "default.key").read_text().strip()
+
+    @property
+    def output(self) -> str:
+        return (self.data_dir / "up.log").read_text()
+
+    def call(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, Any, Any]:
+        """(status, JSON, headers) of one request."""
+        headers = {"Authorization": f"Bearer {key or self.key}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.url + path, data=data, headers=headers, method=method)
+        try:
+            with urlopen(request, timeout=20) as response:
+                return response.status, json.loads(response.read()), response.headers
+        except HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read()), error.headers
+
+    def answers(self) -> bool:
+        try:
+            with urlopen(self.url + "/readyz", timeout=2) as response:
+                return bool(response.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def children(self, word: str) -> list[psutil.Process]:
+        """Processes below the launcher with a word in their command line, the outermost first."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if any(word in part for part in process.cmdline()):
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+
+@contextmanager
+def up(
+    data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None, flower: bool = False
+) -> Iterator[Service]:
+    """`onefold up` until the end of the block; whatever it leaves behind is killed by pid."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    port, flower_port = free_port(), free_port() if flower else 0
+    with (data_dir / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                ONEFOLD,
+                *("up", "--port", str(port), "--flower-port", str(flower_port), "--data-dir", str(data_dir)),
+                *arguments,
+            ],
+            env=environment(env),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    service = Service(process, data_dir, port, flower_port)
+    family: list[psutil.Process] = []
+    try:
+        until(
+            lambda: "curl" in service.output or process.poll() is not None,
+            timeout=60,
+            message="onefold up did not come up",
+        )
+        assert process.poll() is None, service.output
+        yield service
+    finally:
+        if process.poll() is None:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+        for child in family:
+            if not gone(child.pid):
+                child.kill()

@@ -1,0 +1,233 @@
+"""`onefold up` as a user meets it: one command, a curl line that works when pasted, everything back after a death."""
+
+import base64
+import json
+import os
+import signal
+import stat
+import subprocess
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import psutil
+import pytest
+
+from tests.e2e.service import ONEFOLD, Service, cli, environment, free_port, up
+from tests.polling import gone, until
+from tests.servers import PostgresServer, ValkeyServer
+
+TRACK = {"attributes": [{"external_id": "eve", "logins": {"inc": 1}}]}
+
+
+def logins(service: Service) -> int:
+    _, answer, _ = service.call("POST", "/users/export/ids", {"external_ids": ["eve"]})
+    return int(answer["users"][0]["custom_attributes"]["logins"]) if answer["users"] else 0
+
+
+def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path) -> None:
+    data = tmp_path / "a dir with blanks"
+    with up(data) as service:
+        track, export = (line for line in service.output.splitlines() if line.startswith("curl"))
+        done = subprocess.run(["bash", "-c", track], capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout.startswith("HTTP/1.1 201 ")
+        assert done.stdout.endswith('{"attributes_processed":1,"message":"success"}')
+        shown = json.loads(subprocess.check_output(["bash", "-c", export], timeout=30))
+        (user,) = shown["users"]
+        assert (user["external_id"], user["first_name"], user["custom_attributes"]) == ("ada", "Ada", {"tier": "gold"})
+        assert stat.S_IMODE((data / "default.key").stat().st_mode) == 0o600
+        assert service.key == (data / "default.key").read_text().strip()
+        for path in ("/livez", "/readyz"):
+            with urlopen(service.url + path, timeout=5) as response:
+                assert (response.status, json.loads(response.read())) == (200, {"message": "success"})
+        assert any("celery" in part for part in service.children("celery")[0].cmdline())
+        second = subprocess.run(
+            [ONEFOLD, "up", "--port", str(free_port()), "--flower-port", "0", "--data-dir", str(data)],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert second.returncode == 1
+        assert "is in use by another Onefold" in second.stderr.replace("\n", " ")
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(30) == 0
+    key = (data / "default.key").read_text()
+    with up(data) as service:  # a second start keeps the key and the profiles
+        assert (data / "default.key").read_text() == key
+        assert service.call("POST", "/users/export/ids", {"external_ids": ["ada"]})[1]["users"] == [user]
+
+
+def test_a_child_that_dies_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    with up(tmp_path / "data") as service:
+        assert service.call("POST", "/users/track", TRACK)[0] == 201
+        sent = 1
+        for word in ("uvicorn", "sweeper", "valkey-server", "celery"):
+            victim = service.children(word)[0]
+            if word == "valkey-server":
+                victim = next(
+                    p for p in service.children(word) if "--port" in p.cmdline() or ":0" in " ".join(p.cmdline()) or p
+                )
+            victim.send_signal(signal.SIGKILL)
+            until(lambda pid=victim.pid: gone(pid))  # type: ignore[misc]
+            until(lambda w=word: service.children(w), timeout=5, message=f"{word} was not started again")  # type: ignore[misc]
+            until(service.answers, timeout=15, message=f"no answer after the death of {word}")
+            assert service.call("POST", "/users/track", TRACK)[0] == 201
+            sent += 1
+            until(lambda n=sent: logins(service) == n, timeout=15, message=f"not applied after the death of {word}")  # type: ignore[misc]
+
+
+def test_nobody_survives_a_killed_launcher(tmp_path: Path) -> None:
+    with up(tmp_path / "data") as service:
+        family = psutil.Process(service.process.pid).children(recursive=True)
+        assert len(family) >= 5
+        service.process.kill()
+        service.process.wait(5)
+        until(lambda: all(gone(child.pid) for child in family), timeout=10, message="orphans")
+
+
+def test_flower_shows_the_worker_and_its_finished_tasks(tmp_path: Path) -> None:
+    with up(tmp_path / "data", flower=True) as service:
+
+        def flower(path: str, *, signed: bool = True) -> object:
+            auth = (service.data_dir / "flower.auth").read_text().strip()
+            headers = {"Authorization": "Basic " + base64.b64encode(auth.encode()).decode()} if signed else {}
+            try:
+                with urlopen(Request(service.flower_url + path, headers=headers), timeout=10) as response:
+                    return json.loads(response.read())
+            except HTTPError as error:
+                with error:
+                    return error.code
+            except OSError:
+                return None
+
+        until(lambda: flower("/api/workers?refresh=1"), timeout=30, message="Flower shows no worker")
+        assert flower("/api/workers", signed=False) == 401
+        assert flower("/api/tasks", signed=False) == 401
+        assert stat.S_IMODE((service.data_dir / "flower.auth").stat().st_mode) == 0o600
+        body = {
+            **TRACK,
+            "events": [{"external_id": "nobody", "_update_existing_only": True, "name": "e", "time": "2026-01-01"}],
+        }
+        assert service.call("POST", "/users/track", body)[0] == 201
+
+        def finished() -> list[dict[str, str]]:
+            tasks = flower("/api/tasks")
+            assert isinstance(tasks, dict)
+            return [t for t in tasks.values() if t["name"] == "onefold.apply" and t["state"] == "SUCCESS"]
+
+        (task,) = until(finished, timeout=15, message="no finished task")
+        assert task["args"] == "[1]"
+        for part in ("'requests': 1", "'attributes': 1", "'skipped': 1", "'profile_not_found': 1", "'dead': 0"):
+            assert part in task["result"]
+
+
+def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with up(data) as service:
+        made = cli(
+            data,
+            "workspace",
+            "create",
+            "shop",
+            "--plan",
+            "mau_cy_24_25",
+            "--hourly",
+            "100",
+            "--burst",
+            "2",
+            "--burst-window",
+            "60",
+        )
+        assert (made.returncode, made.stdout) == (0, "workspace shop created\n")
+        key = cli(
+            data, "keys", "create", "--workspace", "shop", "--name", "cdp", "--permission", "users.track"
+        ).stdout.strip()
+        assert key.startswith("onefold_")
+        statuses = [service.call("POST", "/users/track", TRACK, key)[0] for _ in range(3)]
+        status, answer, headers = service.call("POST", "/users/track", TRACK, key)
+        assert (statuses, status, answer) == ([201, 201, 429], 429, {"message": "Rate Limited", "limit": "burst"})
+        assert 0 < int(headers["Retry-After"]) <= 60
+        assert service.call("POST", "/users/export/ids", {"external_ids": ["eve"]}, key)[0] == 403
+        # the other workspace has seen nothing of it
+        assert service.call("POST", "/users/export/ids", {"external_ids": ["eve"]})[1]["users"] == []
+        _, _, headers = service.call(
+            "POST",
+            "/users/track",
+            {"events": [{"external_id": "x", "_update_existing_only": True, "name": "e", "time": "2026-01-01"}]},
+        )
+        identifier = headers["X-Request-Id"]
+        _, answer, _ = service.call("GET", f"/v1/requests/{identifier}?wait=10")
+        assert (answer["status"], answer["skipped"]) == (
+            "applied",
+            [{"input_array": "events", "index": 0, "reason": "profile_not_found"}],
+        )
+        shown = cli(data, "requests", "show", identifier)
+        assert "applied" in shown.stdout
+        assert "profile_not_found" in shown.stdout
+        assert cli(data, "requests", "show", identifier, "--workspace", "shop").returncode == 1
+        assert "shop" in cli(data, "workspace", "list").stdout
+        assert cli(data, "workspace", "set", "shop", "--plan", "legacy").returncode == 0
+        assert cli(data, "keys", "revoke", "--workspace", "shop", "--name", "cdp").returncode == 0
+        until(
+            lambda: service.call("POST", "/users/track", TRACK, key)[0] == 401,
+            timeout=15,
+            message="the key still works",
+        )
+        assert cli(data, "verify").stdout == "equal to the reference\n"
+        doctor = cli(data, "doctor")
+        assert doctor.returncode == 0, doctor.stdout
+    stopped = cli(data, "doctor")
+    assert stopped.returncode == 1
+    assert "does not answer" in stopped.stdout
+    for wrong in (
+        ("workspace", "create", "shop"),
+        ("workspace", "create", "x", "--plan", "gold"),
+        ("workspace", "set", "nobody"),
+        ("keys", "create", "--workspace", "shop", "--name", "n"),
+        ("keys", "create", "--workspace", "shop", "--name", "n", "--permission", "fly"),
+        ("keys", "create", "--workspace", "nobody", "--name", "n", "--all"),
+        ("keys", "revoke", "--workspace", "shop", "--name", "nobody"),
+        ("requests", "show", "x"),
+    ):
+        done = cli(data, *wrong)
+        assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False), wrong
+
+
+@pytest.mark.parametrize("broker", ["dead", "without workers"])
+def test_the_sweeper_applies_when_no_doorbell_is_heard(
+    broker: str, tmp_path: Path, postgres_server: PostgresServer, valkey_server: ValkeyServer
+) -> None:
+    """API and sweeper alone: the broker is not there, or nobody listens to it."""
+    dead = f"redis://127.0.0.1:{free_port()}/0"
+    env = {
+        "DATABASE_URL": postgres_server.create_database(f"sweep_{broker.split(maxsplit=1)[0]}"),
+        "REDIS_URL": dead if broker == "dead" else valkey_server.url,
+        "ONEFOLD_KEY_PREFIX": "sweeptest:",
+    }
+    port = free_port()
+    assert cli(tmp_path, "workspace", "create", "w", env=env).returncode == 0
+    key = cli(tmp_path, "keys", "create", "--workspace", "w", "--name", "k", "--all", env=env).stdout.strip()
+    service = Service(None, tmp_path, port, 0)  # type: ignore[arg-type]
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        with (tmp_path / "log").open("wb") as log:
+            processes += [
+                subprocess.Popen(
+                    [ONEFOLD, *command, "--data-dir", str(tmp_path)],
+                    env=environment(env),
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+                for command in (["api", "--port", str(port)], ["sweeper"])
+            ]
+        until(service.answers, timeout=30, message="the API did not come up")
+        _, _, headers = service.call("POST", "/users/track", TRACK, key)
+        status, answer, _ = service.call("GET", f"/v1/requests/{headers['X-Request-Id']}?wait=10", None, key)
+        assert (status, answer["status"]) == (200, "applied")
+    finally:
+        for process in processes:
+            os.kill(process.pid, signal.SIGTERM)
+            process.wait(20)
