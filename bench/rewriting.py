@@ -1,7 +1,9 @@
 """Row 3, the floor of applying: rewriting existing rows with nothing else to do. One client, asynchronous commit."""
 
 import random
+import sqlite3
 import time
+from pathlib import Path
 
 import msgspec
 import psycopg
@@ -15,6 +17,7 @@ from bench.table import Row
 ROWS, BATCH = 50_000, 1000
 #: The floor that stands beside what a worker applies: a whole profile at its fastest.
 WHOLE = "whole 2.4 KB profile, bytes lz4"
+WHOLE_SQLITE = "whole 2.4 KB profile, SQLite"
 _VARIANTS = (
     ("whole 2.4 KB profile, jsonb lz4", "jsonb", 0),
     (WHOLE, "bytea", 0),
@@ -24,9 +27,10 @@ _VARIANTS = (
 
 
 def measure(stack: Stack, options: Options) -> list[Row]:
-    """Only on PostgreSQL."""
+    """PostgreSQL in four variants; SQLite with whole profiles only."""
     if stack.postgres is None:
-        return []
+        rate = _sqlite_rewrites(stack.folder / "rewritten.db", options)
+        return [Row(f"rewrite {WHOLE_SQLITE}", rate, "rows/s", notes="floor: one client, asynchronous commit")]
     rows = []
     with psycopg.connect(stack.postgres.dsn, autocommit=True) as connection:
         connection.execute("set synchronous_commit = off")
@@ -80,6 +84,31 @@ def _copy(
         for number in numbers:
             document = documents[number % len(documents)]
             copy.write_row((*before, number, document if column == "bytea" else Jsonb(document, dumps=_as_is)))
+
+
+def _sqlite_rewrites(path: Path, options: Options) -> float:
+    rng = random.Random(options.seed)
+    documents = [_document(n, 0).decode() for n in range(2000)]
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for pragma in ("journal_mode = wal", "synchronous = normal", "cache_size = -65536"):
+            connection.execute(f"pragma {pragma}")
+        connection.execute("create table rewritten (pid integer primary key, doc text not null)")
+        connection.execute("begin")
+        rows = ((n, documents[n % len(documents)]) for n in range(ROWS))
+        connection.executemany("insert into rewritten values (?, ?)", rows)
+        connection.execute("commit")
+        done, began = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - began) < max(2.0, options.seconds / 2):
+            connection.execute("begin immediate")
+            numbers = sorted(rng.sample(range(ROWS), BATCH))
+            fresh = ((documents[n % len(documents)], n) for n in numbers)
+            connection.executemany("update rewritten set doc = ? where pid = ?", fresh)
+            connection.execute("commit")
+            done += BATCH
+        return done / elapsed
+    finally:
+        connection.close()
 
 
 def _as_is(document: bytes) -> bytes:

@@ -272,8 +272,10 @@ def _without_out_of_range(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any
         if not bodies.holds_out_of_range(value):
             kept[field] = value
         elif field == "properties" and isinstance(value, dict):
-            kept[field] = {key: member for key, member in value.items() if not bodies.holds_out_of_range(member)}
-            ignored += [(key, "value_out_of_range") for key in value if key not in kept[field]]
+            # The name stays, since it may be one that is refused; a property without a value is not kept.
+            large = [key for key, member in value.items() if bodies.holds_out_of_range(member)]
+            kept[field] = value | dict.fromkeys(large)
+            ignored += [(key, "value_out_of_range") for key in large]
         elif name == "attributes" and field not in _IDENTIFIERS:
             ignored.append((field, "value_out_of_range"))
         else:

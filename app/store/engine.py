@@ -67,6 +67,9 @@ def _postgresql(url: str, pool_size: int) -> Engine:
     options = (
         f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS}"
         f" -c lock_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+        # Every statement of the store looks rows up by keys. Where statistics are missing or old, the planner takes a
+        # workspace for small and reads all of it for each.
+        " -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
     )
     return create_engine(
         url,

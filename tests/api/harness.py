@@ -128,7 +128,7 @@ class Service:
         method: str,
         path: str,
         content: bytes | None = None,
-        headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]] = {},  # noqa: B006 - never changed
+        headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]] = {},
         key: str = "",
     ) -> Answer:
         """One request with exactly these headers."""

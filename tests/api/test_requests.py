@@ -135,13 +135,6 @@ def test_unknown(workspace: Workspace, wait: str | None) -> None:
         assert (name, answer.status, answer.body) == (name, 404, UNKNOWN)
 
 
-def test_streams_that_do_not_exist(workspace: Workspace) -> None:
-    """Only who knows the secret of the workspace could make such an id; it is still no error of ours."""
-    forged = request_id.make(workspace.secret, workspace.id, 7, 1)
-    answer = workspace.status(forged)
-    assert (answer.status, answer.body) == (404, UNKNOWN)
-
-
 def test_other_workspace(service: Service) -> None:
     ours, theirs = service.workspace(), service.workspace()
     accepted = ours.track(GOOD)

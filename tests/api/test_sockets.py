@@ -5,6 +5,7 @@ import re
 import select
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +66,7 @@ class Wire:
             self._more()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
-        headers = httpx.Headers([tuple(line.split(": ", 1)) for line in lines])
+        headers = httpx.Headers([(name, value) for name, _, value in (line.partition(": ") for line in lines)])
         found = re.fullmatch(r"HTTP/1\.1 (\d{3})( .*)?", first)
         assert found is not None, first
         size = int(headers["content-length"])
@@ -117,12 +118,9 @@ def test_whole(wire: Wire, workspace: Workspace) -> None:
 
 
 def test_3_length_too_small(wire: Wire, workspace: Workspace) -> None:
-    """The body is cut where it says; the rest is read as another request and is none."""
+    """The body is cut where it says; the rest is read as another request and is none, which ends the connection."""
     wire.send(wire.head(length=len(BODY) - 2) + BODY)
-    answer = wire.answer()
-    assert (answer.status, answer.errors) == (400, [])
-    status, _, _ = wire.raw()
-    assert status == 400
+    assert wire.raw()[0] == 400
     assert wire.is_closed()
     assert count(workspace) == 0
 
@@ -267,11 +265,9 @@ def test_16_smuggling(wire: Wire, workspace: Workspace, lines: tuple[str, ...]) 
     wire.send(wire.head(*lines, length=None) + b"0\r\n\r\n" + smuggled)
     wire.half_close()
     statuses = []
-    try:
+    with suppress(EOFError, ConnectionResetError):
         while True:
             statuses.append(wire.raw()[0])
-    except (EOFError, ConnectionResetError):
-        pass
     assert statuses[:1] in ([400], [408], [413], []), statuses
     assert 201 not in statuses
     assert count(workspace) == 0
@@ -315,10 +311,8 @@ def test_19_target_forms(wire: Wire, workspace: Workspace) -> None:
 def test_no_http(wire: Wire, behind_uvicorn: tuple[Service, int], data: bytes) -> None:
     wire.send(data)
     wire.half_close()
-    try:
+    with suppress(EOFError, ConnectionResetError):
         assert wire.raw()[0] == 400
-    except (EOFError, ConnectionResetError):
-        pass
     other = Wire(wire.workspace, behind_uvicorn[1])
     other.send(other.head() + BODY)
     assert other.answer().status == 201

@@ -1,0 +1,127 @@
+"""Whatever is accepted is stored, and comes back from SQLite and from PostgreSQL alike.
+
+The same requests go to both services. What must be equal: every answer, every exported profile, every occurrence, and
+what was skipped for which reason. The last word has the reducer itself, run over a complete state in memory.
+"""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.domain.apply import reduce
+from app.domain.profile import Profile
+from app.domain.state import State
+from app.store import inbox
+from tests.api.harness import Answer, Service, Workspace
+from tests.api.objects import bodies, nearly_clean
+from workers.apply import decoded
+
+PAIR = settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@PAIR
+@given(requests=st.lists(st.one_of(nearly_clean(), bodies()), min_size=1, max_size=4), together=st.booleans())
+def test_both_stores_agree(on_sqlite: Service, on_postgres: Service, requests: list[bytes], together: bool) -> None:
+    seen = []
+    for service in (on_sqlite, on_postgres):
+        workspace = service.workspace("legacy")
+        answers = [workspace.track(body, drain=not together) for body in requests]
+        workspace.drain()
+        check_reference(workspace)
+        seen.append(everything(workspace, answers))
+    assert seen[0] == seen[1]
+
+
+def everything(workspace: Workspace, answers: list[Answer]) -> dict[str, Any]:
+    accepted = [answer for answer in answers if answer.status == 201]
+    return {
+        "answers": [(answer.status, answer.text) for answer in answers],
+        "stored": exact(workspace.stored()),
+        "exported": exact([exported(workspace, pid) for pid in sorted(workspace.state().profiles)]),
+        "occurrences": [
+            (*o[:6], exact(o[8]), *o[9:]) for o in workspace.occurrences()
+        ],  # times in the future become the moment of acceptance
+        "skipped": [workspace.skipped(answer.request_id) for answer in accepted],
+    }
+
+
+def exported(workspace: Workspace, pid: int) -> dict[str, Any]:
+    """By way of HTTP: the profile, as its braze_id finds it."""
+    (user,) = workspace.export(braze_id=workspace.state().profiles[pid].braze_id)
+    for name in ("braze_id", "appboy_id", "created_at", "random_bucket"):
+        del user[name]
+    return without_now(user)
+
+
+def without_now(user: dict[str, Any]) -> dict[str, Any]:
+    """Moments of acceptance differ between two services."""
+    user.pop("push_opted_in_at", None)
+    for section in ("custom_events", "purchases"):
+        for entry in user.get(section, ()):
+            for name in ("first", "last"):
+                if entry[name] > "2026-02":
+                    entry[name] = "now"
+    return user
+
+
+def exact(value: object) -> str:
+    """JSON text tells 1 from 1.0 from true, and -0.0 from 0.0, which == does not."""
+    if isinstance(value, list):
+        value = [without_now(user) if isinstance(user, dict) else user for user in value]
+    return json.dumps(value, sort_keys=True)
+
+
+def check_reference(workspace: Workspace) -> None:
+    """The store holds exactly what the reducer makes of the inbox."""
+    database = workspace.service.database
+    with database.read(database.inbox) as connection:
+        log = inbox.read(connection, workspace.id, 0, 0, 0, 1000)
+    wanted = State(complete=True)
+    reduce([decoded(request) for request in log], wanted, workspace.id, workspace.secret)
+    found = workspace.state()
+    assert {pid: shown(p) for pid, p in found.profiles.items()} == {pid: shown(p) for pid, p in wanted.profiles.items()}
+    assert {k: v for k, v in found.index.items() if v} == {k: v for k, v in wanted.index.items() if v and k[0] != 6}
+    assert found.addresses == {k: v for k, v in wanted.addresses.items() if v is not None}
+
+
+def shown(profile: Profile) -> str:
+    fields = {name: getattr(profile, name) for name in Profile.__slots__}
+    return json.dumps(fields, sort_keys=True)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_names_that_only_differ_in_unicode(on_sqlite: Service, on_postgres: Service, order: int) -> None:
+    """No store folds, trims or sorts what it compares."""
+    names = [
+        "e",
+        "E",
+        "\u00e9",
+        "e\u0301",
+        "\u0435",
+        "ss",
+        "\u00df",
+        "i",
+        "\u0131",
+        "I",
+        "\u0130",
+        "a\u200b",
+        "a",
+        "1",
+        "\uff11",
+    ]
+    seen = []
+    for service in (on_sqlite, on_postgres):
+        workspace = service.workspace("legacy")
+        objects = [{"external_id": n, "name": n, "time": "2026-01-01", "properties": {n: n}} for n in names[::order]]
+        assert workspace.track({"events": objects}).counts == {"events": len(names)}
+        users = workspace.stored()
+        assert [user["external_id"] for user in users] == names[::order]
+        seen.append(users)
+    assert seen[0] == seen[1]

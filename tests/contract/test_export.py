@@ -1,0 +1,92 @@
+"""The selectors of /users/export/ids: what is asked for, in which order, and what is no question."""
+
+import json
+
+import pytest
+
+from app.contract import export
+from app.contract.errors import RefusedError
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE
+
+ALIAS_NL = {"alias_name": "n", "alias_label": "l"}
+
+
+def keys(**document: object) -> list[object]:
+    return [selector.key for selector in export.read(json.dumps(document).encode()).selectors]
+
+
+def test_the_order_of_the_families() -> None:
+    assert keys(
+        email_address="A@Example.org", braze_id="b", user_aliases=[ALIAS_NL], external_ids=["y", "x", 5], partner="z"
+    ) == [
+        (EXTERNAL, "", "y"),
+        (EXTERNAL, "", "x"),
+        (EXTERNAL, "", "5"),
+        (ALIAS, "l", "n"),
+        (BRAZE, "", "b"),
+        (EMAIL, "", "a@example.org"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ({"external_ids": ["a"], "user_aliases": [], "email_address": None, "phone": ""}, [(EXTERNAL, "", "a")]),
+        ({"external_ids": [], "user_aliases": [ALIAS_NL]}, [(ALIAS, "l", "n")]),
+        ({"external_ids": "a"}, [(EXTERNAL, "", "a")]),
+        ({"phone": "(504) 327-7269"}, [(PHONE, "", "+15043277269")]),
+        ({"phone": "call me"}, [None]),
+        ({"email_address": "nobody"}, [None]),
+        ({"device_id": "d"}, [None]),
+        ({"external_ids": ["", "x" * 988]}, [None, None]),
+        (
+            {"external_ids": ["x"] * 50, "user_aliases": [ALIAS_NL] * 50},
+            [(EXTERNAL, "", "x")] * 50 + [(ALIAS, "l", "n")] * 50,
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_selectors(document: dict[str, object], found: list[object]) -> None:
+    assert keys(**document) == found
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({}, export.NO_SELECTOR),
+        ({"external_ids": [], "user_aliases": None}, export.NO_SELECTOR),
+        ({"external_ids": [True]}, export.NO_SELECTOR),
+        ({"external_ids": [["a"]]}, export.NO_SELECTOR),
+        ({"external_ids": {"a": 1}}, export.NO_SELECTOR),
+        ({"external_ids": ["a\0"]}, export.NO_SELECTOR),
+        ({"braze_id": ["a"]}, export.NO_SELECTOR),
+        ({"email_address": {"a": 1}}, export.NO_SELECTOR),
+        ({"external_ids": ["x"] * 51}, export.TOO_MANY_IDS),
+        ({"user_aliases": [ALIAS_NL] * 51}, export.TOO_MANY_ALIASES),
+        ({"user_aliases": [{}]}, "'user_alias' must have 'alias_name' and 'alias_label'"),
+        ({"email_address": "a@example.org", "phone": "1"}, export.ONLY_ONE),
+        ({"device_id": "d", "phone": "1"}, export.ONLY_ONE),
+        ({"external_ids": ["a"], "fields_to_export": ["nothing", 5]}, export.NO_KNOWN_FIELD),
+        ({"external_ids": ["a"], "fields_to_export": "email"}, export.NO_KNOWN_FIELD),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_no_question(document: dict[str, object], message: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        keys(**document)
+    assert (refused.value.status, refused.value.message) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("fields", "known"),
+    [
+        (None, None),
+        ([], None),
+        (["email", "sdk_version", "email"], {"email"}),
+        (list(export.RENDERERS), set(export.RENDERERS)),
+    ],
+    ids=["omitted", "empty", "one unknown", "all"],
+)
+def test_fields(fields: object, known: set[str] | None) -> None:
+    body = json.dumps({"external_ids": ["a"], "fields_to_export": fields}).encode()
+    assert export.read(body).fields == known

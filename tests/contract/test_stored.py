@@ -1,0 +1,49 @@
+"""Inbox rows back to commands: old forms keep their reader, unknown ones are an error that a drain can bury."""
+
+import pytest
+
+from app.contract import stored
+from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST
+from app.domain.commands import ChangeSettings, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain.profile import EXTERNAL
+
+AS_SENT = (
+    b'{"purchases":[{"external_id":"a","product_id":"p","currency":"usd","price":1.10,"time":"2026-01-01"}],'
+    b'"events":[{"external_id":"a","name":" e ","time":"2026-01-01"}],"attributes":[{"external_id":"a","k":1}]}'
+)
+
+
+def test_the_order_of_effect() -> None:
+    """Attributes, events, purchases, whatever the order in the JSON."""
+    attributes, event, purchase = stored.commands(stored.KIND_TRACK, CODEC_AS_SENT, AS_SENT)
+    assert attributes == TrackAttributes(
+        index=0, key=(EXTERNAL, "", "a"), update_only=None, merge_objects=False, fields={}, custom={"k": 1}
+    )
+    assert isinstance(event, TrackEvent)
+    assert (event.name, event.time_us, event.properties) == ("e", 1_767_225_600_000_000, None)
+    assert isinstance(purchase, TrackPurchase)
+    assert (purchase.currency, str(purchase.price), purchase.quantity) == ("USD", "1.1", 1)
+
+
+def test_the_valid_rest_keeps_places_and_reasons() -> None:
+    body = b'{"attributes":[[3,{"external_id":"a"},[["k","value_out_of_range"]]]]}'
+    (command,) = stored.commands(stored.KIND_TRACK, CODEC_VALID_REST, body)
+    assert command == TrackAttributes(
+        index=3,
+        key=(EXTERNAL, "", "a"),
+        update_only=None,
+        merge_objects=False,
+        fields={},
+        custom={},
+        ignored=[("k", "value_out_of_range")],
+    )
+
+
+def test_settings() -> None:
+    codec, body = stored.settings_change({"array_max": 3})
+    assert stored.commands(stored.KIND_SETTINGS, codec, body) == [ChangeSettings(0, {"array_max": 3})]
+
+
+def test_an_unknown_kind() -> None:
+    with pytest.raises(ValueError, match="unknown kind"):
+        stored.commands(99, 1, b"{}")

@@ -1,0 +1,144 @@
+"""The two tiers of /users/track agree: what the first lets through as certainly clean, the second takes whole."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+
+from app.contract import track
+from app.contract.errors import RefusedError
+from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Accepted, Limits
+from app.domain.commands import Command
+from tests.api.objects import bodies, nearly_clean
+
+LEGACY = Limits(None, 75)
+TIME = '"time":"2026-01-01"'
+
+
+def outcome(body: bytes) -> Accepted | RefusedError:
+    try:
+        return track._walk(body, LEGACY)
+    except RefusedError as refused:
+        return refused
+
+
+def taken(body: bytes) -> Accepted | RefusedError:
+    try:
+        return track.accept(body, LEGACY)
+    except RefusedError as refused:
+        return refused
+
+
+def known(commands: list[Command]) -> list[str]:
+    """Commands as they compare: repr tells 1 from 1.0 and true, and -0.0 from 0.0."""
+    return [repr(command) for command in commands]
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.one_of(nearly_clean(), nearly_clean(), bodies()))
+@example(b'{"attributes":[{"external_id":"a","k":1e308}]}')
+@example(
+    b'{"purchases":[{"external_id":"a","product_id":"p","currency":"USD","price":1,"quantity":1.0,%s}]}' % TIME.encode()
+)
+def test_clean_means_clean(body: bytes) -> None:
+    counts = track._clean_counts(body, LEGACY)
+    event("clean" if counts is not None else "not clean")
+    if counts is None:
+        return
+    exact = outcome(body)
+    assert isinstance(exact, Accepted), exact
+    accepted = track.accept(body, LEGACY)
+    assert accepted.codec == CODEC_AS_SENT
+    assert exact.codec == CODEC_VALID_REST
+    assert accepted.answer == exact.answer
+    assert accepted.objects == exact.objects == sum(counts)
+    assert known(track.decode(accepted.codec, accepted.body)) == known(track.decode(exact.codec, exact.body))
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.one_of(nearly_clean(), nearly_clean(), bodies()))
+def test_what_is_accepted_can_be_read(body: bytes) -> None:
+    """Applying never fails on data: every accepted object becomes one command, at its index, in the order of effect."""
+    accepted = taken(body)
+    if isinstance(accepted, RefusedError):
+        assert accepted.status == 400
+        assert msgspec.json.decode(accepted.body())["message"] == accepted.message
+        return
+    commands = track.decode(accepted.codec, accepted.body)
+    answer = json.loads(accepted.answer)
+    assert len(commands) == accepted.objects > 0
+    places = [(command.input_array, command.index) for command in commands]
+    order = {name: n for n, name in enumerate(track.ARRAYS)}
+    assert places == sorted(places, key=lambda place: (order[place[0]], place[1]))
+    refused_places = [(error["input_array"], error["index"]) for error in answer.get("errors", [])]
+    assert not set(places) & set(refused_places)
+    for name in track.ARRAYS:
+        accepted_here = sum(array == name for array, _ in places)
+        refused_here = sum(array == name for array, _ in refused_places)
+        assert answer.get(f"{name}_processed", 0) == accepted_here
+        indices = sorted(index for array, index in [*places, *refused_places] if array == name)
+        assert indices == list(range(accepted_here + refused_here))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.one_of(st.binary(max_size=60), bodies().flatmap(lambda body: st.integers(0, len(body)).map(lambda n: body[:n])))
+)
+def test_any_bytes(body: bytes) -> None:
+    accepted = taken(body)
+    if isinstance(accepted, RefusedError):
+        assert accepted.status == 400
+    else:
+        assert track.decode(accepted.codec, accepted.body)
+
+
+ALIAS = '"user_alias":{"alias_name":"n","alias_label":"l"}'
+PURCHASE = f'"external_id":"a","product_id":"p","currency":"USD","price":1,{TIME}'
+CLEAN = {
+    "attributes": '{"attributes":[{"external_id":"a","email":"A@Example.org","k":[1,{"a":"b"}]}]}',
+    "event": f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"$current_url":"x"}}}}]}}',
+    "alias": f'{{"events":[{{"user_alias":{{"alias_name":"n","alias_label":"l"}},"name":"e",{TIME}}}]}}',
+    "purchase": f'{{"purchases":[{{"external_id":"a","product_id":"p","currency":"usd","price":1,{TIME}}}]}}',
+    "null arrays": '{"attributes":[{"external_id":"a"}],"events":null,"purchases":[]}',
+}
+
+
+@pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN)
+def test_ordinary_requests_take_the_short_way(text: str) -> None:
+    assert track._clean_counts(text.encode(), LEGACY) is not None
+
+
+UNSURE = {
+    "unknown key": '{"attributes":[{"external_id":"a"}],"partner":1}',
+    "singular": f'{{"purchase":[{{"external_id":"a","product_id":"p","currency":"usd","price":1,{TIME}}}]}}',
+    "two identifiers": f'{{"events":[{{"external_id":"a",{ALIAS},"name":"e",{TIME}}}]}}',
+    "reserved property": f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"time":1}}}}]}}',
+    "bad e-mail": '{"attributes":[{"external_id":"a","email":"a"}]}',
+    "bad currency": f'{{"purchases":[{{"external_id":"a","product_id":"p","currency":"ABC","price":1,{TIME}}}]}}',
+    "bad time": '{"events":[{"external_id":"a","name":"e","time":"2024-02-30"}]}',
+    "no time": '{"events":[{"external_id":"a","name":"e"}]}',
+    "blank id": '{"attributes":[{"external_id":" "}]}',
+    "blank name": f'{{"events":[{{"external_id":"a","name":" ",{TIME}}}]}}',
+    "state": '{"attributes":[{"external_id":"a","email_subscribe":"x"}]}',
+    "location": '{"attributes":[{"external_id":"a","current_location":1}]}',
+    "2^63": '{"attributes":[{"external_id":"a","k":9223372036854775808}]}',
+    "NUL": '{"attributes":[{"external_id":"a\\u0000"}]}',
+    "deep": '{"attributes":[{"external_id":"a","k":[[[[[[[[1]]]]]]]]}]}',
+    "quantity": f'{{"purchases":[{{{PURCHASE},"quantity":101}}]}}',
+}
+
+
+@pytest.mark.parametrize("text", UNSURE.values(), ids=UNSURE)
+def test_anything_else_takes_the_long_way(text: str) -> None:
+    assert track._clean_counts(text.encode(), LEGACY) is None
+
+
+def test_a_reserved_property_is_refused_whatever_its_value() -> None:
+    """A number that nobody can hold is left out of properties, but its name still counts."""
+    for value in ("1", "1e400", "9" * 400):
+        body = f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"time":{value}}}}}]}}'
+        with pytest.raises(RefusedError) as refused:
+            track.accept(body.encode(), LEGACY)
+        assert [error.type for error in refused.value.errors] == ["Invalid 'properties' field"]
