@@ -61,7 +61,7 @@ $(VENV)/.installed-dev: requirements-dev.lock $(BIN)/onefold
 define install
 @echo "Installing $(1) into $(VENV)"
 @{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); } \
-	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+	&& $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1) \
 	|| { echo "uv cannot install it; pip does it now, which takes a minute"; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); }
 endef

@@ -7,12 +7,12 @@ together. Whatever kills the process leaves either both or neither. Nobody else 
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.contract import stored
 from app.domain.apply import reduce
@@ -171,6 +171,14 @@ class Applier:
             return False
         if attempts > ATTEMPTS_BEFORE_ALONE:
             limit = 1
+        try:
+            return self._attempt(workspace_id, stream, limit, attempts, summary)
+        except Exception as error:
+            if is_transient(error):
+                self._discount(workspace_id)
+            raise
+
+    def _attempt(self, workspace_id: int, stream: int, limit: int, attempts: int, summary: Summary) -> bool:
         database = self._database
         with ExitStack() as stack:
             connection = stack.enter_context(database.write())
@@ -211,6 +219,11 @@ class Applier:
                 return None
             lane.count_attempt(connection, workspace_id, locked.attempts)
             return locked.attempts + 1
+
+    def _discount(self, workspace_id: int) -> None:
+        """A lost connection, a full disk or a lack of memory is not the fault of the batch that met it."""
+        with suppress(SQLAlchemyError, OSError, MemoryError), self._database.write() as connection:
+            lane.discount_attempt(connection, workspace_id)
 
     def _lock(self, connection: Connection, workspace_id: int) -> Lane | None:
         if self._database.is_postgresql:

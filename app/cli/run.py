@@ -63,7 +63,7 @@ def up(
     if flower_port:
         children.append(_flower(settings, flower_port))
     children.append(_api(settings, host, port, ready_file))
-    url = f"http://{host}:{port}"
+    url = _url(host, port)
 
     def started() -> None:
         _greet(url, key_file, flower_port, data_dir)
@@ -123,11 +123,19 @@ def _first_start(database: Database, data_dir: Path) -> Path:
     known = {workspace.name: workspace for workspace in workspaces.listed(database)}
     if DEFAULT_WORKSPACE not in known:
         known[DEFAULT_WORKSPACE] = workspaces.create(database, DEFAULT_WORKSPACE, DEFAULT_PLAN, bootstrap.now_us())
-    if not path.exists():
+    if not _is_known(database, path):
         number = workspaces.number(known[DEFAULT_WORKSPACE])
         name = f"default {secrets.token_hex(3)}"
         _private(path, workspaces.create_key(database, number, name, PERMISSIONS, bootstrap.now_us()))
     return path
+
+
+def _is_known(database: Database, path: Path) -> bool:
+    """Whether the file holds a live key of this database, and not one of another that was used with the same folder."""
+    if not path.exists():
+        return False
+    identifier = workspaces.key_id(path.read_text().strip())
+    return identifier is not None and workspaces.find_key(database, identifier) is not None
 
 
 def _private(path: Path, text: str) -> None:
@@ -151,6 +159,12 @@ def _greet(url: str, key_file: Path, flower_port: int, data_dir: Path) -> None:
         """ -d '{"external_ids":["ada"]}'\n"""
     )
     sys.stdout.flush()
+
+
+def _url(host: str, port: int) -> str:
+    """Where we ourselves reach an API that listens on `host`."""
+    known = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - these mean every address
+    return f"http://{known.get(host, f'[{host}]' if ':' in host else host)}:{port}"
 
 
 def _log(settings: Settings, name: str) -> Path:
@@ -194,7 +208,7 @@ def _api(settings: Settings, host: str, port: int, worker_ready: Path) -> Child:
         env=environment(settings),
         log=_log(settings, "api"),
         stop_order=0,
-        ready=lambda: worker_ready.exists() and _answers(f"http://{host}:{port}/readyz"),
+        ready=lambda: worker_ready.exists() and _answers(f"{_url(host, port)}/readyz"),
         ready_timeout=60.0,
     )
 

@@ -15,6 +15,8 @@ from app.domain.commands import TrackAttributes
 from app.domain.profile import EMAIL, PHONE
 
 IGNORED: Final = object()
+#: The field is cleared, because what was sent cannot be understood.
+CLEARED_INVALID: Final = object()
 CLEARED: Final = None
 MAX_TEXT: Final = 255
 
@@ -39,10 +41,10 @@ def read(obj: dict[str, Any], index: int) -> TrackAttributes:
                 ignored.append((name, OUT_OF_RANGE))
                 continue
             found = reader(value)
-            if found is IGNORED:
+            if found is IGNORED or found is CLEARED_INVALID:
                 ignored.append((name, INVALID))
-            else:
-                fields[_STORED_AS.get(name, name)] = found
+            if found is not IGNORED:
+                fields[_STORED_AS.get(name, name)] = CLEARED if found is CLEARED_INVALID else found
     if "email" in fields and key[0] == EMAIL:
         del fields["email"]
     if "phone_raw" in fields:
@@ -243,7 +245,7 @@ FIELDS: Final[dict[str, Callable[[object], object]]] = {
     "last_name": _text(MAX_TEXT),
     "email": _email,
     "phone": _phone,
-    "country": _mapped(locales.country, invalid=CLEARED),
+    "country": _mapped(locales.country, invalid=CLEARED_INVALID),
     "language": _mapped(locales.language),
     "time_zone": _mapped(locales.time_zone),
     "home_city": _text(MAX_TEXT),

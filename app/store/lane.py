@@ -39,6 +39,7 @@ _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :work
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
 _CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane")
 _ATTEMPT = text("update lane set attempts = attempts + 1 where workspace_id = :workspace_id and attempts = :attempts")
+_DISCOUNT = text("update lane set attempts = attempts - 1 where workspace_id = :workspace_id and attempts > 0")
 _ADVANCE = {
     stream: text(
         f"update lane set cursor_{name} = :seq, hour_{name} = :hour, applied_n = :n, attempts = 0"
@@ -112,6 +113,11 @@ def cursors(connection: Connection) -> dict[tuple[int, int], int]:
 def count_attempt(connection: Connection, workspace_id: int, attempts: int) -> None:
     """Record, in a transaction of its own, that a batch begins: if its process dies, the count stays."""
     connection.execute(_ATTEMPT, {"workspace_id": workspace_id, "attempts": attempts})
+
+
+def discount_attempt(connection: Connection, workspace_id: int) -> None:
+    """Take back a counted attempt whose process lives on: the fault was not in the batch."""
+    connection.execute(_DISCOUNT, {"workspace_id": workspace_id})
 
 
 def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored) -> None:

@@ -30,6 +30,7 @@ def prepare(database: Database, now_us: int) -> None:
         unit = now_us // _UNIT_US[table]
         first = unit - (OCCURRENCE_DAYS if table == "occurrence" else 0)
         with database.write() as connection:
+            connection.exec_driver_sql("select pg_advisory_xact_lock(727004)")  # all processes do this when they start
             existing = _numbers(connection, table)
             for number in range(first, unit + ahead + 1):
                 if number not in existing:

@@ -199,7 +199,7 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
     [OperationalError("statement", {}, Exception("server closed the connection")), MemoryError(), ConnectionError()],
 )
 def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, fault: Exception) -> None:
-    one, faults = workspace(database), [fault, fault]
+    one, faults = workspace(database), [fault] * 20
     for _ in range(3):
         send(database, one, ADA)
 
@@ -208,7 +208,7 @@ def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, faul
             raise faults.pop()
 
     worker = applier(database, before_commit=break_down)
-    for _ in range(2):
+    for _ in range(20):  # more often than a batch may kill its process
         with pytest.raises(type(fault)):
             worker.drain(one)
         assert cursors(database, one) == [0, 0]
