@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -36,8 +35,3 @@ def service(request: pytest.FixtureRequest) -> Service:
 def workspace(service: Service) -> Workspace:
     """A workspace of its own for the test, on a plan without a combined limit that tests would trip over."""
     return service.workspace("legacy")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path

@@ -266,9 +266,6 @@ class Workspace:
                 state.set_address(address, AddressState(_subscription(given, address[1]), 0))
             profiles.save(connection, self.id, state, {})
 
-    def dead_letters(self) -> Summary:
-        return self.service.drain(self.id)
-
 
 def _subscription(given: Sequence[Json], email: str) -> str:
     return next(str(w["email_subscribe"]) for w in given if w.get("email") == email and "email_subscribe" in w)

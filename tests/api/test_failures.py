@@ -24,7 +24,7 @@ UNAVAILABLE: Final = {"message": "Service Unavailable"}
 
 
 @contextmanager
-def started(tmp_path: Path) -> Iterator[tuple[PostgresServer, ValkeyServer]]:
+def started() -> Iterator[tuple[PostgresServer, ValkeyServer]]:
     try:
         with postgres(private=True) as database, valkey() as redis:
             yield database, redis
@@ -33,8 +33,8 @@ def started(tmp_path: Path) -> Iterator[tuple[PostgresServer, ValkeyServer]]:
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Iterator[tuple[PostgresServer, ValkeyServer]]:
-    with started(tmp_path) as found:
+def servers() -> Iterator[tuple[PostgresServer, ValkeyServer]]:
+    with started() as found:
         yield found
 
 
