@@ -1,5 +1,6 @@
 """Accepting a request: quota, contract, inbox, answer. Everything that happens between a caller and a 201."""
 
+import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,9 @@ __all__ = ["UNCOUNTED", "Acceptor", "Answer", "Grant", "RateLimitedError"]
 
 #: The grant of an answer that no quota counts.
 UNCOUNTED: Final = UNLIMITED
+
+#: Bodies above this are checked in a thread.
+LARGE_BODY_BYTES: Final = 256 * 1024
 
 #: Everything that has no bucket of its own, per workspace (spec limits-and-errors.md 1).
 DEFAULT_BUCKETS: Final = (Bucket("default", 250_000, 3_600_000),)
@@ -84,7 +88,11 @@ class Acceptor:
 
     async def track(self, caller: KeyRecord, body: bytes) -> Answer:
         """POST /users/track: 201 once the request is committed. Raises RefusedError."""
-        accepted = track.accept(body, track_limits(caller.plan))
+        limits = track_limits(caller.plan)
+        if len(body) > LARGE_BODY_BYTES:  # a walk over megabytes would hold up everybody else
+            accepted = await asyncio.to_thread(track.accept, body, limits)
+        else:
+            accepted = track.accept(body, limits)
         entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body)
         try:
             place = await self._writer.append(caller.workspace_id, STREAM_NORMAL, entry)

@@ -32,11 +32,13 @@ class KeyRing:
         database: Database,
         executor: Executor,
         cache_seconds: float,
+        timeout: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._executor = executor
         self._cache_seconds = cache_seconds
+        self._timeout = timeout
         self._clock = clock
         self._known: dict[str, tuple[float, KeyRecord]] = {}
 
@@ -61,10 +63,13 @@ class KeyRing:
             return known[1]
         loop = asyncio.get_running_loop()
         try:
-            record = await loop.run_in_executor(self._executor, workspaces.find_key, self._database, identifier)
-        except (SQLAlchemyError, OSError) as error:
+            async with asyncio.timeout(self._timeout):
+                record = await loop.run_in_executor(self._executor, workspaces.find_key, self._database, identifier)
+        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
             if known is None:
                 raise unavailable() from error
+            # Not asked again for a while: every request would wait for the timeout.
+            self._known[identifier] = (self._clock() + self._cache_seconds, known[1])
             return known[1]
         if record is None:
             self._known.pop(identifier, None)

@@ -103,9 +103,11 @@ def services(settings: Settings) -> Services:
         database.dispose()
 
     return Services(
-        keys=KeyRing(database, executor, settings.key_cache_seconds),
+        keys=KeyRing(database, executor, settings.key_cache_seconds, settings.accept_timeout_seconds),
         acceptor=Acceptor(limiter, writer),
-        reader=Reader(database, executor, now_us, settings.read_wait_seconds, bell.ring),
+        reader=Reader(
+            database, executor, now_us, settings.read_wait_seconds, settings.accept_timeout_seconds, bell.ring
+        ),
         readiness=readiness,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,

@@ -53,12 +53,15 @@ class Reader:
         executor: Executor,
         now_us: Callable[[], int],
         wait_seconds: float,
+        timeout: float,
         ring: Callable[[tuple[int, int]], None],
     ) -> None:
+        """`wait_seconds` bounds the wait for queued writes, `timeout` one call of the store, also in seconds."""
         self._database = database
         self._executor = executor
         self._now_us = now_us
         self._wait_seconds = wait_seconds
+        self._timeout = timeout
         self._ring = ring
 
     async def export_ids(self, caller: KeyRecord, body: bytes) -> Answer:
@@ -72,7 +75,7 @@ class Reader:
         """GET /v1/requests/{id}. Raises RefusedError(404) for an id that this workspace was never given."""
         place = request_id.read(caller.workspace_secret, caller.workspace_id, text)
         progress = await self._run(lambda: self._progress(caller.workspace_id))
-        if place is None or not 0 < place[1] <= progress.heads[place[0]]:
+        if place is None or place[0] not in inbox.STREAMS or not 0 < place[1] <= progress.heads[place[0]]:
             raise RefusedError(404, UNKNOWN_REQUEST)
         stream, seq = place
         deadline = time.monotonic() + min(wait, MAX_WAIT_SECONDS)
@@ -168,8 +171,9 @@ class Reader:
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        except (SQLAlchemyError, OSError) as error:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
             log.warning("read_failed", error=type(error).__name__)
             raise unavailable() from error
 

@@ -2,7 +2,6 @@
 
 import random
 import time
-from unittest.mock import patch
 
 from app.bootstrap import now_us
 from app.contract import stored, track
@@ -118,8 +117,7 @@ def check(site: Site, users: int) -> str:
         if head != cursor:
             raise BenchError(f"{head - cursor} requests are not applied")
         # The reference starts from an empty workspace; here, from the preloaded one.
-        with patch.object(replay, "State", lambda **_: state(range(users))):
-            found = replay.differences(database, site.workspace_id, site.secret)
+        found = replay.differences(database, site.workspace_id, site.secret, state=state(range(users)))
     finally:
         database.dispose()
     if found:

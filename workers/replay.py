@@ -18,9 +18,12 @@ from workers.apply import decoded
 _DEAD = text("select stream, seq from dead where workspace_id = :workspace_id")
 
 
-def reference(database: Database, workspace_id: int, secret: bytes) -> State:
-    """Replay the recorded order over the inbox, which must still hold every request."""
-    state = State(complete=True)
+def reference(database: Database, workspace_id: int, secret: bytes, state: State | None = None) -> State:
+    """Replay the recorded order over the inbox, which must still hold every request. `state` is what was there before.
+
+    Raises LookupError when requests have aged out.
+    """
+    state = state or State(complete=True)
     with database.read() as connection:
         ranges = lane.ranges(connection, workspace_id)
         dead = {tuple(row) for row in connection.execute(_DEAD, {"workspace_id": workspace_id})}
@@ -37,9 +40,11 @@ def reference(database: Database, workspace_id: int, secret: bytes) -> State:
     return state
 
 
-def differences(database: Database, workspace_id: int, secret: bytes, most: int = 20) -> list[str]:
+def differences(
+    database: Database, workspace_id: int, secret: bytes, most: int = 20, state: State | None = None
+) -> list[str]:
     """How the stored workspace differs from the reference; empty when they are equal. Names no value of a client."""
-    expected = reference(database, workspace_id, secret)
+    expected = reference(database, workspace_id, secret, state)
     with database.read() as connection:
         found = profiles.dump(connection, workspace_id)
         stored_occurrences = profiles.occurrences(connection, workspace_id)

@@ -1,5 +1,6 @@
 """Celery tasks. Arguments are numbers of workspaces, never data of a client; results are counts, shown in Flower."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,12 @@ class Process:
         self._built = None
 
 
+def tune_garbage_collection() -> None:
+    """A batch makes some hundred thousand objects and no cycles: looking for cycles took a third of the drain's CPU."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
+
+
 def register(
     app: Celery,
     build: Callable[[], tuple[Applier, Doorbell]],
@@ -49,6 +56,7 @@ def register(
     def started(**_: Any) -> None:
         die_with_parent()
         process.forget()
+        tune_garbage_collection()
 
     def logs(**_: Any) -> None:
         configure_logs()

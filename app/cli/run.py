@@ -23,6 +23,7 @@ from app.store import migrate, workspaces
 from app.store.engine import Database
 from workers.retention import Retention
 from workers.sweep import Sweeper
+from workers.tasks import tune_garbage_collection
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
@@ -105,6 +106,7 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    tune_garbage_collection()
     database = Database(settings.database(), pool_size=2)
     retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours)
     Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop, retention.tick)
@@ -194,7 +196,7 @@ def _uvicorn(host: str, port: int) -> tuple[str, ...]:
         "--factory",
         "app.asgi:create",
         *("--host", host, "--port", str(port)),
-        *("--loop", "uvloop", "--http", "httptools", "--lifespan", "on"),
+        *("--loop", "uvloop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
         *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", "65"),
         "--no-access-log",
         "--no-server-header",

@@ -31,7 +31,7 @@ class Database:
         self.url = normalise_url(url)
         self.is_postgresql = self.url.startswith("postgresql")
         if self.is_postgresql:
-            self.main = self.inbox = _postgresql(self.url, pool_size)
+            self.main = self.inbox = _postgresql(self.url, pool_size, "32MB" if apply else "4MB")
             return
         path = make_url(self.url).database
         if path is None or path == ":memory:":
@@ -63,13 +63,13 @@ def inbox_file(main: Path) -> Path:
     return main.with_name(f"{main.stem}-inbox{main.suffix}")
 
 
-def _postgresql(url: str, pool_size: int) -> Engine:
+def _postgresql(url: str, pool_size: int, work_mem: str) -> Engine:
     options = (
         f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS}"
         f" -c lock_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
         # Every statement of the store looks rows up by keys. Where statistics are missing or old, the planner takes a
         # workspace for small and reads all of it for each.
-        " -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
+        f" -c work_mem={work_mem} -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
     )
     return create_engine(
         url,

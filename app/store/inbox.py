@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -56,9 +57,10 @@ _APPEND_POSTGRESQL = text(
     )
     insert into inbox (workspace_id, stream, seq, hour, kind, codec, body, accepted_us)
     select :workspace_id, :stream, n.base + e.ordinality, (n.first_us + 2 * (e.ordinality - 1)) / 3600000000,
-           e.kind, e.codec, e.body, n.first_us + 2 * (e.ordinality - 1)
-    from n, unnest(cast(:kinds as smallint[]), cast(:codecs as smallint[]), cast(:bodies as bytea[]))
-         with ordinality as e(kind, codec, body, ordinality)
+           e.kind, e.codec, substring(b.bodies from e.start for e.size), n.first_us + 2 * (e.ordinality - 1)
+    from n, (select cast(:bodies as bytea) as bodies offset 0) b,
+         unnest(cast(:kinds as smallint[]), cast(:codecs as smallint[]), cast(:starts as int[]), cast(:sizes as int[]))
+         with ordinality as e(kind, codec, start, size, ordinality)
     returning seq, accepted_us
     """
 )
@@ -86,8 +88,8 @@ _ACCEPTED = text("select accepted_us from inbox where workspace_id = :w and stre
 _READ = text(
     """
     select seq, kind, codec, body, accepted_us from inbox
-    where workspace_id = :workspace_id and stream = :stream and seq > :after and hour >= :hour
-    order by seq limit :limit
+    where workspace_id = :workspace_id and stream = :stream and seq > :after and seq <= :upto and hour >= :hour
+    order by seq
     """
 )
 
@@ -113,10 +115,14 @@ def append(
         "now_us": now_us,
     }
     if connection.dialect.name == "postgresql":
+        sizes = [len(entry.body) for entry in entries]
+        # One binary parameter: psycopg writes a list of bytes as text, in Python, which takes 15 ms for 64 bodies.
         values |= {
             "kinds": [entry.kind for entry in entries],
             "codecs": [entry.codec for entry in entries],
-            "bodies": [entry.body for entry in entries],
+            "starts": [1 + start for start in accumulate(sizes, initial=0)][:-1],
+            "sizes": sizes,
+            "bodies": b"".join([entry.body for entry in entries]),
         }
         rows = connection.execute(_APPEND_POSTGRESQL, values).all()
         if len(rows) != len(entries):
@@ -163,8 +169,11 @@ def accepted_us(connection: Connection, workspace_id: int, stream: int, seq: int
 
 
 def read(connection: Connection, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> list[Stored]:
-    """Requests behind number `after`, oldest first. `hour` is a lower bound, so that old partitions are not opened."""
+    """The next `limit` requests behind number `after`; fewer where the inbox ends, since numbers have no gaps.
+
+    `hour` is a lower bound, so that old partitions are not opened.
+    """
     rows = connection.execute(
-        _READ, {"workspace_id": workspace_id, "stream": stream, "after": after, "hour": hour, "limit": limit}
-    )
+        _READ, {"workspace_id": workspace_id, "stream": stream, "after": after, "upto": after + limit, "hour": hour}
+    ).all()
     return [Stored(stream, row.seq, row.kind, row.codec, bytes(row.body), row.accepted_us) for row in rows]

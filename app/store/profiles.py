@@ -12,8 +12,10 @@ from app.domain.profile import (
     BRAZE,
     CORE,
     CUSTOM,
+    DEPRECATED,
     DEVICES,
     EVENTS,
+    EXTERNAL,
     MESSAGES,
     PURCHASES,
     SECTION_NAMES,
@@ -161,15 +163,21 @@ def load(connection: Connection, workspace_id: int, commands: Sequence[Command],
 def find(connection: Connection, workspace_id: int, keys: Iterable[Key]) -> dict[Key, set[int]]:
     """Who has which of the identifiers; every asked key is in the result."""
     index: dict[Key, set[int]] = {key: set() for key in keys}
-    listed = [key for key in index if key[0] != BRAZE]
-    if listed:
-        for n, pid in _FIND.run(connection, workspace_id, listed):
-            index[listed[n]].add(pid)
+    _find_listed(connection, workspace_id, index, [key for key in index if key[0] not in (BRAZE, DEPRECATED)])
+    # A former external id counts only where nobody has it as the present one, so few have to be looked for.
+    former = [key for key in index if key[0] == DEPRECATED and not index.get((EXTERNAL, "", key[2]))]
+    _find_listed(connection, workspace_id, index, former)
     braze_ids = [key[2] for key in index if key[0] == BRAZE]
     if braze_ids:
         for n, pid in _FIND_BRAZE.run(connection, workspace_id, braze_ids):
             index[BRAZE, "", braze_ids[n]].add(pid)
     return index
+
+
+def _find_listed(connection: Connection, workspace_id: int, index: dict[Key, set[int]], keys: list[Key]) -> None:
+    if keys:
+        for n, pid in _FIND.run(connection, workspace_id, keys):
+            index[keys[n]].add(pid)
 
 
 def fetch(connection: Connection, workspace_id: int, sections: dict[int, int]) -> list[Profile]:

@@ -388,7 +388,7 @@ def served(settings: Settings, **options: Any) -> Iterator[int]:
         create,
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http="app.api.protocol:Protocol",
         ws="none",
         lifespan="on",
         access_log=False,
