@@ -7,20 +7,21 @@ together. Whatever kills the process leaves either both or neither. Nobody else 
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.contract import stored
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
+from app.domain.state import Changes, State
 from app.store import inbox, lane, profiles
 from app.store.engine import Database, is_transient
 from app.store.inbox import Stored
 from app.store.lane import Lane
+from workers.ahead import ReadAhead, decoded
 
 #: A lane yields after this long, so that a flood in one workspace does not starve another.
 YIELD_SECONDS: Final = 2.0
@@ -28,7 +29,6 @@ YIELD_SECONDS: Final = 2.0
 BATCH_SECONDS: Final = 0.2
 MAX_BATCH_REQUESTS: Final = 512
 FIRST_BATCH_REQUESTS: Final = 64
-MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 #: The bulk stream gets at least this part of a busy lane's time.
 BULK_SHARE: Final = 1 / 8
 #: Batches that were begun and never finished before the next one is tried with a single request.
@@ -67,6 +67,13 @@ class Summary:
     busy: bool = False
     skipped_by_reason: dict[str, int] = field(default_factory=dict)
 
+    def add(self, changes: Changes) -> None:
+        """Count what a batch did."""
+        for name in ("attributes", "events", "purchases", "skipped", "ignored"):
+            setattr(self, name, getattr(self, name) + changes.counts[name])
+        for problem in changes.problems:
+            self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1
+
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
@@ -100,6 +107,7 @@ class Applier:
         self._secret = secret
         self._on_dead = on_dead
         self._before_commit = before_commit
+        self._ahead = ReadAhead(database)
         self._names: profiles.NameCache = {}
         self._secrets: dict[int, bytes] = {}
         self._limit = FIRST_BATCH_REQUESTS
@@ -179,22 +187,24 @@ class Applier:
             raise
 
     def _attempt(self, workspace_id: int, stream: int, limit: int, attempts: int, summary: Summary) -> bool:
-        database = self._database
-        with ExitStack() as stack:
-            connection = stack.enter_context(database.write())
+        with self._database.write() as connection:
             locked = self._lock(connection, workspace_id)
             if locked is None:
                 return False
-            source = connection if database.is_postgresql else stack.enter_context(database.read(database.inbox))
-            batch = _trimmed(
-                inbox.read(source, workspace_id, stream, locked.cursors[stream], locked.hours[stream], limit)
-            )
+            after, hour = locked.cursors[stream], locked.hours[stream]
+            ready = self._ahead.take(workspace_id, stream, after, limit)
+            batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit)
             if not batch:
                 return True
             if limit == 1 and attempts > ATTEMPTS_BEFORE_DEAD:
                 raise PoisonError(batch, RuntimeError("process lost"))
             try:
-                made, counts, reasons = self._apply(connection, workspace_id, locked, batch)
+                requests = ready.requests if ready else [decoded(request) for request in batch]
+                state = self._reduced(connection, workspace_id, locked, requests)
+                if len(batch) == limit:  # there is probably more
+                    last = batch[-1]
+                    self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // inbox.HOUR_US, limit)
+                made = self._save(connection, workspace_id, locked, state, batch)
             except Exception as error:
                 # The only place that may catch anything: whatever a request's data can raise is that request's death.
                 if is_transient(error):
@@ -204,10 +214,7 @@ class Applier:
         profiles.remember(self._names, made)
         summary.requests += len(batch)
         summary.batches += 1
-        for name in ("attributes", "events", "purchases", "skipped", "ignored"):
-            setattr(summary, name, getattr(summary, name) + counts[name])
-        for reason, number in reasons.items():
-            summary.skipped_by_reason[reason] = summary.skipped_by_reason.get(reason, 0) + number
+        summary.add(state.changes)
         summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
         return True
 
@@ -231,20 +238,22 @@ class Applier:
             connection.execute(text("set local synchronous_commit = off"))
         return lane.lock(connection, workspace_id)
 
-    def _apply(
-        self, connection: Connection, workspace_id: int, locked: Lane, batch: list[Stored]
-    ) -> tuple[profiles.NameCache, Counter[str], Counter[str]]:
-        requests = [decoded(request) for request in batch]
+    def _reduced(self, connection: Connection, workspace_id: int, locked: Lane, requests: list[Request]) -> State:
         commands = [command for request in requests for command in request.commands]
         state = profiles.load(connection, workspace_id, commands, locked.settings)
         reduce(requests, state, workspace_id, self._secret_of(workspace_id))
+        return state
+
+    def _save(
+        self, connection: Connection, workspace_id: int, locked: Lane, state: State, batch: list[Stored]
+    ) -> profiles.NameCache:
         made = profiles.save(connection, workspace_id, state, self._names)
         accepted = {(request.stream, request.seq): request.accepted_us for request in batch}
         lane.write_problems(connection, workspace_id, state.changes.problems, accepted)
         if state.changes.settings_changed:
             lane.save_settings(connection, workspace_id, state.settings)
         lane.advance(connection, workspace_id, locked, batch[-1])
-        return made, state.changes.counts, Counter(problem.reason for problem in state.changes.problems)
+        return made
 
     def _bury(self, workspace_id: int, poison: PoisonError, summary: Summary) -> bool:
         """Put the one request that cannot be applied aside and go on behind it."""
@@ -269,19 +278,3 @@ class Applier:
         if found is None:
             found = self._secrets[workspace_id] = self._secret(workspace_id)
         return found
-
-
-def decoded(request: Stored) -> Request:
-    """An accepted request with its commands."""
-    commands = stored.commands(request.kind, request.codec, request.body)
-    return Request(request.stream, request.seq, request.accepted_us, commands)
-
-
-def _trimmed(batch: list[Stored]) -> list[Stored]:
-    """As many requests as keep the batch's memory and time within bounds, at least one."""
-    size = 0
-    for n, request in enumerate(batch):
-        size += len(request.body)
-        if size > MAX_BATCH_BYTES and n:
-            return batch[:n]
-    return batch

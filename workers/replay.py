@@ -13,7 +13,7 @@ from app.domain.profile import Profile
 from app.domain.state import State, keys_of
 from app.store import inbox, lane, profiles
 from app.store.engine import Database
-from workers.apply import decoded
+from workers.ahead import decoded
 
 _DEAD = text("select stream, seq from dead where workspace_id = :workspace_id")
 

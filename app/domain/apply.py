@@ -38,6 +38,8 @@ from app.domain.state import MAX_PROBLEMS_PER_REQUEST, State
 OCCURRENCE_WINDOW_US = 32 * 86_400_000_000
 MAX_CENTS = 2**63 - 1
 
+_SCALARS = frozenset((str, int, float, bool))
+
 # Reasons for which a whole object has no effect.
 PROFILE_NOT_FOUND = "profile_not_found"
 # Reasons for which a part of an object has no effect.
@@ -180,6 +182,12 @@ class _Step:
         )
         changed = False
         for sent, raw in command.custom.items():
+            if sent in custom:
+                # Most writes repeat what is there. A stored scalar that equals the sent one needs no second look: were
+                # it a date or out of range, it would have been stored as something else.
+                before = custom[sent]
+                if type(before) is type(raw) and before == raw and type(raw) in _SCALARS:
+                    continue
             name = custom_attributes.valid_name(sent)
             if name is None:
                 self.skip(command, INVALID_NAME, sent)

@@ -4,7 +4,8 @@ PostgreSQL gets them as one JSON document and jsonb_to_recordset: 2.5 times as f
 is made in C. SQLite gets an executemany, which is a C loop as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -32,9 +33,9 @@ class BulkWrite:
         record = ", ".join(f"{name} {types[name]}" for name in names)
         selected = ", ".join(f"r.{name}" for name in names)
         placeholders = ", ".join(f":{name}" for name in names)
-        self._postgresql = text(
-            f"insert into {table.name} (workspace_id, {columns}) select :workspace_id, {selected} "
-            f"from jsonb_to_recordset(cast(:rows as jsonb)) as r({record}){conflict}"
+        self._postgresql = (
+            f"insert into {table.name} (workspace_id, {columns}) select %s, {selected} "
+            f"from jsonb_to_recordset(cast(%s as jsonb)) as r({record}){conflict}"
         )
         self._sqlite = text(
             f"insert into {table.name} (workspace_id, {columns}) values (:workspace_id, {placeholders}){conflict}"
@@ -42,10 +43,13 @@ class BulkWrite:
         self._documents = [column.name for column in table.columns if isinstance(column.type, JSON)]
 
     def run(self, connection: Connection, workspace_id: int, rows: list[dict[str, Any]]) -> None:
+        """Write the rows. Inside `pipelined` the error of a statement may be raised by a later one."""
         if not rows:
             return
         if connection.dialect.name == "postgresql":
-            connection.execute(self._postgresql, {"workspace_id": workspace_id, "rows": encode(rows)})
+            # Past SQLAlchemy, whose results do not know psycopg's pipeline.
+            driver: Any = connection.connection.driver_connection
+            driver.execute(self._postgresql, (workspace_id, encode(rows)))
             return
         for row in rows:
             row["workspace_id"] = workspace_id
@@ -53,6 +57,20 @@ class BulkWrite:
                 if row[name] is not None:
                     row[name] = encode(row[name])
         connection.execute(self._sqlite, rows)
+
+
+@contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """A block of bulk writes: PostgreSQL works on one while we encode the next. Ends when all are done.
+
+    Nothing but BulkWrite.run may use the connection inside. Raises the first error of any of them.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.pipeline():
+        yield
 
 
 def encode(value: object) -> str:

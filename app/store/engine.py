@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -128,10 +129,13 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True
-        state: Any = getattr(error.orig, "sqlstate", None)
-        if state is not None:
-            return str(state)[:2] in _TRANSIENT_CLASSES
+        if error.orig is not None and isinstance(error.orig, psycopg.Error):
+            return is_transient(error.orig)
         return isinstance(error, (OperationalError, InterfaceError))
+    if isinstance(error, psycopg.Error):  # from a bulk write, which goes past SQLAlchemy
+        if error.sqlstate is not None:
+            return error.sqlstate[:2] in _TRANSIENT_CLASSES
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     return False
 
 

@@ -1,6 +1,7 @@
 """Profiles: loading what a batch needs, and writing what it changed."""
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -28,7 +29,7 @@ from app.domain.profile import (
 from app.domain.resolve import Needs, addresses_needed, needs
 from app.domain.state import Changes, State
 from app.store import tables
-from app.store.bulk import BulkWrite, encode
+from app.store.bulk import BulkWrite, encode, pipelined
 
 _decode = msgspec.json.decode
 
@@ -72,25 +73,25 @@ _INSERT_NAMES = BulkWrite(tables.Name)
 class _Query:
     """One look-up for many keys, which arrive as one JSON array: `columns` of the rows of `table` where `match` holds.
 
-    `match` compares columns with the key, written `{0}`, `{1}` … for its members, or `{}` for a key that is no array.
+    Both may name the key: `{0}`, `{1}` … are its members, `{one}` is a key that is a string and no array.
     On PostgreSQL the look-up is a lateral subquery behind `offset 0`: that cannot become a hash join over the whole
     workspace, which is what the planner makes of a plain join while its statistics are missing or old (40 ms instead of
     2 for 1,500 keys among 30,000 profiles, and growing with them).
     """
 
     def __init__(self, table: str, columns: str, match: str, *, numbers: tuple[int, ...] = ()) -> None:
-        """`numbers` are the positions of members that are integers; -1 for a key that is one."""
-        inner = f"select {columns} from {table} t where t.workspace_id = :workspace_id and "
-        pg_keys = [_pg_member(n, n in numbers) for n in range(3)]
-        one = "cast(k.v #>> '{}' as bigint)" if -1 in numbers else "k.v #>> '{}'"
+        """`numbers` are the positions of members that are integers."""
+        looked_up = f"select {columns} from {table} t where t.workspace_id = :workspace_id and {match}"
+        members = [_pg_member(n, n in numbers) for n in range(3)]
+        looked_up = looked_up.format(*members, one="k.v #>> '{}'")
         self._postgresql = text(
             "select k.n - 1, r.* from jsonb_array_elements(cast(:keys as jsonb)) with ordinality as k(v, n)"
-            f" cross join lateral ({inner}{match.format(*pg_keys, one=one)} offset 0) r"
+            f" cross join lateral ({looked_up} offset 0) r"
         )
-        lite_keys = [f"k.value ->> {n}" for n in range(3)]
+        members = [f"k.value ->> {n}" for n in range(3)]
+        joined = f"select k.key, {columns} from json_each(:keys) k cross join {table} t"
         self._sqlite = text(
-            f"select k.key, {columns} from json_each(:keys) k cross join {table} t"
-            f" where t.workspace_id = :workspace_id and {match.format(*lite_keys, one='k.value')}"
+            f"{joined} where t.workspace_id = :workspace_id and {match}".format(*members, one="k.value")
         )
 
     def run(self, connection: Connection, workspace_id: int, keys: object) -> Sequence[Any]:
@@ -106,15 +107,23 @@ def _pg_member(n: int, is_number: bool) -> str:
 
 _FIND = _Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,))
 _FIND_BRAZE = _Query("profile", "t.pid", "t.braze_id = {one}")
-_PROFILES = _Query("profile", _COLUMNS, "t.pid = {one}", numbers=(-1,))
-_SECTIONS = {
-    section: _Query(table, "t.pid, cast(t.doc as text) as doc", "t.pid = {one}" + extra, numbers=(-1,))
-    for section, table, extra in (
-        (CORE, "profile_core", ""),
-        (CUSTOM, "profile_custom", ""),
-        *((part, "profile_part", f" and t.part = {part}") for part in _PARTS),
-    )
+#: Where each section lies, and what else its row has to match. The key of _PROFILES is [pid, bit mask of sections].
+_SECTION_ROWS: Final = {
+    CORE: ("profile_core", ""),
+    CUSTOM: ("profile_custom", ""),
+    **{part: ("profile_part", f" and s.part = {part}") for part in _PARTS},
 }
+_PROFILES = _Query(
+    "profile",
+    _COLUMNS
+    + "".join(
+        f", case when {{1}} & {section} <> 0 then (select s.doc from {table} s"
+        f" where s.workspace_id = t.workspace_id and s.pid = t.pid{extra}) end as doc_{section}"
+        for section, (table, extra) in _SECTION_ROWS.items()
+    ),
+    "t.pid = {0}",
+    numbers=(0, 1),
+)
 _ADDRESSES = _Query(
     "address_state",
     "t.channel, t.address, t.group_id, t.state, t.changed_us",
@@ -184,18 +193,16 @@ def fetch(connection: Connection, workspace_id: int, sections: dict[int, int]) -
     """Profiles by number, each with the sections of its bit mask; a section without a row is empty."""
     if not sections:
         return []
-    pids = sorted(sections)
-    profiles = {row[1]: Profile(*row[1:]) for row in _PROFILES.run(connection, workspace_id, pids)}
-    for section, query in _SECTIONS.items():
-        wanted = [pid for pid in pids if sections[pid] & section]
-        if not wanted:
-            continue
-        name = SECTION_NAMES[section]
-        found: dict[int, Any] = {row.pid: row.doc for row in query.run(connection, workspace_id, wanted)}
-        for pid in wanted:
-            doc = found.get(pid)
-            setattr(profiles[pid], name, {} if doc is None else _decode(doc))
-    return list(profiles.values())
+    profiles = []
+    names = list(SECTION_NAMES.items())
+    for row in _PROFILES.run(connection, workspace_id, sorted(sections.items())):
+        profile = Profile(*row[1 : 1 + len(_ROW_FIELDS)])
+        wanted = sections[profile.pid]
+        for (section, name), doc in zip(names, row[1 + len(_ROW_FIELDS) :], strict=True):
+            if wanted & section:
+                setattr(profile, name, {} if doc is None else _decode(doc))
+        profiles.append(profile)
+    return profiles
 
 
 def fetch_addresses(
@@ -211,46 +218,42 @@ def fetch_addresses(
 def save(connection: Connection, workspace_id: int, state: State, names: NameCache) -> NameCache:
     """Write what changed. Returns newly made names, to be remembered once the transaction is committed."""
     changes = state.changes
+    made = _make_names(connection, workspace_id, changes, names)
+    _drop_identifiers(connection, workspace_id, changes)
     touched = sorted(changes.sections)
-    rows = [(pid in changes.created, _row(state.profiles[pid])) for pid in touched]
-    _INSERT_PROFILES.run(connection, workspace_id, [row for created, row in rows if created])
-    _UPDATE_PROFILES.run(connection, workspace_id, [row for created, row in rows if not created])
-    for section, write in _WRITE_SECTION.items():
-        write.run(connection, workspace_id, _section_rows(state, touched, section))
-    _WRITE_PARTS.run(
-        connection,
-        workspace_id,
-        [{**row, "part": part} for part in _PARTS for row in _section_rows(state, touched, part)],
-    )
-    _save_identifiers(connection, workspace_id, changes)
-    _WRITE_ADDRESSES.run(
-        connection,
-        workspace_id,
-        [
-            {
-                "channel": channel,
-                "address": address,
-                "group_id": group_id,
-                "state": consent.state,
-                "changed_us": consent.changed_us,
-            }
-            for (channel, address, group_id), consent in sorted(changes.addresses.items())
-        ],
-    )
-    return _save_occurrences(connection, workspace_id, changes, names)
+    with pipelined(connection):
+        _UPDATE_PROFILES.run(
+            connection, workspace_id, [_row(state.profiles[pid]) for pid in touched if pid not in changes.created]
+        )
+        for section, write in _WRITE_SECTION.items():
+            write.run(connection, workspace_id, _section_rows(state, touched, section))
+        _WRITE_PARTS.run(
+            connection,
+            workspace_id,
+            [{**row, "part": part} for part in _PARTS for row in _section_rows(state, touched, part)],
+        )
+        _INSERT_PROFILES.run(connection, workspace_id, [_row(state.profiles[pid]) for pid in sorted(changes.created)])
+        _INSERT_IDENTIFIERS.run(connection, workspace_id, _identifier_rows(changes))
+        _WRITE_ADDRESSES.run(connection, workspace_id, _address_rows(changes))
+        _INSERT_OCCURRENCES.run(connection, workspace_id, _occurrence_rows(workspace_id, changes, made, names))
+    return made
+
+
+_values = attrgetter(*_ROW_FIELDS)
 
 
 def _row(profile: Profile) -> dict[str, Any]:
-    return {name: getattr(profile, name) for name in _ROW_FIELDS}
+    return dict(zip(_ROW_FIELDS, _values(profile), strict=True))
 
 
 def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[str, Any]]:
     name, changed = SECTION_NAMES[section], state.changes.sections
-    return [{"pid": pid, "doc": getattr(state.profiles[pid], name)} for pid in pids if changed[pid] & section]
+    return [{"pid": pid, "doc": encode(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
 
 
-def _save_identifiers(connection: Connection, workspace_id: int, changes: Changes) -> None:
-    if changes.keys_dropped:  # first, since a unique identifier may have moved to another profile
+def _drop_identifiers(connection: Connection, workspace_id: int, changes: Changes) -> None:
+    """Before any is added, since a unique identifier may have moved to another profile."""
+    if changes.keys_dropped:
         connection.execute(
             _DELETE_IDENTIFIER,
             [
@@ -258,17 +261,30 @@ def _save_identifiers(connection: Connection, workspace_id: int, changes: Change
                 for (kind, label, value), pid in sorted(changes.keys_dropped)
             ],
         )
-    _INSERT_IDENTIFIERS.run(
-        connection,
-        workspace_id,
-        [
-            {"kind": kind, "label": label, "value": value, "pid": pid}
-            for (kind, label, value), pid in sorted(changes.keys_added)
-        ],
-    )
 
 
-def _save_occurrences(connection: Connection, workspace_id: int, changes: Changes, cache: NameCache) -> NameCache:
+def _identifier_rows(changes: Changes) -> list[dict[str, Any]]:
+    return [
+        {"kind": kind, "label": label, "value": value, "pid": pid}
+        for (kind, label, value), pid in sorted(changes.keys_added)
+    ]
+
+
+def _address_rows(changes: Changes) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel": channel,
+            "address": address,
+            "group_id": group_id,
+            "state": consent.state,
+            "changed_us": consent.changed_us,
+        }
+        for (channel, address, group_id), consent in sorted(changes.addresses.items())
+    ]
+
+
+def _make_names(connection: Connection, workspace_id: int, changes: Changes, cache: NameCache) -> NameCache:
+    """Ids of the batch's names that the cache does not have; new ones are stored."""
     wanted = [name for name in sorted(changes.names) if (workspace_id, *name) not in cache]
     made: NameCache = {}
     if wanted:
@@ -280,27 +296,26 @@ def _save_occurrences(connection: Connection, workspace_id: int, changes: Change
             rows = [{"kind": kind, "name": name, "id": last + 1 + n} for n, (kind, name) in enumerate(missing)]
             _INSERT_NAMES.run(connection, workspace_id, [dict(row) for row in rows])
             made |= {(workspace_id, row["kind"], row["name"]): row["id"] for row in rows}
-    _INSERT_OCCURRENCES.run(
-        connection,
-        workspace_id,
-        [
-            {
-                "day": occurrence.time_us // 86_400_000_000,
-                "stream": occurrence.stream,
-                "seq": occurrence.seq,
-                "ordinal": occurrence.ordinal,
-                "pid": occurrence.pid,
-                "name_id": _id(workspace_id, occurrence.name_kind, occurrence.name, made, cache),
-                "time_us": occurrence.time_us,
-                "app_id": occurrence.app_id,
-                "properties": occurrence.properties,
-                "quantity": occurrence.quantity,
-                "cents": occurrence.cents,
-            }
-            for occurrence in changes.occurrences
-        ],
-    )
     return made
+
+
+def _occurrence_rows(workspace_id: int, changes: Changes, made: NameCache, cache: NameCache) -> list[dict[str, Any]]:
+    return [
+        {
+            "day": occurrence.time_us // 86_400_000_000,
+            "stream": occurrence.stream,
+            "seq": occurrence.seq,
+            "ordinal": occurrence.ordinal,
+            "pid": occurrence.pid,
+            "name_id": _id(workspace_id, occurrence.name_kind, occurrence.name, made, cache),
+            "time_us": occurrence.time_us,
+            "app_id": occurrence.app_id,
+            "properties": occurrence.properties,
+            "quantity": occurrence.quantity,
+            "cents": occurrence.cents,
+        }
+        for occurrence in changes.occurrences
+    ]
 
 
 def _id(workspace_id: int, kind: int, name: str, made: NameCache, cache: NameCache) -> int:

@@ -217,7 +217,8 @@ class ProfileCore(SQLModel, table=True):
 
     workspace_id: int = _big(key=True)
     pid: int = _big(key=True)
-    doc: dict[str, Any] = _document()
+    #: JSON text.
+    doc: str = _text()
 
 
 class ProfileCustom(SQLModel, table=True):
@@ -227,7 +228,8 @@ class ProfileCustom(SQLModel, table=True):
 
     workspace_id: int = _big(key=True)
     pid: int = _big(key=True)
-    doc: dict[str, Any] = _document()
+    #: JSON text.
+    doc: str = _text()
 
 
 class ProfilePart(SQLModel, table=True):
@@ -238,7 +240,8 @@ class ProfilePart(SQLModel, table=True):
     workspace_id: int = _big(key=True)
     pid: int = _big(key=True)
     part: int = _small(key=True)
-    doc: dict[str, Any] = _document()
+    #: JSON text.
+    doc: str = _text()
 
 
 class Identifier(SQLModel, table=True):

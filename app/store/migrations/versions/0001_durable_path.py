@@ -197,7 +197,7 @@ def _profiles() -> None:
             table,
             _big("workspace_id"),
             _big("pid"),
-            _document("doc"),
+            _text("doc"),
             sa.PrimaryKeyConstraint("workspace_id", "pid"),
             postgresql_with={"fillfactor": 70},
         )
@@ -206,7 +206,7 @@ def _profiles() -> None:
         _big("workspace_id"),
         _big("pid"),
         _small("part"),
-        _document("doc"),
+        _text("doc"),
         sa.PrimaryKeyConstraint("workspace_id", "pid", "part"),
         postgresql_with={"fillfactor": 70},
     )

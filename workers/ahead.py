@@ -1,0 +1,79 @@
+"""Reading ahead: the next requests of a stream are read and decoded while the database writes the batch before them.
+
+Stored requests never change, so what was read ahead stays right whatever happens to the batch; it is used only when it
+begins exactly behind the cursor, and thrown away otherwise.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from app.contract import stored
+from app.domain.commands import Request
+from app.store import inbox
+from app.store.engine import Database
+from app.store.inbox import Stored
+
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests as they lie in the inbox, and decoded."""
+
+    stored: list[Stored]
+    requests: list[Request]
+
+
+Place = tuple[int, int, int]
+
+
+class ReadAhead:
+    """One stream at a time; the thread is started by the first use, after any fork."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._executor: ThreadPoolExecutor | None = None
+        self._place: Place | None = None
+        self._future: Future[Batch] | None = None
+
+    def read(self, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> list[Stored]:
+        """The next requests, now. Raises what the database raises."""
+        with self._database.read(self._database.inbox) as connection:
+            return trimmed(inbox.read(connection, workspace_id, stream, after, hour, limit))
+
+    def start(self, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> None:
+        """Begin to read what follows number `after`."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+        self._place = (workspace_id, stream, after)
+        self._future = self._executor.submit(self._batch, workspace_id, stream, after, hour, limit)
+
+    def take(self, workspace_id: int, stream: int, after: int, limit: int) -> Batch | None:
+        """What was read ahead of this place, if it was, fits the limit, and nothing went wrong with it."""
+        future, place = self._future, self._place
+        self._future = self._place = None
+        if future is None or place != (workspace_id, stream, after) or future.exception() is not None:
+            return None
+        batch = future.result()
+        return batch if 0 < len(batch.stored) <= limit else None
+
+    def _batch(self, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> Batch:
+        found = self.read(workspace_id, stream, after, hour, limit)
+        return Batch(found, [decoded(request) for request in found])
+
+
+def decoded(request: Stored) -> Request:
+    """An accepted request with its commands."""
+    commands = stored.commands(request.kind, request.codec, request.body)
+    return Request(request.stream, request.seq, request.accepted_us, commands)
+
+
+def trimmed(batch: list[Stored]) -> list[Stored]:
+    """As many requests as keep the batch's memory and time within bounds, at least one."""
+    size = 0
+    for n, request in enumerate(batch):
+        size += len(request.body)
+        if size > MAX_BATCH_BYTES and n:
+            return batch[:n]
+    return batch
