@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app import bootstrap, logs
+from app import bootstrap, collector, logs
 from app.api.app import create_app
 from app.settings import Settings
 
@@ -11,4 +11,6 @@ def create() -> FastAPI:
     """The application with the settings of the environment."""
     settings = Settings()
     logs.configure(settings.log_level)
-    return create_app(bootstrap.services(settings))
+    app = create_app(bootstrap.services(settings))
+    collector.tune()
+    return app

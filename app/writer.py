@@ -98,6 +98,10 @@ class InboxWriter:
         if not work:
             return []
         try:
+            if len(work) == 1 and self._database.is_postgresql:
+                with self._database.statement() as connection:
+                    ((workspace_id, stream), entries), *_ = work
+                    return [inbox.append(connection, workspace_id, stream, entries, self._now_us())]
             with self._database.write(self._database.inbox) as connection:
                 return [inbox.append(connection, *stream, entries, self._now_us()) for stream, entries in work]
         except UnknownWorkspaceError as error:

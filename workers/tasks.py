@@ -1,6 +1,5 @@
 """Celery tasks. Arguments are numbers of workspaces, never data of a client; results are counts, shown in Flower."""
 
-import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import structlog
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_ready
 
+from app import collector
 from app.doorbell import TASK, Doorbell
 from app.launcher import die_with_parent
 from workers.apply import Applier
@@ -35,12 +35,6 @@ class Process:
         self._built = None
 
 
-def tune_garbage_collection() -> None:
-    """A batch makes some hundred thousand objects and no cycles: looking for cycles took a third of the drain's CPU."""
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
-
-
 def register(
     app: Celery,
     build: Callable[[], tuple[Applier, Doorbell]],
@@ -56,7 +50,7 @@ def register(
     def started(**_: Any) -> None:
         die_with_parent()
         process.forget()
-        tune_garbage_collection()
+        collector.tune()
 
     def logs(**_: Any) -> None:
         configure_logs()

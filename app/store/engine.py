@@ -33,6 +33,7 @@ class Database:
         self.is_postgresql = self.url.startswith("postgresql")
         if self.is_postgresql:
             self.main = self.inbox = _postgresql(self.url, pool_size, "32MB" if apply else "4MB")
+            self._autocommit = self.main.execution_options(isolation_level="AUTOCOMMIT")
             return
         path = make_url(self.url).database
         if path is None or path == ":memory:":
@@ -50,6 +51,12 @@ class Database:
     def write(self, engine: Engine | None = None) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on an exception."""
         with (engine or self.main).connect().execution_options(onefold_write=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A connection to PostgreSQL on which each statement is a transaction of its own: one round trip, not three."""
+        with self._autocommit.connect() as connection:
             yield connection
 
     @contextmanager
