@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from app import bootstrap, collector, logs
+from app import bootstrap, logs, runtime
 from app.api.app import create_app
 from app.settings import Settings
 
@@ -12,5 +12,5 @@ def create() -> FastAPI:
     settings = Settings()
     logs.configure(settings.log_level)
     app = create_app(bootstrap.services(settings))
-    collector.tune()
+    runtime.tune()
     return app

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import psycopg
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.store import inbox
@@ -43,6 +45,8 @@ class InboxWriter:
         self._pending: dict[Stream, list[Waiter]] = {}
         self._runner: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
+        #: Used by the one thread of the executor only.
+        self._kept: Connection | None = None
         #: Commits, and requests in them.
         self.flushes = 0
         self.requests = 0
@@ -66,6 +70,8 @@ class InboxWriter:
         if self._runner is not None:
             await self._runner
         self._executor.shutdown(wait=True)
+        if self._kept is not None:
+            self._kept.close()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,9 +105,7 @@ class InboxWriter:
             return []
         try:
             if len(work) == 1 and self._database.is_postgresql:
-                with self._database.statement() as connection:
-                    ((workspace_id, stream), entries), *_ = work
-                    return [inbox.append(connection, workspace_id, stream, entries, self._now_us())]
+                return [self._flush_one(*work[0])]
             with self._database.write(self._database.inbox) as connection:
                 return [inbox.append(connection, *stream, entries, self._now_us()) for stream, entries in work]
         except UnknownWorkspaceError as error:
@@ -109,8 +113,23 @@ class InboxWriter:
                 return [error]
             # One workspace that is gone must not fail the others.
             return [result for group in work for result in self._flush([group])]
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, psycopg.Error, OSError) as error:
             return [error] * len(work)
+
+    def _flush_one(self, stream: Stream, entries: list[Entry]) -> list[Place]:
+        """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
+        connection, self._kept = self._kept or self._database.statements(), None
+        try:
+            places = inbox.append(connection, *stream, entries, self._now_us())
+        except UnknownWorkspaceError:
+            self._kept = connection
+            raise
+        except BaseException:
+            connection.invalidate()
+            connection.close()
+            raise
+        self._kept = connection
+        return places
 
     def _answer(self, stream: Stream, waiters: list[Waiter], result: list[Place] | BaseException) -> None:
         self.flushes += 1

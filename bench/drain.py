@@ -9,6 +9,7 @@ import json
 import sys
 import time
 
+from app import runtime
 from app.bootstrap import now_us
 from app.store import workspaces
 from app.store.engine import Database
@@ -28,6 +29,7 @@ def main(url: str, workspace_id: int) -> None:
     def note(_workspace: int, batch: list[Stored]) -> None:
         ends.append(batch[-1].seq)
 
+    runtime.tune()  # as a worker process does
     applier = Applier(
         database, _Silent(), now_us, lambda number: workspaces.secret(database, number), before_commit=note
     )

@@ -8,7 +8,7 @@ import structlog
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_ready
 
-from app import collector
+from app import runtime
 from app.doorbell import TASK, Doorbell
 from app.launcher import die_with_parent
 from workers.apply import Applier
@@ -50,7 +50,7 @@ def register(
     def started(**_: Any) -> None:
         die_with_parent()
         process.forget()
-        collector.tune()
+        runtime.tune()
 
     def logs(**_: Any) -> None:
         configure_logs()

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import typer
 
-from app import bootstrap, collector, embedded, logs
+from app import bootstrap, embedded, logs, runtime
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, environment, errors, executable, fail, opened, out, settings_for
 from app.contract.plans import DEFAULT_PLAN
 from app.launcher import Child, Launcher, StartError, die_with_parent
@@ -105,7 +105,7 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    collector.tune()
+    runtime.tune()
     database = Database(settings.database(), pool_size=2)
     retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours)
     Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop, retention.tick)

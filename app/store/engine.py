@@ -53,11 +53,12 @@ class Database:
         with (engine or self.main).connect().execution_options(onefold_write=True) as connection, connection.begin():
             yield connection
 
-    @contextmanager
-    def statement(self) -> Iterator[Connection]:
-        """A connection to PostgreSQL on which each statement is a transaction of its own: one round trip, not three."""
-        with self._autocommit.connect() as connection:
-            yield connection
+    def statements(self) -> Connection:
+        """A connection to PostgreSQL on which each statement is a transaction of its own: one round trip, not three.
+
+        The caller closes it, and throws it away after an error.
+        """
+        return self._autocommit.connect()
 
     @contextmanager
     def read(self, engine: Engine | None = None) -> Iterator[Connection]:

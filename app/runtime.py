@@ -1,4 +1,4 @@
-"""Python's cycle collector, tuned for processes that make many short-lived objects and hardly any cycles."""
+"""The Python runtime, tuned for processes that make many short-lived objects and hardly any cycles."""
 
 import gc
 
