@@ -1,11 +1,11 @@
 """The plans of the hot statements, caught where the store executes them: EXPLAIN (ANALYZE, BUFFERS) of each."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, event
+from psycopg.errors import Diagnostic
+from sqlalchemy import event
 
 from app.bootstrap import now_us
 from app.contract import stored, track
@@ -53,29 +53,31 @@ def show(stack: Stack, options: Options) -> None:
 
 @contextmanager
 def _explained(database: Database) -> Iterator[dict[str, list[str]]]:
-    """Statement -> its plan, the one of its first execution."""
+    """Statement -> its plan, the one of its first execution, as PostgreSQL's auto_explain reports it."""
     found: dict[str, list[str]] = {}
 
-    def explain(
-        connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
-    ) -> None:
-        text = " ".join(statement.split())
-        if many or text in found or not re.match(r"select|insert|update|with|delete", text):
+    def reported(notice: Diagnostic) -> None:
+        _, _, plan = (notice.message_primary or "").partition("Query Text:")
+        if not plan:
             return
-        found[text] = []
-        cursor = connection.connection.cursor()
-        cursor.execute("savepoint explained")  # what ANALYZE executes must not stay
-        cursor.execute(f"explain (analyze, buffers) {statement}", parameters)
-        found[text] = [_short(row[0]) for row in cursor.fetchall()]
-        cursor.execute("rollback to savepoint explained")
-        cursor.execute("release savepoint explained")
-        cursor.close()
+        # The query ends where the plan begins: at the first line with costs.
+        lines = plan.splitlines()
+        first = next((n for n, line in enumerate(lines) if "(cost=" in line), len(lines))
+        found.setdefault(" ".join(" ".join(lines[:first]).split()), [_short(line) for line in lines[first:]])
 
-    event.listen(database.main, "before_cursor_execute", explain)
+    def connected(connection: Any, _record: object) -> None:
+        connection.add_notice_handler(reported)
+        connection.execute("load 'auto_explain'")
+        for setting in ("log_min_duration = 0", "log_analyze = on", "log_buffers = on"):
+            connection.execute(f"set auto_explain.{setting}")
+        connection.execute("set client_min_messages = log")
+        connection.commit()
+
+    event.listen(database.main, "connect", connected)
     try:
         yield found
     finally:
-        event.remove(database.main, "before_cursor_execute", explain)
+        event.remove(database.main, "connect", connected)
 
 
 def _short(line: str) -> str:

@@ -45,9 +45,11 @@ def differences(
 ) -> list[str]:
     """How the stored workspace differs from the reference; empty when they are equal. Names no value of a client."""
     expected = reference(database, workspace_id, secret, state)
+    # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
+    with database.read() as connection:
+        stored_occurrences = profiles.occurrences(connection, workspace_id)
     with database.read() as connection:
         found = profiles.dump(connection, workspace_id)
-        stored_occurrences = profiles.occurrences(connection, workspace_id)
     problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - found.profiles.keys())]
     problems += [
         f"profile {pid:x} should not exist" for pid in sorted(found.profiles.keys() - expected.profiles.keys())

@@ -332,16 +332,18 @@ def remember(cache: NameCache, made: NameCache) -> None:
 
 def dump(connection: Connection, workspace_id: int) -> State:
     """The whole workspace, for comparing it with the reference. Not for large workspaces."""
-    pids = dict.fromkeys(
-        (row[0] for row in connection.execute(_ALL_PIDS, {"workspace_id": workspace_id})), ALL_SECTIONS
-    )
+    listed = connection.execute(_ALL_IDENTIFIERS, {"workspace_id": workspace_id}).all()
+    consents = connection.execute(_ALL_ADDRESSES, {"workspace_id": workspace_id}).all()
+    pids = connection.execute(_ALL_PIDS, {"workspace_id": workspace_id}).scalars().all()
+    found = fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))
     index: dict[Key, set[int]] = {}
-    for kind, label, value, pid in connection.execute(_ALL_IDENTIFIERS, {"workspace_id": workspace_id}):
+    for kind, label, value, pid in listed:
         index.setdefault((kind, label, value), set()).add(pid)
-    addresses: dict[Address, AddressState | None] = {}
-    for row in connection.execute(_ALL_ADDRESSES, {"workspace_id": workspace_id}):
-        addresses[row[0], row[1], row[2]] = AddressState(row[3], row[4])
-    return State(fetch(connection, workspace_id, pids), index, addresses, complete=True)
+    addresses: dict[Address, AddressState | None] = {
+        (channel, address, group_id): AddressState(state, changed_us)
+        for channel, address, group_id, state, changed_us in consents
+    }
+    return State(found, index, addresses, complete=True)
 
 
 def occurrences(connection: Connection, workspace_id: int) -> list[tuple[Any, ...]]:
