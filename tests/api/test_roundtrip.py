@@ -17,7 +17,7 @@ from app.domain.state import State
 from app.store import inbox
 from tests.api.harness import Answer, Service, Workspace
 from tests.api.objects import bodies, nearly_clean
-from workers.apply import decoded
+from workers.ahead import decoded
 
 PAIR = settings(
     deadline=None,
