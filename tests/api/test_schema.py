@@ -439,7 +439,7 @@ FIELDS: Final[dict[str, tuple[Json, Json, list[str]]]] = {
     "dob right": ({"dob": "1980-12-21"}, {"dob": "1980-12-21T00:00:00.000Z"}, []),
     "gender": ({"gender": 3}, {}, ["gender"]),
     "gender right": ({"gender": "f"}, {"gender": "F"}, []),
-    "country": ({"country": "XX"}, {}, []),
+    "country": ({"country": "XX"}, {}, ["country"]),
     "country alpha-3": ({"country": "prt"}, {"country": "PT"}, []),
     "country name": ({"country": "Portugal"}, {"country": "PT"}, []),
     "language": ({"language": "klingon"}, {}, ["language"]),
