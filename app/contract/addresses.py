@@ -18,8 +18,9 @@ _MAX_PHONE_TEXT: Final = 100  # with any separators; longer is not worth a place
 
 # Most addresses, and only such as the long way returns lower-cased and otherwise unchanged: ASCII, plain atoms, labels
 # without `--` (so no Punycode), a top level of letters. The length keeps every part within its own limit.
+# No possessive quantifiers: Python before 3.11.5, Debian's among them, matches too much with them.
 _PLAIN: Final = re.compile(
-    r"[A-Za-z0-9_+-]++(?:\.[A-Za-z0-9_+-]++)*+@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+\.)+[A-Za-z]{2,}"
+    r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*\.)+[A-Za-z]{2,}"
 ).fullmatch
 _PLAIN_LENGTH: Final = 64
 
