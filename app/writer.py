@@ -8,12 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import psycopg
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.store import inbox
-from app.store.engine import Database
+from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import Entry, Place, UnknownWorkspaceError
 
 #: Requests of one stream of a workspace in one commit.
@@ -113,7 +111,7 @@ class InboxWriter:
                 return [error]
             # One workspace that is gone must not fail the others.
             return [result for group in work for result in self._flush([group])]
-        except (SQLAlchemyError, psycopg.Error, OSError) as error:
+        except DATABASE_ERRORS as error:
             return [error] * len(work)
 
     def _flush_one(self, stream: Stream, entries: list[Entry]) -> list[Place]:

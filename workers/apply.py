@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
 from app.domain.state import Changes, State
 from app.store import inbox, lane, profiles
-from app.store.engine import Database, is_transient
+from app.store.engine import DATABASE_ERRORS, Database, is_transient
 from app.store.inbox import Stored
 from app.store.lane import Lane
 from workers.ahead import ReadAhead, decoded
@@ -229,7 +229,7 @@ class Applier:
 
     def _discount(self, workspace_id: int) -> None:
         """A lost connection, a full disk or a lack of memory is not the fault of the batch that met it."""
-        with suppress(SQLAlchemyError, OSError, MemoryError), self._database.write() as connection:
+        with suppress(*DATABASE_ERRORS, MemoryError), self._database.write() as connection:
             lane.discount_attempt(connection, workspace_id)
 
     def _lock(self, connection: Connection, workspace_id: int) -> Lane | None:

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.doorbell import Doorbell
 from app.store import inbox, lane
-from app.store.engine import Database
+from app.store.engine import DATABASE_ERRORS, Database
 from workers.apply import Applier, Summary
 
 log = structlog.get_logger()
@@ -42,7 +41,7 @@ class Sweeper:
             try:
                 self.look()
                 also()
-            except (SQLAlchemyError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("sweep_failed", error=type(error).__name__)
             stop.wait(self._interval)
 

@@ -19,7 +19,7 @@ from app.contract.attributes import read as read_attributes
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.contract.occurrences import EVENT_RESERVED, PURCHASE_RESERVED, read_event, read_purchase
 from app.domain import times
-from app.domain.commands import Command
+from app.domain.commands import Command, Track
 
 NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
 TOO_MANY: Final = "Max Input Length Exceeded"
@@ -29,7 +29,7 @@ CODEC_AS_SENT: Final = 1
 CODEC_VALID_REST: Final = 2
 
 ARRAYS: Final = ("attributes", "events", "purchases")
-READERS: Final[dict[str, Callable[[dict[str, Any], int], Command]]] = {
+READERS: Final[dict[str, Callable[[dict[str, Any], int], Track]]] = {
     "attributes": read_attributes,
     "events": read_event,
     "purchases": read_purchase,
@@ -74,7 +74,7 @@ def decode(codec: int, body: bytes) -> list[Command]:
     for name in ARRAYS:
         for index, obj, ignored in document.get(name, ()):
             command = READERS[name](obj, index)
-            command.ignored.extend((field, reason) for field, reason in ignored)  # type: ignore[union-attr]
+            command.ignored.extend((field, reason) for field, reason in ignored)
             commands.append(command)
     return commands
 

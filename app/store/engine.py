@@ -126,6 +126,9 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
     return engine
 
 
+#: What a call of the store may raise when the database is away: bulk writes go past SQLAlchemy to psycopg.
+DATABASE_ERRORS: Final = (SQLAlchemyError, psycopg.Error, OSError)
+
 #: SQLSTATE classes that say nothing about the data: connection, resources, operator, I/O, deadlock, timeouts.
 _TRANSIENT_CLASSES: Final = ("08", "53", "57", "58", "25", "40", "55", "72", "XX", "F0")
 
@@ -151,6 +154,3 @@ def ping(database: Database) -> None:
     """Raises SQLAlchemyError when the database does not answer."""
     with database.read() as connection:
         connection.execute(text("select 1"))
-
-
-__all__ = ["Database", "SQLAlchemyError", "inbox_file", "is_transient", "normalise_url", "ping"]

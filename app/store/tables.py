@@ -28,7 +28,6 @@ from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, SmallIntege
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-_BIG: Final = BigInteger()
 #: A JSON document: jsonb on PostgreSQL, text on SQLite.
 _DOCUMENT: Final = JSON().with_variant(JSONB(), "postgresql")
 

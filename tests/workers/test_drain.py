@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -196,7 +197,12 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
 
 @pytest.mark.parametrize(
     "fault",
-    [OperationalError("statement", {}, Exception("server closed the connection")), MemoryError(), ConnectionError()],
+    [
+        OperationalError("statement", {}, Exception("server closed the connection")),
+        MemoryError(),
+        ConnectionError(),
+        psycopg.OperationalError("gone"),
+    ],
 )
 def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, fault: Exception) -> None:
     one, faults = workspace(database), [fault] * 20

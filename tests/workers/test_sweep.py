@@ -1,0 +1,37 @@
+"""The sweeper outlives the database, and drains by itself when the broker is away."""
+
+import threading
+
+import psycopg
+
+from app import bootstrap
+from app.settings import Settings
+from app.store.engine import Database
+from app.store.inbox import Stored
+from tests.stores import workspace
+from tests.workers.test_drain import ADA, applier, cursors, differences, send
+from workers.sweep import Sweeper
+
+
+def test_a_lost_connection_does_not_end_the_sweeper(database: Database) -> None:
+    """The error of a bulk write is psycopg's own, since it goes past SQLAlchemy."""
+    one, faults, stop = workspace(database), [psycopg.OperationalError("gone")], threading.Event()
+    send(database, one, ADA)
+
+    def break_down(_workspace: int, _batch: list[Stored]) -> None:
+        if faults:
+            raise faults.pop()
+
+    def seen() -> None:
+        if cursors(database, one) == [1, 0]:
+            stop.set()
+
+    dead = Settings(redis_url="redis://127.0.0.1:1/0")
+    bell = bootstrap.doorbell(dead, bootstrap.celery(dead, producer=True))
+    guard = threading.Timer(30, stop.set)
+    guard.start()
+    Sweeper(database, applier(database, before_commit=break_down), bell, 0.05).run(stop, seen)
+    guard.cancel()
+    assert faults == []
+    assert cursors(database, one) == [1, 0]
+    assert differences(database, one) == []
