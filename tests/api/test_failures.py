@@ -14,8 +14,8 @@ from typing import Final
 import httpx
 import psutil
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
-from app.store.engine import SQLAlchemyError
 from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for
 from tests.polling import until
 from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
