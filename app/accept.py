@@ -93,15 +93,18 @@ class Acceptor:
             accepted = await asyncio.to_thread(track.accept, body, limits)
         else:
             accepted = track.accept(body, limits)
-        entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body)
+        identifier = await self.store(caller, STREAM_NORMAL, Entry(stored.KIND_TRACK, accepted.codec, accepted.body))
+        return Answer(201, accepted.answer, identifier)
+
+    async def store(self, caller: KeyRecord, stream: int, entry: Entry) -> str:
+        """Commit a request to the inbox and ring; its id, once it is on disk. Raises RefusedError 503 or 403."""
         try:
-            place = await self._writer.append(caller.workspace_id, STREAM_NORMAL, entry)
+            place = await self._writer.append(caller.workspace_id, stream, entry)
         except UnavailableError as error:
             if isinstance(error.__cause__, UnknownWorkspaceError):
                 raise RefusedError(403, "Forbidden") from error
             raise unavailable() from error
-        identifier = request_id.make(caller.workspace_secret, caller.workspace_id, STREAM_NORMAL, place.seq)
-        return Answer(201, accepted.answer, identifier)
+        return request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)
 
     async def _take(self, caller: KeyRecord, buckets: tuple[Bucket, ...]) -> Grant:
         grant = await self._limiter.take(caller.workspace_id, buckets)

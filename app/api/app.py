@@ -1,4 +1,4 @@
-"""The HTTP application. Checks run in one order everywhere: path, key, permission, quota, content type, size, body."""
+"""The HTTP application: puts the families of endpoints together."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,18 +8,17 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.accept import UNCOUNTED, Answer, Grant
-from app.access import KeyRecord
+from app.accept import UNCOUNTED, Answer
+from app.api import exports, requests, track
 from app.api.answers import refuse, respond
-from app.api.bodies import receive
-from app.contract.errors import ACCESS_DENIED, INTERNAL, INVALID_URL, RefusedError
-from app.contract.plans import MAX_BODY_BYTES
+from app.api.endpoints import serve
+from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services import Services
 
 log = structlog.get_logger()
 
-Take = Callable[[KeyRecord], Awaitable[Grant]]
-Action = Callable[[KeyRecord, Request], Awaitable[Answer]]
+#: Every family of endpoints: a function that gives the endpoints over the services.
+FAMILIES = (track.endpoints, exports.endpoints, requests.endpoints)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -38,60 +37,15 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    acceptor, reader = services.acceptor, services.reader
-
-    async def body_of(request: Request) -> bytes:
-        return await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
-
-    async def track(caller: KeyRecord, request: Request) -> Answer:
-        return await acceptor.track(caller, await body_of(request))
-
-    async def export_ids(caller: KeyRecord, request: Request) -> Answer:
-        return await reader.export_ids(caller, await body_of(request))
-
-    async def request_status(caller: KeyRecord, request: Request) -> Answer:
-        return await reader.request_status(caller, request.path_params["id"], _wait(request))
-
-    def route(method: str, path: str, permission: str | None, take: Take, action: Action) -> None:
-        # Starlette's own route: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
-        app.add_route(path, _endpoint(services, permission, take, action), methods=[method])
-
-    route("POST", "/users/track", "users.track", acceptor.take_track, track)
-    route("POST", "/users/export/ids", "users.export.ids", acceptor.take_default, export_ids)
-    route("GET", "/v1/requests/{id}", None, acceptor.take_default, request_status)
+    for family in FAMILIES:
+        for endpoint in family(services):
+            # Starlette's own route: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
+            app.add_route(endpoint.path, serve(services, endpoint), methods=[endpoint.method])
     app.add_api_route("/livez", _livez, methods=["GET"])
     app.add_api_route("/readyz", _readyz(services), methods=["GET"])
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
     return app
-
-
-def _endpoint(
-    services: Services, permission: str | None, take: Take, action: Action
-) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        grant: Grant | None = None
-        try:
-            caller = await services.keys.authenticate(request.headers.get("authorization"))
-            if permission is not None and permission not in caller.permissions:
-                raise RefusedError(403, ACCESS_DENIED)
-            grant = await take(caller)
-            return respond(await action(caller, request), grant)
-        except RefusedError as refused:
-            return refuse(refused, grant)
-
-    return endpoint
-
-
-def _wait(request: Request) -> float:
-    text = request.query_params.get("wait", "0")
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise RefusedError(400, "'wait' must be a number of seconds") from None
-    if not 0 <= seconds <= 3600:
-        raise RefusedError(400, "'wait' must be a number of seconds")
-    return seconds
 
 
 async def _livez() -> Response:

@@ -1,0 +1,57 @@
+"""One endpoint, and how it is served: key, permission, quota, then its action (spec api-keys.md 1)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from app.accept import Answer, Grant
+from app.access import KeyRecord
+from app.api.answers import refuse, respond
+from app.api.bodies import receive
+from app.contract.errors import ACCESS_DENIED, RefusedError
+from app.contract.plans import MAX_BODY_BYTES
+from app.services import Services
+
+Take = Callable[[KeyRecord], Awaitable[Grant]]
+Action = Callable[[KeyRecord, Request], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A method and a path, who may call it, what a call costs, and what it does."""
+
+    method: str
+    path: str
+    #: None: any live key of the workspace.
+    permission: str | None
+    #: Takes the token of a call. Raises RateLimitedError.
+    take: Take
+    #: Reads the body, if there is one, and answers. Raises RefusedError.
+    action: Action
+
+
+def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint as a request handler. A refusal for key, permission or quota comes before the body is read."""
+
+    async def handle(request: Request) -> Response:
+        grant: Grant | None = None
+        try:
+            caller = await services.keys.authenticate(request.headers.get("authorization"))
+            if endpoint.permission is not None and endpoint.permission not in caller.permissions:
+                raise RefusedError(403, ACCESS_DENIED)
+            grant = await endpoint.take(caller)
+            return respond(await endpoint.action(caller, request), grant)
+        except RefusedError as refused:
+            return refuse(refused, grant)
+
+    return handle
+
+
+def posting(services: Services, action: Callable[[KeyRecord, bytes], Awaitable[Answer]]) -> Action:
+    """An action that needs the body of the request and nothing else of it."""
+
+    async def post(caller: KeyRecord, request: Request) -> Answer:
+        return await action(caller, await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds))
+
+    return post

@@ -1,0 +1,11 @@
+"""Endpoints that take attributes, events and purchases (spec track.md)."""
+
+from app.api.endpoints import Endpoint, posting
+from app.services import Services
+
+
+def endpoints(services: Services) -> list[Endpoint]:
+    acceptor = services.acceptor
+    return [
+        Endpoint("POST", "/users/track", "users.track", acceptor.take_track, posting(services, acceptor.track)),
+    ]
