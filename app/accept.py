@@ -7,7 +7,7 @@ from typing import Final
 
 from app.contract import request_id, stored, track
 from app.contract.errors import RATE_LIMITED, RefusedError, unavailable
-from app.contract.plans import PLANS
+from app.contract.plans import GROUPS, PLANS, TRACK
 from app.domain.commands import STREAM_NORMAL
 from app.quota.bucket import Bucket, Grant
 from app.quota.limiter import UNLIMITED, Limiter
@@ -24,8 +24,10 @@ UNCOUNTED: Final = UNLIMITED
 #: Bodies above this are checked in a thread.
 LARGE_BODY_BYTES: Final = 256 * 1024
 
-#: Everything that has no bucket of its own, per workspace (spec limits-and-errors.md 1).
-DEFAULT_BUCKETS: Final = (Bucket("default", 250_000, 3_600_000),)
+#: The bucket of each group of endpoints, per workspace.
+_GROUP_BUCKETS: Final = {
+    group.name: (Bucket(group.name, group.limit, group.window_seconds * 1000),) for group in GROUPS.values()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,16 @@ class Acceptor:
         self._limiter = limiter
         self._writer = writer
 
-    async def take_track(self, caller: KeyRecord) -> Grant:
-        """A token for /users/track. Raises RateLimitedError."""
-        return await self._take(
-            caller,
-            track_buckets(caller.plan, caller.hourly_limit, caller.burst_limit, caller.burst_window_seconds),
-        )
-
-    async def take_default(self, caller: KeyRecord) -> Grant:
-        """A token for everything else. Raises RateLimitedError."""
-        return await self._take(caller, DEFAULT_BUCKETS)
+    async def take(self, caller: KeyRecord, group: str) -> Grant:
+        """A token for a call of a group of endpoints: TRACK, or a name in GROUPS. Raises RateLimitedError."""
+        if group == TRACK:
+            buckets = track_buckets(caller.plan, caller.hourly_limit, caller.burst_limit, caller.burst_window_seconds)
+        else:
+            buckets = _GROUP_BUCKETS[group]
+        grant = await self._limiter.take(caller.workspace_id, buckets)
+        if not grant.granted:
+            raise RateLimitedError(grant)
+        return grant
 
     async def track(self, caller: KeyRecord, body: bytes) -> Answer:
         """POST /users/track: 201 once the request is committed. Raises RefusedError."""
@@ -105,9 +107,3 @@ class Acceptor:
                 raise RefusedError(403, "Forbidden") from error
             raise unavailable() from error
         return request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)
-
-    async def _take(self, caller: KeyRecord, buckets: tuple[Bucket, ...]) -> Grant:
-        grant = await self._limiter.take(caller.workspace_id, buckets)
-        if not grant.granted:
-            raise RateLimitedError(grant)
-        return grant

@@ -13,7 +13,6 @@ from app.contract.errors import ACCESS_DENIED, RefusedError
 from app.contract.plans import MAX_BODY_BYTES
 from app.services import Services
 
-Take = Callable[[KeyRecord], Awaitable[Grant]]
 Action = Callable[[KeyRecord, Request], Awaitable[Answer]]
 
 
@@ -25,8 +24,8 @@ class Endpoint:
     path: str
     #: None: any live key of the workspace.
     permission: str | None
-    #: Takes the token of a call. Raises RateLimitedError.
-    take: Take
+    #: The group of endpoints whose limit counts the call, see app.contract.plans.
+    group: str
     #: Reads the body, if there is one, and answers. Raises RefusedError.
     action: Action
 
@@ -40,7 +39,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
             caller = await services.keys.authenticate(request.headers.get("authorization"))
             if endpoint.permission is not None and endpoint.permission not in caller.permissions:
                 raise RefusedError(403, ACCESS_DENIED)
-            grant = await endpoint.take(caller)
+            grant = await services.acceptor.take(caller, endpoint.group)
             return respond(await endpoint.action(caller, request), grant)
         except RefusedError as refused:
             return refuse(refused, grant)

@@ -5,7 +5,7 @@ from app.services import Services
 
 
 def endpoints(services: Services) -> list[Endpoint]:
-    take, reader = services.acceptor.take_default, services.reader
+    reader = services.reader
     return [
-        Endpoint("POST", "/users/export/ids", "users.export.ids", take, posting(services, reader.export_ids)),
+        Endpoint("POST", "/users/export/ids", "users.export.ids", "export-ids", posting(services, reader.export_ids)),
     ]

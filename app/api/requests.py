@@ -13,7 +13,7 @@ def endpoints(services: Services) -> list[Endpoint]:
     async def status(caller: KeyRecord, request: Request) -> Answer:
         return await services.reader.request_status(caller, request.path_params["id"], _wait(request))
 
-    return [Endpoint("GET", "/v1/requests/{id}", None, services.acceptor.take_default, status)]
+    return [Endpoint("GET", "/v1/requests/{id}", None, "default", status)]
 
 
 def _wait(request: Request) -> float:

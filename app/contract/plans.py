@@ -1,4 +1,7 @@
-"""Plans of a workspace: how many objects and requests it may send (spec track.md 2.2, limits-and-errors.md 3, D1)."""
+"""What a workspace may send: plans for /users/track, and a group of endpoints with one limit for everything else.
+
+Spec track.md 2.2, limits-and-errors.md 1 and 3, D1.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -29,3 +32,29 @@ PLANS: Final = {
     )
 }
 DEFAULT_PLAN: Final = "mau_cy_24_25"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Endpoints that share one limit, in requests per window and workspace."""
+
+    name: str
+    limit: int
+    window_seconds: int
+
+
+TRACK: Final = "track"
+GROUPS: Final = {
+    group.name: group
+    for group in (
+        Group("track-sync", 500, 60),
+        Group("track-bulk", 50, 1),
+        Group("user-admin", 20_000, 60),
+        Group("export-ids", 250, 60),
+        Group("rename", 1_000, 60),
+        Group("remove", 1_000, 60),
+        Group("subscription-set", 5_000, 60),
+        Group("catalogue", 1_000, 3_600),
+        Group("default", 250_000, 3_600),
+    )
+}
