@@ -11,7 +11,7 @@ from app.contract.plans import GROUPS, PLANS, TRACK
 from app.domain.commands import STREAM_NORMAL
 from app.quota.bucket import Bucket, Grant
 from app.quota.limiter import UNLIMITED, Limiter
-from app.store.inbox import Entry, UnknownWorkspaceError
+from app.store.inbox import Entry, Place, UnknownWorkspaceError
 from app.store.workspaces import KeyRecord
 from app.writer import InboxWriter, UnavailableError
 
@@ -100,10 +100,14 @@ class Acceptor:
 
     async def store(self, caller: KeyRecord, stream: int, entry: Entry) -> str:
         """Commit a request to the inbox and ring; its id, once it is on disk. Raises RefusedError 503 or 403."""
+        place = await self.append(caller, stream, entry)
+        return request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)
+
+    async def append(self, caller: KeyRecord, stream: int, entry: Entry) -> Place:
+        """As `store`; where the request stands, for those who wait for it (app.synchronous)."""
         try:
-            place = await self._writer.append(caller.workspace_id, stream, entry)
+            return await self._writer.append(caller.workspace_id, stream, entry)
         except UnavailableError as error:
             if isinstance(error.__cause__, UnknownWorkspaceError):
                 raise RefusedError(403, "Forbidden") from error
             raise unavailable() from error
-        return request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accept import Acceptor
 from app.access import KeyRing
+from app.calls import StoreCalls
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.quota.limiter import Limiter
 from app.reads import Reader
@@ -17,6 +18,8 @@ from app.services import Services
 from app.settings import Settings
 from app.store import migrate, workspaces
 from app.store.engine import Database, ping
+from app.synchronous import Synchronous
+from app.waiting import Waiting
 from app.writer import InboxWriter
 from workers.apply import Applier
 
@@ -61,6 +64,7 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "unacked_mutex_expire": 15,
+            "queue_order_strategy": "app.doorbell:WaitedForFirst",
             "socket_connect_timeout": TIMEOUT_SECONDS,
             **({"socket_timeout": TIMEOUT_SECONDS} if producer else {}),
         },
@@ -91,6 +95,9 @@ def services(settings: Settings) -> Services:
         local_share=settings.quota_local_share,
     )
     writer = InboxWriter(database, now_us, settings.accept_timeout_seconds, bell.ring)
+    acceptor = Acceptor(limiter, writer)
+    calls = StoreCalls(executor, settings.accept_timeout_seconds)
+    waiting = Waiting(database, calls, bell.ring_waiting)
 
     async def readiness() -> str | None:
         return await asyncio.get_running_loop().run_in_executor(executor, problem_with, database)
@@ -104,10 +111,9 @@ def services(settings: Settings) -> Services:
 
     return Services(
         keys=KeyRing(database, executor, settings.key_cache_seconds, settings.accept_timeout_seconds),
-        acceptor=Acceptor(limiter, writer),
-        reader=Reader(
-            database, executor, now_us, settings.read_wait_seconds, settings.accept_timeout_seconds, bell.ring
-        ),
+        acceptor=acceptor,
+        synchronous=Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds),
+        reader=Reader(database, waiting, calls, now_us, settings.read_wait_seconds),
         readiness=readiness,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,

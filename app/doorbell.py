@@ -4,6 +4,8 @@ A bell key in Redis says that a ring is outstanding, so that a flood of accepts 
 clears the key before its last look at the inbox: whoever accepts later rings again, whoever accepted earlier is seen.
 The key expires by itself in case the drain dies. Everything here happens in a thread of its own, after the commit, so
 that a slow or dead broker never delays an answer; the sweeper finds what was not rung.
+
+A ring with somebody waiting for its outcome goes to a queue of its own, which workers look at first.
 """
 
 import threading
@@ -13,6 +15,7 @@ from typing import Final
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
+from kombu.utils.scheduling import round_robin_cycle
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -21,7 +24,17 @@ TIMEOUT_SECONDS: Final = 1.0
 OUTSTANDING_MS: Final = 2_000
 PAUSE_AFTER_FAILURE_SECONDS: Final = 0.5
 TASK: Final = "onefold.apply"
+#: Queue of each stream, and of rings with somebody waiting.
 QUEUES: Final = ("normal", "bulk")
+WAITED_FOR: Final = "sync"
+
+
+class WaitedForFirst(round_robin_cycle):
+    """The order in which a worker looks at its queues on Redis: first where somebody waits, then the others in turn."""
+
+    def consume(self, n: int) -> list[str]:
+        queues: list[str] = super().consume(n)  # type: ignore[no-untyped-call]
+        return sorted(queues, key=lambda queue: queue != WAITED_FOR)
 
 
 def client(url: str) -> redis.Redis:
@@ -34,9 +47,12 @@ def client(url: str) -> redis.Redis:
     )
 
 
-def bell_key(prefix: str, workspace_id: int) -> str:
-    """Key inventory: `<prefix>bell:<workspace>` = "1" with a time to live, while a ring is outstanding."""
-    return f"{prefix}bell:{workspace_id}"
+def bell_key(prefix: str, workspace_id: int, queue: str) -> str:
+    """Key inventory: `<prefix>bell:<workspace>:<queue>` = "1" with a time to live, while a ring is outstanding.
+
+    One for each queue, so that a ring which waits its turn behind others holds back none that need not wait.
+    """
+    return f"{prefix}bell:{workspace_id}:{queue}"
 
 
 class Doorbell:
@@ -46,7 +62,8 @@ class Doorbell:
         self._celery = celery
         self._redis = client(redis_url)
         self._prefix = prefix
-        self._waiting: dict[tuple[int, int], None] = {}
+        #: (workspace, queue)
+        self._waiting: dict[tuple[int, str], None] = {}
         self._condition = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -56,10 +73,18 @@ class Doorbell:
 
     def ring(self, stream: tuple[int, int]) -> None:
         """Tell the workers that a stream (workspace, stream number) has work. Returns at once and never raises."""
+        workspace_id, number = stream
+        self._ring(workspace_id, QUEUES[number])
+
+    def ring_waiting(self, workspace_id: int) -> None:
+        """As `ring`, for somebody who waits until the workspace is applied: ahead of all who do not."""
+        self._ring(workspace_id, WAITED_FOR)
+
+    def _ring(self, workspace_id: int, queue: str) -> None:
         with self._condition:
             if self._closed:
                 return
-            self._waiting[stream] = None
+            self._waiting[workspace_id, queue] = None
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
                 self._thread.start()
@@ -68,7 +93,7 @@ class Doorbell:
     def clear(self, workspace_id: int) -> None:
         """Let the next accept ring again. Never raises: the key expires by itself."""
         try:
-            self._redis.delete(bell_key(self._prefix, workspace_id))
+            self._redis.delete(*(bell_key(self._prefix, workspace_id, queue) for queue in (*QUEUES, WAITED_FOR)))
         except RedisError:
             self.failed += 1
 
@@ -101,18 +126,18 @@ class Doorbell:
             if not self._ring_all(waiting) and not self._closed:
                 time.sleep(PAUSE_AFTER_FAILURE_SECONDS)
 
-    def _ring_all(self, waiting: list[tuple[int, int]]) -> bool:
+    def _ring_all(self, waiting: list[tuple[int, str]]) -> bool:
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                for workspace_id, _ in waiting:
-                    pipeline.set(bell_key(self._prefix, workspace_id), "1", nx=True, px=OUTSTANDING_MS)
+                for workspace_id, queue in waiting:
+                    pipeline.set(bell_key(self._prefix, workspace_id, queue), "1", nx=True, px=OUTSTANDING_MS)
                 free = pipeline.execute()
         except (RedisError, OSError):
             self.failed += len(waiting)
             return False
-        for (workspace_id, stream), first in zip(waiting, free, strict=True):
+        for (workspace_id, queue), first in zip(waiting, free, strict=True):
             if not first:
                 self.suppressed += 1
-            elif not self.send(workspace_id, QUEUES[stream]):
+            elif not self.send(workspace_id, queue):
                 return False
         return True

@@ -3,21 +3,16 @@
 A read waits until the cursor has passed what was accepted before it, so that a client sees its own writes.
 """
 
-import asyncio
-import time
 from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
-import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.accept import Answer
+from app.calls import StoreCalls
 from app.contract import export, request_id
-from app.contract.errors import RefusedError, unavailable
+from app.contract.errors import RefusedError
 from app.contract.export import View
 from app.domain import times
 from app.domain.commands import STREAM_NORMAL
@@ -25,23 +20,10 @@ from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL
 from app.store import inbox, lane, profiles
 from app.store.engine import Database
 from app.store.workspaces import KeyRecord
-
-log = structlog.get_logger()
+from app.waiting import Waiting
 
 MAX_WAIT_SECONDS: Final = 30.0
 UNKNOWN_REQUEST: Final = "Unknown request id"
-_FIRST_PAUSE: Final = 0.004
-_LAST_PAUSE: Final = 0.05
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    """Heads and cursors of the two streams at one instant."""
-
-    heads: tuple[int, ...]
-    cursors: tuple[int, ...]
 
 
 class Reader:
@@ -50,71 +32,45 @@ class Reader:
     def __init__(
         self,
         database: Database,
-        executor: Executor,
+        waiting: Waiting,
+        calls: StoreCalls,
         now_us: Callable[[], int],
         wait_seconds: float,
-        timeout: float,
-        ring: Callable[[tuple[int, int]], None],
     ) -> None:
-        """`wait_seconds` bounds the wait for queued writes, `timeout` one call of the store, also in seconds."""
+        """`wait_seconds` bounds the wait for queued writes."""
         self._database = database
-        self._executor = executor
+        self._waiting = waiting
+        self._calls = calls
         self._now_us = now_us
         self._wait_seconds = wait_seconds
-        self._timeout = timeout
-        self._ring = ring
 
     async def export_ids(self, caller: KeyRecord, body: bytes) -> Answer:
         """POST /users/export/ids. Raises RefusedError."""
         wanted = export.read(body)
         stale = await self._catch_up(caller.workspace_id)
-        answer = await self._run(lambda: self._export(caller.workspace_id, wanted))
+        answer = await self._calls.run(lambda: self._export(caller.workspace_id, wanted))
         return Answer(201, answer, headers=(("X-Onefold-Stale", "true"),) if stale else ())
 
     async def request_status(self, caller: KeyRecord, text: str, wait: float) -> Answer:
         """GET /v1/requests/{id}. Raises RefusedError(404) for an id that this workspace was never given."""
         place = request_id.read(caller.workspace_secret, caller.workspace_id, text)
-        progress = await self._run(lambda: self._progress(caller.workspace_id))
+        progress = await self._waiting.progress(caller.workspace_id)
         if place is None or place[0] not in inbox.STREAMS or not 0 < place[1] <= progress.heads[place[0]]:
             raise RefusedError(404, UNKNOWN_REQUEST)
         stream, seq = place
-        deadline = time.monotonic() + min(wait, MAX_WAIT_SECONDS)
-        await self._until(caller.workspace_id, {stream: seq}, deadline, progress)
-        return Answer(200, await self._run(lambda: self._status(caller.workspace_id, stream, seq, text)))
+        await self._waiting.until(caller.workspace_id, {stream: seq}, min(wait, MAX_WAIT_SECONDS), progress)
+        return Answer(200, await self._calls.run(lambda: self._status(caller.workspace_id, stream, seq, text)))
 
     async def _catch_up(self, workspace_id: int) -> bool:
         """Wait for everything accepted so far. True when some of it is still not applied.
 
         A backfill on the bulk stream may take hours: nobody waits for it, but the answer says that it is not done.
         """
-        progress = await self._run(lambda: self._progress(workspace_id))
-        deadline = time.monotonic() + self._wait_seconds
+        progress = await self._waiting.progress(workspace_id)
         heads = progress.heads
-        progress = await self._until(workspace_id, {STREAM_NORMAL: heads[STREAM_NORMAL]}, deadline, progress)
+        wanted = {STREAM_NORMAL: heads[STREAM_NORMAL]}
+        progress = await self._waiting.until(workspace_id, wanted, self._wait_seconds, progress)
         return any(cursor < head for cursor, head in zip(progress.cursors, heads, strict=True))
-
-    async def _until(
-        self, workspace_id: int, targets: dict[int, int], deadline: float, progress: _Progress
-    ) -> _Progress:
-        pause = _FIRST_PAUSE
-        while any(progress.cursors[stream] < seq for stream, seq in targets.items()):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            if pause == _FIRST_PAUSE:
-                for stream in targets:
-                    self._ring((workspace_id, stream))
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 1.5, _LAST_PAUSE)
-            progress = await self._run(lambda: self._progress(workspace_id))
-        return progress
-
-    def _progress(self, workspace_id: int) -> _Progress:
-        with self._database.read(self._database.inbox) as connection:
-            heads = tuple(inbox.head(connection, workspace_id, stream) for stream in inbox.STREAMS)
-        with self._database.read() as connection:
-            found = lane.read(connection, workspace_id)
-        return _Progress(heads, tuple(found.cursors) if found is not None else (0, 0))
 
     def _export(self, workspace_id: int, wanted: export.ExportRequest) -> bytes:
         keys: set[Key] = set()
@@ -168,14 +124,6 @@ class Reader:
         if dead is not None:
             document["reason"] = dead
         return msgspec.json.encode(document | {"message": "success"})
-
-    async def _run(self, work: Callable[[], _T]) -> _T:
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
-            log.warning("read_failed", error=type(error).__name__)
-            raise unavailable() from error
 
 
 def _holders(index: dict[Key, set[int]], key: Key | None) -> list[int]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from app.accept import Acceptor
 from app.access import KeyRing
 from app.reads import Reader
+from app.synchronous import Synchronous
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     keys: KeyRing
     acceptor: Acceptor
+    synchronous: Synchronous
     reader: Reader
     #: None when the process can serve, else what is wrong, in words for an operator.
     readiness: Callable[[], Awaitable[str | None]]

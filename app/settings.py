@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     accept_timeout_seconds: float = 2.5
     #: How long an export waits for writes accepted before it.
     read_wait_seconds: float = 1.0
+    #: How long an answer may wait until its request is applied, where it tells what came of it.
+    sync_wait_seconds: float = 10.0
     #: A body that takes longer to arrive is answered 408.
     receive_timeout_seconds: float = 10.0
     #: The sweeper looks for work this often.

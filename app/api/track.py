@@ -6,7 +6,8 @@ from app.services import Services
 
 
 def endpoints(services: Services) -> list[Endpoint]:
-    acceptor = services.acceptor
+    track, track_sync = services.acceptor.track, services.synchronous.track
     return [
-        Endpoint("POST", "/users/track", "users.track", TRACK, posting(services, acceptor.track)),
+        Endpoint("POST", "/users/track", "users.track", TRACK, posting(services, track)),
+        Endpoint("POST", "/users/track/sync", "users.track.sync", "track-sync", posting(services, track_sync)),
     ]

@@ -17,7 +17,7 @@ KIND_SETTINGS: Final = 2
 def commands(kind: int, codec: int, body: bytes) -> list[Command]:
     """The commands of a stored request, in the order of effect. Raises ValueError for an unknown form."""
     if kind == KIND_TRACK:
-        return track.decode(codec, body)
+        return [*track.decode(codec, body)]
     if kind == KIND_SETTINGS:
         return [ChangeSettings(0, msgspec.json.decode(body))]
     raise ValueError("unknown kind of request")

@@ -19,7 +19,7 @@ from app.contract.attributes import read as read_attributes
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.contract.occurrences import EVENT_RESERVED, PURCHASE_RESERVED, read_event, read_purchase
 from app.domain import times
-from app.domain.commands import Command, Track
+from app.domain.commands import Track
 
 NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
 TOO_MANY: Final = "Max Input Length Exceeded"
@@ -62,10 +62,10 @@ def accept(body: bytes, limits: Limits) -> Accepted:
     return _walk(body, limits)
 
 
-def decode(codec: int, body: bytes) -> list[Command]:
+def decode(codec: int, body: bytes) -> list[Track]:
     """The commands of a stored request in the order of effect: attributes, events, purchases, each in array order."""
     document = msgspec.json.decode(body)
-    commands: list[Command] = []
+    commands: list[Track] = []
     if codec == CODEC_AS_SENT:
         for name in ARRAYS:
             reader = READERS[name]

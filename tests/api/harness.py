@@ -210,6 +210,11 @@ class Workspace:
     def track(self, body: object, *, drain: bool = True, **headers: str) -> Answer:
         return self.post("/users/track", body, drain=drain, **headers)
 
+    def track_sync(self, body: object) -> Answer:
+        """POST /users/track/sync with an applier at work."""
+        with self.service.draining(self.id):
+            return self.post("/users/track/sync", body, drain=False)
+
     def drain(self) -> None:
         summary = self.service.drain(self.id)
         assert summary.dead == 0, "an accepted request could not be applied"

@@ -1,6 +1,7 @@
 """The two tiers of /users/track agree: what the first lets through as certainly clean, the second takes whole."""
 
 import json
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -31,7 +32,7 @@ def taken(body: bytes) -> Accepted | RefusedError:
         return refused
 
 
-def known(commands: list[Command]) -> list[str]:
+def known(commands: Sequence[Command]) -> list[str]:
     """Commands as they compare: repr tells 1 from 1.0 and true, and -0.0 from 0.0."""
     return [repr(command) for command in commands]
 

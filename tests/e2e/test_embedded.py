@@ -70,7 +70,7 @@ def test_it_answers_redis_and_celery_on_its_socket_alone(data_dir: Path) -> None
     assert socket == data_dir.resolve() / "valkey.sock"
     url, broker = embedded.urls(socket)
     assert not embedded.ping(url)
-    queue = Connection(broker)  # type: ignore[no-untyped-call]
+    queue = Connection(broker)
     with served(data_dir), redis.Redis.from_url(url) as client, queue as connection:
         client.set("from redis-py", "1")
         assert connection.default_channel.client.get("from redis-py") == b"1"

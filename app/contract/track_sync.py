@@ -1,0 +1,91 @@
+"""POST /users/track/sync: one object in, the values that it led to out (spec track.md 7)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from app.contract import identifiers, track
+from app.domain import custom_attributes, times
+from app.domain.apply import PROFILE_NOT_FOUND
+from app.domain.commands import Track, TrackAttributes, TrackEvent
+from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Key, Profile
+
+_LIMITS: Final = track.Limits(combined=1, per_array=None)
+_FIELDS: Final = {EXTERNAL: "external_id", ALIAS: "user_alias", BRAZE: "braze_id", EMAIL: "email", PHONE: "phone"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The one object of a request: what it addresses, as it was sent, and what is asked about it."""
+
+    command: Track
+    identifier: dict[str, object]
+
+    @property
+    def key(self) -> Key:
+        return self.command.key
+
+    @property
+    def sections(self) -> int:
+        """The section of the profile that the answer shows."""
+        if isinstance(self.command, TrackAttributes):
+            return CUSTOM
+        return EVENTS if isinstance(self.command, TrackEvent) else PURCHASES
+
+    def met_nobody(self, problems: Iterable[tuple[str, int, str, str]]) -> bool:
+        """Whether (input_array, index, field, reason) say that nobody has the identifier and nobody was to be made."""
+        return any(reason == PROFILE_NOT_FOUND for _, _, _, reason in problems)
+
+    def answer(self, profile: Profile | None) -> dict[str, object]:
+        """The answer; without a profile nobody was addressed."""
+        users = [] if profile is None else [self.identifier | self._values(profile)]
+        return {"users": users, "message": "success"}
+
+    def _values(self, profile: Profile) -> dict[str, object]:
+        command = self.command
+        if isinstance(command, TrackAttributes):
+            if not command.custom:
+                return {}
+            stored = profile.custom or {}
+            names = dict.fromkeys(custom_attributes.valid_name(name) for name in command.custom)
+            return {
+                "custom_attributes": {
+                    name: custom_attributes.exported(stored[name]) for name in names if name in stored
+                }
+            }
+        if isinstance(command, TrackEvent):
+            return {"custom_events": _summary("name", command.name, profile.events)}
+        return {"purchase_events": _summary("product_id", command.product_id, profile.purchases)}
+
+
+def accept(body: bytes) -> tuple[track.Accepted, Asked]:
+    """Check a request. Raises RefusedError: whatever is wrong with the object is wrong with the request."""
+    accepted = track.accept(body, _LIMITS)
+    (command,) = track.decode(accepted.codec, accepted.body)
+    return accepted, Asked(command, _identifier(command.key, _object(accepted)))
+
+
+def _object(accepted: track.Accepted) -> dict[str, Any]:
+    document = msgspec.json.decode(accepted.body)
+    (found,) = (entries[0] for name in track.ARRAYS if (entries := document.get(name)))
+    obj: dict[str, Any] = found if accepted.codec == track.CODEC_AS_SENT else found[1]
+    return obj
+
+
+def _identifier(key: Key, obj: dict[str, Any]) -> dict[str, object]:
+    """The identifier that was chosen, as it was sent; numbers as the text that they stand for."""
+    name = _FIELDS[key[0]]
+    sent = obj[name]
+    if isinstance(sent, dict):
+        return {name: {part: identifiers.text(sent[part]) for part in ("alias_name", "alias_label")}}
+    return {name: identifiers.text(sent)}
+
+
+def _summary(title: str, name: str, summaries: dict[str, list[int]] | None) -> list[dict[str, object]]:
+    found = (summaries or {}).get(name)
+    if found is None:
+        return []
+    count, first, last = found
+    return [{title: name, "first": times.iso(first), "last": times.iso(last), "count": count}]

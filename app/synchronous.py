@@ -1,0 +1,88 @@
+"""Requests that are answered after they were applied: accept, ring, wait, read what came of it.
+
+They go through the inbox like all others, so they are as durable and as much in order. Only the answer waits.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from app.accept import Acceptor, Answer
+from app.calls import StoreCalls
+from app.contract import request_id, stored, track_sync
+from app.contract.errors import INTERNAL, RefusedError
+from app.domain.commands import STREAM_NORMAL
+from app.domain.profile import DEPRECATED, EXTERNAL, Key, Profile
+from app.domain.resolve import find
+from app.domain.state import State
+from app.store import lane, profiles
+from app.store.engine import Database
+from app.store.inbox import Entry
+from app.store.workspaces import KeyRecord
+from app.waiting import Waiting
+
+TIMED_OUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request that was applied."""
+
+    request_id: str
+    #: (input_array, index, field, reason) of what had no effect; field is "" for a whole object.
+    problems: list[tuple[str, int, str, str]]
+
+
+class Synchronous:
+    """Accepts requests and waits for them; one per API process."""
+
+    def __init__(
+        self, database: Database, acceptor: Acceptor, waiting: Waiting, calls: StoreCalls, wait_seconds: float
+    ) -> None:
+        self._database = database
+        self._acceptor = acceptor
+        self._waiting = waiting
+        self._calls = calls
+        self._wait_seconds = wait_seconds
+
+    async def apply(self, caller: KeyRecord, entry: Entry) -> Outcome:
+        """Commit a request to the normal stream and wait until it is applied.
+
+        Raises RefusedError: as Acceptor.store; 503 `timeout` when it takes too long, and then the request stays queued
+        and the answer has its id; 500 when it could not be applied at all, which is a bug of ours.
+        """
+        seq = (await self._acceptor.append(caller, STREAM_NORMAL, entry)).seq
+        identifier = request_id.make(caller.workspace_secret, caller.workspace_id, STREAM_NORMAL, seq)
+        try:
+            progress = await self._waiting.until(caller.workspace_id, {STREAM_NORMAL: seq}, self._wait_seconds)
+            if not progress.reached({STREAM_NORMAL: seq}):
+                raise RefusedError(503, TIMED_OUT, headers={"Retry-After": "1"})
+            dead, problems = await self._calls.run(lambda: self._outcome(caller.workspace_id, seq))
+            if dead:
+                raise RefusedError(500, INTERNAL)
+        except RefusedError as refused:
+            refused.headers["X-Request-Id"] = identifier
+            raise
+        return Outcome(identifier, problems)
+
+    async def track(self, caller: KeyRecord, body: bytes) -> Answer:
+        """POST /users/track/sync: one object, answered with the values that it led to. Raises RefusedError."""
+        accepted, asked = track_sync.accept(body)
+        outcome = await self.apply(caller, Entry(stored.KIND_TRACK, accepted.codec, accepted.body))
+        found = None
+        if not asked.met_nobody(outcome.problems):
+            found = await self._calls.run(lambda: self._profile(caller.workspace_id, asked.key, asked.sections))
+        return Answer(201, msgspec.json.encode(asked.answer(found)), outcome.request_id)
+
+    def _outcome(self, workspace_id: int, seq: int) -> tuple[bool, list[tuple[str, int, str, str]]]:
+        with self._database.read() as connection:
+            dead = lane.dead_reason(connection, workspace_id, STREAM_NORMAL, seq) is not None
+            return dead, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
+
+    def _profile(self, workspace_id: int, key: Key, sections: int) -> Profile | None:
+        """Who has the identifier now, which is whom the request went to unless somebody moved it since."""
+        keys = {key, (DEPRECATED, "", key[2])} if key[0] == EXTERNAL else {key}
+        with self._database.read() as connection:
+            index = profiles.find(connection, workspace_id, keys)
+            wanted = {pid: sections for pids in index.values() for pid in pids}
+            return find(State(profiles.fetch(connection, workspace_id, wanted), index), key)
