@@ -67,7 +67,7 @@ def fill(site: Site, users: int) -> float:
                 changes.sections[pid] = _WRITTEN
                 changes.names |= {(NAME_EVENT, name) for name in one.events or ()}
                 changes.names |= {(NAME_PRODUCT, name) for name in one.purchases or ()}
-            changes.keys_added = {(key, pid) for key, pids in part.index.items() for pid in pids}
+            changes.keys_added = {(key, pid) for pid, one in part.profiles.items() for key in keys_of(one)}
             changes.addresses = {address: consent for address, consent in part.addresses.items() if consent}
             with database.write() as connection:
                 profiles.remember(names, profiles.save(connection, site.workspace_id, part, names))

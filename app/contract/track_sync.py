@@ -8,9 +8,9 @@ import msgspec
 
 from app.contract import identifiers, track
 from app.domain import custom_attributes, times
-from app.domain.apply import PROFILE_NOT_FOUND
 from app.domain.commands import Track, TrackAttributes, TrackEvent
 from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Key, Profile
+from app.domain.step import PROFILE_NOT_FOUND
 
 _LIMITS: Final = track.Limits(combined=1, per_array=None)
 _FIELDS: Final = {EXTERNAL: "external_id", ALIAS: "user_alias", BRAZE: "braze_id", EMAIL: "email", PHONE: "phone"}

@@ -63,6 +63,12 @@ CORE_FIELDS: Final = (
 )
 
 
+# Bits of `Profile.flags`. The numbers are stored.
+TEST_USER: Final = 1
+GLOBAL_CONTROL_GROUP: Final = 2  # is never combined with another profile
+MARKED_FOR_DELETION: Final = 4  # neither
+
+
 @dataclass(slots=True)
 class Profile:
     """One user record. The section attributes are None while the section is not loaded."""

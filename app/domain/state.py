@@ -11,6 +11,7 @@ from typing import Any
 
 from app.domain.profile import (
     ALIAS,
+    BRAZE,
     CORE,
     DEPRECATED,
     EMAIL,
@@ -71,6 +72,9 @@ class State:
         self.settings = settings or ApplySettings()
         self.changes = Changes()
         self._complete = complete
+        if complete:
+            for profile in self.profiles.values():
+                self.index[BRAZE, "", profile.braze_id] = {profile.pid}
 
     def holders(self, key: Key) -> set[int]:
         """Numbers of the profiles that have the identifier."""
@@ -120,6 +124,10 @@ class State:
         self.profiles[profile.pid] = profile
         self.changes.created.add(profile.pid)
         self.changes.sections[profile.pid] = 0
+        key = (BRAZE, "", profile.braze_id)
+        # A client knows the id of a profile that a redo after a crash makes again in the same batch.
+        if self._complete or key in self.index:
+            self.index[key] = {profile.pid}
 
     def add_key(self, profile: Profile, key: Key) -> None:
         entry = (key, profile.pid)

@@ -11,6 +11,7 @@ from app.contract import stored, track
 from app.contract.errors import RefusedError
 from app.domain.apply import reduce
 from app.domain.commands import Request
+from app.domain.profile import BRAZE
 from app.domain.state import State, keys_of
 from tests.strategies import bodies
 
@@ -65,9 +66,11 @@ def test_the_index_says_what_the_profiles_say(sent: list[dict[str, Any]]) -> Non
     for profile in state.profiles.values():
         for key in keys_of(profile):
             expected.setdefault(key, set()).add(profile.pid)
+    listed = {(key, pid) for key, pids in expected.items() for pid in pids}
+    expected |= {(BRAZE, "", profile.braze_id): {profile.pid} for profile in state.profiles.values()}
     assert {key: pids for key, pids in state.index.items() if pids} == expected
-    assert all(len(pids) == 1 for key, pids in expected.items() if key[0] <= 3)
-    assert state.changes.keys_added == {(key, pid) for key, pids in expected.items() for pid in pids}
+    assert all(len(pids) == 1 for key, pids in expected.items() if key[0] in (1, 2, 3, BRAZE))
+    assert state.changes.keys_added == listed
     assert state.changes.keys_dropped == set()
 
 

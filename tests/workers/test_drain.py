@@ -84,6 +84,26 @@ def test_any_log_in_any_batches_equals_the_reference(
     assert differences(database, one) == []
 
 
+def test_a_braze_id_finds_its_profile_in_any_batch(database: Database) -> None:
+    """Also when a redo after a crash makes the profile in the very batch that names it."""
+    one = workspace(database)
+    send(database, one, ADA)
+    worker = applier(database)
+    worker.drain(one)
+    with database.read() as connection:
+        (profile,) = profiles.dump(connection, one).profiles.values()
+    send(database, one, {"attributes": [{"braze_id": profile.braze_id, "n": {"inc": 1}}]})
+    with database.write() as connection:
+        for table in ("profile", "profile_core", "profile_custom", "identifier", "applied"):
+            connection.execute(text(f"delete from {table}"))
+        connection.execute(text("update lane set cursor_normal = 0, applied_n = 0"))
+    worker.drain(one)
+    assert differences(database, one) == []
+    with database.read() as connection:
+        (profile,) = profiles.dump(connection, one).profiles.values()
+    assert profile.custom == {"n": 2}
+
+
 ADA = {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]}
 
 

@@ -1,0 +1,66 @@
+"""One request on its way through the reducer: where it stands in the log, and what it leaves without effect."""
+
+from app.domain.commands import Command, Request
+from app.domain.ids import new_ids
+from app.domain.profile import Problem, Profile
+from app.domain.state import MAX_PROBLEMS_PER_REQUEST, State
+
+PROBLEMS_OMITTED = "further_problems_omitted"
+#: Nobody has the identifier, and the object may not make a profile.
+PROFILE_NOT_FOUND = "profile_not_found"
+
+
+class Step:
+    """A request, the state that it changes, and the position of the command in hand."""
+
+    __slots__ = ("ordinal", "problems", "request", "secret", "state", "workspace_id")
+
+    def __init__(self, state: State, request: Request, workspace_id: int, secret: bytes) -> None:
+        self.state = state
+        self.request = request
+        self.workspace_id = workspace_id
+        self.secret = secret
+        self.ordinal = 0
+        self.problems = 0
+
+    def refuse(self, command: Command, reason: str, field: str = "") -> None:
+        """The whole command has no effect. `field` names the member that is to blame, where there are several."""
+        self.state.changes.counts["skipped"] += 1
+        self._problem(command, reason, field)
+
+    def skip(self, command: Command, reason: str, field: str) -> None:
+        """One field of the command has no effect."""
+        self.state.changes.counts["ignored"] += 1
+        self._problem(command, reason, field)
+
+    def _problem(self, command: Command, reason: str, field: str) -> None:
+        self.problems += 1
+        if self.problems > MAX_PROBLEMS_PER_REQUEST:
+            return
+        if self.problems == MAX_PROBLEMS_PER_REQUEST:
+            reason, field = PROBLEMS_OMITTED, ""
+        request = self.request
+        self.state.problem(
+            Problem(request.stream, request.seq, self.ordinal, command.input_array, command.index, field[:255], reason)
+        )
+
+    def new_profile(self) -> Profile:
+        """An empty profile, made by the command in hand; the caller gives it its identifier."""
+        request = self.request
+        ids = new_ids(self.secret, self.workspace_id, request.stream, request.seq, self.ordinal)
+        profile = Profile(
+            pid=ids.pid,
+            braze_id=ids.braze_id,
+            created_us=request.accepted_us,
+            updated_us=request.accepted_us,
+            updated_index=self.ordinal,
+            random_bucket=ids.random_bucket,
+            core={},
+            custom={},
+            events={},
+            purchases={},
+            devices={},
+            messages={},
+        )
+        self.state.create(profile)
+        return profile
