@@ -1,22 +1,27 @@
 """Accepting a request: quota, contract, inbox, answer. Everything that happens between a caller and a 201."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from app.contract import request_id, stored, track
+from app.contract import idempotency, request_id, stored, track
 from app.contract.errors import RATE_LIMITED, RefusedError, unavailable
 from app.contract.plans import GROUPS, PLANS, TRACK
 from app.domain.commands import STREAM_NORMAL
 from app.quota.bucket import Bucket, Grant
 from app.quota.limiter import UNLIMITED, Limiter
-from app.store.inbox import Entry, Place, UnknownWorkspaceError
+from app.store.idempotency import KeyReusedError, matches
+from app.store.inbox import Entry, IdempotencyKey, Place, UnknownWorkspaceError
 from app.store.workspaces import KeyRecord
 from app.writer import InboxWriter, UnavailableError
 
 #: What the API needs to name of the layers below.
-__all__ = ["UNCOUNTED", "Acceptor", "Answer", "Grant", "RateLimitedError"]
+__all__ = ["UNCOUNTED", "Acceptor", "Answer", "Grant", "IdempotencyKey", "RateLimitedError"]
+
+#: The answer is not the request's own, but that of the first request with its Idempotency-Key.
+REPLAYED: Final = (("Idempotent-Replayed", "true"),)
 
 #: The grant of an answer that no quota counts.
 UNCOUNTED: Final = UNLIMITED
@@ -88,26 +93,72 @@ class Acceptor:
             raise RateLimitedError(grant)
         return grant
 
-    async def track(self, caller: KeyRecord, body: bytes) -> Answer:
+    async def track(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/track: 201 once the request is committed. Raises RefusedError."""
         limits = track_limits(caller.plan)
         if len(body) > LARGE_BODY_BYTES:  # a walk over megabytes would hold up everybody else
             accepted = await asyncio.to_thread(track.accept, body, limits)
         else:
             accepted = track.accept(body, limits)
-        identifier = await self.store(caller, STREAM_NORMAL, Entry(stored.KIND_TRACK, accepted.codec, accepted.body))
-        return Answer(201, accepted.answer, identifier)
+        entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key)
+        return await self.answer(caller, STREAM_NORMAL, entry, 201, accepted.answer)
+
+    async def answer(self, caller: KeyRecord, stream: int, entry: Entry, status: int, body: bytes) -> Answer:
+        """Commit a request to the inbox and ring; this answer, once it is on disk, or that of the first request with
+        its idempotency key. `body` must hold no value of a client: it is stored beside the key.
+
+        Raises RefusedError 503, 403, or 422 when the key was used with another body.
+        """
+        if entry.idempotency is not None:
+            entry = replace(entry, idempotency=replace(entry.idempotency, status=status, answer=body))
+        place = await self.append(caller, stream, entry)
+        if place.first is not None:
+            return self._repeated(caller, stream, place)
+        return Answer(status, body, request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq))
 
     async def store(self, caller: KeyRecord, stream: int, entry: Entry) -> str:
-        """Commit a request to the inbox and ring; its id, once it is on disk. Raises RefusedError 503 or 403."""
+        """As `append`; the request's id."""
         place = await self.append(caller, stream, entry)
         return request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)
 
     async def append(self, caller: KeyRecord, stream: int, entry: Entry) -> Place:
-        """As `store`; where the request stands, for those who wait for it (app.synchronous)."""
+        """Commit a request to the inbox and ring; where it stands, or where the first one with its key stands.
+
+        Raises RefusedError 503, 403 or 422.
+        """
         try:
             return await self._writer.append(caller.workspace_id, stream, entry)
+        except KeyReusedError as error:
+            raise RefusedError(422, idempotency.REUSED) from error
         except UnavailableError as error:
             if isinstance(error.__cause__, UnknownWorkspaceError):
                 raise RefusedError(403, "Forbidden") from error
             raise unavailable() from error
+
+    async def repeated(self, caller: KeyRecord, key: IdempotencyKey) -> Answer | None:
+        """What the first request with this key and body was answered, if it was answered when it was accepted.
+
+        For a repeat that is refused although the first was not, because the limits changed meanwhile.
+        """
+        try:
+            found = await self._writer.first(caller.workspace_id, key.digest)
+        except UnavailableError as error:
+            raise unavailable() from error
+        if found is None or not matches(found[1], key):
+            return None
+        return self._repeated(caller, *found) if found[1].first and found[1].first.status else None
+
+    def _repeated(self, caller: KeyRecord, stream: int, place: Place) -> Answer:
+        if place.first is None:
+            raise ValueError("the place of a first request")
+        identifier = request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)
+        return Answer(place.first.status, place.first.answer, identifier, REPLAYED)
+
+
+def idempotency_key(caller: KeyRecord, path: str, sent: Sequence[str], body: bytes) -> IdempotencyKey | None:
+    """What the values of the header `Idempotency-Key` name; None when it was not sent. Raises RefusedError(400)."""
+    key = idempotency.read(sent)
+    if key is None:
+        return None
+    secret = caller.workspace_secret
+    return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body))

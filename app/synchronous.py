@@ -17,7 +17,7 @@ from app.domain.resolve import find
 from app.domain.state import State
 from app.store import lane, profiles
 from app.store.engine import Database
-from app.store.inbox import Entry
+from app.store.inbox import Entry, IdempotencyKey
 from app.store.workspaces import KeyRecord
 from app.waiting import Waiting
 
@@ -46,7 +46,8 @@ class Synchronous:
         self._wait_seconds = wait_seconds
 
     async def apply(self, caller: KeyRecord, entry: Entry) -> Outcome:
-        """Commit a request to the normal stream and wait until it is applied.
+        """Commit a request to the normal stream and wait until it is applied; or, for a repeat with an idempotency
+        key, wait until the first one is.
 
         Raises RefusedError: as Acceptor.store; 503 `timeout` when it takes too long, and then the request stays queued
         and the answer has its id; 500 when it could not be applied at all, which is a bug of ours.
@@ -65,10 +66,10 @@ class Synchronous:
             raise
         return Outcome(identifier, problems)
 
-    async def track(self, caller: KeyRecord, body: bytes) -> Answer:
+    async def track(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/track/sync: one object, answered with the values that it led to. Raises RefusedError."""
         accepted, asked = track_sync.accept(body)
-        outcome = await self.apply(caller, Entry(stored.KIND_TRACK, accepted.codec, accepted.body))
+        outcome = await self.apply(caller, Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key))
         found = None
         if not asked.met_nobody(outcome.problems):
             found = await self._calls.run(lambda: self._profile(caller.workspace_id, asked.key, asked.sections))

@@ -10,8 +10,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.store import inbox
+from app.store import idempotency, inbox
 from app.store.engine import DATABASE_ERRORS, Database
+from app.store.idempotency import KeyReusedError, Outcome
 from app.store.inbox import Entry, Place, UnknownWorkspaceError
 
 #: Requests of one stream of a workspace in one commit.
@@ -19,6 +20,8 @@ MAX_GROUP: Final = 256
 
 Stream = tuple[int, int]
 Waiter = tuple[Entry, asyncio.Future[Place]]
+#: Of one group of a flush: of each request, or what failed them all.
+Result = list[Outcome] | BaseException
 
 
 class UnavailableError(Exception):
@@ -50,7 +53,10 @@ class InboxWriter:
         self.requests = 0
 
     async def append(self, workspace_id: int, stream: int, entry: Entry) -> Place:
-        """Store a request. Raises UnavailableError; then it may still be stored, as after any lost answer."""
+        """Store a request, or find the first one with its idempotency key.
+
+        Raises UnavailableError; then it may still be stored, as after any lost answer. Raises KeyReusedError.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Place] = loop.create_future()
         # The future is the caller's alone: a client that goes away cancels its wait, never the flush.
@@ -62,6 +68,16 @@ class InboxWriter:
             return await future
         finally:
             timer.cancel()
+
+    async def first(self, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
+        """(stream, place) of the first request with an idempotency key. Raises UnavailableError."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._executor, self._find, workspace_id, digest
+                )
+        except DATABASE_ERRORS as error:  # a timeout is an OSError
+            raise UnavailableError from error
 
     async def aclose(self) -> None:
         """Store what is pending, then stop."""
@@ -77,6 +93,7 @@ class InboxWriter:
             while self._pending:
                 groups = self._take()
                 work = [(stream, [entry for entry, _ in waiters]) for stream, waiters in groups]
+                results: list[Result]
                 try:
                     results = await loop.run_in_executor(self._executor, self._flush, work)
                 except Exception as error:  # noqa: BLE001 - every waiter has to hear of it, whatever it was
@@ -98,14 +115,18 @@ class InboxWriter:
                 del self._pending[stream]
         return groups
 
-    def _flush(self, work: list[tuple[Stream, list[Entry]]]) -> list[list[Place] | BaseException]:
+    def _find(self, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
+        with self._database.read(self._database.inbox) as connection:
+            return idempotency.find(connection, workspace_id, digest)
+
+    def _flush(self, work: list[tuple[Stream, list[Entry]]]) -> list[Result]:
         if not work:
             return []
         try:
-            if len(work) == 1 and self._database.is_postgresql:
+            if len(work) == 1 and self._database.is_postgresql and not _any_key(work[0][1]):
                 return [self._flush_one(*work[0])]
             with self._database.write(self._database.inbox) as connection:
-                return [inbox.append(connection, *stream, entries, self._now_us()) for stream, entries in work]
+                return [_append(connection, stream, entries, self._now_us()) for stream, entries in work]
         except UnknownWorkspaceError as error:
             if len(work) == 1:
                 return [error]
@@ -114,7 +135,7 @@ class InboxWriter:
         except DATABASE_ERRORS as error:
             return [error] * len(work)
 
-    def _flush_one(self, stream: Stream, entries: list[Entry]) -> list[Place]:
+    def _flush_one(self, stream: Stream, entries: list[Entry]) -> list[Outcome]:
         """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
         connection, self._kept = self._kept or self._database.statements(), None
         try:
@@ -127,9 +148,9 @@ class InboxWriter:
             connection.close()
             raise
         self._kept = connection
-        return places
+        return [*places]
 
-    def _answer(self, stream: Stream, waiters: list[Waiter], result: list[Place] | BaseException) -> None:
+    def _answer(self, stream: Stream, waiters: list[Waiter], result: Result) -> None:
         self.flushes += 1
         if isinstance(result, BaseException):
             for _, future in waiters:
@@ -139,10 +160,25 @@ class InboxWriter:
                     future.set_exception(error)
             return
         self.requests += len(waiters)
-        for (_, future), place in zip(waiters, result, strict=True):
-            if not future.done():
-                future.set_result(place)
+        for (_, future), outcome in zip(waiters, result, strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, KeyReusedError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
         self._on_stored(stream)
+
+
+def _any_key(entries: list[Entry]) -> bool:
+    return any(entry.idempotency is not None for entry in entries)
+
+
+def _append(connection: Connection, stream: Stream, entries: list[Entry], now_us: int) -> list[Outcome]:
+    """Requests without keys, nearly all, do not pay for those with one."""
+    if _any_key(entries):
+        return idempotency.append(connection, *stream, entries, now_us)
+    return [*inbox.append(connection, *stream, entries, now_us)]
 
 
 def _give_up(future: asyncio.Future[Place]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from app.accept import Answer, Grant
+from app.accept import Answer, Grant, IdempotencyKey, idempotency_key
 from app.access import KeyRecord
 from app.api.answers import refuse, respond
 from app.api.bodies import receive
@@ -47,10 +47,33 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
     return handle
 
 
+Accepting = Callable[[KeyRecord, bytes, IdempotencyKey | None], Awaitable[Answer]]
+
+
 def posting(services: Services, action: Callable[[KeyRecord, bytes], Awaitable[Answer]]) -> Action:
-    """An action that needs the body of the request and nothing else of it."""
+    """An action that reads: it needs the body of the request and nothing else of it."""
 
     async def post(caller: KeyRecord, request: Request) -> Answer:
         return await action(caller, await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds))
+
+    return post
+
+
+def accepting(services: Services, action: Accepting) -> Action:
+    """An action that accepts a request: it needs its body, and puts the Idempotency-Key, if there is one, into the
+    Entry that it stores. What is refused is not stored, so the same key may come again with a body that is mended.
+    """
+
+    async def post(caller: KeyRecord, request: Request) -> Answer:
+        body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+        key = idempotency_key(caller, request.scope["path"], request.headers.getlist("idempotency-key"), body)
+        try:
+            return await action(caller, body, key)
+        except RefusedError as refused:
+            if key is not None and refused.status == 400:
+                first = await services.acceptor.repeated(caller, key)
+                if first is not None:
+                    return first
+            raise
 
     return post

@@ -63,7 +63,7 @@ class BulkWrite:
 def pipelined(connection: Connection) -> Iterator[None]:
     """A block of bulk writes: PostgreSQL works on one while we encode the next. Ends when all are done.
 
-    Nothing but BulkWrite.run may use the connection inside. Raises the first error of any of them.
+    Nothing that SQLAlchemy executes may use the connection inside. Raises the first error of any of them.
     """
     if connection.dialect.name != "postgresql":
         yield

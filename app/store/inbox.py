@@ -8,7 +8,22 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 HOUR_US: Final = 3_600_000_000
+DAY_US: Final = 24 * HOUR_US
 STREAMS: Final = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A client's name for a request, and the answer that the request got: see app.store.idempotency.
+
+    `status` is 0 where the answer is made from what became of the request. `answer` holds no value of a client: it is
+    kept for a day whatever is erased meanwhile.
+    """
+
+    digest: bytes
+    fingerprint: bytes
+    status: int = 0
+    answer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +33,7 @@ class Entry:
     kind: int
     codec: int
     body: bytes
+    idempotency: IdempotencyKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,8 @@ class Place:
 
     seq: int
     accepted_us: int
+    #: What was stored of the first request with this key, for a repeat; its accepted_us is not known, and 0.
+    first: IdempotencyKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from sqlalchemy import Connection, text
 
 from app.domain.profile import ApplySettings, Problem
 from app.store.bulk import BulkWrite, encode
-from app.store.inbox import HOUR_US, Stored
+from app.store.inbox import DAY_US, HOUR_US, Stored
 from app.store.tables import ProblemRow
 
-DAY_US: Final = 24 * HOUR_US
 STREAM_COLUMNS: Final = ("normal", "bulk")
 
 

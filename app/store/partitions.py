@@ -8,18 +8,20 @@ from sqlalchemy.exc import IntegrityError
 
 from app.store import lane
 from app.store.engine import Database
-from app.store.inbox import HOUR_US
-from app.store.lane import DAY_US
+from app.store.inbox import DAY_US, HOUR_US
+from app.store.tables import INBOX_TABLES
 
 log = structlog.get_logger()
 
 #: Days for which occurrences and problems are kept.
 OCCURRENCE_DAYS: Final = 32
 PROBLEM_DAYS: Final = 30
+#: Whole days behind the present one for which idempotency keys are kept: at least 24 hours, at most 48.
+IDEMPOTENCY_DAYS: Final = 1
 #: Partitions made ahead of time, in units of each table. Clocks that step do not outrun them.
-_AHEAD: Final = {"inbox": 6, "problem": 2, "occurrence": 2}
-_UNIT_US: Final = {"inbox": HOUR_US, "problem": DAY_US, "occurrence": DAY_US}
-_COLUMN: Final = {"inbox": "hour", "problem": "day", "occurrence": "day"}
+_AHEAD: Final = {"inbox": 6, "problem": 2, "occurrence": 2, "idempotency": 1}
+_UNIT_US: Final = {"inbox": HOUR_US, "problem": DAY_US, "occurrence": DAY_US, "idempotency": DAY_US}
+_COLUMN: Final = {"inbox": "hour", "problem": "day", "occurrence": "day", "idempotency": "day"}
 
 
 def prepare(database: Database, now_us: int) -> None:
@@ -43,6 +45,7 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
         "inbox": now_us // HOUR_US - inbox_hours,
         "problem": now_us // DAY_US - PROBLEM_DAYS,
         "occurrence": now_us // DAY_US - OCCURRENCE_DAYS,
+        "idempotency": now_us // DAY_US - IDEMPOTENCY_DAYS,
     }
     dropped: dict[str, int] = {}
     for table, limit in limits.items():
@@ -110,7 +113,7 @@ def _needed(connection: Connection, partition: str) -> bool:
 
 def _delete(database: Database, table: str, limit: int) -> int:
     if table != "inbox":
-        with database.write() as connection:
+        with database.write(database.inbox if table in INBOX_TABLES else None) as connection:
             return connection.execute(
                 text(f"delete from {table} where day < :limit"),
                 {"limit": limit},

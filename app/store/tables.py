@@ -8,6 +8,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     api_key          workspace_id, key_id                             key_id
     inbox_head       workspace_id, stream                             -
     inbox            workspace_id, stream, seq, hour                  -   (by hour)
+    idempotency      workspace_id, digest, day                        -   (by day)
     lane             workspace_id                                     -
     applied          workspace_id, n                                  -
     problem          workspace_id, stream, seq, ordinal, n, day       -   (by day)
@@ -48,8 +49,8 @@ def _document(*, nullable: bool = False) -> Any:
     return Field(sa_column=Column(_DOCUMENT, nullable=nullable))
 
 
-def _bytes(*, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(LargeBinary, nullable=nullable))
+def _bytes(*, key: bool = False, nullable: bool = False) -> Any:
+    return Field(sa_column=Column(LargeBinary, primary_key=key, nullable=nullable))
 
 
 class Workspace(SQLModel, table=True):
@@ -109,6 +110,25 @@ class Inbox(SQLModel, table=True):
     codec: int = _small()
     body: bytes = _bytes()
     accepted_us: int = _big()
+
+
+class Idempotency(SQLModel, table=True):
+    """An Idempotency-Key that was used, with the place and the answer of its request. Hashes, no value of a client."""
+
+    __tablename__ = "idempotency"
+
+    workspace_id: int = _big(key=True)
+    #: Of endpoint and key. Unique without `day`, which the lock of the stream's counter row sees to.
+    digest: bytes = _bytes(key=True)
+    #: Days since 1970; the partition key on PostgreSQL.
+    day: int = _big(key=True)
+    #: Of the body.
+    fingerprint: bytes = _bytes()
+    stream: int = _small()
+    seq: int = _big()
+    #: 0: the answer is made from what became of the request.
+    status: int = _small()
+    answer: bytes = _bytes()
 
 
 class Lane(SQLModel, table=True):
@@ -314,4 +334,4 @@ class OccurrenceRow(SQLModel, table=True):
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.
-INBOX_TABLES: Final = ("inbox_head", "inbox")
+INBOX_TABLES: Final = ("inbox_head", "inbox", "idempotency")

@@ -1,12 +1,13 @@
 """Ageing out on both stores: what is over goes, what is not applied stays, and starting together is harmless."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from sqlalchemy import text
 
-from app.store import inbox, lane, partitions
+from app.store import idempotency, inbox, lane, partitions
 from app.store.engine import Database
-from app.store.inbox import HOUR_US, Entry
+from app.store.inbox import DAY_US, HOUR_US, Entry, IdempotencyKey
 from tests.stores import NOW_US, workspace
 
 OLD_US = NOW_US - 30 * HOUR_US
@@ -49,7 +50,7 @@ def test_applied_requests_age_out_and_queued_ones_never(database: Database) -> N
 
 
 def test_problems_and_occurrences_age_out(database: Database) -> None:
-    today = NOW_US // lane.DAY_US
+    today = NOW_US // DAY_US
     with database.write() as connection:
         for day in (today - 40, today):
             connection.execute(
@@ -64,6 +65,22 @@ def test_problems_and_occurrences_age_out(database: Database) -> None:
     with database.read() as connection:
         assert connection.execute(text("select day from problem")).scalars().all() == [today]
         assert connection.execute(text("select day from occurrence")).scalars().all() == [today]
+
+
+def test_idempotency_keys_are_kept_for_a_day(database: Database) -> None:
+    today = NOW_US // DAY_US
+    partitions.prepare(database, NOW_US - DAY_US)
+    one, key = workspace(database), IdempotencyKey(b"d", b"f", 201, b"{}")
+    with database.write(database.inbox) as connection:
+        for day in (today - 2, today - 1, today):
+            keyed = Entry(1, 1, b"{}", replace(key, digest=b"%d" % day))
+            idempotency.append(connection, one, 0, [keyed], day * DAY_US)
+    partitions.expire(database, NOW_US, 24)
+    with database.read(database.inbox) as connection:
+        assert connection.execute(text("select day from idempotency order by day")).scalars().all() == [
+            today - 1,
+            today,
+        ]
 
 
 def test_what_found_no_partition_is_stored_all_the_same(database: Database) -> None:
