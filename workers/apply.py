@@ -69,7 +69,7 @@ class Summary:
 
     def add(self, changes: Changes) -> None:
         """Count what a batch did."""
-        for name in ("attributes", "events", "purchases", "skipped", "ignored"):
+        for name in ("attributes", "events", "purchases", "identified", "merged", "skipped", "ignored"):
             setattr(self, name, getattr(self, name) + changes.counts[name])
         for problem in changes.problems:
             self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.domain.apply import reduce
 from app.domain.profile import BRAZE, Profile
 from app.domain.state import State, keys_of
-from app.store import inbox, lane, profiles
+from app.store import inbox, lane, lineage, profiles
 from app.store.engine import Database
 from workers.ahead import decoded
 
@@ -48,6 +48,7 @@ def differences(
     # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
     with database.read() as connection:
         stored_occurrences = profiles.occurrences(connection, workspace_id)
+        stored_lineage = lineage.everything(connection, workspace_id)
     with database.read() as connection:
         found = profiles.dump(connection, workspace_id)
     problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - found.profiles.keys())]
@@ -66,6 +67,8 @@ def differences(
     stored_keys = {(key, pid) for key, pids in found.index.items() if key[0] != BRAZE for pid in pids}
     problems += [f"identifier of kind {key[0]} of profile {pid:x} is missing" for key, pid in wanted_keys - stored_keys]
     problems += [f"identifier of kind {key[0]} of profile {pid:x} is stale" for key, pid in stored_keys - wanted_keys]
+    if stored_lineage != expected_lineage(expected):
+        problems.append("lineage differs")
     consent = {address: state for address, state in expected.addresses.items() if state is not None}
     if consent != found.addresses:
         problems.append("consent of addresses differs")
@@ -77,7 +80,14 @@ def differences(
 
 
 def expected_occurrences(state: State) -> list[Any]:
-    return sorted(state.changes.occurrences, key=lambda o: (o.stream, o.seq, o.ordinal))
+    """Of everybody who is there: what belongs to nobody any more is invisible at once, and deleted some time later."""
+    visible = (o for o in state.changes.occurrences if state.root(o.pid) in state.profiles)
+    return sorted(visible, key=lambda o: (o.stream, o.seq, o.ordinal))
+
+
+def expected_lineage(state: State) -> dict[int, tuple[int, int]]:
+    """{member: (parent, root)} as app.store.lineage has it."""
+    return {member: (link.parent_pid, state.root(member)) for member, link in state.lineage.items()}
 
 
 def _occurrence(o: Any) -> tuple[Any, ...]:

@@ -60,6 +60,7 @@ CORE_FIELDS: Final = (
     "marked_email_as_spam_at",  # microseconds
     "email_subscribe",  # [state, changed_us] while the profile has no e-mail address, which owns the state otherwise
     "push_subscribe",  # [state, changed_us]
+    "merges",  # how many profiles were merged into this one, with those that had been merged into them
 )
 
 
@@ -99,7 +100,12 @@ class Profile:
     events: dict[str, list[int]] | None = None
     #: {product id: [count, first_us, last_us]}
     purchases: dict[str, list[int]] | None = None
+    #: {"devices": {device id: {"model", "os", …}}, "tokens": {push token: {"app", "platform", "device_id", …}},
+    #:  "apps": {app name: {"platform", "version", "sessions", "first_used", "last_used"}}, "uninstalled_at": us}
+    #: with times in microseconds. A push token belongs to one profile of the workspace.
     devices: dict[str, object] | None = None
+    #: {"received": {kind of message: last_us}, "campaigns" and "canvases": {id: {kind of date: last_us}},
+    #:  "history": {id of a sent message or of an engagement: {"at": us, …}}}
     messages: dict[str, object] | None = None
 
     @property
@@ -173,3 +179,7 @@ class ApplySettings:
     array_max: int = 500
     #: USD per unit of a currency, as decimal text; a currency that is not listed counts no revenue (D43).
     usd_rates: dict[str, str] = field(default_factory=lambda: {"USD": "1"})
+    #: Identifiers that never lead to a merge; None is the list in app.domain.guard.
+    junk_identifiers: list[str] | None = None
+    max_identifiers_per_profile: int = 1_000
+    max_merges_per_profile: int = 1_000

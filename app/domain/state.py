@@ -11,7 +11,10 @@ from typing import Any
 
 from app.domain.profile import (
     ALIAS,
+    ALL_SECTIONS,
     BRAZE,
+    CHANNEL_EMAIL,
+    CHANNEL_PHONE,
     CORE,
     DEPRECATED,
     EMAIL,
@@ -31,12 +34,30 @@ from app.domain.profile import (
 MAX_PROBLEMS_PER_REQUEST = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A merged-away profile in the family tree of the one that it went into."""
+
+    member_pid: int
+    parent_pid: int
+    #: Whether its events and purchases count as the parent's.
+    with_occurrences: bool
+
+
 @dataclass(slots=True)
 class Changes:
     """What has to be written. `sections` names the changed sections of every touched profile, as a bit mask."""
 
     created: set[int] = field(default_factory=set)
     sections: dict[int, int] = field(default_factory=dict)
+    #: Profiles whose rows have to go.
+    removed: set[int] = field(default_factory=set)
+    #: Those of them, merged into nobody, whose family's traces have to go as well: deleted by a client's wish.
+    erased: set[int] = field(default_factory=set)
+    #: Links made, and numbers of members whose link was taken back, in their order.
+    lineage: list[Link | int] = field(default_factory=list)
+    #: (channel, address) whose every recorded consent has to go, before `addresses` are written.
+    forgotten: set[tuple[int, str]] = field(default_factory=set)
     keys_added: set[tuple[Key, int]] = field(default_factory=set)
     keys_dropped: set[tuple[Key, int]] = field(default_factory=set)
     addresses: dict[Address, AddressState] = field(default_factory=dict)
@@ -44,7 +65,8 @@ class Changes:
     names: set[tuple[int, str]] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     settings_changed: bool = False
-    #: attributes, events, purchases (objects applied), skipped (objects without effect), ignored (single fields)
+    #: attributes, events, purchases (objects applied), merged (profiles), skipped (objects without effect), ignored
+    #: (single fields)
     counts: Counter[str] = field(default_factory=Counter)
 
 
@@ -55,7 +77,7 @@ class NotLoadedError(LookupError):
 class State:
     """Profiles, who has which identifier, consent of addresses, and settings."""
 
-    __slots__ = ("_complete", "addresses", "changes", "index", "profiles", "settings")
+    __slots__ = ("_complete", "addresses", "changes", "index", "lineage", "profiles", "settings")
 
     def __init__(
         self,
@@ -71,6 +93,8 @@ class State:
         self.addresses: dict[Address, AddressState | None] = {} if addresses is None else addresses
         self.settings = settings or ApplySettings()
         self.changes = Changes()
+        #: Links by member: all of them in the complete workspace, else those of this batch.
+        self.lineage: dict[int, Link] = {}
         self._complete = complete
         if complete:
             for profile in self.profiles.values():
@@ -121,13 +145,84 @@ class State:
         self.changes.sections[profile.pid] = self.changes.sections.get(profile.pid, 0) | section
 
     def create(self, profile: Profile) -> None:
-        self.profiles[profile.pid] = profile
         self.changes.created.add(profile.pid)
-        self.changes.sections[profile.pid] = 0
-        key = (BRAZE, "", profile.braze_id)
+        self._enter(profile, 0)
+
+    def _enter(self, profile: Profile, sections: int) -> None:
+        self.profiles[profile.pid] = profile
+        self.changes.sections[profile.pid] = sections
         # A client knows the id of a profile that a redo after a crash makes again in the same batch.
+        self._indexed((BRAZE, "", profile.braze_id), profile.pid)
+
+    def _leave(self, profile: Profile) -> None:
+        for key in sorted(keys_of(profile)):
+            self.drop_key(profile, key)
+        self.index.get((BRAZE, "", profile.braze_id), set()).discard(profile.pid)
+        del self.profiles[profile.pid]
+        self.changes.sections.pop(profile.pid, None)
+        if profile.pid in self.changes.created:
+            self.changes.created.discard(profile.pid)
+        else:
+            self.changes.removed.add(profile.pid)
+
+    def remove(self, profile: Profile) -> None:
+        """Delete a profile for good, with the traces of all that was merged into it.
+
+        Its identifiers become free. Consent of an address that nobody else has is forgotten, so the identifiers of its
+        e-mail and phone have to be loaded; the section `core` as well.
+        """
+        self.section(profile, CORE)
+        self._leave(profile)
+        self.changes.erased.add(profile.pid)
+        for member in self._family(profile.pid):
+            self.lineage.pop(member, None)
+        for kind, _, value in keys_of(profile):
+            channel = _CHANNELS.get(kind)
+            if channel is not None and not self.holders((kind, "", value)):
+                self._forget(channel, value)
+
+    def _family(self, pid: int) -> set[int]:
+        """Everybody who was merged into the profile, directly or not, as far as links are known here."""
+        family: set[int] = set()
+        found = {pid}
+        while found:
+            found = {link.member_pid for link in self.lineage.values() if link.parent_pid in found} - family
+            family |= found
+        return family
+
+    def _forget(self, channel: int, address: str) -> None:
+        self.changes.forgotten.add((channel, address))
+        for known in [known for known in self.addresses if known[:2] == (channel, address)]:
+            self.addresses[known] = None
+            self.changes.addresses.pop(known, None)
+
+    def fold(self, merged: Profile, kept: Profile, *, with_occurrences: bool) -> None:
+        """Take a profile that was merged into another one away; its occurrences stay where they are (see `Link`)."""
+        self._leave(merged)
+        link = Link(merged.pid, kept.pid, with_occurrences)
+        self.lineage[merged.pid] = link
+        self.changes.lineage.append(link)
+
+    def unfold(self, profile: Profile) -> None:
+        """Bring a merged-away profile back, with all its sections. Its identifiers have to be free."""
+        self.changes.removed.discard(profile.pid)
+        self._enter(profile, ALL_SECTIONS)
+        for key in sorted(keys_of(profile)):
+            self.add_key(profile, key)
+        self.lineage.pop(profile.pid, None)
+        self.changes.lineage.append(profile.pid)
+
+    def root(self, pid: int) -> int:
+        """The profile to which the occurrences of a profile count, itself unless it was merged. Complete state only."""
+        link = self.lineage.get(pid)
+        while link is not None and link.with_occurrences:
+            pid = link.parent_pid
+            link = self.lineage.get(pid)
+        return pid
+
+    def _indexed(self, key: Key, pid: int) -> None:
         if self._complete or key in self.index:
-            self.index[key] = {profile.pid}
+            self.index.setdefault(key, set()).add(pid)
 
     def add_key(self, profile: Profile, key: Key) -> None:
         entry = (key, profile.pid)
@@ -135,8 +230,7 @@ class State:
             self.changes.keys_dropped.discard(entry)
         else:
             self.changes.keys_added.add(entry)
-        if self._complete or key in self.index:
-            self.index.setdefault(key, set()).add(profile.pid)
+        self._indexed(key, profile.pid)
 
     def drop_key(self, profile: Profile, key: Key) -> None:
         entry = (key, profile.pid)
@@ -175,17 +269,22 @@ class State:
 
 
 _KEY_KINDS = {"email": EMAIL, "phone": PHONE}
+_CHANNELS = {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}
 
 
 def keys_of(profile: Profile) -> set[Key]:
     """Every identifier of a profile that is kept in the index; the profile itself is where they are stored."""
+    return keys_from(profile.external_id, profile.core or {})
+
+
+def keys_from(external_id: str | None, core: dict[str, Any]) -> set[Key]:
+    """The identifiers of a profile with this external id and this section `core`."""
     keys: set[Key] = set()
-    if profile.external_id is not None:
-        keys.add((EXTERNAL, "", profile.external_id))
-    core: dict[str, Any] = profile.core or {}
+    if external_id is not None:
+        keys.add((EXTERNAL, "", external_id))
     keys.update((DEPRECATED, "", value) for value in core.get("deprecated", ()))
     keys.update((ALIAS, label, name) for label, name in core.get("aliases", {}).items())
     for name, kind in _KEY_KINDS.items():
-        if name in core:
+        if core.get(name) is not None:
             keys.add((kind, "", core[name]))
     return keys

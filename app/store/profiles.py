@@ -28,7 +28,7 @@ from app.domain.profile import (
 )
 from app.domain.resolve import Needs, addresses_needed, needs
 from app.domain.state import Changes, State
-from app.store import tables
+from app.store import lineage, tables
 from app.store.bulk import BulkWrite, encode, pipelined
 
 _decode = msgspec.json.decode
@@ -136,6 +136,13 @@ _DELETE_IDENTIFIER = text(
     "delete from identifier where workspace_id = :workspace_id and kind = :kind and label = :label and value = :value"
     " and pid = :pid"
 )
+_DELETE_PROFILE: Final = [
+    text(f"delete from {table} where workspace_id = :workspace_id and pid = :pid")
+    for table in ("profile", "profile_core", "profile_custom", "profile_part")
+]
+_FORGET_ADDRESS = text(
+    "delete from address_state where workspace_id = :workspace_id and channel = :channel and address = :address"
+)
 _ALL_PIDS = text("select pid from profile where workspace_id = :workspace_id")
 _ALL_IDENTIFIERS = text("select kind, label, value, pid from identifier where workspace_id = :workspace_id")
 _ALL_ADDRESSES = text(
@@ -145,6 +152,8 @@ _ALL_OCCURRENCES = text(
     """
     select o.stream, o.seq, o.ordinal, o.pid, n.kind, n.name, o.time_us, o.app_id, o.properties, o.quantity, o.cents
     from occurrence o join name n on n.workspace_id = o.workspace_id and n.id = o.name_id
+    left join lineage l on l.workspace_id = o.workspace_id and l.member_pid = o.pid
+    join profile p on p.workspace_id = o.workspace_id and p.pid = coalesce(l.root_pid, o.pid)
     where o.workspace_id = :workspace_id order by o.stream, o.seq, o.ordinal
     """
 )
@@ -219,7 +228,9 @@ def save(connection: Connection, workspace_id: int, state: State, names: NameCac
     """Write what changed. Returns newly made names, to be remembered once the transaction is committed."""
     changes = state.changes
     made = _make_names(connection, workspace_id, changes, names)
-    _drop_identifiers(connection, workspace_id, changes)
+    _delete(connection, workspace_id, changes)
+    lineage.save(connection, workspace_id, changes.lineage)
+    lineage.erase(connection, workspace_id, changes.erased)
     touched = sorted(changes.sections)
     with pipelined(connection):
         _UPDATE_PROFILES.run(
@@ -251,8 +262,20 @@ def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[
     return [{"pid": pid, "doc": encode(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
 
 
-def _drop_identifiers(connection: Connection, workspace_id: int, changes: Changes) -> None:
-    """Before any is added, since a unique identifier may have moved to another profile."""
+def _delete(connection: Connection, workspace_id: int, changes: Changes) -> None:
+    """What is gone goes before anything is written: a unique identifier may have moved to another profile."""
+    if changes.removed:
+        gone = [{"workspace_id": workspace_id, "pid": pid} for pid in sorted(changes.removed)]
+        for statement in _DELETE_PROFILE:
+            connection.execute(statement, gone)
+    if changes.forgotten:
+        connection.execute(
+            _FORGET_ADDRESS,
+            [
+                {"workspace_id": workspace_id, "channel": channel, "address": address}
+                for channel, address in sorted(changes.forgotten)
+            ],
+        )
     if changes.keys_dropped:
         connection.execute(
             _DELETE_IDENTIFIER,
@@ -331,7 +354,7 @@ def remember(cache: NameCache, made: NameCache) -> None:
 
 
 def dump(connection: Connection, workspace_id: int) -> State:
-    """The whole workspace, for comparing it with the reference. Not for large workspaces."""
+    """The whole workspace but its lineage, for comparing it with the reference. Not for large workspaces."""
     listed = connection.execute(_ALL_IDENTIFIERS, {"workspace_id": workspace_id}).all()
     consents = connection.execute(_ALL_ADDRESSES, {"workspace_id": workspace_id}).all()
     pids = connection.execute(_ALL_PIDS, {"workspace_id": workspace_id}).scalars().all()
@@ -347,7 +370,10 @@ def dump(connection: Connection, workspace_id: int) -> State:
 
 
 def occurrences(connection: Connection, workspace_id: int) -> list[tuple[Any, ...]]:
-    """All occurrences with their names, ordered by place in the log. Not for large workspaces."""
+    """The occurrences of everybody who is there, with their names, ordered by place in the log.
+
+    `pid` is the profile that they happened to, which may have been merged since. Not for large workspaces.
+    """
     rows = connection.execute(_ALL_OCCURRENCES, {"workspace_id": workspace_id})
     # SQLite gives the document as text, psycopg gives it parsed.
     return [(*row[:8], _decode(row[8]) if isinstance(row[8], str) else row[8], *row[9:]) for row in rows]

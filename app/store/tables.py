@@ -18,6 +18,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     profile_custom   workspace_id, pid                                -
     profile_part     workspace_id, pid, part                          -
     identifier       workspace_id, kind, label, value, pid            kind, label, value unique for kinds 1 to 3
+    lineage          workspace_id, member_pid                         parent_pid; root_pid
+    erasure          workspace_id, pid                                -
     address_state    workspace_id, channel, address, group_id         -
     name             workspace_id, kind, name                         id
     occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
@@ -284,6 +286,36 @@ class Identifier(SQLModel, table=True):
     kind: int = _small(key=True)
     label: str = _text(key=True)
     value: str = _text(key=True)
+    pid: int = _big(key=True)
+
+
+class Lineage(SQLModel, table=True):
+    """Who was merged into whom: one row for a merged-away profile, however many events it had.
+
+    Occurrences keep the number of the profile that they happened to and are never rewritten: they count to its root.
+    """
+
+    __tablename__ = "lineage"
+    __table_args__ = (
+        Index("lineage_parent", "workspace_id", "parent_pid"),
+        Index("lineage_root", "workspace_id", "root_pid"),
+    )
+
+    workspace_id: int = _big(key=True)
+    member_pid: int = _big(key=True)
+    #: The profile that it was merged into, which may have been merged itself since.
+    parent_pid: int = _big()
+    #: Whose the occurrences are now: the end of the chain of merges that took them along. A profile merged without its
+    #: occurrences is its own root; where the root is no profile, nobody sees them.
+    root_pid: int = _big()
+
+
+class Erasure(SQLModel, table=True):
+    """A deleted profile, or one that had been merged into it, whose occurrences are still to be deleted."""
+
+    __tablename__ = "erasure"
+
+    workspace_id: int = _big(key=True)
     pid: int = _big(key=True)
 
 

@@ -1,0 +1,78 @@
+"""What keeps one careless identifier from folding a whole user base into one profile.
+
+Clients send the text of a missing value as an identifier: `null`, `undefined`, `[object Object]`. Everybody without a
+login then seems to be one person, and a merge cannot be taken apart by hand.
+"""
+
+from typing import Final
+
+from app.domain.profile import (
+    ALIAS,
+    DEPRECATED,
+    EXTERNAL,
+    GLOBAL_CONTROL_GROUP,
+    MARKED_FOR_DELETION,
+    ApplySettings,
+    Key,
+    Profile,
+)
+from app.domain.state import keys_of
+
+#: Identifiers that are somebody's missing value, compared without case and surrounding blanks.
+DEFAULT_JUNK: Final = frozenset(
+    (
+        "", "-", "-1", "0", "00000000-0000-0000-0000-000000000000", "<null>", "(null)", "[]", "[object object]", "{}",
+        "anonymous", "default", "distinct_id", "distinctid", "email", "empty", "external_id", "externalid", "false",
+        "guest", "id", "n/a", "na", "nan", "nil", "none", "not_authenticated", "null", "true", "undefined",
+        "unidentified", "unknown", "user_id", "userid",
+    )
+)  # fmt: skip
+
+# Reasons for which an identify or a merge has no effect.
+SELF_MERGE: Final = "same_profile"
+JUNK_IDENTIFIER: Final = "junk_identifier"
+IN_CONTROL_GROUP: Final = "control_group"
+BEING_DELETED: Final = "marked_for_deletion"
+TOO_MANY_IDENTIFIERS: Final = "too_many_identifiers"
+TOO_MANY_MERGES: Final = "too_many_merges"
+
+
+def is_junk(key: Key, settings: ApplySettings) -> bool:
+    """Whether an external id or the name of an alias stands for nobody in particular.
+
+    The settings may replace the list; an address or a number that could be read is never junk.
+    """
+    kind, _, value = key
+    if kind not in (EXTERNAL, DEPRECATED, ALIAS):
+        return False
+    text = value.strip().casefold()
+    if settings.junk_identifiers is None:
+        return text in DEFAULT_JUNK
+    return any(text == junk.strip().casefold() for junk in settings.junk_identifiers)
+
+
+def refusal(kept: Profile, merged: Profile, settings: ApplySettings) -> str | None:
+    """Why a profile may not be merged into another one, None when it may. Both have the section `core`."""
+    if kept.pid == merged.pid:
+        return SELF_MERGE
+    flags = kept.flags | merged.flags
+    if flags & GLOBAL_CONTROL_GROUP:
+        return IN_CONTROL_GROUP
+    if flags & MARKED_FOR_DELETION:
+        return BEING_DELETED
+    if merges(kept) + merges(merged) + 1 > settings.max_merges_per_profile:
+        return TOO_MANY_MERGES
+    if len(keys_of(kept) | keys_of(merged)) > settings.max_identifiers_per_profile:
+        return TOO_MANY_IDENTIFIERS
+    return None
+
+
+def is_full(profile: Profile, settings: ApplySettings) -> bool:
+    """Whether a profile may get no further identifier."""
+    return len(keys_of(profile)) >= settings.max_identifiers_per_profile
+
+
+def merges(profile: Profile) -> int:
+    """How many profiles were merged into this one, directly or not."""
+    found = (profile.core or {}).get("merges", 0)
+    return found if isinstance(found, int) else 0
