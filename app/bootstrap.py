@@ -117,6 +117,7 @@ def services(settings: Settings) -> Services:
         readiness=readiness,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,
+        docs=settings.docs,
     )
 
 

@@ -19,3 +19,5 @@ class Services:
     readiness: Callable[[], Awaitable[str | None]]
     aclose: Callable[[], Awaitable[None]]
     receive_timeout_seconds: float
+    #: Whether /openapi.json and /docs are served.
+    docs: bool

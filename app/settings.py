@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     sync_wait_seconds: float = 10.0
     #: A body that takes longer to arrive is answered 408.
     receive_timeout_seconds: float = 10.0
+    #: Whether the API serves /openapi.json and /docs, to anybody.
+    docs: bool = False
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.

@@ -1,6 +1,6 @@
 """The HTTP application: puts the families of endpoints together."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -8,9 +8,8 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.accept import UNCOUNTED, Answer
-from app.api import exports, requests, track
-from app.api.answers import refuse, respond
+from app.api import docs, exports, health, openapi, requests, track
+from app.api.answers import refuse
 from app.api.endpoints import serve
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services import Services
@@ -37,33 +36,20 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for family in FAMILIES:
-        for endpoint in family(services):
-            # Starlette's own route: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
-            app.add_route(endpoint.path, serve(services, endpoint), methods=[endpoint.method])
-    app.add_api_route("/livez", _livez, methods=["GET"])
-    app.add_api_route("/readyz", _readyz(services), methods=["GET"])
+    endpoints = [endpoint for family in FAMILIES for endpoint in family(services)]
+    probes = health.probes(services)
+    # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
+    for endpoint in endpoints:
+        app.add_route(endpoint.path, serve(services, endpoint), methods=[endpoint.method])
+    for probe in probes:
+        app.add_route(probe.path, probe.handler, methods=["GET"])
+    document = openapi.document(endpoints, probes)
+    app.openapi = lambda: document  # type: ignore[method-assign] # FastAPI's way to have another document than its own
+    if services.docs:
+        docs.add(app, document)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
     return app
-
-
-async def _livez() -> Response:
-    return _json(200, b'{"message":"success"}')
-
-
-def _readyz(services: Services) -> Callable[[], Awaitable[Response]]:
-    async def readyz() -> Response:
-        problem = await services.readiness()
-        if problem is None:
-            return _json(200, b'{"message":"success"}')
-        return refuse(RefusedError(503, problem, headers={"Retry-After": "1"}), None)
-
-    return readyz
-
-
-def _json(status: int, body: bytes) -> Response:
-    return respond(Answer(status, body), UNCOUNTED)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

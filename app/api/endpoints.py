@@ -9,6 +9,7 @@ from app.accept import Answer, Grant, IdempotencyKey, idempotency_key
 from app.access import KeyRecord
 from app.api.answers import refuse, respond
 from app.api.bodies import receive
+from app.api.documentation import Documentation
 from app.contract.errors import ACCESS_DENIED, RefusedError
 from app.contract.plans import MAX_BODY_BYTES
 from app.services import Services
@@ -28,6 +29,17 @@ class Endpoint:
     group: str
     #: Reads the body, if there is one, and answers. Raises RefusedError.
     action: Action
+    #: None fails a test: every endpoint is in the OpenAPI document.
+    documentation: Documentation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A path for GET that needs no key and that no limit counts."""
+
+    path: str
+    handler: Callable[[Request], Awaitable[Response]]
+    documentation: Documentation
 
 
 def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:

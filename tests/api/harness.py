@@ -34,6 +34,7 @@ from app.permissions import PERMISSIONS
 from app.settings import Settings
 from app.store import lane, migrate, profiles, workspaces
 from app.store.engine import Database
+from tests.api.conformity import Conformity
 from tests.polling import until
 from workers.apply import Applier, Summary
 
@@ -115,6 +116,7 @@ class Service:
         services = self.loop.run(self._services())
         self._aclose = services.aclose
         self.app: FastAPI = create_app(services)
+        self.conformity = Conformity(self.app.openapi())
         # Exceptions of the application are raised here: a 500 shows its cause.
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, client=("127.0.0.1", 1)), base_url="http://onefold"
@@ -136,7 +138,9 @@ class Service:
         if "Content-Type" not in request.headers and "content-length" in request.headers and not content:
             del request.headers["content-length"]
         response = self.loop.run(self._client.send(request))
-        return checked(response.status_code, response.headers, response.content, key)
+        answer = checked(response.status_code, response.headers, response.content, key)
+        self.conformity.check(method, request.url.path, answer.status, answer.headers, answer.body)
+        return answer
 
     def workspace(self, plan: str = "mau_cy_24_25", **limits: int) -> "Workspace":
         made = workspaces.create(self.database, f"w{next(_names)}-{uuid.uuid4().hex[:8]}", plan, times_now(), **limits)

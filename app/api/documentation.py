@@ -1,0 +1,44 @@
+"""What the OpenAPI document says about an endpoint, beside what its table row says anyway."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+#: Families of endpoints, in the order in which the document lists them.
+TAGS: Final = {
+    "Track": "Attributes, events and purchases of users.",
+    "Export": "Profiles, given back.",
+    "Requests": "What became of what was accepted.",
+    "Health": "For probes: no key, no limits.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the path or the query. `type` is anything that msgspec can describe."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    type: Any
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Documentation:
+    """An endpoint in words and types. Answers that all endpoints have in common are left out, see app.api.openapi."""
+
+    title: str
+    tag: str
+    text: str
+    #: Status -> type of the answer: the successes, and refusals that are not the common ones.
+    answers: Mapping[int, Any]
+    #: Type of the request body, and a body that is accepted.
+    body: Any = None
+    example: Any = None
+    parameters: tuple[Parameter, ...] = ()
+    #: Whether it takes an Idempotency-Key.
+    idempotent: bool = False
+    #: Content type of a success.
+    media_type: str = "application/json"
+    #: Headers of a success beside those of every answer, with what they say.
+    headers: Mapping[str, str] = field(default_factory=dict)

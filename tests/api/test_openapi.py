@@ -1,0 +1,215 @@
+"""The OpenAPI document and what is served are the same. Every answer of every test is compared with it as well, see
+`conformity`; here is what that cannot see."""
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any, Final
+
+import httpx
+import jsonschema_rs
+import msgspec
+import pytest
+import schemathesis
+from starlette.routing import Route
+
+from app.api import docs
+from app.api.documentation import TAGS
+from app.api.models.export import Profile
+from app.api.models.track import Attributes
+from app.contract.attributes import FIELDS
+from app.contract.export import RENDERERS
+from tests.api.conformity import Conformity
+from tests.api.harness import Answer, Json, Service, Workspace, running, served, settings_for
+from tests.servers import ValkeyServer
+
+#: What attributes objects may name and nobody should send.
+UNTOLD: Final = {"bio", "alias_name", "alias_label", "email_subscription_info"}
+
+
+def operations(service: Service) -> Iterator[tuple[str, str, Json]]:
+    for path, methods in service.app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def keyed(service: Service) -> list[tuple[str, str, Json]]:
+    return [operation for operation in operations(service) if operation[2]["security"]]
+
+
+def test_every_endpoint_is_documented(on_sqlite: Service) -> None:
+    """Failed? Give the new Endpoint a Documentation, as app/api/track.py does."""
+    routes = {(method, r.path) for r in on_sqlite.app.routes if isinstance(r, Route) for method in r.methods or ()}
+    told = {(method, path) for method, path, _ in operations(on_sqlite)}
+    assert {route for route in routes if route[0] != "HEAD"} == told
+    assert len(on_sqlite.app.routes) == len(told)
+
+
+def test_the_words(on_sqlite: Service) -> None:
+    document = on_sqlite.app.openapi()
+    names = [operation["operationId"] for *_, operation in operations(on_sqlite)]
+    assert len(names) == len(set(names))
+    for method, path, operation in operations(on_sqlite):
+        assert operation["summary"], path
+        assert operation["description"], path
+        assert set(operation["tags"]) <= TAGS.keys(), path
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        assert (body is not None) == (method == "POST"), path
+        if body is not None:
+            schema = {"allOf": [body["schema"]], "components": document["components"]}
+            jsonschema_rs.validate(schema, body["example"])
+        in_path = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+        assert {part[1:-1] for part in path.split("/") if part.startswith("{")} == in_path
+    assert {tag for *_, operation in operations(on_sqlite) for tag in operation["tags"]} == TAGS.keys()
+
+
+def test_the_form(on_sqlite: Service) -> None:
+    """A tool that knows OpenAPI reads it, and every schema in it is one."""
+    document = on_sqlite.app.openapi()
+    schema = schemathesis.openapi.from_dict(document)
+    assert len(list(schema.get_all_operations())) == len(list(operations(on_sqlite)))
+    for component in document["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(component)
+
+
+def names(model: type[msgspec.Struct]) -> set[str]:
+    return {field.encode_name for field in msgspec.structs.fields(model)}
+
+
+def test_the_fields_are_those_of_the_contract() -> None:
+    assert names(Attributes) == FIELDS.keys() - UNTOLD
+    assert names(Profile) == RENDERERS.keys() | {"appboy_id"}
+
+
+# Every answer below is compared with the document by the harness.
+
+
+def ask(workspace: Workspace, method: str, path: str, operation: Json, **headers: str) -> Answer:
+    """The request of the document's example."""
+    path, content = filled(workspace, path), None
+    if "requestBody" in operation:
+        content = msgspec.json.encode(operation["requestBody"]["content"]["application/json"]["example"])
+    return workspace.service.send(method, path, content, workspace.headers(**headers), workspace.key)
+
+
+def filled(workspace: Workspace, path: str) -> str:
+    """A path with ids that there are."""
+    if "{" not in path:
+        return path
+    accepted = workspace.track({"attributes": [{"external_id": "filled"}]}, drain=False)
+    return path.replace("{id}", accepted.request_id)
+
+
+def test_examples_are_accepted(service: Service) -> None:
+    workspace = service.workspace("legacy")
+    with service.draining(workspace.id):
+        for method, path, operation in operations(service):
+            answer = ask(workspace, method, path, operation)
+            assert answer.status == min(map(int, operation["responses"])), path
+
+
+def with_body(service: Service) -> list[str]:
+    return [path for _, path, operation in keyed(service) if "requestBody" in operation]
+
+
+def test_refusals(on_sqlite: Service) -> None:
+    """Each status of the document, as far as a request alone can bring it about."""
+    workspace = on_sqlite.workspace("legacy")
+    nobody = on_sqlite.key(workspace.id)
+    for method, path, operation in keyed(on_sqlite):
+        assert ask(workspace, method, path, operation, Authorization="Bearer x").status == 401
+        if "403" in operation["responses"]:
+            assert ask(workspace, method, path, operation, Authorization=f"Bearer {nobody}").status == 403
+    for path in with_body(on_sqlite):
+        for status, content, headers in (
+            (400, b"{", {}),
+            (400, b"null", {}),
+            (400, b"{}", {}),
+            (415, b"{}", {"Content_Type": "text/plain"}),
+            (415, b"{}", {"Content_Encoding": "br"}),
+            (400, b"{}", {"Content_Encoding": "gzip"}),
+            (413, b" " * (4 * 1024 * 1024 + 1), {}),
+        ):
+            answer = on_sqlite.send("POST", path, content, workspace.headers(**headers), workspace.key)
+            assert answer.status == status, path
+
+
+def test_idempotent_endpoints(on_sqlite: Service) -> None:
+    """Those that are said to take an Idempotency-Key take it, and no others do."""
+    workspace = on_sqlite.workspace("legacy")
+    for _, path, operation in keyed(on_sqlite):
+        if "requestBody" in operation:
+            said = any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"])
+            with on_sqlite.draining(workspace.id):
+                answer = ask(workspace, "POST", path, operation, Idempotency_Key="\x7f")
+            assert (answer.status == 400) == said, path
+
+
+def test_conformity_is_no_rubber_stamp(on_sqlite: Service) -> None:
+    document = on_sqlite.app.openapi()
+    good = {"x-request-id": "x", "content-type": "application/json", "retry-after": "1"}
+    rated = good | dict.fromkeys(("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"), "1")
+    track = "/users/track"
+
+    def fails(path: str, status: int, headers: dict[str, str], body: Any) -> bool:
+        try:
+            Conformity(document).check("POST", path, status, headers, body)
+        except AssertionError:
+            return True
+        return False
+
+    assert not fails(track, 201, rated, {"attributes_processed": 1, "message": "success"})
+    assert not fails("/unknown", 299, {}, None)
+    assert fails(track, 202, rated, {"message": "success"})
+    assert fails(track, 201, good, {"message": "success"})
+    assert fails(track, 201, rated | {"content-type": "text/html"}, {"message": "success"})
+    assert fails(track, 201, rated | {"x-ratelimit-reset": ""}, {"message": "success"})
+    assert fails(track, 201, rated, {"message": "success", "more": 1})
+    assert fails(track, 201, rated, {"message": "success", "errors": []})
+    assert fails(track, 201, rated, {"attributes_processed": "1", "message": "success"})
+    assert fails(track, 401, good, {})
+
+
+# The page
+
+
+class Links(HTMLParser):
+    """Everything that a page makes a browser fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name in ("src", "href") and value is not None]
+
+
+def test_docs_are_off_by_default(on_sqlite: Service) -> None:
+    for path in docs.PATHS:
+        answer = on_sqlite.send("GET", path)
+        assert (answer.status, answer.body) == (404, {"message": "Invalid URL"})
+
+
+@pytest.fixture
+def url(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    settings = settings_for("", valkey_server.url, tmp_path_factory.mktemp("docs"), docs=True)
+    with running(settings), served(settings) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_docs(url: str, on_sqlite: Service) -> None:
+    with httpx.Client(base_url=url) as client:
+        assert client.get("/openapi.json").json() == on_sqlite.app.openapi()
+        assert client.post("/openapi.json").status_code == 404
+        page = client.get("/docs")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "/openapi.json" in page.text
+        links = Links()
+        links.feed(page.text)
+        # Nothing from elsewhere: the page works where there is no Internet.
+        assert sorted(links.found) == sorted(docs.PATHS[2:])
+        for link in links.found:
+            found = client.get(link)
+            assert found.status_code == 200
+            assert len(found.content) > 1000
+        assert "SwaggerUIBundle" in client.get("/docs/swagger-ui-bundle.js").text
+        assert client.get("/docs/redoc.standalone.js").json() == {"message": "Invalid URL"}
