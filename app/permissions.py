@@ -43,4 +43,5 @@ PERMISSIONS: Final = (
     "kpi.new_users.data_series",
     "kpi.uninstalls.data_series",
     "admin.merges",
+    "admin.dead_letters",
 )

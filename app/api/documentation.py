@@ -9,6 +9,7 @@ TAGS: Final = {
     "Track": "Attributes, events and purchases of users.",
     "Export": "Profiles, given back.",
     "Requests": "What became of what was accepted.",
+    "Dead letters": "Requests that could not be applied.",
     "Health": "For probes: no key, no limits.",
 }
 

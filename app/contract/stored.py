@@ -12,6 +12,19 @@ from app.domain.commands import ChangeSettings, Command
 
 KIND_TRACK: Final = 1
 KIND_SETTINGS: Final = 2
+#: What operators call the kinds, those that are not accepted yet included.
+KIND_NAMES: Final = {
+    KIND_TRACK: "track",
+    KIND_SETTINGS: "settings",
+    3: "identify",
+    4: "merge",
+    5: "alias_new",
+    6: "alias_update",
+    7: "delete",
+    8: "rename",
+    9: "remove",
+    10: "undo",
+}
 
 
 def commands(kind: int, codec: int, body: bytes) -> list[Command]:
