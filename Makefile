@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt bench lock clean
+.PHONY: help run test check fmt bench fault lock clean
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -38,6 +38,9 @@ fmt: $(VENV)/.installed-dev ## Format the code and mend what ruff can mend
 bench: $(VENV)/.installed-dev ## Run a benchmark: make bench ARGS="--help"
 	@exec $(BIN)/python -m bench $(ARGS)
 
+fault: $(VENV)/.installed-dev ## Hit it with faults and compare: make fault ARGS="--short"
+	@exec $(BIN)/python -m fault $(ARGS)
+
 lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements.lock pyproject.toml
@@ -46,7 +49,7 @@ COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-head
 
 clean: ## Remove .venv and what the tools leave behind (never your data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find app workers tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find app workers tests bench fault -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # A stamp says that its lock file has been installed. The dev lock holds everything that the other one holds.
 $(VENV)/.installed: requirements.lock $(BIN)/onefold

@@ -79,13 +79,14 @@ def doorbell(settings: Settings, app: Celery) -> Doorbell:
 
 def applier(settings: Settings, bell: Doorbell) -> Applier:
     """What a worker process drains with."""
-    database = Database(settings.database(), pool_size=2, apply=True)
+    timeout = settings.database_timeout_seconds
+    database = Database(settings.database(), pool_size=2, apply=True, timeout_seconds=timeout)
     return Applier(database, bell, now_us, lambda workspace_id: workspaces.secret(database, workspace_id))
 
 
 def services(settings: Settings) -> Services:
     """The services of one API process. Call inside its event loop."""
-    database = Database(settings.database(), pool_size=8)
+    database = Database(settings.database(), pool_size=8, timeout_seconds=settings.database_timeout_seconds)
     executor = ThreadPoolExecutor(8, thread_name_prefix="store")
     bell = doorbell(settings, celery(settings, producer=True))
     limiter = Limiter(

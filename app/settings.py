@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     key_cache_seconds: float = 10.0
     #: An accept that takes longer is answered 503.
     accept_timeout_seconds: float = 2.5
+    #: PostgreSQL ends a statement, a wait for a lock and an idle transaction of ours after this long.
+    database_timeout_seconds: float = 15.0
     #: How long an export waits for writes accepted before it.
     read_wait_seconds: float = 1.0
     #: How long an answer may wait until its request is applied, where it tells what came of it.

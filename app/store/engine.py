@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 CONNECT_TIMEOUT_SECONDS: Final = 3
-STATEMENT_TIMEOUT_MS: Final = 15_000
+TIMEOUT_SECONDS: Final = 15.0
 SQLITE_BUSY_MS: Final = 5_000
 
 
@@ -27,12 +27,17 @@ def normalise_url(url: str) -> str:
 class Database:
     """The store's connections. `main` holds everything but the inbox, `inbox` the inbox; one server on PostgreSQL."""
 
-    def __init__(self, url: str, *, pool_size: int = 5, apply: bool = False) -> None:
-        """`apply` opens the database for a worker, whose commits may lose their tail in a power cut: see `durable`."""
+    def __init__(
+        self, url: str, *, pool_size: int = 5, apply: bool = False, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        """`apply` opens the database for a worker, whose commits may lose their tail in a power cut: see `durable`.
+
+        `timeout_seconds` bounds, on PostgreSQL, a statement, a wait for a lock and a transaction that stands idle.
+        """
         self.url = normalise_url(url)
         self.is_postgresql = self.url.startswith("postgresql")
         if self.is_postgresql:
-            self.main = self.inbox = _postgresql(self.url, pool_size, "32MB" if apply else "4MB")
+            self.main = self.inbox = _postgresql(self.url, pool_size, int(timeout_seconds * 1000), apply=apply)
             self._autocommit = self.main.execution_options(isolation_level="AUTOCOMMIT")
             return
         path = make_url(self.url).database
@@ -72,10 +77,11 @@ def inbox_file(main: Path) -> Path:
     return main.with_name(f"{main.stem}-inbox{main.suffix}")
 
 
-def _postgresql(url: str, pool_size: int, work_mem: str) -> Engine:
+def _postgresql(url: str, pool_size: int, timeout_ms: int, *, apply: bool) -> Engine:
+    work_mem = "32MB" if apply else "4MB"
     options = (
-        f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS}"
-        f" -c lock_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+        f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms}"
+        f" -c lock_timeout={timeout_ms} -c timezone=UTC"
         # Every statement of the store looks rows up by keys. Where statistics are missing or old, the planner takes a
         # workspace for small and reads all of it for each.
         f" -c work_mem={work_mem} -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
@@ -90,11 +96,11 @@ def _postgresql(url: str, pool_size: int, work_mem: str) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "options": options,
-            "application_name": "onefold",
+            "application_name": "onefold apply" if apply else "onefold",
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 2,
-            "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
+            "tcp_user_timeout": timeout_ms,
         },
     )
 

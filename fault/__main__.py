@@ -1,0 +1,96 @@
+"""`python -m fault`: rounds of faults, one table, and status 1 when anything differed or too little was hit."""
+
+import time
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from fault import stack
+from fault.report import Line, say, table
+from fault.rounds import Round, Scenario, Unfit
+from fault.scenarios import ALL, SHORT
+from tests.servers import ServerUnavailable
+
+#: Rounds tried for each one that has to count.
+TRIES = 3
+
+
+class Store(StrEnum):
+    """The database below."""
+
+    postgresql = stack.POSTGRESQL
+    sqlite = stack.SQLITE
+    both = "both"
+
+
+def main(
+    scenario: Annotated[list[int] | None, typer.Option(help="Numbers of scenarios, instead of all.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds that have to count; 20.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the first round; the next one has the next number.")] = 1,
+    store: Annotated[Store, typer.Option(help="Where a scenario runs on both.")] = Store.both,
+    short: Annotated[bool, typer.Option("--short", help="A few scenarios, one round each: minutes, for CI.")] = False,
+) -> None:
+    """Hit Onefold while clients write, and compare everything afterwards."""
+    chosen = [s for s in ALL if (s.number in scenario if scenario else s.number in SHORT if short else True)]
+    if not chosen:
+        raise typer.BadParameter("no such scenario")
+    wanted = rounds or (1 if short else 20)
+    began = time.monotonic()
+    lines = [
+        _scenario(one, where, wanted, seed)
+        for one in chosen
+        for where in one.stores
+        if store in (Store.both, where) and not (short and where not in SHORT[one.number])
+    ]
+    say("")
+    say(table([line.cells() for line in lines]))
+    say(f"\nrounds: counted/run. {time.monotonic() - began:.0f} s altogether.")
+    if any(line.failed for line in lines):
+        raise typer.Exit(1)
+
+
+def _scenario(scenario: Scenario, store: str, wanted: int, seed: int) -> Line:
+    line = Line(scenario, store, wanted)
+    say(f"\n{scenario.number} {scenario.name}, {store}; counts when: {scenario.proof}")
+    prepare = contextmanager(scenario.prepare) if scenario.prepare else None
+    try:
+        if prepare is None:
+            with stack.started(store, scenario.layout, seed) as running:
+                _rounds(line, running, seed)
+        else:
+            with prepare(scenario.layout) as layout, stack.started(store, layout, seed) as running:
+                _rounds(line, running, seed)
+    except (Unfit, ServerUnavailable) as reason:
+        line.skipped = str(reason)
+        say(f"  skipped: {reason}")
+    return line
+
+
+def _rounds(line: Line, running: stack.Stack, seed: int) -> None:
+    while line.counted < line.wanted and len(line.verdicts) < TRIES * line.wanted:
+        began = time.monotonic()
+        verdict = Round(running, line.scenario, seed + len(line.verdicts)).run()
+        line.verdicts.append(verdict)
+        state = "EQUAL" if verdict.equal else "DIFFERENT"
+        notes = "".join(f", {name} {value:.3g}" for name, value in verdict.notes.items())
+        say(
+            f"  seed {verdict.seed}: {state}, {verdict.hits} hits, {verdict.requests} requests, "
+            f"lag {verdict.lag:.2f} s{notes} ({time.monotonic() - began:.1f} s)"
+        )
+        for finding in verdict.findings[:8]:
+            say(f"    {finding}")
+        if not verdict.equal:
+            _keep(running, verdict.seed)
+            return
+
+
+def _keep(running: stack.Stack, seed: int) -> None:
+    """What our processes said, for whoever looks into it."""
+    tail = running.logs()[-3000:]
+    say(f"    logs of seed {seed}, the end:\n{tail}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,16 @@
+"""All scenarios, in modules by what they hit."""
+
+from typing import Final
+
+from fault.rounds import Scenario
+from fault.scenarios import deploy, load, postgres, redis, workers
+
+ALL: Final[tuple[Scenario, ...]] = tuple(
+    sorted(
+        (*workers.SCENARIOS, *redis.SCENARIOS, *postgres.SCENARIOS, *load.SCENARIOS, *deploy.SCENARIOS),
+        key=lambda scenario: scenario.number,
+    )
+)
+
+#: What CI runs: scenario -> stores.
+SHORT: Final = {1: ("postgresql", "sqlite"), 2: ("postgresql",), 3: ("postgresql",), 28: ("postgresql",)}

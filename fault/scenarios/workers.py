@@ -1,0 +1,263 @@
+"""Faults of the applying side: killed, stopped, starved and crowded workers."""
+
+import re
+import time
+from contextlib import suppress
+from typing import Final
+
+import psutil
+
+from app import bootstrap
+from app.settings import Settings
+from fault.clients import LoadPlan
+from fault.processes import Program
+from fault.rounds import Round, Scenario
+from fault.stack import POSTGRESQL, SQLITE, Layout
+from tests.polling import gone, until
+
+#: Enough to keep a lane busy, so that blows meet batches.
+BUSY: Final = LoadPlan(clients=5, objects=40, rate=60)
+STALL_TIMEOUT: Final = 3
+
+
+def kill_child(now: Round) -> None:
+    """1: SIGKILL for the process that applies, in the middle of a batch."""
+    for _ in range(8):
+        children = until(lambda: [p for node in now.stack.nodes for p in node.pool()], 15, message="no pool process")
+        if now.in_batch():
+            now.pause(0.0, 0.02)
+            child = now.rng.choice(children)
+            with suppress(psutil.NoSuchProcess):
+                main = child.parent()
+                if main is None:
+                    continue
+                main.suspend()  # so that it cannot replace its child before we have looked
+                try:
+                    child.kill()
+                    until(lambda child=child: gone(child.pid))  # type: ignore[misc]
+                    now.hit(now.stack.attempts(now.workspace.id) > 0)
+                finally:
+                    main.resume()
+        now.pause(0.1, 0.3)
+        if now.hits >= 2:
+            return
+
+
+def kill_node(now: Round) -> None:
+    """2: SIGKILL for a whole node at once, launcher, Celery, pool and sweeper, and a new start."""
+    for _ in range(4):
+        node = now.stack.nodes[0]
+        now.in_batch()
+        now.pause(0.0, 0.02)
+        node.kill9()
+        now.hit(now.stack.attempts(now.workspace.id) > 0)
+        now.stack.start_one(node)
+        now.stack.wait_until_ready()
+        now.pause(0.3, 0.6)
+        if now.hits:
+            return
+
+
+def stop_holder(now: Round) -> None:
+    """3: SIGSTOP for the process that holds the lane, until the others have gone on, and then SIGCONT."""
+    for _ in range(20):
+        if not now.in_batch():
+            continue
+        child = now.rng.choice([p for node in now.stack.nodes for p in node.pool()])
+        now.pause(0.0, 0.02)
+        child.suspend()
+        try:
+            if not _held_for(now, 0.4):
+                continue
+            before, began = now.cursor(), time.monotonic()
+            allowed = STALL_TIMEOUT + 3
+            until(lambda before=before: now.cursor() > before, allowed * 3, message="the lane stays with a stopped one")  # type: ignore[misc]
+            now.notes["resumed s"] = time.monotonic() - began
+            if time.monotonic() - began > allowed:
+                now.blame(f"lane: others resumed after {time.monotonic() - began:.1f} s, {allowed} s allowed")
+            now.hit()
+            now.pause(0.2)
+        finally:
+            child.resume()
+        now.pause(0.3)
+        return
+
+
+def _held_for(now: Round, seconds: float) -> bool:
+    """Whether the lane is held, without a break, and its cursor does not move."""
+    cursor, ends = now.cursor(), time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if not now.stack.lane_held(now.workspace.id):
+            return False
+        time.sleep(0.02)
+    return now.cursor() == cursor
+
+
+def crowd(now: Round) -> None:
+    """19: two sweepers and ten workers, and everybody is rung for one workspace all the time."""
+    bell = bootstrap.celery(_settings(now), producer=True)
+    holders: set[int] = set()
+    ends = time.monotonic() + 3.0
+    while time.monotonic() < ends:
+        for _ in range(10):
+            bell.send_task("onefold.apply", args=[now.workspace.id], queue="normal", retry=False, ignore_result=True)
+        holders |= _lane_holders(now)
+        now.pause(0.005)
+    now.notes["holders"] = len(holders)
+    if len(holders) > 1:
+        now.hit(len(holders))
+    deadlocks = now.stack.scalar("select deadlocks from pg_stat_database where datname = current_database()")
+    if deadlocks:
+        now.blame(f"deadlocks: {deadlocks}")
+
+
+def _lane_holders(now: Round) -> set[int]:
+    def work() -> set[int]:
+        with now.stack.database.read() as connection:
+            rows = connection.exec_driver_sql(
+                "select l.pid from pg_locks l join pg_stat_activity a using (pid) where l.relation = 'lane'::regclass"
+                " and l.mode = 'RowShareLock' and a.application_name = 'onefold apply'"
+            )
+            return {row[0] for row in rows}
+
+    return now.stack.look(work)
+
+
+def _settings(now: Round) -> Settings:
+    assert now.stack.valkey is not None
+    return Settings(REDIS_URL=now.stack.valkey.url, DATABASE_URL=now.stack.url)
+
+
+def starve(now: Round) -> None:
+    """24: no memory for what applies: nothing more than it has now, and a backlog to work off."""
+    before = _memory_errors(now)
+    node = now.stack.nodes[0]
+    limited = [*node.pool(), *_sweepers(node)]
+    for process in limited:
+        process.suspend()
+    now.accept_more(150)
+    for process in limited:
+        process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms, psutil.RLIM_INFINITY))
+        process.resume()
+    now.pause(1.0, 2.0)
+    died = sum(gone(process.pid) for process in limited)
+    for process in limited:
+        with suppress(psutil.NoSuchProcess):
+            process.rlimit(psutil.RLIMIT_AS, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    now.hit(_memory_errors(now) - before + died)
+    now.pause(0.3)
+
+
+def _memory_errors(now: Round) -> int:
+    return len(re.findall(r"MemoryError|Cannot allocate memory|out of memory", now.stack.logs()))
+
+
+def _sweepers(node: Program) -> list[psutil.Process]:
+    found = []
+    for process in node.family():
+        with suppress(psutil.NoSuchProcess):
+            found += [process] if "sweeper" in process.cmdline() else []
+    return found
+
+
+def poisoned(now: Round) -> None:
+    """28: some requests make applying raise. They die alone, and the lane goes on."""
+    worst, ends = 0.0, time.monotonic() + 3.0
+    while time.monotonic() < ends:
+        head, began = sum(now.stack.heads(now.workspace.id)), time.monotonic()
+        until(lambda head=head: now.cursor() >= head, 20, message="the lane stops at a poison request")  # type: ignore[misc]
+        worst = max(worst, time.monotonic() - began)
+    now.notes["lag ms"] = worst * 1000
+
+
+def died(now: Round) -> list[str]:
+    """Dead are exactly the poison requests."""
+    sent = {call.place for call in now.load.calls if call.accepted and call.sending.marker.startswith("poison")}
+    with now.stack.database.read() as connection:
+        rows = connection.exec_driver_sql(f"select stream, seq from dead where workspace_id = {now.workspace.id}").all()
+    now.hit(len(rows))
+    dead = {(row[0], row[1]) for row in rows}
+    return [] if dead == sent else [f"dead: {len(dead)} requests, {len(sent)} were poison, {len(dead ^ sent)} differ"]
+
+
+def two_writers(now: Round) -> None:
+    """31: two API processes append to one SQLite inbox, half of the clients each, while the worker is killed."""
+    now.accept_more(20)
+    kill_child(now)
+
+
+_PROCESSES: Final = ("-m", "celery", "-A", "fault.poisoned", "worker", "-E", "-Q", "sync,normal,bulk,jobs")
+_QUIETLY: Final = ("-c", "1", "--without-mingle", "--without-gossip", "-l", "WARNING")
+
+SCENARIOS: Final = (
+    Scenario(
+        1,
+        "kill -9 of the applying process",
+        "a batch had begun and was rolled back: its counted attempt stayed",
+        kill_child,
+        load=BUSY,
+        stores=(POSTGRESQL, SQLITE),
+        lag_seconds=5,
+        clean=True,
+    ),
+    Scenario(
+        2,
+        "kill -9 of a whole node",
+        "a batch had begun and was rolled back: its counted attempt stayed",
+        kill_node,
+        load=LoadPlan(clients=4, objects=40, rate=30),
+        stores=(POSTGRESQL, SQLITE),
+        lag_seconds=5,
+        may_break=True,
+        scaled="a kill a round",
+    ),
+    Scenario(
+        3,
+        "SIGSTOP of the process that holds the lane",
+        "the stopped process held the lane, and others took it over while it was stopped",
+        stop_holder,
+        layout=Layout(nodes=2, settings={"ONEFOLD_DATABASE_TIMEOUT_SECONDS": str(STALL_TIMEOUT)}),
+        load=BUSY,
+        clean=True,
+        scaled=f"time-out of a stalled transaction {STALL_TIMEOUT} s, not 15",
+    ),
+    Scenario(
+        19,
+        "two sweepers, ten workers, one workspace",
+        "several sessions of workers have held the lane",
+        crowd,
+        layout=Layout(nodes=2, processes=5),
+        load=BUSY,
+        clean=True,
+    ),
+    Scenario(
+        24,
+        "no memory for workers (RLIMIT_AS)",
+        "MemoryError, or a process that died of it",
+        starve,
+        load=LoadPlan(clients=5, objects=50, rate=60),
+        clean=True,
+    ),
+    Scenario(
+        28,
+        "poison requests",
+        "requests are dead, and they are the poison ones",
+        poisoned,
+        layout=Layout(
+            node_programs=((*_PROCESSES, *_QUIETLY), ("-m", "fault.poisoned")),
+        ),
+        load=LoadPlan(operations={"track": 0.97, "poison": 0.03}),
+        check=died,
+        clean=True,
+    ),
+    Scenario(
+        31,
+        "SQLite: two processes accept, one is killed applying",
+        "a batch had begun and was rolled back, with two processes writing",
+        two_writers,
+        layout=Layout(apis=2),
+        load=BUSY,
+        stores=(SQLITE,),
+        clean=True,
+    ),
+)
