@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from app.doorbell import Doorbell
-from app.store import inbox, lane
+from app.store import inbox, lane, sessions
 from app.store.engine import DATABASE_ERRORS, Database
 from workers.apply import Applier, Summary
 
@@ -48,6 +48,8 @@ class Sweeper:
     def look(self) -> list[Summary]:
         """One look at everything. Returns what the sweeper drained itself."""
         done = []
+        if ended := sessions.end_stalled(self._database):
+            log.warning("stalled_sessions_ended", sessions=ended)
         for (workspace_id, stream), looks in self._behind().items():
             if looks == 1:
                 continue  # seen for the first time: its doorbell is probably on the way

@@ -106,7 +106,7 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     runtime.tune()
-    database = Database(settings.database(), pool_size=2)
+    database = Database(settings.database(), pool_size=2, timeout_seconds=settings.database_timeout_seconds)
     retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours)
     Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop, retention.tick)
 

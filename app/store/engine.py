@@ -35,6 +35,7 @@ class Database:
         `timeout_seconds` bounds, on PostgreSQL, a statement, a wait for a lock and a transaction that stands idle.
         """
         self.url = normalise_url(url)
+        self.timeout_seconds = timeout_seconds
         self.is_postgresql = self.url.startswith("postgresql")
         if self.is_postgresql:
             self.main = self.inbox = _postgresql(self.url, pool_size, int(timeout_seconds * 1000), apply=apply)
