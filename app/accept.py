@@ -1,12 +1,13 @@
 """Accepting a request: quota, contract, inbox, answer. Everything that happens between a caller and a 201."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 from app.contract import idempotency, request_id, stored, track
+from app.contract.elements import Queued
 from app.contract.errors import RATE_LIMITED, RefusedError, unavailable
 from app.contract.plans import GROUPS, PLANS, TRACK
 from app.domain.commands import STREAM_NORMAL
@@ -102,6 +103,19 @@ class Acceptor:
             accepted = track.accept(body, limits)
         entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key)
         return await self.answer(caller, STREAM_NORMAL, entry, 201, accepted.answer)
+
+    async def queue(
+        self,
+        caller: KeyRecord,
+        read: Callable[[bytes], Queued],
+        body: bytes,
+        key: IdempotencyKey | None,
+        status: int,
+    ) -> Answer:
+        """Answer `status` once what the contract reads of a body is committed. Raises RefusedError."""
+        queued = await asyncio.to_thread(read, body) if len(body) > LARGE_BODY_BYTES else read(body)
+        entry = Entry(queued.kind, queued.codec, queued.body, key)
+        return await self.answer(caller, STREAM_NORMAL, entry, status, queued.answer)
 
     async def answer(self, caller: KeyRecord, stream: int, entry: Entry, status: int, body: bytes) -> Answer:
         """Commit a request to the inbox and ring; this answer, once it is on disk, or that of the first request with

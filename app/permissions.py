@@ -1,5 +1,6 @@
 """The permission catalogue: what a key may be allowed to do (spec api-keys.md 3). Fixed when a key is made."""
 
+from collections.abc import Container
 from typing import Final
 
 PERMISSIONS: Final = (
@@ -43,5 +44,14 @@ PERMISSIONS: Final = (
     "kpi.new_users.data_series",
     "kpi.uninstalls.data_series",
     "admin.merges",
-    "admin.dead_letters",
 )
+
+#: Other spellings of the documentation that clients have learned from.
+SYNONYMS: Final = {"users.external_id.rename": "users.external_ids.rename"}
+
+
+def allows(permissions: Container[str], permission: str) -> bool:
+    """Whether a key with these permissions may do what needs this one."""
+    if permission in permissions:
+        return True
+    return any(other in permissions for other, meant in SYNONYMS.items() if meant == permission)

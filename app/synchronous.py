@@ -9,13 +9,14 @@ import msgspec
 
 from app.accept import Acceptor, Answer
 from app.calls import StoreCalls
-from app.contract import request_id, stored, track_sync
+from app.contract import external_ids, request_id, stored, track_sync
+from app.contract.elements import CODEC_COMMANDS
 from app.contract.errors import INTERNAL, RefusedError
 from app.domain.commands import STREAM_NORMAL
 from app.domain.profile import DEPRECATED, EXTERNAL, Key, Profile
 from app.domain.resolve import find
 from app.domain.state import State
-from app.store import dead, lane, profiles
+from app.store import lane, profiles
 from app.store.engine import Database
 from app.store.inbox import Entry, IdempotencyKey
 from app.store.workspaces import KeyRecord
@@ -58,8 +59,8 @@ class Synchronous:
             progress = await self._waiting.until(caller.workspace_id, {STREAM_NORMAL: seq}, self._wait_seconds)
             if not progress.reached({STREAM_NORMAL: seq}):
                 raise RefusedError(503, TIMED_OUT, headers={"Retry-After": "1"})
-            is_dead, problems = await self._calls.run(lambda: self._outcome(caller.workspace_id, seq))
-            if is_dead:
+            dead, problems = await self._calls.run(lambda: self._outcome(caller.workspace_id, seq))
+            if dead:
                 raise RefusedError(500, INTERNAL)
         except RefusedError as refused:
             refused.headers["X-Request-Id"] = identifier
@@ -75,10 +76,26 @@ class Synchronous:
             found = await self._calls.run(lambda: self._profile(caller.workspace_id, asked.key, asked.sections))
         return Answer(201, msgspec.json.encode(asked.answer(found)), outcome.request_id)
 
+    async def rename(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+        """POST /users/external_ids/rename, answered with the result of every item. Raises RefusedError."""
+        return await self._items(caller, external_ids.read_renames(body), key)
+
+    async def remove(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+        """POST /users/external_ids/remove, answered with the result of every item. Raises RefusedError."""
+        return await self._items(caller, external_ids.read_removals(body), key)
+
+    async def _items(
+        self, caller: KeyRecord, items: external_ids.Renames | external_ids.Removals, key: IdempotencyKey | None
+    ) -> Answer:
+        if not items.commands:  # nothing to apply: every item is malformed
+            return Answer(201, items.answer(()))
+        outcome = await self.apply(caller, Entry(items.kind, CODEC_COMMANDS, items.body, key))
+        return Answer(201, items.answer(outcome.problems), outcome.request_id)
+
     def _outcome(self, workspace_id: int, seq: int) -> tuple[bool, list[tuple[str, int, str, str]]]:
         with self._database.read() as connection:
-            letter = dead.get(connection, workspace_id, STREAM_NORMAL, seq)
-            return letter is not None, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
+            dead = lane.dead_reason(connection, workspace_id, STREAM_NORMAL, seq) is not None
+            return dead, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
 
     def _profile(self, workspace_id: int, key: Key, sections: int) -> Profile | None:
         """Who has the identifier now, which is whom the request went to unless somebody moved it since."""

@@ -90,3 +90,75 @@ bodies = st.fixed_dictionaries(
         "purchases": st.lists(purchases, max_size=3),
     },
 )
+
+# Who is who, about the same few people.
+
+RULES = ("identified", "unidentified", "most_recently_updated", "least_recently_updated")
+_ids = st.sampled_from((*EXTERNAL_IDS, "new"))
+_user_alias = st.sampled_from((*ALIASES, ("web", "2"))).map(
+    lambda pair: {"alias_label": pair[0], "alias_name": pair[1]}
+)
+_rules = st.one_of(
+    st.sampled_from(RULES).map(lambda rule: [rule]),
+    st.tuples(st.sampled_from(RULES[:2]), st.sampled_from(RULES[2:])).map(list),
+    st.tuples(st.sampled_from(RULES[2:]), st.sampled_from(RULES[:2])).map(list),
+)
+_by_email = st.fixed_dictionaries({"email": st.sampled_from(EMAILS), "prioritization": _rules})
+_by_phone = st.fixed_dictionaries({"phone": st.sampled_from(PHONES), "prioritization": _rules})
+_who = st.one_of(
+    st.fixed_dictionaries({"external_id": _ids}),
+    st.fixed_dictionaries({"user_alias": _user_alias}),
+    _by_email,
+    _by_phone,
+)
+
+
+def _some(element: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[list[Any]]:
+    return st.lists(element, min_size=1, max_size=most)
+
+
+_identified = st.fixed_dictionaries({"external_id": _ids})
+identify = st.fixed_dictionaries(
+    {
+        "aliases_to_identify": _some(st.fixed_dictionaries({"external_id": _ids, "user_alias": _user_alias})),
+    },
+    optional={
+        "emails_to_identify": _some(_joined(_identified, _by_email)),
+        "phone_numbers_to_identify": _some(_joined(_identified, _by_phone)),
+        "merge_behavior": st.sampled_from(["merge", "none"]),
+    },
+)
+merge = _some(st.fixed_dictionaries({"identifier_to_merge": _who, "identifier_to_keep": _who})).map(
+    lambda pairs: {"merge_updates": pairs}
+)
+new_aliases = _some(
+    _joined(st.one_of(_identified, st.just({})), st.fixed_dictionaries({"user_alias": _user_alias}))
+).map(lambda entries: {"user_aliases": entries})
+alias_updates = _some(
+    st.tuples(st.sampled_from(["crm", "web"]), st.sampled_from("123"), st.sampled_from("123")).map(
+        lambda three: {"alias_label": three[0], "old_alias_name": three[1], "new_alias_name": three[2]}
+    )
+).map(lambda entries: {"alias_updates": entries})
+deletes = st.one_of(
+    _some(_ids, 2).map(lambda ids: {"external_ids": ids}),
+    _some(_user_alias, 2).map(lambda found: {"user_aliases": found}),
+    _some(_by_email, 2).map(lambda found: {"email_addresses": found}),
+    _some(_by_phone, 2).map(lambda found: {"phone_numbers": found}),
+)
+renames = _some(st.tuples(_ids, _ids).map(lambda two: {"current_external_id": two[0], "new_external_id": two[1]})).map(
+    lambda entries: {"external_id_renames": entries}
+)
+removals = _some(_ids).map(lambda ids: {"external_ids": ids})
+
+#: (path, body) of any request that writes.
+requests: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
+    bodies.map(lambda body: ("/users/track", body)),
+    bodies.map(lambda body: ("/users/track", body)),
+    identify.map(lambda body: ("/users/identify", body)),
+    merge.map(lambda body: ("/users/merge", body)),
+    new_aliases.map(lambda body: ("/users/alias/new", body)),
+    alias_updates.map(lambda body: ("/users/alias/update", body)),
+    deletes.map(lambda body: ("/users/delete", body)),
+    renames.map(lambda body: ("/users/external_ids/rename", body)),
+    removals.map(lambda body: ("/users/external_ids/remove", body)),
+)

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
-from app.domain.state import Changes, State
-from app.store import dead, inbox, lane, profiles
+from app.domain.state import Changes, State, TooFewLoadedError
+from app.store import crowds, inbox, lane, profiles
 from app.store.engine import DATABASE_ERRORS, Database, is_transient
 from app.store.inbox import Stored
 from app.store.lane import Lane
@@ -54,6 +54,11 @@ class Summary:
     purchases: int = 0
     identified: int = 0
     merged: int = 0
+    #: Aliases added or changed.
+    aliases: int = 0
+    deleted: int = 0
+    #: External ids renamed, and former ones removed.
+    renamed: int = 0
     skipped: int = 0
     ignored: int = 0
     dead: int = 0
@@ -69,13 +74,27 @@ class Summary:
 
     def add(self, changes: Changes) -> None:
         """Count what a batch did."""
-        for name in ("attributes", "events", "purchases", "identified", "merged", "skipped", "ignored"):
+        for name in _COUNTED:
             setattr(self, name, getattr(self, name) + changes.counts[name])
         for problem in changes.problems:
             self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
+
+
+_COUNTED: Final = (
+    "attributes",
+    "events",
+    "purchases",
+    "identified",
+    "merged",
+    "aliases",
+    "deleted",
+    "renamed",
+    "skipped",
+    "ignored",
+)
 
 
 class PoisonError(Exception):
@@ -200,7 +219,7 @@ class Applier:
                 raise PoisonError(batch, RuntimeError("process lost"))
             try:
                 requests = ready.requests if ready else [decoded(request) for request in batch]
-                state = self._reduced(connection, workspace_id, locked, requests)
+                state = self._reduced(connection, workspace_id, locked, requests, batch)
                 if len(batch) == limit:  # there is probably more
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // inbox.HOUR_US, limit)
@@ -238,11 +257,20 @@ class Applier:
             connection.execute(text("set local synchronous_commit = off"))
         return lane.lock(connection, workspace_id)
 
-    def _reduced(self, connection: Connection, workspace_id: int, locked: Lane, requests: list[Request]) -> State:
-        commands = [command for request in requests for command in request.commands]
-        state = profiles.load(connection, workspace_id, commands, locked.settings)
-        reduce(requests, state, workspace_id, self._secret_of(workspace_id))
-        return state
+    def _reduced(
+        self, connection: Connection, workspace_id: int, locked: Lane, requests: list[Request], batch: list[Stored]
+    ) -> State:
+        crowd = crowds.FIRST_LOADED
+        while True:
+            commands = [command for request in requests for command in request.commands]
+            state = profiles.load(connection, workspace_id, commands, locked.settings, crowd)
+            try:
+                reduce(requests, state, workspace_id, self._secret_of(workspace_id))
+            except TooFewLoadedError:  # never when all are loaded, so this ends
+                crowd *= crowds.NEXT_TIMES
+                requests = [decoded(request) for request in batch]  # reducing may have used up the commands
+            else:
+                return state
 
     def _save(
         self, connection: Connection, workspace_id: int, locked: Lane, state: State, batch: list[Stored]
@@ -267,7 +295,7 @@ class Applier:
                 return False
             if locked.cursors[request.stream] != request.seq - 1:
                 return True
-            dead.bury(connection, workspace_id, request, reason, self._now_us())
+            lane.bury(connection, workspace_id, request, reason, self._now_us())
             lane.advance(connection, workspace_id, locked, request)
         summary.dead += 1
         self._on_dead(workspace_id, request, reason)

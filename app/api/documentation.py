@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 #: Families of endpoints, in the order in which the document lists them.
 TAGS: Final = {
     "Track": "Attributes, events and purchases of users.",
+    "Identity": "Who is who: aliases, external ids, merging, deletion.",
     "Export": "Profiles, given back.",
     "Requests": "What became of what was accepted.",
-    "Dead letters": "Requests that could not be applied.",
     "Health": "For probes: no key, no limits.",
 }
 

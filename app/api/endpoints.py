@@ -12,6 +12,7 @@ from app.api.bodies import receive
 from app.api.documentation import Documentation
 from app.contract.errors import ACCESS_DENIED, RefusedError
 from app.contract.plans import MAX_BODY_BYTES
+from app.permissions import allows
 from app.services import Services
 
 Action = Callable[[KeyRecord, Request], Awaitable[Answer]]
@@ -49,7 +50,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
         grant: Grant | None = None
         try:
             caller = await services.keys.authenticate(request.headers.get("authorization"))
-            if endpoint.permission is not None and endpoint.permission not in caller.permissions:
+            if endpoint.permission is not None and not allows(caller.permissions, endpoint.permission):
                 raise RefusedError(403, ACCESS_DENIED)
             grant = await services.acceptor.take(caller, endpoint.group)
             return respond(await endpoint.action(caller, request), grant)

@@ -8,7 +8,7 @@ from rich.table import Table
 from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
 from app.domain import times
-from app.permissions import PERMISSIONS
+from app.permissions import PERMISSIONS, SYNONYMS
 from app.store import workspaces
 from app.store.engine import Database
 
@@ -38,7 +38,7 @@ def create(
     wanted = list(PERMISSIONS) if everything else permission or []
     if not wanted:
         raise fail("Give --permission at least once, or --all.")
-    unknown = [one for one in wanted if one not in PERMISSIONS]
+    unknown = [one for one in wanted if one not in PERMISSIONS and one not in SYNONYMS]
     if unknown:
         raise fail(f"Unknown permission. Permissions: {', '.join(PERMISSIONS)}.")
     with opened(settings_for(data_dir)) as database:

@@ -41,13 +41,13 @@ def external_id(value: object) -> str:
     return found
 
 
-def alias(value: object) -> tuple[str, str]:
-    """(label, name) of a user alias object. Raises ObjectRefusedError."""
+def alias(value: object, malformed: str = BAD_ALIAS) -> tuple[str, str]:
+    """(label, name) of a user alias object. Raises ObjectRefusedError, `malformed` when a part is missing."""
     if not isinstance(value, dict):
-        raise ObjectRefusedError(BAD_ALIAS)
+        raise ObjectRefusedError(malformed)
     label, name = text(value.get("alias_label")), text(value.get("alias_name"))
     if not label or not name or not label.strip() or not name.strip():
-        raise ObjectRefusedError(BAD_ALIAS)
+        raise ObjectRefusedError(malformed)
     if len(label.encode()) > MAX_ALIAS_BYTES or len(name.encode()) > MAX_ALIAS_BYTES:
         raise ObjectRefusedError("'alias_name' and 'alias_label' must be at most 236 bytes each")
     return label, name
@@ -57,6 +57,21 @@ def email(value: object) -> str:
     found = addresses.email(value) if isinstance(value, str) else None
     if found is None:
         raise ObjectRefusedError(BAD_EMAIL, "EMAIL_BAD_FORMAT")
+    return found
+
+
+def phone(value: object) -> str:
+    number = text(value)
+    found = addresses.phone(number) if number is not None else None
+    if found is None:
+        raise ObjectRefusedError(BAD_PHONE)
+    return found
+
+
+def braze_id(value: object) -> str:
+    found = text(value)
+    if not found or len(found.encode()) > MAX_BRAZE_ID_BYTES:
+        raise ObjectRefusedError("'braze_id' must be a string")
     return found
 
 
@@ -73,11 +88,7 @@ def key(obj: dict[str, Any]) -> Key:
     if _present(obj.get("email")):
         return (EMAIL, "", email(obj["email"]))
     if _present(obj.get("phone")):
-        number = text(obj["phone"])
-        found = addresses.phone(number) if number is not None else None
-        if found is None:
-            raise ObjectRefusedError(BAD_PHONE)
-        return (PHONE, "", found)
+        return (PHONE, "", phone(obj["phone"]))
     raise ObjectRefusedError(REQUIRED)
 
 
@@ -87,10 +98,7 @@ def _primary(name: str, value: object) -> Key:
     if name == "user_alias":
         label, alias_name = alias(value)
         return (ALIAS, label, alias_name)
-    found = text(value)
-    if found is None or len(found.encode()) > MAX_BRAZE_ID_BYTES:
-        raise ObjectRefusedError("'braze_id' must be a string")
-    return (BRAZE, "", found)
+    return (BRAZE, "", braze_id(value))
 
 
 def _present(value: object) -> bool:

@@ -7,23 +7,32 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import track
-from app.domain.commands import ChangeSettings, Command
+from app.contract import aliases, deletion, external_ids, identify, merge, track
+from app.contract.elements import CODEC_COMMANDS
+from app.domain.commands import (
+    ChangeSettings,
+    Command,
+    Delete,
+    Identify,
+    Merge,
+    NewAlias,
+    RemoveExternalId,
+    RenameExternalId,
+    UpdateAlias,
+)
 
 KIND_TRACK: Final = 1
 KIND_SETTINGS: Final = 2
-#: What operators call the kinds, those that are not accepted yet included.
-KIND_NAMES: Final = {
-    KIND_TRACK: "track",
-    KIND_SETTINGS: "settings",
-    3: "identify",
-    4: "merge",
-    5: "alias_new",
-    6: "alias_update",
-    7: "delete",
-    8: "rename",
-    9: "remove",
-    10: "undo",
+
+#: Kinds whose body is a list of commands of one class.
+_DECODERS: Final[dict[int, msgspec.json.Decoder[Any]]] = {
+    identify.KIND: msgspec.json.Decoder(list[Identify]),
+    merge.KIND: msgspec.json.Decoder(list[Merge]),
+    aliases.KIND_NEW: msgspec.json.Decoder(list[NewAlias]),
+    aliases.KIND_UPDATE: msgspec.json.Decoder(list[UpdateAlias]),
+    deletion.KIND: msgspec.json.Decoder(list[Delete]),
+    external_ids.KIND_RENAME: msgspec.json.Decoder(list[RenameExternalId]),
+    external_ids.KIND_REMOVE: msgspec.json.Decoder(list[RemoveExternalId]),
 }
 
 
@@ -33,6 +42,10 @@ def commands(kind: int, codec: int, body: bytes) -> list[Command]:
         return [*track.decode(codec, body)]
     if kind == KIND_SETTINGS:
         return [ChangeSettings(0, msgspec.json.decode(body))]
+    decoder = _DECODERS.get(kind)
+    if decoder is not None and codec == CODEC_COMMANDS:
+        commands: list[Command] = decoder.decode(body)
+        return commands
     raise ValueError("unknown kind of request")
 
 

@@ -7,8 +7,8 @@ contract accepts has an effect here or leaves a problem with a reason.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from app.domain import track
-from app.domain.commands import ChangeSettings, Command, Request
+from app.domain import identity, track
+from app.domain.commands import ChangeSettings, Command, Request, TrackAttributes, TrackEvent, TrackPurchase
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -23,10 +23,12 @@ def reduce(requests: Iterable[Request], state: State, workspace_id: int, secret:
 
 
 def _apply(step: Step, command: Command) -> None:
-    if isinstance(command, ChangeSettings):
+    if isinstance(command, (TrackAttributes, TrackEvent, TrackPurchase)):
+        track.apply(step, command)
+    elif isinstance(command, ChangeSettings):
         _change_settings(step.state, command)
     else:
-        track.apply(step, command)
+        identity.apply(step, command)
 
 
 def _change_settings(state: State, command: ChangeSettings) -> None:

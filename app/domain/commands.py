@@ -78,8 +78,97 @@ class ChangeSettings:
     input_array = "settings"
 
 
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Who is meant: an identifier, and what decides among the holders of an e-mail address or a phone number."""
+
+    #: None: nobody can have what was sent, for instance a phone number that is none.
+    key: Key | None
+    #: The values of `prioritization`, in order; empty for an identifier that only one profile can have.
+    prioritization: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Identify:
+    """One element of an array of /users/identify."""
+
+    input_array: str
+    index: int
+    external_id: str
+    who: Selector
+    #: `merge_behavior`: whether a profile that has the external id gets everything, or what `none` leaves it.
+    merge: bool
+
+
+@dataclass(slots=True)
+class Merge:
+    """One element of `merge_updates`."""
+
+    index: int
+    merge: Selector
+    keep: Selector
+
+    input_array = "merge_updates"
+
+
+@dataclass(slots=True)
+class NewAlias:
+    """One element of `user_aliases`; without an external id it makes a profile."""
+
+    index: int
+    external_id: str | None
+    label: str
+    name: str
+
+    input_array = "user_aliases"
+
+
+@dataclass(slots=True)
+class UpdateAlias:
+    """One element of `alias_updates`."""
+
+    index: int
+    label: str
+    old_name: str
+    new_name: str
+
+    input_array = "alias_updates"
+
+
+@dataclass(slots=True)
+class Delete:
+    """One identifier of /users/delete."""
+
+    input_array: str
+    index: int
+    who: Selector
+
+
+@dataclass(slots=True)
+class RenameExternalId:
+    """One element of `external_id_renames`."""
+
+    index: int
+    current: str
+    new: str
+
+    input_array = "external_id_renames"
+
+
+@dataclass(slots=True)
+class RemoveExternalId:
+    """One element of `external_ids` of /users/external_ids/remove."""
+
+    index: int
+    external_id: str
+
+    input_array = "external_ids"
+
+
 Track = TrackAttributes | TrackEvent | TrackPurchase
-Command = Track | ChangeSettings
+#: Commands that change who has which identifier.
+Identity = Identify | Merge | NewAlias | UpdateAlias | Delete | RenameExternalId | RemoveExternalId
+Command = Track | Identity | ChangeSettings
 
 
 @dataclass(slots=True)

@@ -1,11 +1,29 @@
-"""Which profile a command addresses (spec track.md section 4), and what has to be loaded to find out."""
+"""Which profile a command addresses (spec track.md 4, identify.md 4), and what has to be loaded to find out."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from app.domain.commands import ChangeSettings, Command, Track, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain.commands import (
+    ChangeSettings,
+    Command,
+    Delete,
+    Identify,
+    Identity,
+    Merge,
+    NewAlias,
+    RemoveExternalId,
+    RenameExternalId,
+    Selector,
+    Track,
+    TrackAttributes,
+    TrackEvent,
+    TrackPurchase,
+    UpdateAlias,
+)
 from app.domain.profile import (
     ALIAS,
+    ALL_SECTIONS,
     BRAZE,
     CHANNEL_EMAIL,
     CORE,
@@ -20,23 +38,89 @@ from app.domain.profile import (
     Key,
     Profile,
 )
-from app.domain.state import State
+from app.domain.state import State, TooFewLoadedError, Unloaded
+from app.domain.step import PROFILE_NOT_FOUND
+
+# The values of `prioritization`.
+IDENTIFIED: Final = "identified"
+UNIDENTIFIED: Final = "unidentified"
+MOST_RECENTLY_UPDATED: Final = "most_recently_updated"
+LEAST_RECENTLY_UPDATED: Final = "least_recently_updated"
+
+# Reasons for which nobody is selected, besides PROFILE_NOT_FOUND.
+AMBIGUOUS: Final = "ambiguous"
+INVALID_IDENTIFIER: Final = "invalid_identifier"
 
 _UNIQUE_KINDS = (EXTERNAL, ALIAS, BRAZE)
 
 
 def find(state: State, key: Key) -> Profile | None:
-    """The addressed profile, or None.
+    """The profile that an object of /users/track addresses, or None.
 
     Of several holders of an e-mail address or a phone number: the identified ones first, then the last updated one.
     """
     if key[0] in _UNIQUE_KINDS:
         return state.owner(key)
     candidates = [state.profiles[pid] for pid in state.holders(key)]
-    if len(candidates) < 2:
+    unloaded = state.unloaded.get(key, ())
+    if len(candidates) < 2 and not unloaded:
         return candidates[0] if candidates else None
-    identified = [profile for profile in candidates if profile.external_id is not None]
-    return max(identified or candidates, key=lambda profile: profile.recency)
+    for is_identified in (True, False):
+        group = [profile for profile in candidates if (profile.external_id is not None) is is_identified]
+        others = [rest for rest in unloaded if rest.identified is is_identified]
+        if group or others:
+            best = max(group, key=lambda profile: profile.recency, default=None)
+            if best is None or any(rest.newest >= best.recency for rest in others):
+                raise TooFewLoadedError
+            return best
+    return None
+
+
+def select(state: State, who: Selector) -> tuple[Profile | None, str]:
+    """The profile that is meant, or None and the reason why it is nobody (spec identify.md 4)."""
+    if who.key is None:
+        return None, INVALID_IDENTIFIER
+    if who.key[0] in _UNIQUE_KINDS:
+        return state.owner(who.key), PROFILE_NOT_FOUND
+    left = _Candidates([state.profiles[pid] for pid in state.holders(who.key)], list(state.unloaded.get(who.key, ())))
+    for rule in who.prioritization:
+        left.apply(rule)
+    if left.count() > 1:
+        return None, AMBIGUOUS
+    if left.unloaded:
+        raise TooFewLoadedError
+    return (left.profiles[0], "") if left.profiles else (None, PROFILE_NOT_FOUND)
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """Holders of an address on their way through `prioritization`."""
+
+    profiles: list[Profile]
+    unloaded: list[Unloaded]
+
+    def count(self) -> int:
+        return len(self.profiles) + sum(rest.count for rest in self.unloaded)
+
+    def apply(self, rule: str) -> None:
+        if rule in (IDENTIFIED, UNIDENTIFIED):
+            wanted = rule == IDENTIFIED
+            self.profiles = [profile for profile in self.profiles if (profile.external_id is not None) is wanted]
+            self.unloaded = [rest for rest in self.unloaded if rest.identified is wanted]
+            return
+        # Profiles with the same last write stay together, and are ambiguous in the end.
+        moments = [_moment(profile.recency) for profile in self.profiles]
+        newest = rule == MOST_RECENTLY_UPDATED
+        best = (max if newest else min)(moments, default=None)
+        for rest in self.unloaded:
+            if best is None or (_moment(rest.newest) >= best if newest else _moment(rest.oldest) <= best):
+                raise TooFewLoadedError
+        self.unloaded = []
+        self.profiles = [profile for profile, at in zip(self.profiles, moments, strict=True) if at == best]
+
+
+def _moment(recency: tuple[int, int, int, str]) -> tuple[int, int]:
+    return recency[:2]
 
 
 def creates(state: State, command: Track) -> bool:
@@ -62,6 +146,28 @@ def sections_of(command: Command) -> int:
     return 0
 
 
+def keys_of_command(command: Identity) -> list[Key]:
+    """Identifiers that the command looks up."""
+    match command:
+        case Identify(external_id=external_id, who=who):
+            found = [(EXTERNAL, "", external_id), who.key]
+        case Merge(merge=merge, keep=keep):
+            found = [merge.key, keep.key]
+        case NewAlias(external_id=None, label=label, name=name):
+            found = [(ALIAS, label, name)]
+        case NewAlias(external_id=external_id, label=label, name=name):
+            found = [(ALIAS, label, name), (EXTERNAL, "", external_id or "")]
+        case UpdateAlias(label=label, old_name=old, new_name=new):
+            found = [(ALIAS, label, old), (ALIAS, label, new)]
+        case Delete(who=who):
+            found = [who.key]
+        case RenameExternalId(current=current, new=new):
+            found = [(EXTERNAL, "", current), (EXTERNAL, "", new)]
+        case RemoveExternalId(external_id=external_id):
+            found = [(EXTERNAL, "", external_id)]
+    return [key for key in found if key is not None]
+
+
 @dataclass(slots=True)
 class Needs:
     """What a batch has to load: every identifier that is looked up, with the sections wanted of its holders."""
@@ -69,6 +175,10 @@ class Needs:
     sections: dict[Key, int] = field(default_factory=dict)
     #: An identifier that the batch looks up may pass to another profile inside the batch.
     moving: bool = False
+    #: Identifiers whose holders may be merged, deleted or get another identifier inside the batch.
+    identity: set[Key] = field(default_factory=set)
+    #: E-mail addresses and phone numbers that the batch gives to profiles.
+    given: set[Key] = field(default_factory=set)
 
 
 def needs(commands: Iterable[Command]) -> Needs:
@@ -76,11 +186,17 @@ def needs(commands: Iterable[Command]) -> Needs:
 
     When a command gives somebody an address or a number that another command looks up, no one can tell before applying
     who will be found. Such a batch loads the union of all sections for everybody (`moving`).
+
+    What commands about identity move passes between profiles that such commands find, or that a moved address leads
+    to: all sections of the former are loaded, so that it does not matter who is found in the end.
     """
-    result, given = Needs(), set[Key]()
-    sections = result.sections
+    result = Needs()
+    sections, given = result.sections, result.given
     for command in commands:
         if isinstance(command, ChangeSettings):
+            continue
+        if not isinstance(command, (TrackAttributes, TrackEvent, TrackPurchase)):
+            result.identity.update(keys_of_command(command))
             continue
         key = command.key
         wanted = sections.get(key, 0) | sections_of(command)
@@ -92,6 +208,12 @@ def needs(commands: Iterable[Command]) -> Needs:
                 value = command.fields.get(name)
                 if isinstance(value, str):
                     given.add((kind, "", value))
+    for key in list(result.identity):
+        sections[key] = ALL_SECTIONS
+        if key[0] == EXTERNAL:
+            former = (DEPRECATED, "", key[2])
+            sections[former] = ALL_SECTIONS
+            result.identity.add(former)
     if any(key in sections for key in given):
         union = 0
         for wanted in sections.values():
@@ -108,11 +230,11 @@ def addresses_needed(commands: Sequence[Command], state: State, moving: bool) ->
     """
     emails: set[object] = set()
     for command in commands:
-        if isinstance(command, ChangeSettings):
+        if not isinstance(command, (TrackAttributes, TrackEvent, TrackPurchase)):
             continue
         kind, _, value = command.key
         holders = [state.profiles[pid] for pid in state.holders(command.key)]
-        if kind == EMAIL and not holders:
+        if kind == EMAIL and (moving or not holders):
             emails.add(value)
         if not isinstance(command, TrackAttributes):
             continue

@@ -74,10 +74,27 @@ class NotLoadedError(LookupError):
     """The loader did not foresee that a command would look here: a bug of ours, found by the tests of the loader."""
 
 
+class TooFewLoadedError(LookupError):
+    """So many profiles have an address that not all were loaded, and who is meant depends on the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """Holders of an e-mail address or a phone number that were not loaded. None of them changes in the batch."""
+
+    #: Whether all of them have an external id, or none.
+    identified: bool
+    #: At least one.
+    count: int
+    #: All of them are newer than `oldest` and older than `newest`, compared by Profile.recency.
+    oldest: tuple[int, int, int, str]
+    newest: tuple[int, int, int, str]
+
+
 class State:
     """Profiles, who has which identifier, consent of addresses, and settings."""
 
-    __slots__ = ("_complete", "addresses", "changes", "index", "lineage", "profiles", "settings")
+    __slots__ = ("_complete", "addresses", "changes", "index", "lineage", "profiles", "settings", "unloaded")
 
     def __init__(
         self,
@@ -95,6 +112,8 @@ class State:
         self.changes = Changes()
         #: Links by member: all of them in the complete workspace, else those of this batch.
         self.lineage: dict[int, Link] = {}
+        #: For an address with a great many holders: those that are in the workspace and not here.
+        self.unloaded: dict[Key, list[Unloaded]] = {}
         self._complete = complete
         if complete:
             for profile in self.profiles.values():
@@ -178,7 +197,8 @@ class State:
             self.lineage.pop(member, None)
         for kind, _, value in keys_of(profile):
             channel = _CHANNELS.get(kind)
-            if channel is not None and not self.holders((kind, "", value)):
+            key = (kind, "", value)
+            if channel is not None and not self.holders(key) and key not in self.unloaded:
                 self._forget(channel, value)
 
     def _family(self, pid: int) -> set[int]:

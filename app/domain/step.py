@@ -1,6 +1,7 @@
 """One request on its way through the reducer: where it stands in the log, and what it leaves without effect."""
 
 from app.domain.commands import Command, Request
+from app.domain.history import Origin
 from app.domain.ids import new_ids
 from app.domain.profile import Problem, Profile
 from app.domain.state import MAX_PROBLEMS_PER_REQUEST, State
@@ -43,6 +44,10 @@ class Step:
         self.state.problem(
             Problem(request.stream, request.seq, self.ordinal, command.input_array, command.index, field[:255], reason)
         )
+
+    def origin(self) -> Origin:
+        """Where the command in hand comes from."""
+        return Origin(self.request.stream, self.request.seq, self.ordinal, self.request.accepted_us)
 
     def new_profile(self) -> Profile:
         """An empty profile, made by the command in hand; the caller gives it its identifier."""

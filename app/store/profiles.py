@@ -9,15 +9,18 @@ from sqlalchemy import Connection, text
 
 from app.domain.commands import Command
 from app.domain.profile import (
+    ALIAS,
     ALL_SECTIONS,
     BRAZE,
     CORE,
     CUSTOM,
     DEPRECATED,
     DEVICES,
+    EMAIL,
     EVENTS,
     EXTERNAL,
     MESSAGES,
+    PHONE,
     PURCHASES,
     SECTION_NAMES,
     Address,
@@ -27,8 +30,8 @@ from app.domain.profile import (
     Profile,
 )
 from app.domain.resolve import Needs, addresses_needed, needs
-from app.domain.state import Changes, State
-from app.store import lineage, tables
+from app.domain.state import Changes, State, keys_of
+from app.store import crowds, lineage, tables
 from app.store.bulk import BulkWrite, encode, pipelined
 
 _decode = msgspec.json.decode
@@ -79,26 +82,33 @@ class _Query:
     2 for 1,500 keys among 30,000 profiles, and growing with them).
     """
 
-    def __init__(self, table: str, columns: str, match: str, *, numbers: tuple[int, ...] = ()) -> None:
-        """`numbers` are the positions of members that are integers."""
+    def __init__(self, table: str, columns: str, match: str, *, numbers: tuple[int, ...] = (), some: str = "") -> None:
+        """`numbers` are the positions of members that are integers.
+
+        With `some`, a column that is unique among the rows of a key, `run` takes the parameter `most`: rows for a key.
+        """
         looked_up = f"select {columns} from {table} t where t.workspace_id = :workspace_id and {match}"
         members = [_pg_member(n, n in numbers) for n in range(3)]
         looked_up = looked_up.format(*members, one="k.v #>> '{}'")
         self._postgresql = text(
             "select k.n - 1, r.* from jsonb_array_elements(cast(:keys as jsonb)) with ordinality as k(v, n)"
-            f" cross join lateral ({looked_up} offset 0) r"
+            f" cross join lateral ({looked_up}{' limit :most' if some else ''} offset 0) r"
         )
         members = [f"k.value ->> {n}" for n in range(3)]
+        if some:  # a join of SQLite has no limit for each key, but this subquery has
+            again = match.replace("t.", "i.")
+            match += f" and t.{some} in (select i.{some} from {table} i where i.workspace_id = :workspace_id"
+            match += f" and {again} limit :most)"
         joined = f"select k.key, {columns} from json_each(:keys) k cross join {table} t"
         self._sqlite = text(
             f"{joined} where t.workspace_id = :workspace_id and {match}".format(*members, one="k.value")
         )
 
-    def run(self, connection: Connection, workspace_id: int, keys: object) -> Sequence[Any]:
-        """Rows of (position of the key, *columns)."""
+    def run(self, connection: Connection, workspace_id: int, keys: object, **more: object) -> Sequence[Any]:
+        """Rows of (position of the key, *columns). `more` are parameters of the look-up."""
         statement = self._postgresql if connection.dialect.name == "postgresql" else self._sqlite
         # All at once: psycopg then converts the rows in C instead of one by one.
-        return connection.execute(statement, {"workspace_id": workspace_id, "keys": encode(keys)}).all()
+        return connection.execute(statement, {"workspace_id": workspace_id, "keys": encode(keys), **more}).all()
 
 
 def _pg_member(n: int, is_number: bool) -> str:
@@ -106,6 +116,8 @@ def _pg_member(n: int, is_number: bool) -> str:
 
 
 _FIND = _Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,))
+#: Of the holders of each key only some, `most`.
+_FIND_SOME = _Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), some="pid")
 _FIND_BRAZE = _Query("profile", "t.pid", "t.braze_id = {one}")
 #: Where each section lies, and what else its row has to match. The key of _PROFILES is [pid, bit mask of sections].
 _SECTION_ROWS: Final = {
@@ -163,25 +175,89 @@ NameCache = dict[tuple[int, int, str], int]
 _MAX_CACHED_NAMES: Final = 100_000
 
 
-def load(connection: Connection, workspace_id: int, commands: Sequence[Command], settings: ApplySettings) -> State:
-    """The part of a workspace that the commands can see or change."""
+def load(
+    connection: Connection,
+    workspace_id: int,
+    commands: Sequence[Command],
+    settings: ApplySettings,
+    crowd: int = crowds.FIRST_LOADED,
+) -> State:
+    """The part of a workspace that the commands can see or change.
+
+    `crowd` says how many are loaded of each kind of holder where an address has a great many. When reducing raises
+    TooFewLoadedError, it takes more of them.
+    """
     wanted: Needs = needs(commands)
-    index = find(connection, workspace_id, wanted.sections)
+    index = find(connection, workspace_id, wanted.sections, crowds.MOST_HOLDERS + 1)
+    crowded = _crowded(connection, workspace_id, index, crowd)
     sections: dict[int, int] = {}
     for key, pids in index.items():
         for pid in pids:
             sections[pid] = sections.get(pid, 0) | wanted.sections[key]
+    if crowded:  # who of the others is in a crowd as well, is in the profile
+        sections = {pid: wanted_sections | CORE for pid, wanted_sections in sections.items()}
     state = State(fetch(connection, workspace_id, sections), index, {}, settings)
-    addresses = addresses_needed(commands, state, wanted.moving)
+    _join_crowds(state, crowded)
+    if wanted.identity:
+        _load_shared(connection, workspace_id, state, wanted)
+    addresses = addresses_needed(commands, state, wanted.moving or bool(wanted.identity))
     if addresses:
         state.addresses = fetch_addresses(connection, workspace_id, addresses)
     return state
 
 
-def find(connection: Connection, workspace_id: int, keys: Iterable[Key]) -> dict[Key, set[int]]:
-    """Who has which of the identifiers; every asked key is in the result."""
+def _crowded(
+    connection: Connection, workspace_id: int, index: dict[Key, set[int]], most: int
+) -> dict[Key, crowds.Crowd]:
+    """The crowds among the holders; the index then has those of them that are loaded."""
+    crowded = {}
+    for key in [key for key, pids in index.items() if len(pids) > crowds.MOST_HOLDERS]:
+        crowded[key] = crowds.crowd(connection, workspace_id, key, most)
+        index[key] = crowded[key].pids
+    return crowded
+
+
+def _join_crowds(state: State, crowded: dict[Key, crowds.Crowd]) -> None:
+    for key, crowd in crowded.items():
+        loaded = {True: 0, False: 0}
+        for pid, profile in state.profiles.items():
+            if key in keys_of(profile):
+                state.index[key].add(pid)
+                loaded[profile.external_id is not None] += 1
+        rest = crowd.unloaded(loaded)
+        if rest:
+            state.unloaded[key] = rest
+
+
+def _load_shared(connection: Connection, workspace_id: int, state: State, wanted: Needs) -> None:
+    """Whether anybody else has the addresses of profiles that may be deleted: consent goes with the last holder.
+
+    Who they are does not matter, since nobody looks for them; so one more than there are profiles to be deleted is
+    enough to know that an address stays.
+    """
+    pids = {pid for key in wanted.identity for pid in state.index[key]}
+    profiles = [state.profiles[pid] for pid in pids] if not wanted.moving else list(state.profiles.values())
+    keys = {key for profile in profiles for key in keys_of(profile)} | wanted.given
+    shared = [key for key in keys if key[0] in (EMAIL, PHONE) and key not in state.index]
+    if shared:
+        state.index |= find(connection, workspace_id, shared, len(state.profiles) + 1)
+
+
+def find(
+    connection: Connection, workspace_id: int, keys: Iterable[Key], most: int | None = None
+) -> dict[Key, set[int]]:
+    """Who has which of the identifiers; every asked key is in the result.
+
+    `most` bounds the holders of an e-mail address or a phone number that are found.
+    """
     index: dict[Key, set[int]] = {key: set() for key in keys}
-    _find_listed(connection, workspace_id, index, [key for key in index if key[0] not in (BRAZE, DEPRECATED)])
+    unique = [key for key in index if key[0] in (EXTERNAL, ALIAS) or (most is None and key[0] in (EMAIL, PHONE))]
+    _find_listed(connection, workspace_id, index, unique)
+    if most is not None:
+        shared = [key for key in index if key[0] in (EMAIL, PHONE)]
+        if shared:
+            for n, pid in _FIND_SOME.run(connection, workspace_id, shared, most=most):
+                index[shared[n]].add(pid)
     # A former external id counts only where nobody has it as the present one, so few have to be looked for.
     former = [key for key in index if key[0] == DEPRECATED and not index.get((EXTERNAL, "", key[2]))]
     _find_listed(connection, workspace_id, index, former)

@@ -28,7 +28,19 @@ from app.cli.workspaces import change_settings
 from app.contract import export
 from app.contract.export import View
 from app.domain import custom_attributes, times
-from app.domain.profile import CHANNEL_EMAIL, CUSTOM, EXTERNAL, AddressState, Profile
+from app.domain.profile import (
+    CHANNEL_EMAIL,
+    CUSTOM,
+    DEVICES,
+    EVENTS,
+    EXTERNAL,
+    GLOBAL_CONTROL_GROUP,
+    MARKED_FOR_DELETION,
+    PURCHASES,
+    TEST_USER,
+    AddressState,
+    Profile,
+)
 from app.domain.state import State
 from app.permissions import PERMISSIONS
 from app.settings import Settings
@@ -41,8 +53,23 @@ from workers.apply import Applier, Summary
 _names = itertools.count(1)
 Json = dict[str, Any]
 
+#: Names of flags in the specification's examples.
+FLAGS: Final = {
+    "test_user": TEST_USER,
+    "global_control_group": GLOBAL_CONTROL_GROUP,
+    "marked_for_deletion": MARKED_FOR_DELETION,
+}
 #: What differs from run to run.
 VOLATILE: Final = ("braze_id", "appboy_id", "created_at", "random_bucket")
+
+
+#: Arrays whose objects may be refused one by one.
+INPUT_ARRAYS: Final = (
+    *("attributes", "events", "purchases"),
+    *("aliases_to_identify", "emails_to_identify", "phone_numbers_to_identify"),
+    *("user_aliases", "alias_updates"),
+    *("external_ids", "braze_ids", "email_addresses", "phone_numbers"),
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +121,7 @@ def checked(status: int, headers: httpx.Headers, content: bytes, key: str = "") 
         for entry in errors:
             assert isinstance(entry["type"], str), text
             assert entry["type"], text
-            assert entry["input_array"] in ("attributes", "events", "purchases"), text
+            assert entry["input_array"] in INPUT_ARRAYS, text
             assert type(entry["index"]) is int, text
     for name, value in body.items():
         assert not name.endswith("_processed") or type(value) is int, text
@@ -207,7 +234,7 @@ class Workspace:
         """POST a JSON value (or bytes as they are), then apply what was accepted."""
         content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         answer = self.service.send("POST", path, content, self.headers(**headers), self.key)
-        if drain and answer.status == 201:
+        if drain and answer.status in (201, 202):
             self.drain()
         return answer
 
@@ -304,22 +331,72 @@ def _seed(state: State, number: int, wanted: Json) -> None:
         state.add_key(profile, (EXTERNAL, "", wanted["external_id"]))
     for alias in wanted.get("user_aliases", ()):
         state.add_alias(profile, alias["alias_label"], alias["alias_name"])
-    for name in ("email", "phone", "first_name", "last_name", "country"):
+    for name in ("email", "phone", "first_name", "last_name", "country", "gender"):
         if name in wanted:
             state.set_core(profile, name, wanted[name])
     for name, value in wanted.get("custom_attributes", {}).items():
         assert profile.custom is not None
         profile.custom[name] = custom_attributes.updated(custom_attributes.MISSING, value, custom_attributes.Options())
         state.changed(profile, CUSTOM)
-    known = {"ref", "external_id", "braze_id", "user_aliases", "email", "phone", "first_name", "last_name"}
-    known |= {"country", "custom_attributes", "updated_at", "created_at", "email_subscribe"}
+    _seed_behaviour(state, profile, wanted)
+    known = {"ref", "external_id", "braze_id", "user_aliases", "email", "phone", "first_name", "last_name", "gender"}
+    known |= {"country", "custom_attributes", "updated_at", "created_at", "email_subscribe", "flags"}
+    known |= {"sessions", "custom_events", "purchases", "total_revenue", "push_tokens", "apps"}
     assert wanted.keys() <= known, "the harness does not know how to seed this"
+
+
+def _seed_behaviour(state: State, profile: Profile, wanted: Json) -> None:
+    """What somebody did; no endpoint makes devices and sessions yet."""
+    for flag in wanted.get("flags", ()):
+        profile.flags |= FLAGS[flag]
+    if "sessions" in wanted:
+        profile.session_count = wanted["sessions"]["count"]
+        profile.first_session_us = times.parse(wanted["sessions"]["first"])
+        profile.last_session_us = times.parse(wanted["sessions"]["last"])
+    for section, name, field_ in ((EVENTS, "custom_events", "events"), (PURCHASES, "purchases", "purchases")):
+        for one in wanted.get(name, ()):
+            summary = [one["count"], times.parse(one["first"]), times.parse(one["last"])]
+            getattr(profile, field_)[one["name"]] = summary
+            state.changed(profile, section)
+    profile.revenue_cents = round(100 * wanted.get("total_revenue", 0))
+    profile.purchase_count = sum(one["count"] for one in wanted.get("purchases", ()))
+    if "push_tokens" in wanted or "apps" in wanted:
+        assert profile.devices is not None
+        profile.devices["tokens"] = {token: {} for token in wanted.get("push_tokens", ())}
+        profile.devices["apps"] = {
+            app["name"]: {
+                "sessions": app["sessions"],
+                "first_used": times.parse(app["first_used"]),
+                "last_used": times.parse(app["last_used"]),
+            }
+            for app in wanted.get("apps", ())
+        }
+        state.changed(profile, DEVICES)
 
 
 def rendered(state: State, profile: Profile) -> Json:
     email = (profile.core or {}).get("email")
     consent = state.addresses.get((CHANNEL_EMAIL, email, "")) if isinstance(email, str) else None
-    return stable(export.render(View(profile, consent, times.EARLIEST), None))
+    user = stable(export.render(View(profile, consent, times.EARLIEST), None))
+    if profile.first_session_us is not None and profile.last_session_us is not None:
+        user["sessions"] = {
+            "count": profile.session_count,
+            "first": times.iso(profile.first_session_us),
+            "last": times.iso(profile.last_session_us),
+        }
+    devices: Any = profile.devices or {}
+    if devices:
+        user["push_tokens"] = sorted(devices.get("tokens", {}))
+        user["apps"] = [
+            {
+                "name": name,
+                "sessions": app["sessions"],
+                "first_used": times.iso(app["first_used"]),
+                "last_used": times.iso(app["last_used"]),
+            }
+            for name, app in sorted(devices.get("apps", {}).items())
+        ]
+    return user
 
 
 def stable(user: Json) -> Json:

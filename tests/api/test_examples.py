@@ -1,4 +1,4 @@
-"""The specification's examples of track, export, keys and limits, run as its README says (section 7)."""
+"""The specification's examples of track, identity, export, keys and limits, run as its README says (section 7)."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.domain import times
-from tests.api.harness import Answer, Json, Service, rendered
+from tests.api.harness import Answer, Json, Service, Workspace, rendered
 from tests.polling import until
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -33,13 +33,25 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json") if path.stem not in
 
 
 def test_every_example_is_run_or_excused() -> None:
-    assert len(NAMES) == 16
+    assert len(NAMES) == 31
     assert not {path.stem for path in EXAMPLES.glob("*.json")} - set(NAMES) - NOT_YET.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_example(service: Service, name: str) -> None:
     Run(service, json.loads((EXAMPLES / f"{name}.json").read_text())).all()
+
+
+_TIME = {"time": "2026-02-10T09:15:00Z"}
+_TRACK = ("attributes", "events", "purchases")
+#: An object of each array that an example may ask to be filled.
+FILLED: dict[str, Json] = {
+    "attributes": {"color": "red"},
+    "events": {"name": "e", **_TIME},
+    "purchases": {"product_id": "p", "currency": "USD", "price": 1, **_TIME},
+    "aliases_to_identify": {"external_id": "e", "user_alias": {"alias_label": "l", "alias_name": "n"}},
+    "merge_updates": {"identifier_to_merge": {"external_id": "a"}, "identifier_to_keep": {"external_id": "b"}},
+}
 
 
 class Run:
@@ -79,8 +91,7 @@ class Run:
                 for _ in range(step["repeat_previous"]):
                     assert self.request(self.last).status == self.last["response"]["status"]
             elif "expect" in step:
-                users = self.stored()
-                assert any(covers(user, step["expect"]) for user in users), users
+                self.expect(step["expect"])
             elif "expect_profiles" in step:
                 assert len(self.stored()) == step["expect_profiles"]
             elif "action" in step:
@@ -112,17 +123,46 @@ class Run:
             body = {
                 name: filled(name, value) if isinstance(value, str) else value
                 for name, value in request["body"].items()
-                if name in ("attributes", "events", "purchases") or not isinstance(value, str)
+                if name in FILLED or not isinstance(value, str)
             } | {name: value for name, value in request["body"].items() if isinstance(value, str) and value[:1] != "<"}
             content = json.dumps(body).encode()
         # What is answered after it was applied needs somebody who applies it meanwhile.
         sync = request["path"].endswith("/sync")
         with workspace.service.draining(workspace.id) if sync else nullcontext():
-            answer = workspace.service.send(request["method"], request["path"], content, headers, workspace.key)
+            answer = self.send(workspace, request, content, headers)
         self.sent_at = time.monotonic()
-        if answer.status == 201 and self.drains:
+        if answer.status in (201, 202) and self.drains:
             workspace.drain()
         return answer
+
+    def send(self, workspace: Workspace, request: Json, content: bytes, headers: dict[str, str]) -> Answer:
+        if "external_ids/re" not in request["path"]:
+            return workspace.service.send(request["method"], request["path"], content, headers, workspace.key)
+        with workspace.service.draining(workspace.id):  # the answer waits until it is applied
+            return workspace.service.send(request["method"], request["path"], content, headers, workspace.key)
+
+    def expect(self, wanted: Json) -> None:
+        """Some profile has all of it; or, where keys say so, something about certain profiles."""
+        wanted, found = dict(wanted), self.profiles()
+        by_id = {user.get("external_id"): user for user in found.values()}
+        aliases = {f"{a['alias_label']}:{a['alias_name']}" for user in found.values() for a in user["user_aliases"]}
+        if "profile_count" in wanted:
+            assert len(found) == wanted.pop("profile_count")
+        if "external_id_absent" in wanted:
+            assert wanted.pop("external_id_absent") not in by_id
+        for ref in wanted.pop("unchanged", ()):
+            assert found[self.workspace.seeded[ref]] == self.before[self.workspace.seeded[ref]], ref
+        for alias in wanted.pop("alias_lookup_none", ()):
+            assert alias not in aliases
+        for external_id, fields in wanted.pop("profile_by_id", {}).items():
+            assert covers(by_id[external_id], fields)
+        for key in list(wanted):
+            if match := re.fullmatch(r"(.+)_(.+)_alias", key):
+                alias = {"alias_label": match[2], "alias_name": wanted.pop(key)}
+                assert alias in by_id[match[1]]["user_aliases"]
+            elif key in self.workspace.seeded:
+                assert covers(found[self.workspace.seeded[key]], wanted.pop(key)), key
+        assert not wanted or any(covers(user, wanted) for user in found.values()), found
 
     def compare(self, wanted: Json, answer: Answer) -> None:
         assert answer.status == wanted["status"], answer.text
@@ -156,7 +196,8 @@ class Run:
     def profiles(self) -> dict[int, Json]:
         state = self.workspace.state()
         return {
-            pid: {**rendered(state, profile), "updated": profile.recency} for pid, profile in state.profiles.items()
+            pid: {**rendered(state, profile), "braze_id": profile.braze_id, "updated": profile.recency}
+            for pid, profile in state.profiles.items()
         }
 
     def stored(self) -> list[Json]:
@@ -181,6 +222,10 @@ class Run:
                 assert ("external_id" in new[0]) is fields.pop("has_external_id")
                 assert covers(new[0], fields)
                 assert new[0]["user_aliases"] == fields.get("user_aliases", [])
+            elif key == "remaining_external_ids":
+                assert [user.get("external_id") for user in found.values()] == value
+            elif key == "alias_lookup_none":
+                self.expect({key: value})
             elif key == "profiles":
                 assert len(found) == len(value)
                 for fields in value:
@@ -192,16 +237,14 @@ class Run:
                 assert key in NOT_YET_KEYS, key
 
 
-def filled(array: str, placeholder: str) -> list[Json]:
+def filled(array: str, placeholder: str) -> list[Json] | str:
     """`<51 valid objects>`, `<25>`."""
-    count = int(re.findall(r"\d+", placeholder)[0])
-    common: Json = {"time": "2026-02-10T09:15:00Z"}
-    extra = {
-        "attributes": {"color": "red"},
-        "events": {"name": "e", **common},
-        "purchases": {"product_id": "p", "currency": "USD", "price": 1, **common},
-    }[array]
-    return [{"external_id": f"filled-{n}", **extra} for n in range(count)]
+    if not placeholder.startswith("<"):
+        return placeholder
+    return [
+        {**FILLED[array], **({"external_id": f"filled-{n}"} if array in _TRACK else {})}
+        for n in range(int(re.findall(r"\d+", placeholder)[0]))
+    ]
 
 
 def entries(errors: list[Json]) -> list[tuple[str, int, str]]:

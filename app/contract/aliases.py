@@ -1,0 +1,61 @@
+"""POST /users/alias/new and /users/alias/update: from bytes to commands and the answer (spec aliases.md 2 and 3)."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from app.contract import body as bodies
+from app.contract import elements, identifiers
+from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued, T
+from app.contract.errors import RefusedError
+from app.domain.commands import NewAlias, UpdateAlias
+
+KIND_NEW: Final = 5
+KIND_UPDATE: Final = 6
+
+NEW: Final = "user_aliases"
+UPDATES: Final = "alias_updates"
+
+
+def accept_new(body: bytes) -> Queued:
+    """Check a request to /users/alias/new. Raises RefusedError when nothing of it can be processed."""
+    return _accept(KIND_NEW, body, NEW, "user aliases", _new)
+
+
+def accept_update(body: bytes) -> Queued:
+    """Check a request to /users/alias/update. Raises RefusedError when nothing of it can be processed."""
+    return _accept(KIND_UPDATE, body, UPDATES, "alias updates", _update)
+
+
+def _accept(kind: int, body: bytes, name: str, noun: str, read: Callable[[str, dict[str, Any], int], T]) -> Queued:
+    array = (bodies.parse_object(body) or {}).get(name)
+    if not isinstance(array, list) or not array:
+        raise RefusedError(400, f"'{name}' must be an array of objects")
+    if len(array) > MAX_ELEMENTS:
+        raise RefusedError(400, f"a single request may not contain more than {MAX_ELEMENTS} {noun}")
+    commands, errors = elements.read_all({name: array}, read)
+    answer = elements.answer(
+        "aliases_processed", commands, errors, f"Valid data must be provided in the '{name}' field."
+    )
+    return Queued(kind, CODEC_COMMANDS, elements.encode(commands), answer)
+
+
+def _new(_name: str, element: dict[str, Any], index: int) -> NewAlias:
+    sent = element.get("external_id")
+    external_id = None if sent is None or sent == "" else identifiers.external_id(sent)
+    # Recorded traffic has the alias as an object inside (D39).
+    nested = element.get("user_alias")
+    label, name = identifiers.alias(element if nested is None else nested)
+    return NewAlias(index, external_id, label, name)
+
+
+def _update(_name: str, element: dict[str, Any], index: int) -> UpdateAlias:
+    label, old = _pair(element, "old_alias_name")
+    _, new = _pair(element, "new_alias_name")
+    return UpdateAlias(index, label, old, new)
+
+
+def _pair(element: dict[str, Any], name: str) -> tuple[str, str]:
+    return identifiers.alias(
+        {"alias_label": element.get("alias_label"), "alias_name": element.get(name)},
+        f"'alias_label' and '{name}' must be non-empty strings",
+    )

@@ -1,0 +1,73 @@
+"""POST /users/delete: from bytes to commands and the answer (spec export-delete-rename.md 3)."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from app.contract import body as bodies
+from app.contract import elements, identifiers
+from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
+from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
+from app.domain.commands import Delete, Selector
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE
+
+KIND: Final = 7
+
+TOO_MANY: Final = "The max number of ids per request was exceeded"
+NOTHING_VALID: Final = (
+    "Valid data must be provided in the 'external_ids', 'user_aliases', 'braze_ids', 'email_addresses', or "
+    "'phone_numbers' fields."
+)
+
+
+def accept(body: bytes) -> Queued:
+    """Check a request. Raises RefusedError when nothing of it can be processed."""
+    document = bodies.parse_object(body) or {}
+    arrays = {name: document[name] for name in _WHO if elements.is_sent(document.get(name))}
+    if not arrays or not all(isinstance(array, list) for array in arrays.values()):
+        raise RefusedError(400, NOTHING_VALID)
+    if sum(map(len, arrays.values())) > MAX_ELEMENTS:
+        raise RefusedError(400, TOO_MANY)
+    commands: list[Delete] = []
+    errors: list[ObjectError] = []
+    for name, array in arrays.items():
+        for index, element in enumerate(array):
+            try:
+                commands.append(Delete(name, index, _WHO[name](element)))
+            except ObjectRefusedError as refused:
+                errors.append(ObjectError(refused.type, name, index, refused.code))
+    answer = elements.answer("deleted", commands, errors, NOTHING_VALID)
+    return Queued(KIND, CODEC_COMMANDS, elements.encode(commands), answer)
+
+
+def _external(element: object) -> Selector:
+    return Selector((EXTERNAL, "", identifiers.external_id(elements.sound(element))))
+
+
+def _alias(element: object) -> Selector:
+    return Selector((ALIAS, *identifiers.alias(elements.checked(element))))
+
+
+def _braze(element: object) -> Selector:
+    return Selector((BRAZE, "", identifiers.braze_id(elements.sound(element))))
+
+
+def _email(element: object) -> Selector:
+    found: dict[str, Any] = elements.checked(element)
+    key = (EMAIL, "", identifiers.email(found.get("email")))
+    return Selector(key, elements.prioritization(found.get("prioritization")))
+
+
+def _phone(element: object) -> Selector:
+    found: dict[str, Any] = elements.checked(element)
+    key = (PHONE, "", identifiers.phone(found.get("phone")))
+    return Selector(key, elements.prioritization(found.get("prioritization")))
+
+
+#: Arrays in the order of effect, and how an element of each is read.
+_WHO: Final[dict[str, Callable[[object], Selector]]] = {
+    "external_ids": _external,
+    "user_aliases": _alias,
+    "braze_ids": _braze,
+    "email_addresses": _email,
+    "phone_numbers": _phone,
+}

@@ -1,0 +1,109 @@
+"""What the endpoints about identity share: arrays of a body, their elements, and what goes to the inbox.
+
+Only what is valid is stored, as the commands themselves, normalised: the worker reads them back without judging
+anything again.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from app.contract import body as bodies
+from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
+from app.domain.commands import Identity
+from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED, UNIDENTIFIED
+
+#: Elements that one request may carry, in all its arrays together.
+MAX_ELEMENTS: Final = 50
+
+REQUIRED_PRIORITIZATION: Final = "'prioritization' is required"
+BAD_PRIORITIZATION: Final = "'prioritization' is not valid"
+
+#: How the commands of one kind are stored.
+CODEC_COMMANDS: Final = 1
+
+_RULES: Final = frozenset((IDENTIFIED, UNIDENTIFIED, MOST_RECENTLY_UPDATED, LEAST_RECENTLY_UPDATED))
+_CONTRADICTIONS: Final = (
+    {IDENTIFIED, UNIDENTIFIED},
+    {MOST_RECENTLY_UPDATED, LEAST_RECENTLY_UPDATED},
+)
+
+T = TypeVar("T", bound=Identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What goes to the inbox, and the answer to give once it is there."""
+
+    kind: int
+    codec: int
+    body: bytes
+    answer: bytes
+
+
+def encode(commands: Iterable[Identity]) -> bytes:
+    """Commands as they are stored with CODEC_COMMANDS."""
+    return msgspec.json.encode(list(commands))
+
+
+def is_sent(value: object) -> bool:
+    """Whether an array or a selector counts as sent: null and [] do not."""
+    return value is not None and value != []
+
+
+def read_all(
+    arrays: dict[str, list[Any]], read: Callable[[str, dict[str, Any], int], T]
+) -> tuple[list[T], list[ObjectError]]:
+    """The commands of the well-formed elements of {name: array}, and why the others are none.
+
+    `read` gets the array's name, an element that is an object, and its index; it raises ObjectRefusedError.
+    """
+    commands: list[T] = []
+    errors: list[ObjectError] = []
+    for name, array in arrays.items():
+        for index, element in enumerate(array):
+            try:
+                commands.append(read(name, checked(element), index))
+            except ObjectRefusedError as refused:
+                errors.append(ObjectError(refused.type, name, index, refused.code))
+    return commands, errors
+
+
+def sound(value: object) -> object:
+    """A value that the stores can hold. Raises ObjectRefusedError."""
+    problem = bodies.unsound(value)
+    if problem is not None:
+        raise ObjectRefusedError(problem)
+    return value
+
+
+def checked(element: object) -> dict[str, Any]:
+    """An element that is an object and that the stores can hold. Raises ObjectRefusedError."""
+    if not isinstance(element, dict):
+        raise ObjectRefusedError("must be an object")
+    sound(element)
+    return element
+
+
+def prioritization(value: object) -> tuple[str, ...]:
+    """The rules that choose among several profiles. Raises ObjectRefusedError (spec identify.md 4)."""
+    if not is_sent(value):
+        raise ObjectRefusedError(REQUIRED_PRIORITIZATION)
+    if not isinstance(value, list) or not all(isinstance(rule, str) and rule in _RULES for rule in value):
+        raise ObjectRefusedError(BAD_PRIORITIZATION)
+    rules = set(value)
+    if len(rules) != len(value) or any(pair <= rules for pair in _CONTRADICTIONS):
+        raise ObjectRefusedError(BAD_PRIORITIZATION)
+    return tuple(value)
+
+
+def answer(count_name: str, commands: list[T], errors: list[ObjectError], nothing_valid: str) -> bytes:
+    """The success answer with the number of queued elements. Raises RefusedError when there are none."""
+    if not commands:
+        raise RefusedError(400, nothing_valid, errors)
+    document: dict[str, object] = {count_name: len(commands), "message": "success"}
+    if errors:
+        document["errors"] = [error.as_json() for error in errors]
+    return msgspec.json.encode(document)

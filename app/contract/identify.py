@@ -1,0 +1,69 @@
+"""POST /users/identify: from bytes to commands and the answer (spec identify.md 2 and 3)."""
+
+from typing import Any, Final
+
+from app.contract import body as bodies
+from app.contract import elements, identifiers
+from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
+from app.contract.errors import ObjectRefusedError, RefusedError
+from app.domain.commands import Identify, Selector
+from app.domain.profile import ALIAS, EMAIL, PHONE
+
+KIND: Final = 3
+
+ALIASES: Final = "aliases_to_identify"
+EMAILS: Final = "emails_to_identify"
+PHONES: Final = "phone_numbers_to_identify"
+#: In the order of effect.
+ARRAYS: Final = (ALIASES, EMAILS, PHONES)
+
+NOT_ARRAYS: Final = f"'{ALIASES}', '{EMAILS}' or '{PHONES}' must be an array of objects"
+TOO_MANY: Final = "The max number of external_ids and aliases per request was exceeded"
+BAD_BEHAVIOR: Final = "'merge_behavior' must be one of 'none' or 'merge'"
+NOTHING_VALID: Final = f"Valid data must be provided in the '{ALIASES}', '{EMAILS}' or '{PHONES}' fields."
+NO_EXTERNAL_ID: Final = "'external_id' is required"
+
+
+def accept(body: bytes) -> Queued:
+    """Check a request. Raises RefusedError when nothing of it can be processed."""
+    document = bodies.parse_object(body) or {}
+    arrays = {name: document[name] for name in ARRAYS if elements.is_sent(document.get(name))}
+    if not arrays or not all(isinstance(array, list) for array in arrays.values()):
+        raise RefusedError(400, NOT_ARRAYS)
+    if sum(map(len, arrays.values())) > MAX_ELEMENTS:
+        raise RefusedError(400, TOO_MANY)
+    behavior = document.get("merge_behavior")
+    if behavior not in (None, "merge", "none"):
+        raise RefusedError(400, BAD_BEHAVIOR)
+
+    def read(name: str, element: dict[str, Any], index: int) -> Identify:
+        external_id, who = _external_id(element), _WHO[name](element)
+        return Identify(name, index, external_id, who, behavior != "none")
+
+    commands, errors = elements.read_all(arrays, read)
+    answer = elements.answer("aliases_processed", commands, errors, NOTHING_VALID)
+    return Queued(KIND, CODEC_COMMANDS, elements.encode(commands), answer)
+
+
+def _external_id(element: dict[str, Any]) -> str:
+    value = element.get("external_id")
+    if value is None or value == "":
+        raise ObjectRefusedError(NO_EXTERNAL_ID)
+    return identifiers.external_id(value)
+
+
+def _alias(element: dict[str, Any]) -> Selector:
+    return Selector((ALIAS, *identifiers.alias(element.get("user_alias"))))
+
+
+def _email(element: dict[str, Any]) -> Selector:
+    key = (EMAIL, "", identifiers.email(element.get("email")))
+    return Selector(key, elements.prioritization(element.get("prioritization")))
+
+
+def _phone(element: dict[str, Any]) -> Selector:
+    key = (PHONE, "", identifiers.phone(element.get("phone")))
+    return Selector(key, elements.prioritization(element.get("prioritization")))
+
+
+_WHO: Final = {ALIASES: _alias, EMAILS: _email, PHONES: _phone}

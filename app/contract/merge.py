@@ -1,0 +1,88 @@
+"""POST /users/merge: from bytes to commands and the answer (spec merge.md 1). Any malformed element refuses all."""
+
+from typing import Any, Final
+
+from app.contract import addresses, elements, identifiers
+from app.contract import body as bodies
+from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
+from app.contract.errors import ObjectRefusedError, RefusedError
+from app.domain.commands import Merge, Selector
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE
+
+KIND: Final = 4
+
+NOT_AN_ARRAY: Final = "'merge_updates' must be an array of objects"
+TOO_MANY: Final = "a single request may not contain more than 50 merge updates"
+BAD_ELEMENT: Final = "'merge_updates' must only have 'identifier_to_merge' and 'identifier_to_keep'"
+BAD_IDENTIFIER: Final = (
+    "identifiers must be objects with an 'external_id' property that is a string, 'user_alias' property that is an "
+    "object, 'email' property that is a string, or 'phone' property that is a string"
+)
+BAD_PRIORITIZATION: Final = (
+    "'prioritization' must be an array containing 'identified', 'unidentified', 'most_recently_updated', or "
+    "'least_recently_updated'"
+)
+_SIDES: Final = {"identifier_to_merge", "identifier_to_keep"}
+_FORMS: Final = ("external_id", "user_alias", "braze_id", "email", "phone")
+
+
+def accept(body: bytes) -> Queued:
+    """Check a request. Raises RefusedError."""
+    return Queued(KIND, CODEC_COMMANDS, elements.encode(read(body)), b'{"message":"success"}')
+
+
+def read(body: bytes) -> list[Merge]:
+    """The pairs to merge, in order. Raises RefusedError."""
+    document = bodies.parse_object(body) or {}
+    updates = document.get("merge_updates")
+    if not isinstance(updates, list) or not updates or not all(isinstance(update, dict) for update in updates):
+        raise RefusedError(400, NOT_AN_ARRAY)
+    if len(updates) > MAX_ELEMENTS:
+        raise RefusedError(400, TOO_MANY)
+    if any(update.keys() != _SIDES for update in updates):
+        raise RefusedError(400, BAD_ELEMENT)
+    return [
+        Merge(index, _selector(update["identifier_to_merge"]), _selector(update["identifier_to_keep"]))
+        for index, update in enumerate(updates)
+    ]
+
+
+def _selector(identifier: object) -> Selector:
+    """Raises RefusedError.
+
+    Only the form is judged: an address or a number that is none is nobody's, and that is told at apply.
+    """
+    if not isinstance(identifier, dict) or bodies.unsound(identifier) is not None:
+        raise RefusedError(400, BAD_IDENTIFIER)
+    sent = [name for name in _FORMS if identifier.get(name) is not None]
+    if len(sent) != 1:
+        raise RefusedError(400, BAD_IDENTIFIER)
+    value = identifier[sent[0]]
+    if sent[0] in ("email", "phone"):
+        return _by_address(sent[0], value, identifier)
+    try:
+        return Selector(_primary(sent[0], value))
+    except ObjectRefusedError:
+        raise RefusedError(400, BAD_IDENTIFIER) from None
+
+
+def _by_address(name: str, value: Any, identifier: dict[str, Any]) -> Selector:
+    found = identifiers.text(value)
+    if not found:
+        raise RefusedError(400, BAD_IDENTIFIER)
+    try:
+        rules = elements.prioritization(identifier.get("prioritization"))
+    except ObjectRefusedError:
+        raise RefusedError(400, BAD_PRIORITIZATION) from None
+    address = addresses.email(found) if name == "email" else addresses.phone(found)
+    if address is None:
+        return Selector(None, rules)
+    return Selector((EMAIL if name == "email" else PHONE, "", address), rules)
+
+
+def _primary(name: str, value: object) -> tuple[int, str, str]:
+    if name == "external_id":
+        return (EXTERNAL, "", identifiers.external_id(value))
+    if name == "user_alias":
+        return (ALIAS, *identifiers.alias(value))
+    return (BRAZE, "", identifiers.braze_id(value))

@@ -1,0 +1,216 @@
+"""What the commands about identity do (spec identify.md 5, merge.md 1.2, aliases.md, export-delete-rename.md 3 and 4).
+
+Whatever has no effect is told with its reason: to the client all of them are a success.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from app.domain import guard, resolve
+from app.domain.commands import (
+    Delete,
+    Identify,
+    Identity,
+    Merge,
+    NewAlias,
+    RemoveExternalId,
+    RenameExternalId,
+    UpdateAlias,
+)
+from app.domain.merge import MERGE, NONE, perform, plan_merge
+from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Key, Profile
+from app.domain.step import PROFILE_NOT_FOUND, Step
+
+# Reasons for which a command has no effect, besides those of resolve.select and of guard.
+ALREADY_IDENTIFIED: Final = "already_identified"
+IDENTIFIED_OTHERWISE: Final = "identified_otherwise"
+LABEL_CONFLICT: Final = "label_conflict"
+ALIAS_TAKEN: Final = "alias_taken"
+ALIAS_NOT_FOUND: Final = "alias_not_found"
+ALIAS_UNCHANGED: Final = "alias_unchanged"
+LABEL_TAKEN: Final = "label_taken"
+EXTERNAL_ID_NOT_FOUND: Final = "external_id_not_found"
+EXTERNAL_ID_DEPRECATED: Final = "external_id_deprecated"
+EXTERNAL_ID_NOT_DEPRECATED: Final = "external_id_not_deprecated"
+EXTERNAL_ID_TAKEN: Final = "external_id_taken"
+EXTERNAL_ID_UNCHANGED: Final = "external_id_unchanged"
+
+
+def apply(step: Step, command: Identity) -> None:
+    """Apply one command."""
+    _APPLY[type(command)](step, command)
+
+
+def _identify(step: Step, command: Identify) -> None:
+    state = step.state
+    profile, reason = resolve.select(state, command.who)
+    owner = state.owner((EXTERNAL, "", command.external_id))
+    if profile is None:
+        step.refuse(command, reason)
+    elif _is_junk(step, (EXTERNAL, "", command.external_id), command.who.key):
+        step.refuse(command, guard.JUNK_IDENTIFIER)
+    elif profile is owner:
+        step.refuse(command, ALREADY_IDENTIFIED)
+    elif profile.external_id is not None:
+        step.refuse(command, IDENTIFIED_OTHERWISE)
+    elif owner is None and guard.is_full(profile, state.settings):
+        step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
+    elif owner is None:
+        profile.external_id = command.external_id
+        state.add_key(profile, (EXTERNAL, "", command.external_id))
+        _touch(step, profile)
+        state.changes.counts["identified"] += 1
+    elif _label_of(command) in _aliases(step, owner):
+        step.refuse(command, LABEL_CONFLICT)
+    elif _combine(step, command, owner, profile, MERGE if command.merge else NONE):
+        state.changes.counts["identified"] += 1
+
+
+def _label_of(command: Identify) -> str | None:
+    """The label of the alias that was named; other aliases never stand in the way (identify.md 5)."""
+    key = command.who.key
+    return key[1] if key is not None and key[0] == ALIAS else None
+
+
+def _merge(step: Step, command: Merge) -> None:
+    merged, reason = resolve.select(step.state, command.merge)
+    if merged is None:
+        step.refuse(command, reason, "identifier_to_merge")
+        return
+    kept, reason = resolve.select(step.state, command.keep)
+    if kept is None:
+        step.refuse(command, reason, "identifier_to_keep")
+    elif _is_junk(step, command.merge.key, command.keep.key):
+        step.refuse(command, guard.JUNK_IDENTIFIER)
+    else:
+        _combine(step, command, kept, merged, MERGE)
+
+
+def _combine(step: Step, command: Identify | Merge, kept: Profile, merged: Profile, policy: str) -> bool:
+    """Merge one profile into another. False when one of them must be left alone."""
+    reason = guard.refusal(kept, merged, step.state.settings)
+    if reason is not None:
+        step.refuse(command, reason)
+        return False
+    perform(step.state, plan_merge(kept, merged, policy, step.state.address), step.origin())
+    return True
+
+
+def _new_alias(step: Step, command: NewAlias) -> None:
+    state = step.state
+    if state.holders((ALIAS, command.label, command.name)):
+        step.refuse(command, ALIAS_TAKEN)
+        return
+    if command.external_id is None:
+        profile = step.new_profile()
+    else:
+        owner = state.owner((EXTERNAL, "", command.external_id))
+        if owner is None:
+            step.refuse(command, PROFILE_NOT_FOUND)
+            return
+        if command.label in _aliases(step, owner):
+            step.refuse(command, LABEL_TAKEN)
+            return
+        if guard.is_full(owner, state.settings):
+            step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
+            return
+        profile = owner
+    state.add_alias(profile, command.label, command.name)
+    _touch(step, profile)
+    state.changes.counts["aliases"] += 1
+
+
+def _update_alias(step: Step, command: UpdateAlias) -> None:
+    state = step.state
+    old, new = (ALIAS, command.label, command.old_name), (ALIAS, command.label, command.new_name)
+    profile = state.owner(old)
+    if profile is None:
+        step.refuse(command, ALIAS_NOT_FOUND)
+    elif old == new:
+        step.refuse(command, ALIAS_UNCHANGED)
+    elif state.holders(new):
+        step.refuse(command, ALIAS_TAKEN)
+    else:
+        state.drop_key(profile, old)
+        state.add_alias(profile, command.label, command.new_name)
+        _touch(step, profile)
+        state.changes.counts["aliases"] += 1
+
+
+def _delete(step: Step, command: Delete) -> None:
+    profile, reason = resolve.select(step.state, command.who)
+    if profile is None:
+        step.refuse(command, reason)
+        return
+    step.state.remove(profile)
+    step.state.changes.counts["deleted"] += 1
+
+
+def _rename(step: Step, command: RenameExternalId) -> None:
+    state = step.state
+    current, new = (EXTERNAL, "", command.current), (EXTERNAL, "", command.new)
+    if not state.holders(current):
+        deprecated = state.holders((DEPRECATED, "", command.current))
+        step.refuse(command, EXTERNAL_ID_DEPRECATED if deprecated else EXTERNAL_ID_NOT_FOUND)
+    elif current == new:
+        step.refuse(command, EXTERNAL_ID_UNCHANGED)
+    elif state.owner(new) is not None:
+        step.refuse(command, EXTERNAL_ID_TAKEN)
+    else:
+        profile = state.owner(current)
+        assert profile is not None  # noqa: S101 - it was found above
+        state.drop_key(profile, current)
+        profile.external_id = command.new
+        state.add_key(profile, new)
+        _set_deprecated(step, profile, [*_deprecated(step, profile), command.current])
+        state.add_key(profile, (DEPRECATED, "", command.current))
+        state.changes.counts["renamed"] += 1
+
+
+def _remove(step: Step, command: RemoveExternalId) -> None:
+    state, key = step.state, (DEPRECATED, "", command.external_id)
+    if state.holders((EXTERNAL, "", command.external_id)):
+        step.refuse(command, EXTERNAL_ID_NOT_DEPRECATED)
+        return
+    profile = state.owner(key)
+    if profile is None:
+        step.refuse(command, EXTERNAL_ID_NOT_FOUND)
+        return
+    state.drop_key(profile, key)
+    _set_deprecated(step, profile, [other for other in _deprecated(step, profile) if other != command.external_id])
+    state.changes.counts["renamed"] += 1
+
+
+def _is_junk(step: Step, *keys: Key | None) -> bool:
+    """Whether one of the identifiers is what clients send for a missing one; such a name never joins two profiles."""
+    return any(key is not None and guard.is_junk(key, step.state.settings) for key in keys)
+
+
+def _touch(step: Step, profile: Profile) -> None:
+    step.state.touch(profile, step.request.accepted_us, step.ordinal)
+
+
+def _aliases(step: Step, profile: Profile) -> dict[str, str]:
+    found: dict[str, str] = step.state.section(profile, CORE).get("aliases", {})
+    return found
+
+
+def _deprecated(step: Step, profile: Profile) -> list[str]:
+    found: list[str] = step.state.section(profile, CORE).get("deprecated", [])
+    return found
+
+
+def _set_deprecated(step: Step, profile: Profile, values: list[str]) -> None:
+    """Not a write that makes the profile the most recently updated one (spec README.md 6)."""
+    step.state.set_core(profile, "deprecated", values or None)
+
+
+_APPLY: Final[dict[type, Callable[[Step, Any], None]]] = {
+    Identify: _identify,
+    Merge: _merge,
+    NewAlias: _new_alias,
+    UpdateAlias: _update_alias,
+    Delete: _delete,
+    RenameExternalId: _rename,
+    RemoveExternalId: _remove,
+}

@@ -1,0 +1,44 @@
+"""Commands about identity on both stores: what is loaded for a batch is always enough for it."""
+
+import itertools
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.store import inbox
+from app.store.engine import Database
+from tests.accepting import entry
+from tests.stores import NOW_US, workspace
+from tests.strategies import requests
+from tests.workers.test_drain import applier, cursors, differences
+
+_names = (f"i{n}" for n in itertools.count())
+
+
+def send(database: Database, workspace_id: int, path: str, body: dict[str, Any], stream: int = 0) -> bool:
+    """Accept a request as the API does; False when nothing of it is stored."""
+    found = entry(path, body)
+    if found is None:
+        return False
+    with database.write(database.inbox) as connection:
+        inbox.append(connection, workspace_id, stream, [found], NOW_US)
+    return True
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(requests, st.booleans()), max_size=16), st.sampled_from([1, 2, 3, 64]))
+def test_any_log_in_any_batches_equals_the_reference(
+    database: Database, sent: list[tuple[tuple[str, dict[str, Any]], bool]], limit: int
+) -> None:
+    one, accepted = workspace(database, next(_names)), 0
+    worker = applier(database)
+    worker._limit = limit
+    for (path, body), drain_now in sent:
+        accepted += send(database, one, path, body)
+        if drain_now:
+            worker.drain(one)
+    summary = worker.drain(one)
+    assert summary.dead == 0
+    assert cursors(database, one) == [accepted, 0]
+    assert differences(database, one) == []
