@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.accept import Acceptor
 from app.access import KeyRing
 from app.calls import StoreCalls
+from app.dead_letters import DeadLetters
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.quota.limiter import Limiter
 from app.reads import Reader
@@ -115,6 +116,7 @@ def services(settings: Settings) -> Services:
         acceptor=acceptor,
         synchronous=Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds),
         reader=Reader(database, waiting, calls, now_us, settings.read_wait_seconds),
+        dead_letters=DeadLetters(database, calls, now_us, bell.ring),
         readiness=readiness,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,

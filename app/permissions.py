@@ -44,6 +44,7 @@ PERMISSIONS: Final = (
     "kpi.new_users.data_series",
     "kpi.uninstalls.data_series",
     "admin.merges",
+    "admin.dead_letters",
 )
 
 #: Other spellings of the documentation that clients have learned from.

@@ -17,7 +17,7 @@ from app.contract.export import View
 from app.domain import times
 from app.domain.commands import STREAM_NORMAL
 from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Key
-from app.store import inbox, lane, profiles
+from app.store import dead, inbox, lane, profiles
 from app.store.engine import Database
 from app.store.workspaces import KeyRecord
 from app.waiting import Waiting
@@ -59,7 +59,7 @@ class Reader:
             raise RefusedError(404, UNKNOWN_REQUEST)
         stream, seq = place
         await self._waiting.until(caller.workspace_id, {stream: seq}, min(wait, MAX_WAIT_SECONDS), progress)
-        return Answer(200, await self._calls.run(lambda: self._status(caller.workspace_id, stream, seq, text)))
+        return Answer(200, await self._calls.run(lambda: self._status(caller, stream, seq, text)))
 
     async def _catch_up(self, workspace_id: int) -> bool:
         """Wait for everything accepted so far. True when some of it is still not applied.
@@ -104,25 +104,28 @@ class Reader:
             View(found[pid], states[emails[pid]] if pid in emails else None, now_us) for pid in pids if pid in found
         ]
 
-    def _status(self, workspace_id: int, stream: int, seq: int, identifier: str) -> bytes:
+    def _status(self, caller: KeyRecord, stream: int, seq: int, identifier: str) -> bytes:
+        workspace_id, secret = caller.workspace_id, caller.workspace_secret
         with self._database.read(self._database.inbox) as connection:
             accepted_us = inbox.accepted_us(connection, workspace_id, stream, seq)
         with self._database.read() as connection:
             found = lane.read(connection, workspace_id)
             applied = found is not None and found.cursors[stream] >= seq
             skipped = lane.problems(connection, workspace_id, stream, seq) if applied else []
-            dead = lane.dead_reason(connection, workspace_id, stream, seq) if applied else None
+            letter = dead.get(connection, workspace_id, stream, seq) if applied else None
         document: dict[str, object] = {
             "id": identifier,
-            "status": "queued" if not applied else "applied" if dead is None else "dead",
+            "status": "queued" if not applied else "applied" if letter is None else "dead",
             "accepted_at": None if accepted_us is None else times.iso(accepted_us),
             "skipped": [
                 {"input_array": array, "index": index, "reason": reason} | ({"field": field} if field else {})
                 for array, index, field, reason in skipped
             ],
         }
-        if dead is not None:
-            document["reason"] = dead
+        if letter is not None:
+            document["reason"] = letter.reason
+            if letter.replayed_seq is not None:
+                document["replayed_as"] = request_id.make(secret, workspace_id, stream, letter.replayed_seq)
         return msgspec.json.encode(document | {"message": "success"})
 
 

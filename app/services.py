@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.accept import Acceptor
 from app.access import KeyRing
+from app.dead_letters import DeadLetters
 from app.reads import Reader
 from app.synchronous import Synchronous
 
@@ -15,6 +16,7 @@ class Services:
     acceptor: Acceptor
     synchronous: Synchronous
     reader: Reader
+    dead_letters: DeadLetters
     #: None when the process can serve, else what is wrong, in words for an operator.
     readiness: Callable[[], Awaitable[str | None]]
     aclose: Callable[[], Awaitable[None]]

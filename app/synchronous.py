@@ -16,7 +16,7 @@ from app.domain.commands import STREAM_NORMAL
 from app.domain.profile import DEPRECATED, EXTERNAL, Key, Profile
 from app.domain.resolve import find
 from app.domain.state import State
-from app.store import lane, profiles
+from app.store import dead, lane, profiles
 from app.store.engine import Database
 from app.store.inbox import Entry, IdempotencyKey
 from app.store.workspaces import KeyRecord
@@ -59,8 +59,8 @@ class Synchronous:
             progress = await self._waiting.until(caller.workspace_id, {STREAM_NORMAL: seq}, self._wait_seconds)
             if not progress.reached({STREAM_NORMAL: seq}):
                 raise RefusedError(503, TIMED_OUT, headers={"Retry-After": "1"})
-            dead, problems = await self._calls.run(lambda: self._outcome(caller.workspace_id, seq))
-            if dead:
+            is_dead, problems = await self._calls.run(lambda: self._outcome(caller.workspace_id, seq))
+            if is_dead:
                 raise RefusedError(500, INTERNAL)
         except RefusedError as refused:
             refused.headers["X-Request-Id"] = identifier
@@ -94,8 +94,8 @@ class Synchronous:
 
     def _outcome(self, workspace_id: int, seq: int) -> tuple[bool, list[tuple[str, int, str, str]]]:
         with self._database.read() as connection:
-            dead = lane.dead_reason(connection, workspace_id, STREAM_NORMAL, seq) is not None
-            return dead, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
+            letter = dead.get(connection, workspace_id, STREAM_NORMAL, seq)
+            return letter is not None, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
 
     def _profile(self, workspace_id: int, key: Key, sections: int) -> Profile | None:
         """Who has the identifier now, which is whom the request went to unless somebody moved it since."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
 from app.domain.state import Changes, State, TooFewLoadedError
-from app.store import crowds, inbox, lane, profiles
+from app.store import crowds, dead, inbox, lane, profiles
 from app.store.engine import DATABASE_ERRORS, Database, is_transient
 from app.store.inbox import Stored
 from app.store.lane import Lane
@@ -295,7 +295,7 @@ class Applier:
                 return False
             if locked.cursors[request.stream] != request.seq - 1:
                 return True
-            lane.bury(connection, workspace_id, request, reason, self._now_us())
+            dead.bury(connection, workspace_id, request, reason, self._now_us())
             lane.advance(connection, workspace_id, locked, request)
         summary.dead += 1
         self._on_dead(workspace_id, request, reason)

@@ -10,6 +10,7 @@ TAGS: Final = {
     "Identity": "Who is who: aliases, external ids, merging, deletion.",
     "Export": "Profiles, given back.",
     "Requests": "What became of what was accepted.",
+    "Dead letters": "Requests that could not be applied.",
     "Health": "For probes: no key, no limits.",
 }
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import doctor, keys, requests, run, workspaces
+from app.cli import dead, doctor, keys, requests, run, workspaces
 
 app = typer.Typer(
     name="onefold",
@@ -20,6 +20,7 @@ app.command("verify")(doctor.verify)
 app.add_typer(workspaces.app, name="workspace")
 app.add_typer(keys.app, name="keys")
 app.add_typer(requests.app, name="requests")
+app.add_typer(dead.app, name="dead")
 
 
 def main() -> None:

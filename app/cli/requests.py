@@ -10,7 +10,7 @@ from app.cli.keys import workspace_id
 from app.contract import request_id
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
-from app.store import inbox, lane, workspaces
+from app.store import dead, inbox, lane, workspaces
 
 app = typer.Typer(help="Accepted requests.", no_args_is_help=True)
 
@@ -33,9 +33,9 @@ def show(
         with database.read() as connection:
             found = lane.read(connection, number)
             applied = found is not None and found.cursors[stream] >= seq
-            dead = lane.dead_reason(connection, number, stream, seq)
+            letter = dead.get(connection, number, stream, seq)
             problems = lane.problems(connection, number, stream, seq)
-    status = "queued" if not applied else "applied" if dead is None else f"dead ({dead})"
+    status = "queued" if not applied else "applied" if letter is None else f"dead ({letter.reason})"
     out.print(f"request {seq} of stream {STREAM_NAMES[stream]}: {status}", highlight=False)
     out.print(f"accepted {times.iso(accepted) if accepted is not None else 'longer ago than the inbox goes back'}")
     if problems:

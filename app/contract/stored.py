@@ -23,6 +23,19 @@ from app.domain.commands import (
 
 KIND_TRACK: Final = 1
 KIND_SETTINGS: Final = 2
+#: What operators call the kinds, those that are not accepted yet included.
+KIND_NAMES: Final = {
+    KIND_TRACK: "track",
+    KIND_SETTINGS: "settings",
+    3: "identify",
+    4: "merge",
+    5: "alias_new",
+    6: "alias_update",
+    7: "delete",
+    8: "rename",
+    9: "remove",
+    10: "undo",
+}
 
 #: Kinds whose body is a list of commands of one class.
 _DECODERS: Final[dict[int, msgspec.json.Decoder[Any]]] = {

@@ -54,13 +54,6 @@ _APPLIED = text(
     " values (:workspace_id, :n, :stream, :from_seq, :to_seq)"
 )
 _RANGES = text("select stream, from_seq, to_seq from applied where workspace_id = :workspace_id order by n")
-_DEAD = text(
-    """
-    insert into dead (workspace_id, stream, seq, kind, codec, body, accepted_us, dead_us, reason)
-    values (:workspace_id, :stream, :seq, :kind, :codec, :body, :accepted_us, :dead_us, :reason)
-    """
-)
-_IS_DEAD = text("select reason from dead where workspace_id = :workspace_id and stream = :stream and seq = :seq")
 _PROBLEMS = text(
     """
     select input_array, position, field, reason from problem
@@ -143,30 +136,6 @@ def save_settings(connection: Connection, workspace_id: int, settings: ApplySett
 def ranges(connection: Connection, workspace_id: int) -> list[tuple[int, int, int]]:
     """(stream, first, last) of everything applied, in the order in which it was applied."""
     return [tuple(row) for row in connection.execute(_RANGES, {"workspace_id": workspace_id})]
-
-
-def bury(connection: Connection, workspace_id: int, request: Stored, reason: str, dead_us: int) -> None:
-    """Keep a request that cannot be applied."""
-    connection.execute(
-        _DEAD,
-        {
-            "workspace_id": workspace_id,
-            "stream": request.stream,
-            "seq": request.seq,
-            "kind": request.kind,
-            "codec": request.codec,
-            "body": request.body,
-            "accepted_us": request.accepted_us,
-            "dead_us": dead_us,
-            "reason": reason,
-        },
-    )
-
-
-def dead_reason(connection: Connection, workspace_id: int, stream: int, seq: int) -> str | None:
-    """Why a request is dead, None when it is not."""
-    found = connection.execute(_IS_DEAD, {"workspace_id": workspace_id, "stream": stream, "seq": seq}).scalar()
-    return None if found is None else str(found)
 
 
 def write_problems(

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.store import lane
+from app.store import dead, lane
 from app.store.engine import Database
 from app.store.inbox import DAY_US, HOUR_US
 from app.store.tables import INBOX_TABLES
@@ -40,7 +40,10 @@ def prepare(database: Database, now_us: int) -> None:
 
 
 def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
-    """Drop what is over: {table: partitions dropped, or rows deleted}. A request that is not applied never is."""
+    """Drop what is over: {table: partitions dropped, rows deleted, or bodies forgotten}.
+
+    A request that is not applied is never over.
+    """
     limits = {
         "inbox": now_us // HOUR_US - inbox_hours,
         "problem": now_us // DAY_US - PROBLEM_DAYS,
@@ -54,6 +57,10 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
         )
         if number:
             dropped[table] = number
+    with database.write() as connection:
+        forgotten = dead.forget_bodies(connection, now_us)
+    if forgotten:
+        dropped["dead"] = forgotten
     return dropped
 
 

@@ -12,7 +12,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     lane             workspace_id                                     -
     applied          workspace_id, n                                  -
     problem          workspace_id, stream, seq, ordinal, n, day       -   (by day)
-    dead             workspace_id, stream, seq                        -
+    dead             workspace_id, stream, seq                        accepted_us
     profile          workspace_id, pid                                braze_id; pid where external_id is null
     profile_core     workspace_id, pid                                -
     profile_custom   workspace_id, pid                                -
@@ -185,16 +185,21 @@ class Dead(SQLModel, table=True):
     """A request that could not be applied. Its body is kept so that it can be looked at and sent again."""
 
     __tablename__ = "dead"
+    __table_args__ = (Index("dead_accepted", "workspace_id", "accepted_us"),)
 
     workspace_id: int = _big(key=True)
     stream: int = _small(key=True)
     seq: int = _big(key=True)
     kind: int = _small()
     codec: int = _small()
+    #: Empty once it is gone: kept for a time, see app.store.dead, and erased with a person whom it names.
     body: bytes = _bytes()
     accepted_us: int = _big()
     dead_us: int = _big()
     reason: str = _text()
+    #: The request that it was sent as again, in the same stream, and when.
+    replayed_seq: int | None = _big(nullable=True)
+    replayed_us: int | None = _big(nullable=True)
 
 
 class ProfileRow(SQLModel, table=True):

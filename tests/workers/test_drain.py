@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from app.contract import stored, track
 from app.contract.errors import RefusedError
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
-from app.store import inbox, lane, profiles, workspaces
+from app.store import dead, inbox, lane, profiles, workspaces
 from app.store.engine import Database
 from app.store.inbox import Entry, Stored
 from tests.stores import NOW_US, workspace
@@ -198,19 +198,20 @@ def poison(database: Database, workspace_id: int) -> None:
 
 
 def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database) -> None:
-    one, dead = workspace(database), list[tuple[int, str]]()
+    one, buried = workspace(database), list[tuple[int, str]]()
     for n in range(9):
         if n in (3, 8):
             poison(database, one)
         send(database, one, ADA)
-    worker = applier(database, on_dead=lambda _w, request, reason: dead.append((request.seq, reason)))
+    worker = applier(database, on_dead=lambda _w, request, reason: buried.append((request.seq, reason)))
     summary = worker.drain(one)
     assert (summary.requests, summary.dead) == (9, 2)
-    assert dead == [(4, "ObjectRefusedError"), (10, "ObjectRefusedError")]
+    assert buried == [(4, "ObjectRefusedError"), (10, "ObjectRefusedError")]
     assert cursors(database, one) == [11, 0]
     with database.read() as connection:
         (profile,) = profiles.dump(connection, one).profiles.values()
-        assert [lane.dead_reason(connection, one, 0, seq) for seq in (3, 4, 10)] == [None, *["ObjectRefusedError"] * 2]
+        letters = [dead.get(connection, one, 0, seq) for seq in (3, 4, 10)]
+        assert [letter and letter.reason for letter in letters] == [None, *["ObjectRefusedError"] * 2]
     assert profile.custom == {"n": 9}
     assert differences(database, one) == []
 
@@ -244,7 +245,7 @@ def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, faul
 
 def test_a_batch_that_kills_its_process_is_tried_alone_and_then_given_up(database: Database) -> None:
     """The process dies at request 2 whenever it is in a batch; the others must not suffer for it."""
-    one, dead = workspace(database), list[tuple[int, str]]()
+    one, buried = workspace(database), list[tuple[int, str]]()
     for _ in range(3):
         send(database, one, ADA)
 
@@ -258,14 +259,14 @@ def test_a_batch_that_kills_its_process_is_tried_alone_and_then_given_up(databas
     deaths = 0
     while cursors(database, one) != [3, 0]:
         worker = applier(
-            database, before_commit=die, on_dead=lambda _w, request, reason: dead.append((request.seq, reason))
+            database, before_commit=die, on_dead=lambda _w, request, reason: buried.append((request.seq, reason))
         )
         try:
             worker.drain(one)
         except Killed:
             deaths += 1
             assert deaths < 40
-    assert dead == [(2, "RuntimeError")]
+    assert buried == [(2, "RuntimeError")]
     assert differences(database, one) == []
 
 

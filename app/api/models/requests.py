@@ -21,6 +21,7 @@ class RequestStatus(Struct, forbid_unknown_fields=True):
     skipped: list[Skipped]
     message: Literal["success"]
     reason: Annotated[str, Meta(description="Class of the error of a dead request.")] | UnsetType = UNSET
+    replayed_as: Annotated[str, Meta(description="The request that a dead one was sent as again.")] | UnsetType = UNSET
 
 
 class Healthy(Struct, forbid_unknown_fields=True):
