@@ -8,32 +8,24 @@ from typing import Final
 
 from app.contract import idempotency, request_id, stored, track
 from app.contract.elements import Queued
-from app.contract.errors import RATE_LIMITED, RefusedError, unavailable
-from app.contract.plans import GROUPS, PLANS, TRACK
+from app.contract.errors import FORBIDDEN, RATE_LIMITED, RefusedError, unavailable
+from app.contract.plans import PLANS
 from app.domain.commands import STREAM_NORMAL
-from app.quota.bucket import Bucket, Grant
-from app.quota.limiter import UNLIMITED, Limiter
+from app.limits import Admission, quota
+from app.quota.limiter import Limiter
 from app.store.idempotency import KeyReusedError, matches
 from app.store.inbox import Entry, IdempotencyKey, Place, UnknownWorkspaceError
 from app.store.workspaces import KeyRecord
 from app.writer import InboxWriter, UnavailableError
 
 #: What the API needs to name of the layers below.
-__all__ = ["UNCOUNTED", "Acceptor", "Answer", "Grant", "IdempotencyKey", "RateLimitedError"]
+__all__ = ["Acceptor", "Admission", "Answer", "IdempotencyKey", "RateLimitedError"]
 
 #: The answer is not the request's own, but that of the first request with its Idempotency-Key.
 REPLAYED: Final = (("Idempotent-Replayed", "true"),)
 
-#: The grant of an answer that no quota counts.
-UNCOUNTED: Final = UNLIMITED
-
 #: Bodies above this are checked in a thread.
 LARGE_BODY_BYTES: Final = 256 * 1024
-
-#: The bucket of each group of endpoints, per workspace.
-_GROUP_BUCKETS: Final = {
-    group.name: (Bucket(group.name, group.limit, group.window_seconds * 1000),) for group in GROUPS.values()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +41,12 @@ class Answer:
 class RateLimitedError(RefusedError):
     """429: a bucket has no token left."""
 
-    def __init__(self, grant: Grant) -> None:
+    def __init__(self, admission: Admission) -> None:
         super().__init__(429, RATE_LIMITED)
-        self.grant = grant
+        self.admission = admission
 
     def body(self) -> bytes:
-        return b'{"message":"Rate Limited","limit":"%s"}' % self.grant.name.encode()
-
-
-@lru_cache(4096)
-def track_buckets(
-    plan: str, hourly_limit: int | None, burst_limit: int | None, burst_window_seconds: int | None
-) -> tuple[Bucket, ...]:
-    """The buckets of /users/track: burst, and on plans that have one, hourly. Overrides beat the plan."""
-    defaults = PLANS[plan]
-    hourly = hourly_limit or defaults.hourly_limit
-    window = burst_window_seconds or defaults.burst_window_seconds
-    burst = Bucket("burst", burst_limit or defaults.burst_limit, window * 1000)
-    return (burst, Bucket("hourly", hourly, 3_600_000)) if hourly is not None else (burst,)
+        return b'{"message":"Rate Limited","limit":"%s"}' % self.admission.grant.name.encode()
 
 
 @lru_cache(64)
@@ -79,20 +59,20 @@ def track_limits(plan: str) -> track.Limits:
 class Acceptor:
     """Takes quota and stores requests; one per API process."""
 
-    def __init__(self, limiter: Limiter, writer: InboxWriter) -> None:
+    def __init__(self, limiter: Limiter, writer: InboxWriter, *, ietf_headers: bool = False) -> None:
+        """`ietf_headers`: answers also carry RateLimit and RateLimit-Policy."""
         self._limiter = limiter
         self._writer = writer
+        self._ietf_headers = ietf_headers
 
-    async def take(self, caller: KeyRecord, group: str) -> Grant:
+    async def take(self, caller: KeyRecord, group: str) -> Admission:
         """A token for a call of a group of endpoints: TRACK, or a name in GROUPS. Raises RateLimitedError."""
-        if group == TRACK:
-            buckets = track_buckets(caller.plan, caller.hourly_limit, caller.burst_limit, caller.burst_window_seconds)
-        else:
-            buckets = _GROUP_BUCKETS[group]
-        grant = await self._limiter.take(caller.workspace_id, buckets)
+        counted = quota(caller, group, ietf=self._ietf_headers)
+        grant = await self._limiter.take(caller.workspace_id, counted.buckets, counted.company_id, counted.counter)
+        admission = Admission(grant, counted)
         if not grant.granted:
-            raise RateLimitedError(grant)
-        return grant
+            raise RateLimitedError(admission)
+        return admission
 
     async def track(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/track: 201 once the request is committed. Raises RefusedError."""
@@ -146,7 +126,7 @@ class Acceptor:
             raise RefusedError(422, idempotency.REUSED) from error
         except UnavailableError as error:
             if isinstance(error.__cause__, UnknownWorkspaceError):
-                raise RefusedError(403, "Forbidden") from error
+                raise RefusedError(403, FORBIDDEN) from error
             raise unavailable() from error
 
     async def repeated(self, caller: KeyRecord, key: IdempotencyKey) -> Answer | None:

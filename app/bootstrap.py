@@ -13,6 +13,7 @@ from app.access import KeyRing
 from app.calls import StoreCalls
 from app.dead_letters import DeadLetters
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.networks import parse_networks
 from app.quota.limiter import Limiter
 from app.reads import Reader
 from app.services import Services
@@ -80,7 +81,7 @@ def doorbell(settings: Settings, app: Celery) -> Doorbell:
 def applier(settings: Settings, bell: Doorbell) -> Applier:
     """What a worker process drains with."""
     timeout = settings.database_timeout_seconds
-    database = Database(settings.database(), pool_size=2, apply=True, timeout_seconds=timeout)
+    database = Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
     return Applier(database, bell, now_us, lambda workspace_id: workspaces.secret(database, workspace_id))
 
 
@@ -97,7 +98,7 @@ def services(settings: Settings) -> Services:
         local_share=settings.quota_local_share,
     )
     writer = InboxWriter(database, now_us, settings.accept_timeout_seconds, bell.ring)
-    acceptor = Acceptor(limiter, writer)
+    acceptor = Acceptor(limiter, writer, ietf_headers=settings.ietf_ratelimit_headers)
     calls = StoreCalls(executor, settings.accept_timeout_seconds)
     waiting = Waiting(database, calls, bell.ring_waiting)
 
@@ -112,7 +113,14 @@ def services(settings: Settings) -> Services:
         database.dispose()
 
     return Services(
-        keys=KeyRing(database, executor, settings.key_cache_seconds, settings.accept_timeout_seconds),
+        keys=KeyRing(
+            database,
+            executor,
+            settings.key_cache_seconds,
+            settings.accept_timeout_seconds,
+            now_us,
+            settings.failures_per_minute,
+        ),
         acceptor=acceptor,
         synchronous=Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds),
         reader=Reader(database, waiting, calls, now_us, settings.read_wait_seconds),
@@ -121,6 +129,7 @@ def services(settings: Settings) -> Services:
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,
         docs=settings.docs,
+        trusted_proxies=parse_networks(settings.trusted_proxies.split(",")),
     )
 
 

@@ -43,6 +43,7 @@ PERMISSIONS: Final = (
     "kpi.mau.data_series",
     "kpi.new_users.data_series",
     "kpi.uninstalls.data_series",
+    "admin.limits",
     "admin.merges",
     "admin.dead_letters",
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.accept import Acceptor
 from app.access import KeyRing
 from app.dead_letters import DeadLetters
+from app.networks import Network
 from app.reads import Reader
 from app.synchronous import Synchronous
 
@@ -23,3 +24,5 @@ class Services:
     receive_timeout_seconds: float
     #: Whether /openapi.json and /docs are served.
     docs: bool
+    #: Whose X-Forwarded-For is believed.
+    trusted_proxies: tuple[Network, ...]

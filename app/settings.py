@@ -15,6 +15,10 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     #: postgresql://… ; empty = SQLite in data_dir.
     database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL", "ONEFOLD_DATABASE_URL"))
+    #: The same database for workers and sweepers, with another role; empty = DATABASE_URL.
+    worker_database_url: str = Field(
+        "", validation_alias=AliasChoices("WORKER_DATABASE_URL", "ONEFOLD_WORKER_DATABASE_URL")
+    )
     #: redis://…, rediss://… or unix://… for quotas and doorbells; empty = the embedded server in data_dir.
     redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "ONEFOLD_REDIS_URL"))
     #: Celery's broker when it is not the same Redis, for instance amqp://… .
@@ -23,8 +27,15 @@ class Settings(BaseSettings):
     key_prefix: str = "onefold:"
     #: Part of a quota that one API process hands out by itself while Redis is away.
     quota_local_share: float = 0.5
-    #: How long the API may keep a key it has looked up: a revoked key works at most this much longer.
-    key_cache_seconds: float = 10.0
+    #: Whether answers also carry the IETF's RateLimit and RateLimit-Policy.
+    ietf_ratelimit_headers: bool = False
+    #: How long the API may keep a key and the limits of its workspace: a change is seen, and a revoked key refused, at
+    #: most this much later.
+    key_cache_seconds: float = 4.0
+    #: Requests without a valid key that one address may send to one API process in a minute; 0 = any number.
+    failures_per_minute: int = Field(600, ge=0)
+    #: Proxies whose X-Forwarded-For is believed: addresses and CIDR blocks, with commas between them.
+    trusted_proxies: str = ""
     #: An accept that takes longer is answered 503.
     accept_timeout_seconds: float = 2.5
     #: PostgreSQL ends a statement, a wait for a lock and an idle transaction of ours after this long.
@@ -50,6 +61,10 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database as a URL."""
         return self.database_url or f"sqlite:///{self.data_dir / 'onefold.db'}"
+
+    def worker_database(self) -> str:
+        """The database as a URL for workers and sweepers."""
+        return self.worker_database_url or self.database()
 
     def redis(self) -> str:
         """Redis as a URL for redis-py. Without REDIS_URL the launcher sets it to the embedded server."""

@@ -132,7 +132,8 @@ class Stack:
         argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
         options = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header")
         env = dict(os.environ) if site is None else self._environment(site)
-        with self.process(name, (*argv, *options, "--timeout-keep-alive", "65"), env) as process:
+        more = ("--timeout-keep-alive", "65", "--no-proxy-headers")
+        with self.process(name, (*argv, *options, *more), env) as process:
             until(lambda: process.poll() is not None or _answers(port, path), 30, message=f"{name} does not answer")
             if process.poll() is not None:
                 raise BenchError(f"{name} ended: " + (self.folder / f"{name}.log").read_text()[-1000:])

@@ -14,8 +14,30 @@ BAD_ENCODING: Final = "The request body could not be decompressed."
 GONE: Final = "Client closed the connection"
 
 
+#: Where a body, or the reason why there is none, lies that was needed before it is the endpoint's turn.
+_HELD: Final = "onefold.body"
+
+
+async def hold(request: Request, limit: int, seconds: float) -> bytes | None:
+    """The body, ahead of `receive`, which then gives it again. None when it cannot be had: then `receive` says why."""
+    if _HELD not in request.scope:
+        try:
+            request.scope[_HELD] = await receive(request, limit, seconds)
+        except RefusedError as refused:
+            request.scope[_HELD] = refused
+    held = request.scope[_HELD]
+    return held if isinstance(held, bytes) else None
+
+
 async def receive(request: Request, limit: int, seconds: float) -> bytes:
     """The body, decompressed. Raises RefusedError 415, 413, 408 or 400. `limit` in bytes."""
+    held = request.scope.get(_HELD)
+    if held is not None:
+        if isinstance(held, RefusedError):
+            raise held
+        if len(held) > limit:
+            raise RefusedError(413, TOO_LARGE)
+        return bytes(held)
     headers = request.headers
     if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise RefusedError(415, UNSUPPORTED_MEDIA_TYPE)

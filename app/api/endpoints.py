@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from app.accept import Answer, Grant, IdempotencyKey, idempotency_key
-from app.access import KeyRecord
+from app.accept import Admission, Answer, IdempotencyKey, idempotency_key
+from app.access import Address, KeyRecord
 from app.api.answers import refuse, respond
-from app.api.bodies import receive
+from app.api.bodies import hold, receive
 from app.api.documentation import Documentation
-from app.contract.errors import ACCESS_DENIED, RefusedError
+from app.contract.body import api_key_of
+from app.contract.errors import RefusedError
 from app.contract.plans import MAX_BODY_BYTES
-from app.permissions import allows
+from app.networks import client_address
 from app.services import Services
 
 Action = Callable[[KeyRecord, Request], Awaitable[Answer]]
+Accepting = Callable[[KeyRecord, bytes, IdempotencyKey | None], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,16 @@ class Endpoint:
     action: Action
     #: None fails a test: every endpoint is in the OpenAPI document.
     documentation: Documentation | None = None
+    #: Another group for bodies of some kind, where the workspace has the default limit for `group`.
+    other: "OtherGroup | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherGroup:
+    """A group of endpoints, and which bodies it counts."""
+
+    group: str
+    counts: Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +56,51 @@ class Probe:
 
 
 def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint as a request handler. A refusal for key, permission or quota comes before the body is read."""
+    """The endpoint as a request handler. A refusal for key, permission or quota comes before the body is read.
+
+    Two things need the body earlier, and get it only where they are switched on: a key in the body of an old client,
+    and a limit that depends on what is asked for. Whatever is wrong with such a body is still said last.
+    """
+    keys, acceptor = services.keys, services.acceptor
 
     async def handle(request: Request) -> Response:
-        grant: Grant | None = None
+        admission: Admission | None = None
+
+        def client() -> Address | None:
+            return _client(request, services)
+
         try:
-            caller = await services.keys.authenticate(request.headers.get("authorization"))
-            if endpoint.permission is not None and not allows(caller.permissions, endpoint.permission):
-                raise RefusedError(403, ACCESS_DENIED)
-            grant = await services.acceptor.take(caller, endpoint.group)
-            return respond(await endpoint.action(caller, request), grant)
+            authorization = request.headers.get("authorization")
+            legacy = authorization is None and await keys.takes_legacy(client)
+            if legacy:
+                authorization = await _legacy_key(request, services)
+            caller = await keys.authenticate(authorization, client, legacy=legacy)
+            keys.admit(caller, endpoint.permission, client)
+            group, other = endpoint.group, endpoint.other
+            if other is not None and group not in caller.group_limits:
+                body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+                if body is not None and other.counts(body):
+                    group = other.group
+            admission = await acceptor.take(caller, group)
+            return respond(await endpoint.action(caller, request), admission)
         except RefusedError as refused:
-            return refuse(refused, grant)
+            return refuse(refused, admission)
 
     return handle
 
 
-Accepting = Callable[[KeyRecord, bytes, IdempotencyKey | None], Awaitable[Answer]]
+def _client(request: Request, services: Services) -> Address | None:
+    peer = request.client.host if request.client is not None else None
+    return client_address(peer, request.headers.getlist("x-forwarded-for"), services.trusted_proxies)
+
+
+async def _legacy_key(request: Request, services: Services) -> str | None:
+    """The key of a request without an Authorization header, as the header would have it: of the query, or the body."""
+    key: object = request.query_params.get("api_key")
+    if key is None and request.method != "GET":
+        body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+        key = None if body is None else api_key_of(body)
+    return f"Bearer {key}" if isinstance(key, str) else None
 
 
 def posting(services: Services, action: Callable[[KeyRecord, bytes], Awaitable[Answer]]) -> Action:

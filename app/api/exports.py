@@ -3,8 +3,10 @@
 from typing import Final
 
 from app.api.documentation import Documentation
-from app.api.endpoints import Endpoint, posting
+from app.api.endpoints import Endpoint, OtherGroup, posting
 from app.api.models.export import ExportBody, Exported
+from app.contract.export import names_small_fields
+from app.contract.plans import EXPORT_FIELDS, EXPORT_IDS
 from app.services import Services
 
 STALE: Final = {"X-Onefold-Stale": "`true` when writes accepted before could not be waited for; else left out."}
@@ -27,8 +29,9 @@ def endpoints(services: Services) -> list[Endpoint]:
             "POST",
             "/users/export/ids",
             "users.export.ids",
-            "export-ids",
+            EXPORT_IDS,
             posting(services, reader.export_ids),
             _EXPORT_IDS,
+            other=OtherGroup(EXPORT_FIELDS, names_small_fields),
         ),
     ]

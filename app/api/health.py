@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from app.accept import UNCOUNTED, Answer
+from app.accept import Answer
 from app.api.answers import refuse, respond
 from app.api.documentation import Documentation
 from app.api.endpoints import Probe
@@ -33,4 +33,4 @@ def probes(services: Services) -> list[Probe]:
 
 
 def _success() -> Response:
-    return respond(Answer(200, b'{"message":"success"}'), UNCOUNTED)
+    return respond(Answer(200, b'{"message":"success"}'), None)

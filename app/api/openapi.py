@@ -27,7 +27,10 @@ _HEADERS: Final = {
     "X-Request-Id": ("Id of the request. That of an accepted one can be asked about.", {"format": "uuid"}),
     "X-RateLimit-Limit": ("Requests that the limit allows which is nearest to its end.", {"pattern": r"^\d+$"}),
     "X-RateLimit-Remaining": ("Requests that are left of it.", {"pattern": r"^\d+$"}),
-    "X-RateLimit-Reset": ("When it is full again; on a 429, when to try again. Epoch seconds.", {"pattern": r"^\d+$"}),
+    "X-RateLimit-Reset": (
+        "When it is full again; on a 429, when to try again. Epoch seconds, or seconds left.",
+        {"pattern": r"^\d+$"},
+    ),
     "Retry-After": ("Seconds to wait before trying again.", {"pattern": r"^[1-9]\d*$"}),
     "X-RateLimit-Retry-After": ("The same as Retry-After.", {"pattern": r"^[1-9]\d*$"}),
 }
@@ -38,7 +41,9 @@ _RETRY: Final = ("Retry-After", "X-RateLimit-Retry-After")
 _ANY: Final[dict[int, tuple[Any, tuple[str, ...]]]] = {400: (Refusal, ()), 431: (Refusal, ())}
 _KEYED: Final = _ANY | {
     401: (Refusal, ()),
-    429: (RateLimited, (*_RATE, *_RETRY)),
+    403: (Refusal, ()),
+    # Without the headers of a limit where it is the address of a client without a key.
+    429: (RateLimited, _RETRY),
     500: (Refusal, ()),
     503: (Refusal, _RETRY[:1]),
 }
@@ -95,8 +100,6 @@ class _Schema:
 
 def _operation(endpoint: Endpoint, told: Documentation) -> tuple[Json, set[Any]]:
     answers = dict(_KEYED)
-    if endpoint.permission is not None:
-        answers[403] = (Refusal, ())
     if told.body is not None:
         answers |= _WITH_BODY
     if told.idempotent:

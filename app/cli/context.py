@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import bootstrap
 from app.embedded import socket_path, urls
+from app.networks import parse_networks
 from app.settings import Settings
 from app.store import migrate, partitions
 from app.store.engine import Database
@@ -35,6 +36,10 @@ def settings_for(data_dir: Path) -> Settings:
     """Settings of the environment for this data directory; without REDIS_URL they point at its embedded server."""
     data_dir = data_dir.resolve()
     found = Settings(data_dir=data_dir)
+    try:
+        parse_networks(found.trusted_proxies.split(","))
+    except ValueError:
+        raise fail("ONEFOLD_TRUSTED_PROXIES must be addresses or CIDR blocks with commas between them.") from None
     if found.redis_url:
         return found
     return found.model_copy(update={"redis_url": urls(socket_path(data_dir))[0]})
@@ -45,6 +50,7 @@ def environment(settings: Settings) -> dict[str, str]:
     known = {
         "ONEFOLD_DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database(),
+        "WORKER_DATABASE_URL": settings.worker_database_url,
         "REDIS_URL": settings.redis(),
         "BROKER_URL": settings.broker_url,
         "PYTHONUNBUFFERED": "1",
@@ -59,11 +65,14 @@ def fail(message: str) -> typer.Exit:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
-    """The database with the newest schema. An outage ends the command with one line."""
+def opened(settings: Settings, *, worker: bool = False) -> Iterator[Database]:
+    """The database with the newest schema. An outage ends the command with one line.
+
+    `worker`: with the worker's role.
+    """
     if not settings.database_url:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = Database(settings.database())
+    database = Database(settings.worker_database() if worker else settings.database())
     try:
         migrate.upgrade(database)
         partitions.prepare(database, bootstrap.now_us())

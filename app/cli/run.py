@@ -87,7 +87,7 @@ def api(port: Port = 8080, host: Host = "127.0.0.1", data_dir: DataDir = DEFAULT
 def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Run Celery workers and their sweeper."""
     settings = settings_for(data_dir)
-    with opened(settings):
+    with opened(settings, worker=True):
         pass
     children = [_worker(settings, workers or os.cpu_count() or 1), _sweeper(settings, log=False)]
     try:
@@ -106,7 +106,7 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     runtime.tune()
-    database = Database(settings.database(), pool_size=2, timeout_seconds=settings.database_timeout_seconds)
+    database = Database(settings.worker_database(), pool_size=2, timeout_seconds=settings.database_timeout_seconds)
     retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours)
     Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop, retention.tick)
 
@@ -197,6 +197,7 @@ def _uvicorn(host: str, port: int) -> tuple[str, ...]:
         *("--host", host, "--port", str(port)),
         *("--loop", "uvloop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
         *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", "65"),
+        "--no-proxy-headers",  # ONEFOLD_TRUSTED_PROXIES says whom to believe
         "--no-access-log",
         "--no-server-header",
     )

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
-from app.contract.plans import DEFAULT_PLAN, PLANS
+from app.contract.plans import DEFAULT_PLAN, MAX_LIMIT, PLANS
 from app.contract.stored import KIND_SETTINGS, settings_change
 from app.store import inbox, workspaces
 from app.store.engine import Database
@@ -16,14 +16,27 @@ from app.store.inbox import Entry
 app = typer.Typer(help="Workspaces: tenants with profiles, keys and limits of their own.", no_args_is_help=True)
 
 Plan = Annotated[str | None, typer.Option("--plan", help=f"One of {', '.join(PLANS)}.")]
-Hourly = Annotated[int | None, typer.Option("--hourly", min=1, help="/users/track requests per hour.")]
-Burst = Annotated[int | None, typer.Option("--burst", min=1, help="/users/track requests per burst window.")]
+Hourly = Annotated[int | None, typer.Option("--hourly", min=1, max=MAX_LIMIT, help="/users/track requests per hour.")]
+Burst = Annotated[
+    int | None, typer.Option("--burst", min=1, max=MAX_LIMIT, help="/users/track requests per burst window.")
+]
 Window = Annotated[int | None, typer.Option("--burst-window", min=1, max=3600, help="Burst window in seconds.")]
 Autocreate = Annotated[
     bool | None,
     typer.Option(
         "--alias-autocreate-on-purchase/--no-alias-autocreate-on-purchase",
         help="Whether a purchase for an unknown alias makes a profile without being told to.",
+    ),
+]
+Disabled = Annotated[
+    bool | None,
+    typer.Option("--disabled/--enabled", help="Whether its keys are refused; what was accepted is applied."),
+]
+Legacy = Annotated[
+    bool | None,
+    typer.Option(
+        "--legacy-api-key-auth/--no-legacy-api-key-auth",
+        help="Whether requests without a header may carry their key as api_key in the body or the query string.",
     ),
 ]
 
@@ -75,7 +88,7 @@ def create(
 @app.command("list")
 def list_workspaces(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """All workspaces with their plans and limits."""
-    table = Table("name", "plan", "hourly", "burst", "window (s)")
+    table = Table("name", "plan", "hourly", "burst", "window (s)", "")
     with opened(settings_for(data_dir)) as database:
         for workspace in workspaces.listed(database):
             plan = PLANS[workspace.plan]
@@ -85,6 +98,7 @@ def list_workspaces(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
                 str(workspace.hourly_limit or plan.hourly_limit or "-"),
                 str(workspace.burst_limit or plan.burst_limit),
                 str(workspace.burst_window_seconds or plan.burst_window_seconds),
+                "disabled" if workspace.disabled else "",
             )
     out.print(table)
 
@@ -97,10 +111,16 @@ def set_workspace(
     burst: Burst = None,
     burst_window: Window = None,
     alias_autocreate_on_purchase: Autocreate = None,
+    disabled: Disabled = None,
+    legacy_api_key_auth: Legacy = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Change a workspace. Running processes follow within the time they may remember a key (10 s by default)."""
+    """Change a workspace. Running processes follow within seconds (ONEFOLD_KEY_CACHE_SECONDS, 4 by default)."""
     values: dict[str, object] = {**_limits(hourly, burst, burst_window)}
+    if disabled is not None:
+        values["disabled"] = disabled
+    if legacy_api_key_auth is not None:
+        values["legacy_api_key_auth"] = legacy_api_key_auth
     if plan is not None:
         values["plan"] = _checked(plan)
     with opened(settings_for(data_dir)) as database:

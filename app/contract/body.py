@@ -35,6 +35,16 @@ def parse_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def api_key_of(body: bytes) -> str | None:
+    """The key in the body of an old client; None when there is none, or no JSON object."""
+    try:
+        document = parse_object(body)
+    except RefusedError:
+        return None
+    key = None if document is None else document.get("api_key")
+    return key if isinstance(key, str) else None
+
+
 def _parse_large_numbers(body: bytes) -> Any:
     try:
         value = json.loads(body.decode(), parse_int=_int, parse_float=_float, parse_constant=_constant)

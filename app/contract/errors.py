@@ -9,6 +9,7 @@ import msgspec
 PARSE_ERROR: Final = "Error while parsing request body. Please check your syntax."
 INVALID_KEY: Final = "Invalid API key"
 ACCESS_DENIED: Final = "Access Denied"
+FORBIDDEN: Final = "Forbidden"
 INVALID_URL: Final = "Invalid URL"
 TOO_LARGE: Final = "Request Entity Too Large"
 UNSUPPORTED_MEDIA_TYPE: Final = "Unsupported Media Type"

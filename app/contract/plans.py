@@ -44,13 +44,18 @@ class Group:
 
 
 TRACK: Final = "track"
+TRACK_BULK: Final = "track-bulk"
+EXPORT_IDS: Final = "export-ids"
+#: Instead of `export-ids`, for requests that name what they want and want nothing large (export-delete-rename.md 1).
+EXPORT_FIELDS: Final = "export-fields"
 GROUPS: Final = {
     group.name: group
     for group in (
         Group("track-sync", 500, 60),
-        Group("track-bulk", 50, 1),
+        Group(TRACK_BULK, 50, 1),
         Group("user-admin", 20_000, 60),
-        Group("export-ids", 250, 60),
+        Group(EXPORT_IDS, 250, 60),
+        Group(EXPORT_FIELDS, 40, 1),
         Group("rename", 1_000, 60),
         Group("remove", 1_000, 60),
         Group("subscription-set", 5_000, 60),
@@ -58,3 +63,11 @@ GROUPS: Final = {
         Group("default", 250_000, 3_600),
     )
 }
+
+CONTINUOUS, CLOCK_HOUR = "continuous", "clock_hour"
+REFILLS: Final = (CONTINUOUS, CLOCK_HOUR)
+EPOCH, SECONDS = "epoch", "seconds"
+RESET_STYLES: Final = (EPOCH, SECONDS)
+#: The largest configurable limit and window: buckets count limit x window in milliseconds, below 2**53.
+MAX_LIMIT: Final = 2_000_000_000
+MAX_WINDOW_SECONDS: Final = 3_600

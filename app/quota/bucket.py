@@ -20,7 +20,7 @@ capacity around a boundary, as upstream does.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 CLOCK_SLACK_MS = 60_000
@@ -36,7 +36,8 @@ class Bucket:
 
     `align_ms` = 0 refills continuously; > 0 refills in full at every multiple of it since the epoch (3_600_000 for
     `hourly_refill = clock_hour`). `name` is what a refusal reports and what the key in Redis ends with; buckets of one
-    workspace with the same name are the same bucket, even if their numbers differ.
+    workspace with the same name are the same bucket, even if their numbers differ. A `company` bucket is one for all
+    workspaces of a company; its name differs from those of the workspaces' own.
 
     Raises ValueError for an empty name, numbers out of range, or capacity x window_ms >= 2**53.
     """
@@ -45,6 +46,7 @@ class Bucket:
     capacity: int
     window_ms: int
     align_ms: int = 0
+    company: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -80,6 +82,7 @@ class Grant:
                     refused: the first millisecond at which all buckets would admit a request
     retry_after_ms  0 when admitted, else from now until reset_ms
     name            of the bucket told
+    now_ms          when it was decided, by the clock that decided; no part of equality
     """
 
     granted: int
@@ -88,6 +91,7 @@ class Grant:
     reset_ms: int
     retry_after_ms: int
     name: str
+    now_ms: int = field(default=0, compare=False)
 
 
 def take(
@@ -110,7 +114,7 @@ def take(
         for level, bucket in zip(filled, buckets, strict=True)
     )
     lacks = any(level.ticks < level.window_ms for level in kept)
-    grant = _refused(kept, buckets, now_ms) if not granted and lacks else _admitted(kept, buckets, granted)
+    grant = _refused(kept, buckets, now_ms) if not granted and lacks else _admitted(kept, buckets, granted, now_ms)
     return grant, kept
 
 
@@ -121,7 +125,7 @@ def answers(
 
     `levels` is what the take left, at `now_ms`. The first `granted` callers are admitted, the others refused.
     """
-    admitted = tuple(_admitted(levels, buckets, 1, later) for later in range(granted - 1, -1, -1))
+    admitted = tuple(_admitted(levels, buckets, 1, now_ms, later) for later in range(granted - 1, -1, -1))
     if granted == wanted:
         return admitted
     return admitted + (_refused(levels, buckets, now_ms),) * (wanted - granted)
@@ -165,7 +169,7 @@ def _token_at(level: Level, bucket: Bucket) -> int:
     return level.at_ms - ((level.ticks - bucket.window_ms) // bucket.capacity)
 
 
-def _admitted(levels: Sequence[Level], buckets: Sequence[Bucket], granted: int, later: int = 0) -> Grant:
+def _admitted(levels: Sequence[Level], buckets: Sequence[Bucket], granted: int, now_ms: int, later: int = 0) -> Grant:
     """The answer to an admitted caller after whom, at the same instant, `later` more tokens were taken."""
     told, remaining = buckets[0], levels[0].ticks // buckets[0].window_ms + later
     left = levels[0]
@@ -179,7 +183,7 @@ def _admitted(levels: Sequence[Level], buckets: Sequence[Bucket], granted: int, 
     else:
         missing = (told.capacity - later) * told.window_ms - left.ticks
         reset_ms = left.at_ms - (-missing // told.capacity)
-    return Grant(granted, told.capacity, remaining, reset_ms, 0, told.name)
+    return Grant(granted, told.capacity, remaining, reset_ms, 0, told.name, now_ms)
 
 
 def _refused(levels: Sequence[Level], buckets: Sequence[Bucket], now_ms: int) -> Grant:
@@ -187,4 +191,4 @@ def _refused(levels: Sequence[Level], buckets: Sequence[Bucket], now_ms: int) ->
     lacking = [pair for pair in zip(levels, buckets, strict=True) if pair[0].ticks < pair[1].window_ms]
     level, bucket = max(lacking, key=lambda pair: _token_at(*pair))  # the first of equals
     reset_ms = _token_at(level, bucket)
-    return Grant(0, bucket.capacity, 0, reset_ms, reset_ms - now_ms, bucket.name)
+    return Grant(0, bucket.capacity, 0, reset_ms, reset_ms - now_ms, bucket.name, now_ms)

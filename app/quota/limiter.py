@@ -12,27 +12,17 @@ out may have taken its tokens, and those are spent.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, groupby, islice
 from pathlib import Path
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from app.quota.bucket import Bucket, Grant, Level, answers
+from app.quota.bucket import Bucket, Grant, Level, answers, take
+from app.quota.connection import BACKSTOP_S, connect, patience
 from app.quota.local import LocalBuckets, share_of
-
-TIMEOUT_S = 0.05
-"""For a whole round trip, connecting included. Longer and a request is better served by the local buckets."""
-
-GRACE_TURNS = 10
-"""Of the event loop, after `TIMEOUT_S`: twice what the client takes to read a reply that is there and to clean up."""
-
-BACKSTOP_S = 1.0
-"""For one read, write or connect of the client."""
+from app.quota.usage import DAY_MS, MINUTE_MS, MINUTES_A_DAY, Minute, minutes
 
 PROBE_S = 0.25
 """At most one probe in this time while Redis is down."""
@@ -43,7 +33,8 @@ MAX_SHAPES = 1_000
 UNLIMITED = Grant(granted=1, limit=0, remaining=0, reset_ms=0, retry_after_ms=0, name="")
 """The answer when no bucket applies. `limit` 0 = there is nothing to put into headers."""
 
-Waiter = asyncio.Future[Grant]
+Waiter = tuple[asyncio.Future[Grant], str]
+"""Who waits, and under what name the request is counted ("" = it is not)."""
 
 
 class _Shape:
@@ -61,7 +52,9 @@ class _Shape:
         )
 
 
-Group = tuple[int, _Shape]
+Group = tuple[int, int | None, _Shape]
+"""Workspace, its company, and the buckets."""
+
 Reply = list[int]
 
 
@@ -75,7 +68,8 @@ class Limiter:
     on_transition   called with True when Redis goes down and with False when it is back, once each
     local_share     part of each capacity that this process hands out by itself meanwhile
 
-    `degraded` counts the takes that were decided locally.
+    `degraded` counts the takes that were decided locally, `round_trips` those to Redis, `admitted` and `refused` the
+    answers, all since the start; `down` says whether Redis is away.
     Raises ValueError for a prefix with braces or a share outside 0..1.
     """
 
@@ -92,8 +86,8 @@ class Limiter:
             raise ValueError("a key prefix must not contain braces")
         if not 0 <= local_share <= 1:
             raise ValueError("local_share must be between 0 and 1")
-        self.degraded = 0
-        self._redis = _client(redis) if isinstance(redis, str) else redis()
+        self.degraded = self.round_trips = self.admitted = self.refused = 0
+        self._redis = connect(redis) if isinstance(redis, str) else redis()
         self._key_prefix = key_prefix
         self._now_ms = now_ms
         self._on_transition = on_transition
@@ -108,9 +102,17 @@ class Limiter:
         self._closed = False
         self._probe_at = 0.0
 
-    async def take(self, workspace_id: int, buckets: tuple[Bucket, ...]) -> Grant:
+    @property
+    def down(self) -> bool:
+        """Whether takes are decided locally, because Redis did not answer the last time."""
+        return self._down
+
+    async def take(
+        self, workspace_id: int, buckets: tuple[Bucket, ...], company_id: int | None = None, counter: str = ""
+    ) -> Grant:
         """Take one token from each of `buckets` of this workspace, or none from any.
 
+        `counter` is the name under which `usage` tells of it later: no spaces, no braces.
         Returns `UNLIMITED` when `buckets` is empty. Decided locally while Redis is down, within `TIMEOUT_S` of its
         going down; `limit` and `remaining` are then those of this process's share. A caller that is cancelled has
         spent its token.
@@ -122,19 +124,62 @@ class Limiter:
         loop = asyncio.get_running_loop()
         if self._down or self._closed:
             if self._runner is None and not self._closed and loop.time() >= self._probe_at:
-                self._runner = loop.create_task(self._probe((workspace_id, shape)))
-            return self._decide(workspace_id, shape, 1)[0]
-        waiter: Waiter = loop.create_future()
-        group = (workspace_id, shape)
+                self._runner = loop.create_task(self._probe((workspace_id, company_id, shape)))
+            return self._decide((workspace_id, company_id, shape), 1)[0]
+        future: asyncio.Future[Grant] = loop.create_future()
+        group = (workspace_id, company_id, shape)
         waiters = self._pending.get(group)
         if waiters is None:
-            self._pending[group] = [waiter]
+            self._pending[group] = [(future, counter)]
         else:
-            waiters.append(waiter)
+            waiters.append((future, counter))
         if self._runner is None:
             # It starts in the next turn of the loop, so that whoever is ready in this turn shares the round trip.
             self._runner = loop.create_task(self._run())
-        return await waiter
+        return await future
+
+    async def peek(
+        self, workspace_id: int, buckets: tuple[Bucket, ...], company_id: int | None = None
+    ) -> tuple[Grant, ...] | None:
+        """What is left in each bucket, as a Grant that took nothing; None while Redis is away.
+
+        It asks the script for zero tokens, so it writes each level again as it is now, and takes nothing.
+        """
+        if self._down or self._closed:
+            return None
+        shape = self._shapes.get(buckets) or self._prepare(buckets)
+        group = (workspace_id, company_id, shape)
+        try:
+            reply = (await self._round_trip({group: []}))[group]
+        except (RedisError, OSError):
+            return None
+        if isinstance(reply, RedisError):
+            return None
+        pairs = zip(_levels(reply, shape), buckets, strict=True)
+        return tuple(take((level,), (bucket,), 0, reply[0])[0] for level, bucket in pairs)
+
+    async def usage(
+        self, workspace_id: int, counters: Sequence[str], company_id: int | None = None
+    ) -> dict[str, list[Minute]] | None:
+        """Per counter, the minutes of the last day in which there was a request; None while Redis is away."""
+        if self._down or self._closed:
+            return None
+        now_ms = self._now_ms()
+        today, first = now_ms // DAY_MS, now_ms // MINUTE_MS - (MINUTES_A_DAY - 1)
+        found: dict[str, list[Minute]] = {counter: [] for counter in counters}
+        if not counters:
+            return found
+        days = (today - 1, today)
+        names = [self._counter(workspace_id, company_id, counter, day) for counter in counters for day in days]
+        try:
+            async with asyncio.timeout(BACKSTOP_S):
+                values = await self._redis.mget(names)
+        except (RedisError, OSError):
+            return None
+        places = ((counter, day) for counter in counters for day in days)
+        for (counter, day), value in zip(places, values, strict=True):
+            found[counter] += [minute for minute in minutes(value, day) if minute.minute >= first]
+        return found
 
     async def aclose(self) -> None:
         """Close the connection. Takes still waiting, and any made later, are answered locally."""
@@ -173,25 +218,24 @@ class Limiter:
 
     async def _fly(self, flight: dict[Group, list[Waiter]]) -> None:
         """One round trip. Answers and removes the waiters of `flight`; those of a failed call stay, and it raises."""
-        replies = await self._round_trip({group: len(waiters) for group, waiters in flight.items()})
+        replies = await self._round_trip(flight)
         fault: RedisError | None = None
         for group, reply in replies.items():
             if isinstance(reply, RedisError):
                 fault = reply
                 continue
-            _, shape = group
+            shape = group[2]
             waiters = flight.pop(group)
-            levels = tuple(
-                Level(ticks, at_ms, bucket.window_ms)
-                for ticks, at_ms, bucket in zip(reply[2::2], reply[3::2], shape.buckets, strict=True)
-            )
-            _answer(waiters, answers(levels, shape.buckets, len(waiters), granted=reply[1], now_ms=reply[0]))
+            grants = answers(_levels(reply, shape), shape.buckets, len(waiters), granted=reply[1], now_ms=reply[0])
+            self._count(grants)
+            _answer(waiters, grants)
         if fault is not None:
             raise fault
 
-    async def _round_trip(self, calls: Mapping[Group, int]) -> dict[Group, Reply | RedisError]:
+    async def _round_trip(self, calls: Mapping[Group, list[Waiter]]) -> dict[Group, Reply | RedisError]:
         """The script's reply per group, or its error. Raises RedisError or OSError (as a timeout is) when none came."""
-        async with _patience():
+        self.round_trips += 1
+        async with patience():
             replies = dict(zip(calls, await self._send(calls, load=False), strict=True))
             # A restarted or flushed server has no scripts. The refused calls did nothing: sending them again is safe.
             again = {group: calls[group] for group, reply in replies.items() if isinstance(reply, NoScriptError)}
@@ -199,25 +243,47 @@ class Limiter:
                 replies.update(zip(again, await self._send(again, load=True), strict=True))
         return replies
 
-    async def _send(self, calls: Mapping[Group, int], *, load: bool) -> Iterable[Reply | RedisError]:
+    async def _send(self, calls: Mapping[Group, list[Waiter]], *, load: bool) -> Iterable[Reply | RedisError]:
         pipeline = self._redis.pipeline(transaction=False)
         if load:
             pipeline.execute_command("SCRIPT LOAD", self._script)
-        for (workspace_id, shape), wanted in calls.items():
-            keys = self._keys(workspace_id, shape)
-            pipeline.execute_command("EVALSHA", self._sha, len(shape.buckets), *keys, wanted, "", *shape.arguments)
+        for group, waiters in calls.items():
+            keys, arguments = self._call(group, waiters)
+            pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
         replies = await pipeline.execute(raise_on_error=False)
         return islice(replies, 1 if load else 0, None)
 
-    def _keys(self, workspace_id: int, shape: _Shape) -> Iterator[str]:
-        tagged = f"{self._key_prefix}q:{{{workspace_id}}}:"
-        return (tagged + bucket.name for bucket in shape.buckets)
+    def _call(self, group: Group, waiters: list[Waiter]) -> tuple[list[str], list[int | str]]:
+        """KEYS and ARGV of take.lua for those who wait, in the order in which they came."""
+        workspace_id, company_id, shape = group
+        tag = str(workspace_id) if company_id is None else f"c{company_id}"
+        own = "" if company_id is None else f"{workspace_id}:"
+        start = f"{self._key_prefix}q:{{{tag}}}:"
+        keys = [f"{start}{'' if bucket.company else own}{bucket.name}" for bucket in shape.buckets]
+        arguments: list[int | str] = [len(waiters), "", len(shape.buckets), *shape.arguments]
+        counters: dict[str, int] = {}
+        runs: list[int | str] = []
+        for counter, run in groupby(counter for _, counter in waiters):
+            if counter:
+                number = counters.setdefault(counter, len(counters) + 1)
+                runs += (number, sum(1 for _ in run))
+            else:
+                runs += (0, sum(1 for _ in run))
+        if counters:
+            day, rest = divmod(self._now_ms(), DAY_MS)
+            keys += [self._counter(workspace_id, company_id, counter, day) for counter in counters]
+            arguments += (rest // MINUTE_MS, *runs)
+        return keys, arguments
+
+    def _counter(self, workspace_id: int, company_id: int | None, counter: str, day: int) -> str:
+        tag = str(workspace_id) if company_id is None else f"c{company_id}"
+        return f"{self._key_prefix}u:{{{tag}}}:{workspace_id}:{counter}:{day}"
 
     async def _probe(self, group: Group) -> None:
         """Take nothing, with the script itself: a server that answers PING may still be full, read-only or loading."""
         back = False
         try:
-            back = isinstance((await self._round_trip({group: 0}))[group], list)
+            back = isinstance((await self._round_trip({group: []}))[group], list)
         except (RedisError, OSError):
             pass  # still down; every take meanwhile is counted
         finally:
@@ -231,55 +297,32 @@ class Limiter:
         """Answer locally from now on, beginning with these. Once per outage: while down, nothing joins the pending."""
         self._down = True
         self._probe_at = asyncio.get_running_loop().time() + PROBE_S
-        for (workspace_id, shape), waiters in unanswered:
-            _answer(waiters, self._decide(workspace_id, shape, len(waiters)))
+        for group, waiters in unanswered:
+            _answer(waiters, self._decide(group, len(waiters)))
         if not self._closed:
             self._on_transition(self._down)
 
-    def _decide(self, workspace_id: int, shape: _Shape, wanted: int) -> tuple[Grant, ...]:
+    def _decide(self, group: Group, wanted: int) -> tuple[Grant, ...]:
+        workspace_id, company_id, shape = group
+        grants = self._local.take(workspace_id, shape.local, wanted, self._now_ms(), company_id)
         self.degraded += wanted
-        return self._local.take(workspace_id, shape.local, wanted, self._now_ms())
+        self._count(grants)
+        return grants
 
-
-@asynccontextmanager
-async def _patience() -> AsyncIterator[None]:
-    """Raise TimeoutError after `TIMEOUT_S` without a reply, but not because this process was too busy to read one.
-
-    When the loop stalls, the reply and the timer are found due in the same turn, and the plain timeout would win: a
-    healthy server would count as slow just when there is much to do. So the reply gets a few turns more to be read in.
-    """
-    loop = asyncio.get_running_loop()
-    timer: asyncio.Handle
-    async with asyncio.timeout(None) as limit:
-
-        def give_up(turns: int) -> None:
-            nonlocal timer
-            if turns:
-                timer = loop.call_soon(give_up, turns - 1)
-            else:
-                limit.reschedule(0)
-
-        timer = loop.call_later(TIMEOUT_S, give_up, GRACE_TURNS)
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def _count(self, grants: tuple[Grant, ...]) -> None:
+        admitted = sum(grant.granted for grant in grants)
+        self.admitted += admitted
+        self.refused += len(grants) - admitted
 
 
 def _answer(waiters: list[Waiter], grants: tuple[Grant, ...]) -> None:
-    for waiter, grant in zip(waiters, grants, strict=True):
-        if not waiter.done():  # its caller was cancelled
-            waiter.set_result(grant)
+    for (future, _), grant in zip(waiters, grants, strict=True):
+        if not future.done():  # its caller was cancelled
+            future.set_result(grant)
 
 
-def _client(url: str) -> Redis:
-    """A client that gives up early and sends nothing twice (the library's defaults are 5 s and ten retries)."""
-    # RESP2: with RESP3 the pool no longer notices unread replies on a connection that it hands out again.
-    # _patience() is the timeout that counts. These are behind it, for what is done outside a round trip.
-    return Redis.from_url(
-        url,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=BACKSTOP_S,
-        socket_timeout=BACKSTOP_S,
+def _levels(reply: Reply, shape: _Shape) -> tuple[Level, ...]:
+    return tuple(
+        Level(ticks, at_ms, bucket.window_ms)
+        for ticks, at_ms, bucket in zip(reply[2::2], reply[3::2], shape.buckets, strict=True)
     )

@@ -4,7 +4,8 @@ The rules are `bucket.take`; only the capacity is smaller, because every process
 over to Redis or back: what they admitted is known to this process only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 from app.quota.bucket import Bucket, Grant, Level, answers, full_at, take
 
@@ -14,31 +15,42 @@ MAX_LEVELS = 10_000
 
 def share_of(buckets: Sequence[Bucket], share: float) -> tuple[Bucket, ...]:
     """The same limits at `share` of their capacity, rounded down, at least one request per window."""
-    return tuple(
-        Bucket(bucket.name, max(1, int(bucket.capacity * share)), bucket.window_ms, bucket.align_ms)
-        for bucket in buckets
-    )
+    return tuple(replace(bucket, capacity=max(1, int(bucket.capacity * share))) for bucket in buckets)
 
 
 class LocalBuckets:
-    """Levels by workspace and bucket name, in memory, at most `max_levels` and one call's more."""
+    """Levels by owner and bucket name, in memory, at most `max_levels` and one call's more."""
 
     def __init__(self, max_levels: int = MAX_LEVELS) -> None:
         self._max_levels = max_levels
-        self._levels: dict[tuple[int, str], tuple[Level, Bucket]] = {}
+        self._levels: dict[tuple[Hashable, str], tuple[Level, Bucket]] = {}
 
     def __len__(self) -> int:
         return len(self._levels)
 
-    def take(self, workspace_id: int, buckets: Sequence[Bucket], wanted: int, now_ms: int) -> tuple[Grant, ...]:
-        """Take for `wanted` callers at once; one Grant each, in order. `buckets` are already the process's share."""
-        held = [self._levels.get((workspace_id, bucket.name)) for bucket in buckets]
+    def take(
+        self, owner: Hashable, buckets: Sequence[Bucket], wanted: int, now_ms: int, company: Hashable = None
+    ) -> tuple[Grant, ...]:
+        """Take for `wanted` callers at once; one Grant each, in order. `buckets` are already the process's share.
+
+        `company` has the company buckets among them, `owner` the others.
+        """
+        keys = [(company if bucket.company else owner, bucket.name) for bucket in buckets]
+        held = [self._levels.get(key) for key in keys]
         grant, kept = take([pair and pair[0] for pair in held], buckets, wanted, now_ms)
         if len(self._levels) + len(buckets) > self._max_levels:
             self._evict(now_ms)
-        for level, bucket in zip(kept, buckets, strict=True):
-            self._levels[workspace_id, bucket.name] = (level, bucket)
+        for key, level, bucket in zip(keys, kept, buckets, strict=True):
+            self._levels[key] = (level, bucket)
         return answers(kept, buckets, wanted, grant.granted, now_ms)
+
+    def lacks(self, owner: Hashable, bucket: Bucket, now_ms: int) -> Grant | None:
+        """The refusal that a take of one would get now; None when it would be admitted. Changes nothing."""
+        held = self._levels.get((owner, bucket.name))
+        if held is None:
+            return None
+        grant, _ = take((held[0],), (bucket,), 1, now_ms)
+        return None if grant.granted else grant
 
     def _evict(self, now_ms: int) -> None:
         """Forget what is full by now; if that frees less than half, the least recently created of the rest as well.

@@ -4,6 +4,7 @@ Times are bigint microseconds UTC. Every key begins with workspace_id. What only
 collation, compression) is in the migrations; the columns and indexes here are the same on both stores.
 
     table            key                                              further indexes
+    company          id                                               name
     workspace        id                                               name
     api_key          workspace_id, key_id                             key_id
     inbox_head       workspace_id, stream                             -
@@ -25,9 +26,10 @@ collation, compression) is in the migrations; the columns and indexes here are t
     occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
 """
 
+from json import loads
 from typing import Any, Final
 
-from sqlalchemy import JSON, BigInteger, Column, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, LargeBinary, SmallInteger, Text, false, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -43,16 +45,40 @@ def _small(*, key: bool = False) -> Any:
     return Field(sa_column=Column(SmallInteger, primary_key=key, autoincrement=False, nullable=False))
 
 
-def _text(*, key: bool = False, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(Text, primary_key=key, nullable=nullable))
+def _text(*, key: bool = False, nullable: bool = False, default: str | None = None) -> Any:
+    return _with_default(Column(Text, primary_key=key, nullable=nullable, server_default=default), default)
 
 
-def _document(*, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(_DOCUMENT, nullable=nullable))
+def _document(*, nullable: bool = False, default: str | None = None) -> Any:
+    column = Column(_DOCUMENT, nullable=nullable, server_default=default)
+    return _with_default(column, None if default is None else loads(default))
+
+
+def _flag() -> Any:
+    return _with_default(Column(Boolean, nullable=False, server_default=false()), value=False)
+
+
+def _with_default(column: Column[Any], value: Any) -> Any:
+    return Field(sa_column=column) if value is None else Field(default=value, sa_column=column)
 
 
 def _bytes(*, key: bool = False, nullable: bool = False) -> Any:
     return Field(sa_column=Column(LargeBinary, primary_key=key, nullable=nullable))
+
+
+class Company(SQLModel, table=True):
+    """What some workspaces may use of /users/track together, besides their own limits. None = no such limit."""
+
+    __tablename__ = "company"
+    __table_args__ = (Index("company_name", "name", unique=True),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = _text()
+    hourly_limit: int | None = _big(nullable=True)
+    burst_limit: int | None = _big(nullable=True)
+    burst_window_seconds: int = _big()
+    hourly_refill: str = _text()
+    created_us: int = _big()
 
 
 class Workspace(SQLModel, table=True):
@@ -69,6 +95,15 @@ class Workspace(SQLModel, table=True):
     burst_window_seconds: int | None = _big(nullable=True)
     secret: bytes = _bytes()
     created_us: int = _big()
+    company_id: int | None = _big(nullable=True)
+    #: "continuous" or "clock_hour".
+    hourly_refill: str = _text(default="continuous")
+    #: "epoch" or "seconds".
+    track_reset_style: str = _text(default="epoch")
+    #: {group: [requests, seconds]}, and {"track-bulk": "plan"}: limits other than those of app.contract.plans.
+    group_limits: dict[str, Any] = _document(default="{}")
+    legacy_api_key_auth: bool = _flag()
+    disabled: bool = _flag()
 
 
 class ApiKey(SQLModel, table=True):
@@ -84,6 +119,12 @@ class ApiKey(SQLModel, table=True):
     permissions: list[str] = _document()
     created_us: int = _big()
     revoked_us: int | None = _big(nullable=True)
+    #: Networks from which it may be used; empty = any.
+    ip_allowlist: list[str] = _document(default="[]")
+    expires_us: int | None = _big(nullable=True)
+    #: To the minute.
+    last_seen_us: int | None = _big(nullable=True)
+    created_by: str = _text(default="")
 
 
 class InboxHead(SQLModel, table=True):

@@ -3,9 +3,9 @@
 import secrets
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import text
@@ -23,6 +23,17 @@ PREFIX: Final = "onefold"
 
 
 @dataclass(frozen=True, slots=True)
+class CompanyLimits:
+    """What the workspaces of a company may use together; None = no such limit."""
+
+    company_id: int
+    hourly_limit: int | None
+    burst_limit: int | None
+    burst_window_seconds: int
+    hourly_refill: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """What the API has to know of a key and its workspace. `digest` is the SHA-256 of the key."""
 
@@ -37,6 +48,19 @@ class KeyRecord:
     hourly_limit: int | None
     burst_limit: int | None
     burst_window_seconds: int | None
+    hourly_refill: str = "continuous"
+    track_reset_style: str = "epoch"
+    #: {group: [requests, seconds]}; {"track-bulk": "plan"}.
+    group_limits: dict[str, Any] = field(default_factory=dict, hash=False)
+    company: CompanyLimits | None = None
+    legacy_api_key_auth: bool = False
+    disabled: bool = False
+    #: Networks; empty = any address.
+    ip_allowlist: tuple[str, ...] = ()
+    expires_us: int | None = None
+    last_seen_us: int | None = None
+    #: What the API makes of a record and keeps as long as the record.
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def new_key() -> str:
@@ -83,11 +107,19 @@ class UnknownNameError(LookupError):
 _KEY = text(
     """
     select w.id, w.name, w.secret, k.key_id, k.name as key_name, k.digest, k.permissions, w.plan, w.hourly_limit,
-           w.burst_limit, w.burst_window_seconds
-    from api_key k join workspace w on w.id = k.workspace_id
+           w.burst_limit, w.burst_window_seconds, w.hourly_refill, w.track_reset_style, w.group_limits,
+           w.legacy_api_key_auth, w.disabled, k.ip_allowlist, k.expires_us, k.last_seen_us,
+           c.id as company_id, c.hourly_limit as company_hourly, c.burst_limit as company_burst,
+           c.burst_window_seconds as company_window, c.hourly_refill as company_refill
+    from api_key k join workspace w on w.id = k.workspace_id left join company c on c.id = w.company_id
     where k.key_id = :key_id and k.revoked_us is null
     """
 )
+_SEEN = text(
+    "update api_key set last_seen_us = :now_us"
+    " where key_id = :key_id and (last_seen_us is null or last_seen_us < :now_us)"
+)
+_ANY_LEGACY = text("select 1 from workspace where legacy_api_key_auth limit 1")
 
 
 def create(
@@ -95,23 +127,18 @@ def create(
     name: str,
     plan: str,
     now_us: int,
-    *,
-    hourly_limit: int | None = None,
-    burst_limit: int | None = None,
-    burst_window_seconds: int | None = None,
+    **limits: Any,
 ) -> Workspace:
-    """A new workspace with its counters and its lane. Raises NameTakenError."""
+    """A new workspace with its counters and its lane. `limits` are further columns of it. Raises NameTakenError."""
     with database.write() as connection, Session(connection) as session:
         if session.exec(select(Workspace).where(Workspace.name == name)).first() is not None:
             raise NameTakenError(name)
         workspace = Workspace(
             name=name,
             plan=plan,
-            hourly_limit=hourly_limit,
-            burst_limit=burst_limit,
-            burst_window_seconds=burst_window_seconds,
             secret=secrets.token_bytes(32),
             created_us=now_us,
+            **limits,
         )
         session.add(workspace)
         session.flush()
@@ -167,7 +194,17 @@ def update(database: Database, name: str, values: dict[str, object]) -> Workspac
         return found
 
 
-def create_key(database: Database, workspace_id: int, name: str, permissions: Iterable[str], now_us: int) -> str:
+def create_key(
+    database: Database,
+    workspace_id: int,
+    name: str,
+    permissions: Iterable[str],
+    now_us: int,
+    *,
+    ip_allowlist: Iterable[str] = (),
+    expires_us: int | None = None,
+    created_by: str = "",
+) -> str:
     """A new key, returned once and stored as a digest. Raises NameTakenError."""
     key = new_key()
     identifier = key_id(key)
@@ -185,6 +222,9 @@ def create_key(database: Database, workspace_id: int, name: str, permissions: It
                 digest=digest(key),
                 permissions=sorted(permissions),
                 created_us=now_us,
+                ip_allowlist=list(ip_allowlist),
+                expires_us=expires_us,
+                created_by=created_by,
             )
         )
         session.flush()
@@ -220,7 +260,11 @@ def find_key(database: Database, identifier: str) -> KeyRecord | None:
         row = connection.execute(_KEY, {"key_id": identifier}).one_or_none()
     if row is None:
         return None
-    permissions = msgspec.json.decode(row.permissions) if isinstance(row.permissions, str) else row.permissions
+    company = None
+    if row.company_id is not None:
+        company = CompanyLimits(
+            row.company_id, row.company_hourly, row.company_burst, row.company_window, row.company_refill
+        )
     return KeyRecord(
         workspace_id=row.id,
         workspace_name=row.name,
@@ -228,12 +272,38 @@ def find_key(database: Database, identifier: str) -> KeyRecord | None:
         key_id=row.key_id,
         key_name=row.key_name,
         digest=bytes(row.digest),
-        permissions=frozenset(permissions),
+        permissions=frozenset(_json(row.permissions)),
         plan=row.plan,
         hourly_limit=row.hourly_limit,
         burst_limit=row.burst_limit,
         burst_window_seconds=row.burst_window_seconds,
+        hourly_refill=row.hourly_refill,
+        track_reset_style=row.track_reset_style,
+        group_limits=_json(row.group_limits),
+        company=company,
+        legacy_api_key_auth=bool(row.legacy_api_key_auth),
+        disabled=bool(row.disabled),
+        ip_allowlist=tuple(_json(row.ip_allowlist)),
+        expires_us=row.expires_us,
+        last_seen_us=row.last_seen_us,
     )
+
+
+def _json(stored: Any) -> Any:
+    """A document as the driver gives it: text on SQLite."""
+    return msgspec.json.decode(stored) if isinstance(stored, str) else stored
+
+
+def see_key(database: Database, identifier: str, now_us: int) -> None:
+    """Remember that a key was used."""
+    with database.write() as connection:
+        connection.execute(_SEEN, {"key_id": identifier, "now_us": now_us})
+
+
+def any_legacy(database: Database) -> bool:
+    """Whether any workspace takes keys in bodies and query strings."""
+    with database.read() as connection:
+        return connection.execute(_ANY_LEGACY).first() is not None
 
 
 def secret(database: Database, workspace_id: int) -> bytes:

@@ -43,6 +43,7 @@ from app.domain.profile import (
 )
 from app.domain.state import State
 from app.permissions import PERMISSIONS
+from app.services import Services
 from app.settings import Settings
 from app.store import lane, migrate, profiles, workspaces
 from app.store.engine import Database
@@ -140,16 +141,18 @@ class Service:
         self._bell = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
         self.applier: Applier = bootstrap.applier(settings, self._bell)
         self.loop = asyncio.Runner()
-        services = self.loop.run(self._services())
-        self._aclose = services.aclose
-        self.app: FastAPI = create_app(services)
+        self.services: Services = self.loop.run(self._services())
+        self.app: FastAPI = create_app(self.services)
         self.conformity = Conformity(self.app.openapi())
         # Exceptions of the application are raised here: a 500 shows its cause.
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, client=("127.0.0.1", 1)), base_url="http://onefold"
         )
 
-    async def _services(self) -> Any:
+    async def _stop(self) -> None:
+        await self.services.aclose()
+
+    async def _services(self) -> Services:
         return bootstrap.services(self.settings)
 
     def send(
@@ -169,14 +172,14 @@ class Service:
         self.conformity.check(method, request.url.path, answer.status, answer.headers, answer.body)
         return answer
 
-    def workspace(self, plan: str = "mau_cy_24_25", **limits: int) -> "Workspace":
+    def workspace(self, plan: str = "mau_cy_24_25", **limits: Any) -> "Workspace":
         made = workspaces.create(self.database, f"w{next(_names)}-{uuid.uuid4().hex[:8]}", plan, times_now(), **limits)
         number = workspaces.number(made)
         key = self.key(number, *PERMISSIONS)
         return Workspace(self, number, key, bytes(made.secret))
 
-    def key(self, workspace_id: int, *permissions: str) -> str:
-        return workspaces.create_key(self.database, workspace_id, uuid.uuid4().hex, permissions, times_now())
+    def key(self, workspace_id: int, *permissions: str, **options: Any) -> str:
+        return workspaces.create_key(self.database, workspace_id, uuid.uuid4().hex, permissions, times_now(), **options)
 
     def drain(self, workspace_id: int) -> Summary:
         summary = self.applier.drain(workspace_id)
@@ -205,7 +208,7 @@ class Service:
 
     def close(self) -> None:
         self.loop.run(self._client.aclose())
-        self.loop.run(self._aclose())
+        self.loop.run(self._stop())
         self.loop.close()
         self._bell.close()
         self.applier._database.dispose()
@@ -479,6 +482,7 @@ def served(settings: Settings, **options: Any) -> Iterator[int]:
         lifespan="on",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         log_config=None,
         timeout_graceful_shutdown=1,
         **options,

@@ -114,7 +114,7 @@ def with_body(service: Service) -> list[str]:
 def test_refusals(on_sqlite: Service) -> None:
     """Each status of the document, as far as a request alone can bring it about."""
     workspace = on_sqlite.workspace("legacy")
-    nobody = on_sqlite.key(workspace.id)
+    nobody = on_sqlite.key(workspace.id, ip_allowlist=["192.0.2.1"])
     for method, path, operation in keyed(on_sqlite):
         assert ask(workspace, method, path, operation, Authorization="Bearer x").status == 401
         if "403" in operation["responses"]:

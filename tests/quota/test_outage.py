@@ -4,7 +4,8 @@ import asyncio
 import time
 
 from app.quota.bucket import Bucket, Grant
-from app.quota.limiter import PROBE_S, TIMEOUT_S
+from app.quota.connection import TIMEOUT_S
+from app.quota.limiter import PROBE_S
 from tests.quota.desk import NOWHERE, TEN, Desk, burst, desk, keep_taking, run, turns_until
 from tests.quota.server import Server
 

@@ -32,7 +32,7 @@ def call(
     client: redis.Redis, workspace_id: int, buckets: Sequence[Bucket], wanted: int, now_ms: int | str
 ) -> list[int]:
     limits = chain.from_iterable((bucket.capacity, bucket.window_ms, bucket.align_ms) for bucket in buckets)
-    arguments = [str(value) for value in (wanted, now_ms, *limits)]
+    arguments = [str(value) for value in (wanted, now_ms, len(buckets), *limits)]
     return cast("list[int]", client.eval(SCRIPT, len(buckets), *keys(workspace_id, buckets), *arguments))
 
 

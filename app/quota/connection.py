@@ -1,0 +1,56 @@
+"""The connection to Redis, and how long anybody waits for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+TIMEOUT_S = 0.05
+"""For a whole round trip, connecting included. Longer and a request is better served by the local buckets."""
+
+GRACE_TURNS = 10
+"""Of the event loop, after `TIMEOUT_S`: twice what the client takes to read a reply that is there and to clean up."""
+
+BACKSTOP_S = 1.0
+"""For one read, write or connect of the client."""
+
+
+@asynccontextmanager
+async def patience() -> AsyncIterator[None]:
+    """Raise TimeoutError after `TIMEOUT_S` without a reply, but not because this process was too busy to read one.
+
+    When the loop stalls, the reply and the timer are found due in the same turn, and the plain timeout would win: a
+    healthy server would count as slow just when there is much to do. So the reply gets a few turns more to be read in.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.Handle
+    async with asyncio.timeout(None) as limit:
+
+        def give_up(turns: int) -> None:
+            nonlocal timer
+            if turns:
+                timer = loop.call_soon(give_up, turns - 1)
+            else:
+                limit.reschedule(0)
+
+        timer = loop.call_later(TIMEOUT_S, give_up, GRACE_TURNS)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def connect(url: str) -> Redis:
+    """A client that gives up early and sends nothing twice (the library's defaults are 5 s and ten retries)."""
+    # RESP2: with RESP3 the pool no longer notices unread replies on a connection that it hands out again.
+    # patience() is the timeout that counts. These are behind it, for what is done outside a round trip.
+    return Redis.from_url(
+        url,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=BACKSTOP_S,
+        socket_timeout=BACKSTOP_S,
+    )

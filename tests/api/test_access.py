@@ -1,0 +1,281 @@
+"""Keys: where they may be used from and until when, what is remembered of them, and floods of wrong ones."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.access import KeyRing
+from app.contract.errors import RefusedError
+from app.store import workspaces
+from app.store.engine import Database
+from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for, times_now
+from tests.polling import until
+from tests.servers import ValkeyServer
+from tests.stores import NOW_US
+
+GOOD = b'{"attributes":[{"external_id":"t"}]}'
+DENIED, FORBIDDEN, INVALID = {"message": "Access Denied"}, {"message": "Forbidden"}, {"message": "Invalid API key"}
+FLOOD = {"message": "Rate Limited", "limit": "address"}
+
+
+@pytest.fixture(scope="module")
+def proxied(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that trusts a proxy, remembers nothing, and takes three requests a minute without a key."""
+    settings = settings_for(
+        "",
+        valkey_server.url,
+        tmp_path_factory.mktemp("proxied"),
+        trusted_proxies="10.0.0.0/8, 2001:db8::1",
+        key_cache_seconds=0,
+        failures_per_minute=3,
+        ietf_ratelimit_headers=True,
+    )
+    with running(settings) as service:
+        yield service
+
+
+def call(service: Service, peer: str, key: str | None, path: str = "/users/track", **headers: str) -> Answer:
+    """A request from somewhere else than the harness's own address."""
+    transport = httpx.ASGITransport(service.app, client=(peer, 1))
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://onefold") as client:
+            given = {name.replace("_", "-"): value for name, value in headers.items()}
+            if key is not None:
+                given["Authorization"] = f"Bearer {key}"
+            return await client.post(path, content=GOOD, headers={"Content-Type": "application/json", **given})
+
+    response = service.loop.run(send())
+    return checked(response.status_code, response.headers, response.content, key or "")
+
+
+def test_allow_list(proxied: Service) -> None:
+    made = proxied.workspace()
+    key = proxied.key(made.id, "users.track", ip_allowlist=["192.0.2.0/24", "2001:db8:f::/48"])
+    rows = [
+        ("192.0.2.77", "", 201),
+        ("192.0.3.1", "", 403),
+        ("2001:db8:f:1::5", "", 201),
+        ("10.1.1.1", "192.0.2.77", 201),  # through the proxy
+        ("10.1.1.1", "192.0.2.77, 203.0.113.9", 403),  # its client made the first hop up
+        ("203.0.113.9", "192.0.2.77", 403),  # no proxy of ours
+        ("10.1.1.1", "nonsense", 403),
+    ]
+    for peer, forwarded, status in rows:
+        answer = call(proxied, peer, key, **({"X_Forwarded_For": forwarded} if forwarded else {}))
+        assert answer.status == status, (peer, forwarded)
+        if status == 403:
+            assert answer.body == DENIED
+            assert "X-RateLimit-Limit" not in answer.headers
+
+
+def test_expiry_and_rotation(proxied: Service) -> None:
+    made = proxied.workspace()
+    soon = proxied.key(made.id, "users.track", expires_us=times_now() + 60_000_000)
+    over = proxied.key(made.id, "users.track", expires_us=times_now() - 1)
+    assert call(proxied, "203.0.113.50", soon).status == 201
+    refused = call(proxied, "203.0.113.50", over)
+    assert (refused.status, refused.body) == (401, INVALID)
+    assert call(proxied, "203.0.113.50", made.key).status == 201  # two live keys
+
+
+def test_a_disabled_workspace_is_forbidden_and_what_was_accepted_is_applied(service: Service) -> None:
+    made = service.workspace()
+    assert made.track({"attributes": [{"external_id": "before"}]}, drain=False).status == 201
+    change(service, made, disabled=True)
+    answer = made.track({"attributes": [{"external_id": "after"}]}, drain=False)
+    assert (answer.status, answer.body) == (403, FORBIDDEN)
+    assert "X-RateLimit-Limit" not in answer.headers
+    made.drain()
+    assert [user["external_id"] for user in made.stored()] == ["before"]
+    change(service, made, disabled=False)
+    assert made.track({"attributes": []}, drain=False).status == 400
+
+
+def change(service: Service, made: Workspace, **values: Any) -> None:
+    name = next(w.name for w in workspaces.listed(service.database) if w.id == made.id)
+    workspaces.update(service.database, name, values)
+    service.services.keys.forget(made.id)
+
+
+def test_the_use_of_a_key_is_recorded(service: Service) -> None:
+    made = service.workspace()
+    assert made.track({"attributes": [{"external_id": "t"}]}).status == 201
+
+    def seen() -> int | None:
+        return workspaces.keys(service.database, made.id)[0].last_seen_us
+
+    until(lambda: seen() is not None)
+    first = seen()
+    assert first is not None
+    assert abs(first - times_now()) < 60_000_000
+    workspaces.see_key(service.database, workspaces.key_id(made.key) or "", first - 1)  # a process that was slow
+    assert seen() == first
+
+
+# A key in the body or the query string, D30
+
+
+def legacy(made: Workspace, path: str = "/users/track", body: object = None, **headers: str) -> Answer:
+    content = GOOD if body is None else json.dumps(body).encode()
+    return made.service.send("POST", path, content, {"Content-Type": "application/json", **headers}, made.key)
+
+
+def test_a_key_in_the_body_or_the_query(proxied: Service) -> None:
+    made, other = proxied.workspace(), proxied.workspace()
+    body = {"attributes": [{"external_id": "t"}], "api_key": made.key}
+    assert legacy(made, body=body).status == 401  # off by default
+    change(proxied, made, legacy_api_key_auth=True)
+    answer = legacy(made, body=body)
+    assert (answer.status, answer.counts) == (201, {"attributes": 1})
+    assert int(answer.headers["X-RateLimit-Limit"]) == 1000
+    assert legacy(made, f"/users/track?api_key={made.key}").status == 201
+    # The header decides where there is one.
+    wrong = legacy(made, body=body, Authorization="Basic x")
+    assert (wrong.status, wrong.body) == (401, INVALID)
+    # Another workspace did not allow it.
+    assert legacy(other, body={**body, "api_key": other.key}).status == 401
+    # Neither does a body in which there is no key.
+    for content, kind in ((b"{", "application/json"), (b"[]", "application/json"), (GOOD, "text/plain")):
+        answer = call_raw(proxied, content, kind)
+        assert answer.status in (401, 429)
+    with proxied.database.read(proxied.database.inbox) as connection:
+        rows = connection.exec_driver_sql(f"select body from inbox where workspace_id = {made.id}").scalars()
+        assert all(made.key.encode() not in bytes(row) for row in rows)
+    made.drain()
+    assert [user["external_id"] for user in made.stored()] == ["t"]
+    assert "custom_attributes" not in made.user("t")
+
+
+def call_raw(service: Service, content: bytes, kind: str) -> Answer:
+    return service.send("POST", "/users/track", content, {"Content-Type": kind})
+
+
+# Floods
+
+
+def test_a_flood_without_a_key_is_stopped_by_address(proxied: Service) -> None:
+    made = proxied.workspace("mau_cy_24_25", burst_limit=5, burst_window_seconds=3600)
+    assert call(proxied, "198.51.100.1", made.key).headers["X-RateLimit-Remaining"] == "4"
+    nobody = workspaces.new_key()
+    answers = [call(proxied, "198.51.100.1", key) for key in (None, "x", nobody, nobody, None)]
+    assert [answer.status for answer in answers] == [401, 401, 401, 429, 429]
+    for answer in answers[3:]:
+        assert answer.body == FLOOD
+        assert 1 <= int(answer.headers["Retry-After"]) <= 20
+        assert answer.headers["X-RateLimit-Retry-After"] == answer.headers["Retry-After"]
+        assert "X-RateLimit-Limit" not in answer.headers
+    # It asked the database nothing more.
+    lookups = proxied.services.keys.lookups
+    assert call(proxied, "198.51.100.1", workspaces.new_key()).status == 429
+    assert proxied.services.keys.lookups == lookups
+    # The tenant who calls from there goes on, and nothing was taken from it; so does everybody else.
+    assert call(proxied, "198.51.100.1", made.key).headers["X-RateLimit-Remaining"] == "3"
+    assert call(proxied, "198.51.100.2", None).status == 401
+    # A made-up X-Forwarded-For makes nobody somebody else.
+    assert call(proxied, "198.51.100.1", None, X_Forwarded_For="203.0.113.1").status == 429
+
+
+# What is remembered. The ring itself, with a clock that stands.
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextmanager
+def ring(database: Database, clock: Callable[[], float], seconds: float = 4.0) -> Iterator[KeyRing]:
+    executor = ThreadPoolExecutor(2)
+    try:
+        yield KeyRing(database, executor, seconds, 2.0, lambda: NOW_US, 0, clock)
+    finally:
+        executor.shutdown(wait=True)
+
+
+def somewhere() -> Any:
+    return ip_address("192.0.2.1")
+
+
+def test_a_change_is_seen_within_the_time_of_the_cache_and_nobody_waits_for_it(database: Database) -> None:
+    number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US, burst_limit=7))
+    key = workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
+    clock = Clock()
+
+    async def scenario(keys: KeyRing) -> None:
+        async def limit() -> int | None:
+            return (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit
+
+        # Sixty-four at once are one look-up.
+        assert await asyncio.gather(*(limit() for _ in range(64))) == [7] * 64
+        assert keys.lookups == 1
+        workspaces.update(database, "shop", {"burst_limit": 8})
+        clock.now += 1.9
+        assert (await limit(), keys.lookups) == (7, 1)
+        clock.now += 0.2  # half of the time is over: asked for in the background
+        assert await limit() == 7
+        deadline = time.monotonic() + 10
+        while await limit() == 7:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.001)
+        assert keys.lookups == 2
+        workspaces.revoke_key(database, number, "k", NOW_US)
+        clock.now += 4.1  # nobody asked meanwhile: the first one waits
+        with pytest.raises(RefusedError) as refused:
+            await limit()
+        assert refused.value.status == 401
+
+    with ring(database, clock) as keys:
+        asyncio.run(scenario(keys))
+
+
+def test_forgetting_makes_a_change_seen_at_once(database: Database) -> None:
+    number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US, burst_limit=7))
+    key = workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
+
+    async def scenario(keys: KeyRing) -> None:
+        assert (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit == 7
+        workspaces.update(database, "shop", {"burst_limit": 8})
+        keys.forget(number + 1)
+        assert (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit == 7
+        keys.forget(number)
+        assert (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit == 8
+
+    with ring(database, Clock()) as keys:
+        asyncio.run(scenario(keys))
+
+
+def test_an_outage_keeps_known_keys_and_expiry(database: Database, tmp_path: Path) -> None:
+    number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US))
+    key = workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
+    ends = workspaces.create_key(database, number, "e", {"users.track"}, NOW_US, expires_us=NOW_US + 1)
+    clock = Clock()
+
+    async def scenario(keys: KeyRing) -> None:
+        await keys.authenticate(f"Bearer {key}", somewhere)
+        await keys.authenticate(f"Bearer {ends}", somewhere)
+        keys._database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
+        clock.now += 100
+        assert (await keys.authenticate(f"Bearer {key}", somewhere)).key_name == "k"
+        with pytest.raises(RefusedError) as refused:
+            await keys.authenticate(f"Bearer {workspaces.new_key()}", somewhere)
+        assert refused.value.status == 503
+        keys._now_us = lambda: NOW_US + 1
+        with pytest.raises(RefusedError) as refused:
+            await keys.authenticate(f"Bearer {ends}", somewhere)
+        assert refused.value.status == 401
+
+    with ring(database, clock) as keys:
+        asyncio.run(scenario(keys))
