@@ -9,8 +9,9 @@ from typing import Final
 from app.contract import idempotency, request_id, stored, track
 from app.contract.elements import Queued
 from app.contract.errors import FORBIDDEN, RATE_LIMITED, RefusedError, unavailable
-from app.contract.plans import PLANS
-from app.domain.commands import STREAM_NORMAL
+from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE, PLANS
+from app.contract.track import Limits
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.limits import Admission, quota
 from app.quota.limiter import Limiter
 from app.store.idempotency import KeyReusedError, matches
@@ -26,6 +27,8 @@ REPLAYED: Final = (("Idempotent-Replayed", "true"),)
 
 #: Bodies above this are checked in a thread.
 LARGE_BODY_BYTES: Final = 256 * 1024
+
+BULK_LIMITS: Final = Limits(MAX_BULK_OBJECTS, None, MAX_BULK_OBJECTS_PER_PROFILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,10 @@ class RateLimitedError(RefusedError):
 
 
 @lru_cache(64)
-def track_limits(plan: str) -> track.Limits:
+def track_limits(plan: str) -> Limits:
     """Objects that one request may carry."""
     defaults = PLANS[plan]
-    return track.Limits(defaults.max_objects_combined, defaults.max_objects_per_array)
+    return Limits(defaults.max_objects_combined, defaults.max_objects_per_array)
 
 
 class Acceptor:
@@ -74,15 +77,25 @@ class Acceptor:
             raise RateLimitedError(admission)
         return admission
 
-    async def track(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+    async def track(
+        self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
+    ) -> Answer:
         """POST /users/track: 201 once the request is committed. Raises RefusedError."""
-        limits = track_limits(caller.plan)
+        return await self._track(caller, body, key, stream, track_limits(caller.plan))
+
+    async def track_bulk(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+        """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises RefusedError."""
+        return await self._track(caller, body, key, STREAM_BULK, BULK_LIMITS)
+
+    async def _track(
+        self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None, stream: int, limits: Limits
+    ) -> Answer:
         if len(body) > LARGE_BODY_BYTES:  # a walk over megabytes would hold up everybody else
             accepted = await asyncio.to_thread(track.accept, body, limits)
         else:
             accepted = track.accept(body, limits)
         entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key)
-        return await self.answer(caller, STREAM_NORMAL, entry, 201, accepted.answer)
+        return await self.answer(caller, stream, entry, 201, accepted.answer)
 
     async def queue(
         self,

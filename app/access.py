@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import budget
 from app.contract.errors import ACCESS_DENIED, FORBIDDEN, INVALID_KEY, RATE_LIMITED, RefusedError, unavailable
 from app.networks import Address, contains, origin, parse_networks
 from app.permissions import allows
@@ -138,7 +139,7 @@ class KeyRing:
         until, found = self._legacy
         if self._clock() >= until:
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(budget.left(self._timeout)):
                     loop = asyncio.get_running_loop()
                     found = await loop.run_in_executor(self._executor, workspaces.any_legacy, self._database)
             except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
@@ -179,11 +180,13 @@ class KeyRing:
     async def _look_up(self, identifier: str) -> KeyRecord | _Away | None:
         loop, asked = asyncio.get_running_loop(), self._clock()
         self.lookups += 1
+        known = self._known.get(identifier)
         try:
-            async with asyncio.timeout(self._timeout):
+            # Whoever is known leaves time for what was asked for.
+            most = self._timeout if known is None else self._timeout / 2
+            async with asyncio.timeout(budget.left(most)):
                 record = await loop.run_in_executor(self._executor, workspaces.find_key, self._database, identifier)
         except (SQLAlchemyError, OSError):  # a timeout is an OSError
-            known = self._known.get(identifier)
             if known is None:
                 return _AWAY
             # Not asked again for a while: every request would wait for the timeout.

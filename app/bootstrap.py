@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import structlog
 from celery import Celery
@@ -26,6 +27,8 @@ from app.writer import InboxWriter
 from workers.apply import Applier
 
 log = structlog.get_logger()
+
+NO_ANSWER: Final = "The database does not answer."
 
 
 def now_us() -> int:
@@ -97,13 +100,17 @@ def services(settings: Settings) -> Services:
         on_transition=_report_quota,
         local_share=settings.quota_local_share,
     )
-    writer = InboxWriter(database, now_us, settings.accept_timeout_seconds, bell.ring)
+    writer = InboxWriter(database, now_us, settings.answer_seconds, bell.ring)
     acceptor = Acceptor(limiter, writer, ietf_headers=settings.ietf_ratelimit_headers)
-    calls = StoreCalls(executor, settings.accept_timeout_seconds)
+    calls = StoreCalls(executor, settings.answer_seconds)
     waiting = Waiting(database, calls, bell.ring_waiting)
 
     async def readiness() -> str | None:
-        return await asyncio.get_running_loop().run_in_executor(executor, problem_with, database)
+        try:
+            async with asyncio.timeout(settings.answer_seconds):
+                return await asyncio.get_running_loop().run_in_executor(executor, problem_with, database)
+        except TimeoutError:
+            return NO_ANSWER
 
     async def aclose() -> None:
         await writer.aclose()
@@ -117,7 +124,7 @@ def services(settings: Settings) -> Services:
             database,
             executor,
             settings.key_cache_seconds,
-            settings.accept_timeout_seconds,
+            settings.answer_seconds,
             now_us,
             settings.failures_per_minute,
         ),
@@ -130,6 +137,7 @@ def services(settings: Settings) -> Services:
         receive_timeout_seconds=settings.receive_timeout_seconds,
         docs=settings.docs,
         trusted_proxies=parse_networks(settings.trusted_proxies.split(",")),
+        answer_seconds=settings.answer_seconds,
     )
 
 
@@ -139,7 +147,7 @@ def problem_with(database: Database) -> str | None:
         ping(database)
         return None if migrate.is_current(database) else "The database schema is not current: run `onefold migrate`."
     except SQLAlchemyError:
-        return "The database does not answer."
+        return NO_ANSWER
 
 
 def _report_quota(down: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import budget
 from app.contract.errors import unavailable
 
 log = structlog.get_logger()
@@ -19,14 +20,14 @@ class StoreCalls:
     """Runs blocking calls; one per API process."""
 
     def __init__(self, executor: Executor, timeout: float) -> None:
-        """`timeout` in seconds bounds one call."""
+        """`timeout` in seconds bounds one call, and so does what is left of the request's budget."""
         self._executor = executor
         self._timeout = timeout
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """The result of a call. Raises RefusedError(503) when the database fails or takes too long."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(budget.left(self._timeout)):
                 return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
             log.warning("store_call_failed", error=type(error).__name__)

@@ -3,12 +3,14 @@
 A read waits until the cursor has passed what was accepted before it, so that a client sees its own writes.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
 
+from app import budget
 from app.accept import Answer
 from app.calls import StoreCalls
 from app.contract import export, request_id
@@ -23,6 +25,8 @@ from app.store.workspaces import KeyRecord
 from app.waiting import Waiting
 
 MAX_WAIT_SECONDS: Final = 30.0
+#: What is kept of a request's budget for reading once the wait is over.
+READ_SECONDS: Final = 0.5
 UNKNOWN_REQUEST: Final = "Unknown request id"
 
 
@@ -58,7 +62,9 @@ class Reader:
         if place is None or place[0] not in inbox.STREAMS or not 0 < place[1] <= progress.heads[place[0]]:
             raise RefusedError(404, UNKNOWN_REQUEST)
         stream, seq = place
-        await self._waiting.until(caller.workspace_id, {stream: seq}, min(wait, MAX_WAIT_SECONDS), progress)
+        wait = min(wait, MAX_WAIT_SECONDS)
+        budget.extend(wait)
+        await self._waiting.until(caller.workspace_id, {stream: seq}, wait, progress)
         return Answer(200, await self._calls.run(lambda: self._status(caller, stream, seq, text)))
 
     async def _catch_up(self, workspace_id: int) -> bool:
@@ -69,7 +75,8 @@ class Reader:
         progress = await self._waiting.progress(workspace_id)
         heads = progress.heads
         wanted = {STREAM_NORMAL: heads[STREAM_NORMAL]}
-        progress = await self._waiting.until(workspace_id, wanted, self._wait_seconds, progress)
+        seconds = min(self._wait_seconds, budget.left(math.inf) - READ_SECONDS)
+        progress = await self._waiting.until(workspace_id, wanted, seconds, progress)
         return any(cursor < head for cursor, head in zip(progress.cursors, heads, strict=True))
 
     def _export(self, workspace_id: int, wanted: export.ExportRequest) -> bytes:

@@ -26,3 +26,5 @@ class Services:
     docs: bool
     #: Whose X-Forwarded-For is believed.
     trusted_proxies: tuple[Network, ...]
+    #: From the arrival of a request, without the time that its body takes, to the answer.
+    answer_seconds: float

@@ -36,10 +36,10 @@ class Settings(BaseSettings):
     failures_per_minute: int = Field(600, ge=0)
     #: Proxies whose X-Forwarded-For is believed: addresses and CIDR blocks, with commas between them.
     trusted_proxies: str = ""
-    #: An accept that takes longer is answered 503.
-    accept_timeout_seconds: float = 2.5
     #: PostgreSQL ends a statement, a wait for a lock and an idle transaction of ours after this long.
     database_timeout_seconds: float = 15.0
+    #: What takes longer is answered 503. Clients give up after 2 s, so this is less.
+    answer_seconds: float = 1.8
     #: How long an export waits for writes accepted before it.
     read_wait_seconds: float = 1.0
     #: How long an answer may wait until its request is applied, where it tells what came of it.

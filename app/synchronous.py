@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app import budget
 from app.accept import Acceptor, Answer
 from app.calls import StoreCalls
 from app.contract import external_ids, request_id, stored, track_sync
@@ -55,6 +56,7 @@ class Synchronous:
         """
         seq = (await self._acceptor.append(caller, STREAM_NORMAL, entry)).seq
         identifier = request_id.make(caller.workspace_secret, caller.workspace_id, STREAM_NORMAL, seq)
+        budget.extend(self._wait_seconds)
         try:
             progress = await self._waiting.until(caller.workspace_id, {STREAM_NORMAL: seq}, self._wait_seconds)
             if not progress.reached({STREAM_NORMAL: seq}):

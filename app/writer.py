@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from app import budget
 from app.store import idempotency, inbox
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.idempotency import KeyReusedError, Outcome
@@ -63,7 +64,7 @@ class InboxWriter:
         self._pending.setdefault((workspace_id, stream), []).append((entry, future))
         if self._runner is None:
             self._runner = loop.create_task(self._run())
-        timer = loop.call_later(self._timeout, _give_up, future)
+        timer = loop.call_later(budget.left(self._timeout), _give_up, future)
         try:
             return await future
         finally:
@@ -72,7 +73,7 @@ class InboxWriter:
     async def first(self, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
         """(stream, place) of the first request with an idempotency key. Raises UnavailableError."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(budget.left(self._timeout)):
                 return await asyncio.get_running_loop().run_in_executor(
                     self._executor, self._find, workspace_id, digest
                 )

@@ -1,12 +1,14 @@
 """Receiving a body: content type, size and time are bounded before anything is buffered (spec README.md 4)."""
 
 import asyncio
+import time
 import zlib
 from typing import Final
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app import budget
 from app.contract.errors import TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RefusedError
 
 JSON: Final = "application/json"
@@ -29,15 +31,29 @@ async def hold(request: Request, limit: int, seconds: float) -> bytes | None:
     return held if isinstance(held, bytes) else None
 
 
-async def receive(request: Request, limit: int, seconds: float) -> bytes:
-    """The body, decompressed. Raises RefusedError 415, 413, 408 or 400. `limit` in bytes."""
+async def receive(request: Request, limit: int, seconds: float, *, too_large: int = 413) -> bytes:
+    """The body, decompressed. Raises RefusedError 415, 408, 400, or `too_large`. `limit` in bytes.
+
+    Its time is the client's, and does not count as ours.
+    """
     held = request.scope.get(_HELD)
-    if held is not None:
-        if isinstance(held, RefusedError):
+    try:
+        if held is None:
+            return await _receive(request, limit, seconds)
+        if isinstance(held, RefusedError) and held.status != 413:
             raise held
-        if len(held) > limit:
-            raise RefusedError(413, TOO_LARGE)
+        if isinstance(held, RefusedError) or len(held) > limit:
+            raise _TooLargeError
         return bytes(held)
+    except _TooLargeError:
+        raise RefusedError(too_large, TOO_LARGE) from None
+
+
+class _TooLargeError(Exception):
+    """The body has more bytes than it may."""
+
+
+async def _receive(request: Request, limit: int, seconds: float) -> bytes:
     headers = request.headers
     if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise RefusedError(415, UNSUPPORTED_MEDIA_TYPE)
@@ -46,7 +62,8 @@ async def receive(request: Request, limit: int, seconds: float) -> bytes:
         raise RefusedError(415, UNSUPPORTED_MEDIA_TYPE)
     length = headers.get("content-length")
     if length is not None and length.isdigit() and int(length) > limit:
-        raise RefusedError(413, TOO_LARGE)
+        raise _TooLargeError
+    began = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
             return await (_plain(request, limit) if encoding == "identity" else _gzip(request, limit))
@@ -54,6 +71,8 @@ async def receive(request: Request, limit: int, seconds: float) -> bytes:
         raise RefusedError(408, TIMEOUT, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise RefusedError(400, GONE) from None
+    finally:
+        budget.extend(time.monotonic() - began)
 
 
 async def _plain(request: Request, limit: int) -> bytes:
@@ -62,7 +81,7 @@ async def _plain(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise RefusedError(413, TOO_LARGE)
+            raise _TooLargeError
         if chunk:
             chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -76,7 +95,7 @@ async def _gzip(request: Request, limit: int) -> bytes:
         async for chunk in request.stream():
             body += inflate.decompress(chunk, limit + 1 - len(body))
             if len(body) > limit:
-                raise RefusedError(413, TOO_LARGE)
+                raise _TooLargeError
     except zlib.error:
         raise RefusedError(400, BAD_ENCODING) from None
     if not inflate.eof or inflate.unused_data:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
+from app import budget
 from app.accept import Admission, Answer, IdempotencyKey, idempotency_key
 from app.access import Address, KeyRecord
 from app.api.answers import refuse, respond
@@ -69,22 +70,23 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
         def client() -> Address | None:
             return _client(request, services)
 
-        try:
-            authorization = request.headers.get("authorization")
-            legacy = authorization is None and await keys.takes_legacy(client)
-            if legacy:
-                authorization = await _legacy_key(request, services)
-            caller = await keys.authenticate(authorization, client, legacy=legacy)
-            keys.admit(caller, endpoint.permission, client)
-            group, other = endpoint.group, endpoint.other
-            if other is not None and group not in caller.group_limits:
-                body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
-                if body is not None and other.counts(body):
-                    group = other.group
-            admission = await acceptor.take(caller, group)
-            return respond(await endpoint.action(caller, request), admission)
-        except RefusedError as refused:
-            return refuse(refused, admission)
+        with budget.answering(services.answer_seconds):
+            try:
+                authorization = request.headers.get("authorization")
+                legacy = authorization is None and await keys.takes_legacy(client)
+                if legacy:
+                    authorization = await _legacy_key(request, services)
+                caller = await keys.authenticate(authorization, client, legacy=legacy)
+                keys.admit(caller, endpoint.permission, client)
+                group, other = endpoint.group, endpoint.other
+                if other is not None and group not in caller.group_limits:
+                    body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+                    if body is not None and other.counts(body):
+                        group = other.group
+                admission = await acceptor.take(caller, group)
+                return respond(await endpoint.action(caller, request), admission)
+            except RefusedError as refused:
+                return refuse(refused, admission)
 
     return handle
 
@@ -112,14 +114,20 @@ def posting(services: Services, action: Callable[[KeyRecord, bytes], Awaitable[A
     return post
 
 
-def accepting(services: Services, action: Accepting) -> Action:
+def accepting(
+    services: Services, action: Accepting, *, limit: int = MAX_BODY_BYTES, too_large: int = 413, variant: str = ""
+) -> Action:
     """An action that accepts a request: it needs its body, and puts the Idempotency-Key, if there is one, into the
     Entry that it stores. What is refused is not stored, so the same key may come again with a body that is mended.
+
+    A body of more than `limit` bytes is refused with the status `too_large`. `variant` names what the path alone does
+    not say of where the request goes: all uses of a key must go to one stream.
     """
 
     async def post(caller: KeyRecord, request: Request) -> Answer:
-        body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
-        key = idempotency_key(caller, request.scope["path"], request.headers.getlist("idempotency-key"), body)
+        body = await receive(request, limit, services.receive_timeout_seconds, too_large=too_large)
+        path = request.scope["path"] + variant
+        key = idempotency_key(caller, path, request.headers.getlist("idempotency-key"), body)
         try:
             return await action(caller, body, key)
         except RefusedError as refused:

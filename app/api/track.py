@@ -1,12 +1,21 @@
 """Endpoints that take attributes, events and purchases (spec track.md)."""
 
+from functools import partial
 from typing import Final
 
+from fastapi import Request
+
+from app.accept import Answer
+from app.access import KeyRecord
 from app.api.documentation import Documentation
 from app.api.endpoints import Endpoint, accepting
 from app.api.models.track import SyncAccepted, TrackAccepted, TrackBody, TrackRefusal
-from app.contract.plans import TRACK
+from app.contract.plans import MAX_BULK_BODY_BYTES, TRACK
+from app.domain.commands import STREAM_BULK
 from app.services import Services
+
+#: On /users/track: the request may wait behind all that do not say so. Its value does not matter, not even `false`.
+BULK_HEADER: Final = "x-braze-bulk"
 
 _TRACK: Final = Documentation(
     title="Record attributes, events and purchases",
@@ -43,11 +52,31 @@ _SYNC: Final = Documentation(
     answers={201: SyncAccepted, 400: TrackRefusal},
     idempotent=True,
 )
+_BULK: Final = Documentation(
+    title="Record many objects, behind everything else",
+    tag="Track",
+    text="For backfills: up to 1,000 objects, of which 100 may name the same profile, in up to 2 MB. Applied when "
+    "nothing else of the workspace waits, in an order of its own. `/users/track` with the header `X-Braze-Bulk` goes "
+    "the same way.",
+    body=TrackBody,
+    example={"attributes": [{"external_id": "ada", "tier": "gold"}, {"external_id": "bob", "tier": "silver"}]},
+    answers={201: TrackAccepted, 400: TrackRefusal},
+    idempotent=True,
+)
 
 
 def endpoints(services: Services) -> list[Endpoint]:
-    track, track_sync = services.acceptor.track, services.synchronous.track
+    acceptor = services.acceptor
+    track = accepting(services, acceptor.track)
+    marked = accepting(services, partial(acceptor.track, stream=STREAM_BULK), variant=f" {BULK_HEADER}")
+
+    async def either(caller: KeyRecord, request: Request) -> Answer:
+        return await (marked if BULK_HEADER in request.headers else track)(caller, request)
+
+    sync = accepting(services, services.synchronous.track)
+    bulk = accepting(services, acceptor.track_bulk, limit=MAX_BULK_BODY_BYTES, too_large=400)
     return [
-        Endpoint("POST", "/users/track", "users.track", TRACK, accepting(services, track), _TRACK),
-        Endpoint("POST", "/users/track/sync", "users.track.sync", "track-sync", accepting(services, track_sync), _SYNC),
+        Endpoint("POST", "/users/track", "users.track", TRACK, either, _TRACK),
+        Endpoint("POST", "/users/track/sync", "users.track.sync", "track-sync", sync, _SYNC),
+        Endpoint("POST", "/users/track/bulk", "users.track.bulk", "track-bulk", bulk, _BULK),
     ]

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+MAX_BULK_BODY_BYTES: Final = 2 * 1024 * 1024
+#: Objects of one request to /users/track/bulk, and those of them that may name the same profile.
+MAX_BULK_OBJECTS: Final = 1_000
+MAX_BULK_OBJECTS_PER_PROFILE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ exactly, writes the errors and keeps the valid rest. The worker reads with the r
 cannot fail on data.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -20,6 +22,7 @@ from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.contract.occurrences import EVENT_RESERVED, PURCHASE_RESERVED, read_event, read_purchase
 from app.domain import times
 from app.domain.commands import Track
+from app.domain.profile import ALIAS, EXTERNAL, Key
 
 NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
 TOO_MANY: Final = "Max Input Length Exceeded"
@@ -42,6 +45,20 @@ class Limits:
 
     combined: int | None
     per_array: int | None
+    #: Objects that name the same profile by the same identifier, over all arrays.
+    per_profile: int | None = None
+
+    def check(self, counts: Sequence[int]) -> None:
+        """`counts` by array. Raises RefusedError."""
+        if self.combined is not None and sum(counts) > self.combined:
+            raise RefusedError(400, TOO_MANY)
+        if self.per_array is not None and max(counts) > self.per_array:
+            raise RefusedError(400, TOO_MANY)
+
+    def check_profiles(self, keys: Iterable[Key]) -> None:
+        """`keys` of all objects that are accepted. Raises RefusedError."""
+        if self.per_profile is not None and max(Counter(keys).values(), default=0) > self.per_profile:
+            raise RefusedError(400, TOO_MANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +104,6 @@ def _answer(counts: dict[str, int], errors: list[ObjectError] | tuple[()], sent:
     if errors:
         document["errors"] = [error.as_json() for error in errors]
     return msgspec.json.encode(document)
-
-
-def _check_limits(counts: tuple[int, ...], limits: Limits) -> None:
-    if limits.combined is not None and sum(counts) > limits.combined:
-        raise RefusedError(400, TOO_MANY)
-    if limits.per_array is not None and max(counts) > limits.per_array:
-        raise RefusedError(400, TOO_MANY)
 
 
 # Tier 1. The types bound depth, text and numbers, so that no value has to be looked at in Python.
@@ -193,8 +203,18 @@ def _clean_counts(body: bytes, limits: Limits) -> tuple[int, int, int] | None:
             return None
         if locales.currency(purchase.currency) is None:
             return None
-    _check_limits(counts, limits)
+    limits.check(counts)
+    limits.check_profiles(_key(obj) for obj in chain[Any](attributes, events, purchases))
     return counts
+
+
+def _key(obj: dict[str, Any] | _Occurrence) -> Key:
+    """The identifier of a clean object: the key that its reader would find."""
+    if isinstance(obj, dict):
+        return (EXTERNAL, "", obj["external_id"])
+    if obj.user_alias is not None:
+        return (ALIAS, obj.user_alias.alias_label, obj.user_alias.alias_name)
+    return (EXTERNAL, "", obj.external_id or "")
 
 
 def _is_clean_occurrence(occurrence: _Occurrence, reserved: frozenset[str]) -> bool:
@@ -223,21 +243,25 @@ def _walk(body: bytes, limits: Limits) -> Accepted:
     counts = tuple(len(arrays[name]) for name in ARRAYS)
     if not any(counts):
         raise RefusedError(400, NO_VALID_DATA)
-    _check_limits(counts, limits)
+    limits.check(counts)
+    keys: list[Key] = []
     errors: list[ObjectError] = []
     valid: dict[str, list[tuple[int, dict[str, Any], list[tuple[str, str]]]]] = {name: [] for name in ARRAYS}
     for name in ARRAYS:
         for index, obj in enumerate(arrays[name]):
             try:
-                valid[name].append((index, *_checked(name, obj, index)))
+                kept, ignored, key = _checked(name, obj, index)
+                valid[name].append((index, kept, ignored))
+                keys.append(key)
             except ObjectRefusedError as refused:
                 errors.append(ObjectError(refused.type, name, index, refused.code))
-    kept = {name: len(valid[name]) for name in ARRAYS}
-    if not any(kept.values()):
+    counted = {name: len(valid[name]) for name in ARRAYS}
+    if not any(counted.values()):
         raise RefusedError(400, NO_VALID_DATA, errors)
+    limits.check_profiles(keys)
     sent = frozenset(name for name in ARRAYS if arrays[name])
     stored = msgspec.json.encode({name: entries for name, entries in valid.items() if entries})
-    return Accepted(CODEC_VALID_REST, stored, sum(kept.values()), _answer(kept, errors, sent))
+    return Accepted(CODEC_VALID_REST, stored, sum(counted.values()), _answer(counted, errors, sent))
 
 
 def _array(value: object) -> list[Any]:
@@ -250,8 +274,8 @@ def _array(value: object) -> list[Any]:
     return value
 
 
-def _checked(name: str, obj: object, index: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """An object that its reader takes, without members that the stores cannot hold, and what was left out."""
+def _checked(name: str, obj: object, index: int) -> tuple[dict[str, Any], list[tuple[str, str]], Key]:
+    """An object that its reader takes, without members that the stores cannot hold; what was left out; its key."""
     if not isinstance(obj, dict):
         raise ObjectRefusedError("must be an object")
     problem = bodies.unsound(obj)
@@ -261,8 +285,7 @@ def _checked(name: str, obj: object, index: int) -> tuple[dict[str, Any], list[t
     kept = obj
     if bodies.holds_out_of_range(obj):
         kept, ignored = _without_out_of_range(name, obj)
-    READERS[name](kept, index)
-    return kept, ignored
+    return kept, ignored, READERS[name](kept, index).key
 
 
 def _without_out_of_range(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -58,6 +58,24 @@ def test_clean_means_clean(body: bytes) -> None:
     assert known(track.decode(accepted.codec, accepted.body)) == known(track.decode(exact.codec, exact.body))
 
 
+@settings(deadline=None, max_examples=100)
+@given(nearly_clean())
+@example(b'{"attributes":[{"external_id":"a"}],"events":[{"external_id":"a","name":"e",%s}]}' % TIME.encode())
+@example(b'{"attributes":[{"external_id":"a"},{"external_id":"b"},{"external_id":"c"}]}')
+def test_both_tiers_count_alike(body: bytes) -> None:
+    """Objects for one profile are as many, whoever counts them."""
+    limits = Limits(None, None, 1)
+    answers: list[str | None] = []
+    for check in (track._clean_counts, track._walk):
+        try:
+            check(body, limits)
+            answers.append(None)
+        except RefusedError as refused:
+            answers.append(refused.message)
+    if track._clean_counts(body, LEGACY) is not None:
+        assert answers[0] == answers[1]
+
+
 @settings(deadline=None, max_examples=400)
 @given(st.one_of(nearly_clean(), nearly_clean(), bodies()))
 def test_what_is_accepted_can_be_read(body: bytes) -> None:

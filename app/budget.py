@@ -1,0 +1,32 @@
+"""How long the request at hand may still take: clients give up after 2 s (spec clients.md 2), so we do before them.
+
+The budget belongs to the task of a request, like the request itself; outside of one there is no limit but `most`.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+
+
+@contextmanager
+def answering(seconds: float) -> Iterator[None]:
+    """A block that answers a request, within `seconds`."""
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def extend(seconds: float) -> None:
+    """Allow more: the client is still sending, or asked for an answer that waits."""
+    _deadline.set(_deadline.get() + seconds)
+
+
+def left(most: float) -> float:
+    """Seconds that are left, at most `most`, and never less than 0."""
+    return max(0.0, min(most, _deadline.get() - time.monotonic()))
