@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from app.backlog import BacklogWatch
 from app.contract import idempotency, request_id, stored, track
 from app.contract.elements import Queued
 from app.contract.errors import FORBIDDEN, RATE_LIMITED, RefusedError, unavailable
@@ -62,10 +63,13 @@ def track_limits(plan: str) -> Limits:
 class Acceptor:
     """Takes quota and stores requests; one per API process."""
 
-    def __init__(self, limiter: Limiter, writer: InboxWriter, *, ietf_headers: bool = False) -> None:
+    def __init__(
+        self, limiter: Limiter, writer: InboxWriter, backlog: BacklogWatch, *, ietf_headers: bool = False
+    ) -> None:
         """`ietf_headers`: answers also carry RateLimit and RateLimit-Policy."""
         self._limiter = limiter
         self._writer = writer
+        self._backlog = backlog
         self._ietf_headers = ietf_headers
 
     async def take(self, caller: KeyRecord, group: str) -> Admission:
@@ -133,6 +137,7 @@ class Acceptor:
 
         Raises RefusedError 503, 403 or 422.
         """
+        self._backlog.check(caller.workspace_id, stream)
         try:
             return await self._writer.append(caller.workspace_id, stream, entry)
         except KeyReusedError as error:
@@ -145,7 +150,7 @@ class Acceptor:
     async def repeated(self, caller: KeyRecord, key: IdempotencyKey) -> Answer | None:
         """What the first request with this key and body was answered, if it was answered when it was accepted.
 
-        For a repeat that is refused although the first was not, because the limits changed meanwhile.
+        For a repeat that is refused although the first was not, since limits changed or the backlog grew meanwhile.
         """
         try:
             found = await self._writer.first(caller.workspace_id, key.digest)

@@ -11,9 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.accept import Acceptor
 from app.access import KeyRing
+from app.backlog import BacklogWatch, Limits
 from app.calls import StoreCalls
 from app.dead_letters import DeadLetters
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.gate import Gate
 from app.networks import parse_networks
 from app.quota.limiter import Limiter
 from app.reads import Reader
@@ -101,8 +103,11 @@ def services(settings: Settings) -> Services:
         local_share=settings.quota_local_share,
     )
     writer = InboxWriter(database, now_us, settings.answer_seconds, bell.ring)
-    acceptor = Acceptor(limiter, writer, ietf_headers=settings.ietf_ratelimit_headers)
     calls = StoreCalls(executor, settings.answer_seconds)
+    limits = Limits(settings.backlog_requests, settings.backlog_seconds, settings.backlog_bulk_seconds)
+    watch = BacklogWatch(database, calls, now_us, limits)
+    watch.start()
+    acceptor = Acceptor(limiter, writer, watch, ietf_headers=settings.ietf_ratelimit_headers)
     waiting = Waiting(database, calls, bell.ring_waiting)
 
     async def readiness() -> str | None:
@@ -113,6 +118,7 @@ def services(settings: Settings) -> Services:
             return NO_ANSWER
 
     async def aclose() -> None:
+        await watch.aclose()
         await writer.aclose()
         bell.close()
         await limiter.aclose()
@@ -120,6 +126,7 @@ def services(settings: Settings) -> Services:
         database.dispose()
 
     return Services(
+        gate=Gate(settings.max_requests, settings.max_requests_per_key),
         keys=KeyRing(
             database,
             executor,

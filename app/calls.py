@@ -6,10 +6,10 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import budget
 from app.contract.errors import unavailable
+from app.store.engine import DATABASE_ERRORS
 
 log = structlog.get_logger()
 
@@ -29,6 +29,6 @@ class StoreCalls:
         try:
             async with asyncio.timeout(budget.left(self._timeout)):
                 return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
+        except DATABASE_ERRORS as error:  # a timeout is an OSError
             log.warning("store_call_failed", error=type(error).__name__)
             raise unavailable() from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.accept import Acceptor
 from app.access import KeyRing
 from app.dead_letters import DeadLetters
+from app.gate import Gate
 from app.networks import Network
 from app.reads import Reader
 from app.synchronous import Synchronous
@@ -13,6 +14,7 @@ from app.synchronous import Synchronous
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    gate: Gate
     keys: KeyRing
     acceptor: Acceptor
     synchronous: Synchronous

@@ -48,10 +48,19 @@ class Settings(BaseSettings):
     receive_timeout_seconds: float = 10.0
     #: Whether the API serves /openapi.json and /docs, to anybody.
     docs: bool = False
+    #: Requests that one API process has in hand at once, altogether and of one key; more are answered 503.
+    max_requests: int = 1_000
+    max_requests_per_key: int = 500
+    #: A stream of a workspace with more queued requests, or older ones, takes no more; 0 = no limit.
+    backlog_requests: int = 1_000_000
+    backlog_seconds: float = 6 * 3600
+    backlog_bulk_seconds: float = 24 * 3600
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.
     inbox_retention_hours: int = 24
+    #: Applied requests are dropped earlier when the inbox is larger than this; 0 = no limit.
+    inbox_retention_gigabytes: float = 20.0
     log_level: str = "info"
     #: Made by a worker once it listens for doorbells; empty = none.
     worker_ready_file: str = ""

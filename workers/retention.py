@@ -1,12 +1,13 @@
 """Ageing out: partitions are made ahead of time, and applied requests are dropped when nobody needs them any more."""
 
+import threading
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 
-from app.store import partitions
-from app.store.engine import Database
+from app.store import inbox_size, partitions
+from app.store.engine import DATABASE_ERRORS, Database
 
 log = structlog.get_logger()
 
@@ -14,13 +15,23 @@ INTERVAL_US: Final = 60 * 1_000_000
 
 
 class Retention:
-    """Called by the sweeper after every look; works once a minute."""
+    """Works once a minute, in a thread of the sweeper's process, since it may take long."""
 
-    def __init__(self, database: Database, now_us: Callable[[], int], inbox_hours: int) -> None:
+    def __init__(self, database: Database, now_us: Callable[[], int], inbox_hours: int, inbox_bytes: int = 0) -> None:
+        """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`."""
         self._database = database
         self._now_us = now_us
         self._inbox_hours = inbox_hours
+        self._inbox_bytes = inbox_bytes
         self._due = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop`. An outage of the database is waited out."""
+        while not stop.wait(1.0):
+            try:
+                self.tick()
+            except DATABASE_ERRORS as error:
+                log.warning("retention_failed", error=type(error).__name__)
 
     def tick(self) -> None:
         """Do what is due. Raises what the database raises."""
@@ -36,3 +47,5 @@ class Retention:
         dropped = partitions.expire(self._database, now, self._inbox_hours)
         if dropped:
             log.info("aged_out", **dropped)
+        if self._inbox_bytes and (shrunk := inbox_size.shrink(self._database, now, self._inbox_bytes)):
+            log.info("inbox_shrunk", **shrunk)

@@ -11,6 +11,7 @@ from app.access import Address, KeyRecord
 from app.api.answers import refuse, respond
 from app.api.bodies import hold, receive
 from app.api.documentation import Documentation
+from app.backlog import BacklogFullError
 from app.contract.body import api_key_of
 from app.contract.errors import RefusedError
 from app.contract.plans import MAX_BODY_BYTES
@@ -72,19 +73,21 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
 
         with budget.answering(services.answer_seconds):
             try:
-                authorization = request.headers.get("authorization")
-                legacy = authorization is None and await keys.takes_legacy(client)
-                if legacy:
-                    authorization = await _legacy_key(request, services)
-                caller = await keys.authenticate(authorization, client, legacy=legacy)
-                keys.admit(caller, endpoint.permission, client)
-                group, other = endpoint.group, endpoint.other
-                if other is not None and group not in caller.group_limits:
-                    body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
-                    if body is not None and other.counts(body):
-                        group = other.group
-                admission = await acceptor.take(caller, group)
-                return respond(await endpoint.action(caller, request), admission)
+                with services.gate.enter():
+                    authorization = request.headers.get("authorization")
+                    legacy = authorization is None and await keys.takes_legacy(client)
+                    if legacy:
+                        authorization = await _legacy_key(request, services)
+                    caller = await keys.authenticate(authorization, client, legacy=legacy)
+                    keys.admit(caller, endpoint.permission, client)
+                    with services.gate.enter_as(caller.key_id):
+                        group, other = endpoint.group, endpoint.other
+                        if other is not None and group not in caller.group_limits:
+                            body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+                            if body is not None and other.counts(body):
+                                group = other.group
+                        admission = await acceptor.take(caller, group)
+                        return respond(await endpoint.action(caller, request), admission)
             except RefusedError as refused:
                 return refuse(refused, admission)
 
@@ -131,7 +134,7 @@ def accepting(
         try:
             return await action(caller, body, key)
         except RefusedError as refused:
-            if key is not None and refused.status == 400:
+            if key is not None and (refused.status == 400 or isinstance(refused, BacklogFullError)):
                 first = await services.acceptor.repeated(caller, key)
                 if first is not None:
                     return first

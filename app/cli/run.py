@@ -106,9 +106,13 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     runtime.tune()
-    database = Database(settings.worker_database(), pool_size=2, timeout_seconds=settings.database_timeout_seconds)
-    retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours)
-    Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop, retention.tick)
+    database = Database(settings.worker_database(), pool_size=3, timeout_seconds=settings.database_timeout_seconds)
+    most = int(settings.inbox_retention_gigabytes * 10**9)
+    retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours, most)
+    ageing = threading.Thread(target=retention.run, args=(stop,), name="retention")
+    ageing.start()
+    Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop)
+    ageing.join()
 
 
 def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:

@@ -16,6 +16,8 @@ UNSUPPORTED_MEDIA_TYPE: Final = "Unsupported Media Type"
 RATE_LIMITED: Final = "Rate Limited"
 INTERNAL: Final = "Internal Server Error"
 UNAVAILABLE: Final = "Service Unavailable"
+OVERLOADED: Final = "Too many requests at once"
+BACKLOG_FULL: Final = "Too many accepted requests wait to be applied"
 TIMEOUT: Final = "Request Timeout"
 
 

@@ -33,7 +33,7 @@ def prepare(database: Database, now_us: int) -> None:
         first = unit - (OCCURRENCE_DAYS if table == "occurrence" else 0)
         with database.write() as connection:
             connection.exec_driver_sql("select pg_advisory_xact_lock(727004)")  # all processes do this when they start
-            existing = _numbers(connection, table)
+            existing = numbers(connection, table)
             for number in range(first, unit + ahead + 1):
                 if number not in existing:
                     _create(connection, table, number)
@@ -64,7 +64,7 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
     return dropped
 
 
-def _numbers(connection: Connection, table: str) -> set[int]:
+def numbers(connection: Connection, table: str) -> set[int]:
     rows = connection.execute(
         text(
             "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
@@ -90,30 +90,36 @@ def _expire_partitions(database: Database, table: str, limit: int) -> int:
     dropped = 0
     with database.write() as connection:
         connection.exec_driver_sql("set local lock_timeout = '2s'")
-        for number in sorted(_numbers(connection, table)):
+        for number in sorted(numbers(connection, table)):
             if number >= limit:
                 break
-            if table == "inbox" and _needed(connection, f"{table}_{number}"):
+            if table == "inbox" and needed(connection, f"{table}_{number}"):
                 continue
             connection.exec_driver_sql(f"drop table {table}_{number}")
             dropped += 1
         # What found no partition in its time, after a long stop for instance, lies in the default one.
         column = _COLUMN[table]
-        applied = f" and not exists ({_BEHIND.format(table='d')})" if table == "inbox" else ""
+        applied = ""
+        if table == "inbox":
+            applied = (
+                f" and not exists (select 1 from {_CURSORS}"
+                " where c.workspace_id = d.workspace_id and c.stream = d.stream and d.seq > c.cursor)"
+            )
         connection.exec_driver_sql(f"delete from {table}_default d where d.{column} < {limit}{applied}")
     return dropped
 
 
-_BEHIND: Final = (
-    "select 1 from lane l where l.workspace_id = {table}.workspace_id"
-    " and {table}.seq > case {table}.stream when 0 then l.cursor_normal else l.cursor_bulk end"
+_CURSORS: Final = (
+    "(select l.workspace_id, s.stream, case s.stream when 0 then l.cursor_normal else l.cursor_bulk end as cursor"
+    " from lane l cross join (values (0), (1)) s(stream)) c"
 )
 
 
-def _needed(connection: Connection, partition: str) -> bool:
-    """Whether any request in it is still to be applied."""
+def needed(connection: Connection, partition: str) -> bool:
+    """Whether any request in it is still to be applied: one look into its index for each stream, whatever its size."""
     found = connection.exec_driver_sql(
-        f"select exists (select 1 from {partition} p where exists ({_BEHIND.format(table='p')}))"
+        f"select exists (select 1 from {_CURSORS} where exists (select 1 from {partition} p"
+        " where p.workspace_id = c.workspace_id and p.stream = c.stream and p.seq > c.cursor))"
     ).scalar()
     return bool(found)
 
@@ -125,14 +131,7 @@ def _delete(database: Database, table: str, limit: int) -> int:
                 text(f"delete from {table} where day < :limit"),
                 {"limit": limit},
             ).rowcount
-    with database.read() as connection:
-        cursors = lane.cursors(connection)
-    # The cursors were committed without waiting for the disk; they have to be on it before their requests go.
-    plain = database.main.raw_connection()
-    try:
-        plain.cursor().execute("pragma wal_checkpoint(full)")  # outside of any transaction
-    finally:
-        plain.close()
+    cursors = durable_cursors(database)
     deleted = 0
     with database.write(database.inbox) as connection:
         for (workspace_id, stream), cursor in cursors.items():
@@ -144,3 +143,16 @@ def _delete(database: Database, table: str, limit: int) -> int:
                 {"w": workspace_id, "stream": stream, "cursor": cursor, "limit": limit},
             ).rowcount
     return deleted
+
+
+def durable_cursors(database: Database) -> dict[tuple[int, int], int]:
+    """Cursors that no power cut takes back, on SQLite. Requests must not go before their cursor is on the disk."""
+    with database.read() as connection:
+        cursors = lane.cursors(connection)
+    # They were committed without waiting for the disk.
+    plain = database.main.raw_connection()
+    try:
+        plain.cursor().execute("pragma wal_checkpoint(full)")  # outside of any transaction
+    finally:
+        plain.close()
+    return cursors

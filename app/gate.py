@@ -1,0 +1,45 @@
+"""Load shedding: a process with too many requests in hand refuses the next at once, instead of answering all late."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.contract.errors import OVERLOADED, RefusedError
+
+
+class Gate:
+    """Counts the requests in hand, altogether and by API key; one per API process."""
+
+    def __init__(self, most: int, most_per_key: int) -> None:
+        self._most = most
+        self._most_per_key = most_per_key
+        self._by_key: Counter[str] = Counter()
+        self.inside = 0
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """A place for one request. Raises RefusedError(503) when all are taken."""
+        if self.inside >= self._most:
+            raise _overloaded()
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+
+    @contextmanager
+    def enter_as(self, key_id: str) -> Iterator[None]:
+        """One of the places that a key may have, so that no caller takes those of all others."""
+        if self._by_key[key_id] >= self._most_per_key:
+            raise _overloaded()
+        self._by_key[key_id] += 1
+        try:
+            yield
+        finally:
+            self._by_key[key_id] -= 1
+            if not self._by_key[key_id]:
+                del self._by_key[key_id]
+
+
+def _overloaded() -> RefusedError:
+    return RefusedError(503, OVERLOADED, headers={"Retry-After": "1"})
