@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 from app.backlog import BacklogWatch
 from app.contract import idempotency, request_id, stored, track
 from app.contract.elements import Queued
 from app.contract.errors import FORBIDDEN, RATE_LIMITED, RefusedError, unavailable
-from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE, PLANS
+from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
 from app.contract.track import Limits
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
-from app.limits import Admission, quota
+from app.limits import Admission, objects_of, quota
 from app.quota.limiter import Limiter
 from app.store.idempotency import KeyReusedError, matches
 from app.store.inbox import Entry, IdempotencyKey, Place, UnknownWorkspaceError
@@ -53,13 +52,6 @@ class RateLimitedError(RefusedError):
         return b'{"message":"Rate Limited","limit":"%s"}' % self.admission.grant.name.encode()
 
 
-@lru_cache(64)
-def track_limits(plan: str) -> Limits:
-    """Objects that one request may carry."""
-    defaults = PLANS[plan]
-    return Limits(defaults.max_objects_combined, defaults.max_objects_per_array)
-
-
 class Acceptor:
     """Takes quota and stores requests; one per API process."""
 
@@ -85,7 +77,7 @@ class Acceptor:
         self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Answer:
         """POST /users/track: 201 once the request is committed. Raises RefusedError."""
-        return await self._track(caller, body, key, stream, track_limits(caller.plan))
+        return await self._track(caller, body, key, stream, objects_of(caller))
 
     async def track_bulk(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises RefusedError."""

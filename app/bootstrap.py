@@ -16,6 +16,7 @@ from app.calls import StoreCalls
 from app.dead_letters import DeadLetters
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.gate import Gate
+from app.limits_desk import LimitsDesk
 from app.networks import parse_networks
 from app.quota.limiter import Limiter
 from app.reads import Reader
@@ -90,25 +91,38 @@ def applier(settings: Settings, bell: Doorbell) -> Applier:
     return Applier(database, bell, now_us, lambda workspace_id: workspaces.secret(database, workspace_id))
 
 
-def services(settings: Settings) -> Services:
-    """The services of one API process. Call inside its event loop."""
-    database = Database(settings.database(), pool_size=8, timeout_seconds=settings.database_timeout_seconds)
-    executor = ThreadPoolExecutor(8, thread_name_prefix="store")
-    bell = doorbell(settings, celery(settings, producer=True))
-    limiter = Limiter(
+def limiter(settings: Settings) -> Limiter:
+    """The quotas in Redis. Call inside an event loop."""
+    return Limiter(
         settings.redis(),
         settings.key_prefix,
         now_ms=now_ms,
         on_transition=_report_quota,
         local_share=settings.quota_local_share,
     )
+
+
+def services(settings: Settings) -> Services:
+    """The services of one API process. Call inside its event loop."""
+    database = Database(settings.database(), pool_size=8, timeout_seconds=settings.database_timeout_seconds)
+    executor = ThreadPoolExecutor(8, thread_name_prefix="store")
+    bell = doorbell(settings, celery(settings, producer=True))
+    quotas = limiter(settings)
     writer = InboxWriter(database, now_us, settings.answer_seconds, bell.ring)
     calls = StoreCalls(executor, settings.answer_seconds)
     limits = Limits(settings.backlog_requests, settings.backlog_seconds, settings.backlog_bulk_seconds)
     watch = BacklogWatch(database, calls, now_us, limits)
     watch.start()
-    acceptor = Acceptor(limiter, writer, watch, ietf_headers=settings.ietf_ratelimit_headers)
+    acceptor = Acceptor(quotas, writer, watch, ietf_headers=settings.ietf_ratelimit_headers)
     waiting = Waiting(database, calls, bell.ring_waiting)
+    keys = KeyRing(
+        database,
+        executor,
+        settings.key_cache_seconds,
+        settings.answer_seconds,
+        now_us,
+        settings.failures_per_minute,
+    )
 
     async def readiness() -> str | None:
         try:
@@ -121,24 +135,18 @@ def services(settings: Settings) -> Services:
         await watch.aclose()
         await writer.aclose()
         bell.close()
-        await limiter.aclose()
+        await quotas.aclose()
         executor.shutdown(wait=True)
         database.dispose()
 
     return Services(
         gate=Gate(settings.max_requests, settings.max_requests_per_key),
-        keys=KeyRing(
-            database,
-            executor,
-            settings.key_cache_seconds,
-            settings.answer_seconds,
-            now_us,
-            settings.failures_per_minute,
-        ),
+        keys=keys,
         acceptor=acceptor,
         synchronous=Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds),
         reader=Reader(database, waiting, calls, now_us, settings.read_wait_seconds),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
+        limits=LimitsDesk(database, calls, quotas, now_us, keys.forget),
         readiness=readiness,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,

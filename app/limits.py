@@ -12,6 +12,7 @@ from app.contract.plans import (
     TRACK,
     TRACK_BULK,
 )
+from app.contract.track import Limits
 from app.quota.bucket import Bucket, Grant
 from app.store.workspaces import KeyRecord
 
@@ -64,6 +65,18 @@ def buckets_of(caller: KeyRecord, group: str) -> tuple[Bucket, ...]:
         requests, seconds = chosen
         return (Bucket(group, requests, seconds * 1000),)
     return _default(group)
+
+
+def objects_of(caller: KeyRecord) -> Limits:
+    """Objects that one request to /users/track may carry."""
+    found: Limits | None = caller.kept.get("objects")
+    if found is None:
+        plan = PLANS[caller.plan]
+        found = caller.kept["objects"] = Limits(
+            caller.max_objects_combined or plan.max_objects_combined,
+            caller.max_objects_per_array or plan.max_objects_per_array,
+        )
+    return found
 
 
 @lru_cache(64)

@@ -7,6 +7,7 @@ from app.accept import Acceptor
 from app.access import KeyRing
 from app.dead_letters import DeadLetters
 from app.gate import Gate
+from app.limits_desk import LimitsDesk
 from app.networks import Network
 from app.reads import Reader
 from app.synchronous import Synchronous
@@ -20,6 +21,7 @@ class Services:
     synchronous: Synchronous
     reader: Reader
     dead_letters: DeadLetters
+    limits: LimitsDesk
     #: None when the process can serve, else what is wrong, in words for an operator.
     readiness: Callable[[], Awaitable[str | None]]
     aclose: Callable[[], Awaitable[None]]

@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.api import dead_letters, docs, exports, health, identity, openapi, requests, track
+from app.api import dead_letters, docs, exports, health, identity, limits, openapi, requests, track
 from app.api.answers import refuse
 from app.api.endpoints import serve
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
@@ -17,7 +17,14 @@ from app.services import Services
 log = structlog.get_logger()
 
 #: Every family of endpoints: a function that gives the endpoints over the services.
-FAMILIES = (track.endpoints, exports.endpoints, requests.endpoints, identity.endpoints, dead_letters.endpoints)
+FAMILIES = (
+    track.endpoints,
+    exports.endpoints,
+    requests.endpoints,
+    identity.endpoints,
+    dead_letters.endpoints,
+    limits.endpoints,
+)
 
 
 def create_app(services: Services) -> FastAPI:

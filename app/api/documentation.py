@@ -11,6 +11,7 @@ TAGS: Final = {
     "Export": "Profiles, given back.",
     "Requests": "What became of what was accepted.",
     "Dead letters": "Requests that could not be applied.",
+    "Limits": "How much may be called, and how much was.",
     "Health": "For probes: no key, no limits.",
 }
 

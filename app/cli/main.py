@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import dead, doctor, keys, requests, run, workspaces
+from app.cli import companies, dead, doctor, keys, limits, requests, run, workspaces
 
 app = typer.Typer(
     name="onefold",
@@ -18,7 +18,9 @@ app.command("migrate")(run.migrate_database)
 app.command("doctor")(doctor.doctor)
 app.command("verify")(doctor.verify)
 app.add_typer(workspaces.app, name="workspace")
+app.add_typer(companies.app, name="company")
 app.add_typer(keys.app, name="keys")
+app.add_typer(limits.app, name="limits")
 app.add_typer(requests.app, name="requests")
 app.add_typer(dead.app, name="dead")
 

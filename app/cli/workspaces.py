@@ -9,7 +9,7 @@ from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
 from app.contract.plans import DEFAULT_PLAN, MAX_LIMIT, PLANS
 from app.contract.stored import KIND_SETTINGS, settings_change
-from app.store import inbox, workspaces
+from app.store import companies, inbox, workspaces
 from app.store.engine import Database
 from app.store.inbox import Entry
 
@@ -31,6 +31,9 @@ Autocreate = Annotated[
 Disabled = Annotated[
     bool | None,
     typer.Option("--disabled/--enabled", help="Whether its keys are refused; what was accepted is applied."),
+]
+InCompany = Annotated[
+    str | None, typer.Option("--company", help="Company whose limits it shares; an empty text = none any more.")
 ]
 Legacy = Annotated[
     bool | None,
@@ -113,6 +116,7 @@ def set_workspace(
     alias_autocreate_on_purchase: Autocreate = None,
     disabled: Disabled = None,
     legacy_api_key_auth: Legacy = None,
+    company: InCompany = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Change a workspace. Running processes follow within seconds (ONEFOLD_KEY_CACHE_SECONDS, 4 by default)."""
@@ -124,6 +128,8 @@ def set_workspace(
     if plan is not None:
         values["plan"] = _checked(plan)
     with opened(settings_for(data_dir)) as database:
+        if company is not None:
+            values["company_id"] = _company_id(database, company)
         try:
             found = workspaces.update(database, name, values)
         except workspaces.UnknownNameError:
@@ -135,3 +141,12 @@ def set_workspace(
                 {"alias_autocreate_on_purchase": alias_autocreate_on_purchase},
             )
     out.print(f"workspace {name} changed", highlight=False)
+
+
+def _company_id(database: Database, name: str) -> int | None:
+    if not name:
+        return None
+    try:
+        return companies.get(database, name).id
+    except workspaces.UnknownNameError:
+        raise fail("No company has this name: see `onefold company list`.") from None

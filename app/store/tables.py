@@ -96,6 +96,8 @@ class Workspace(SQLModel, table=True):
     secret: bytes = _bytes()
     created_us: int = _big()
     company_id: int | None = _big(nullable=True)
+    max_objects_combined: int | None = _big(nullable=True)
+    max_objects_per_array: int | None = _big(nullable=True)
     #: "continuous" or "clock_hour".
     hourly_refill: str = _text(default="continuous")
     #: "epoch" or "seconds".

@@ -48,6 +48,8 @@ class KeyRecord:
     hourly_limit: int | None
     burst_limit: int | None
     burst_window_seconds: int | None
+    max_objects_combined: int | None = None
+    max_objects_per_array: int | None = None
     hourly_refill: str = "continuous"
     track_reset_style: str = "epoch"
     #: {group: [requests, seconds]}; {"track-bulk": "plan"}.
@@ -104,17 +106,21 @@ class UnknownNameError(LookupError):
     """No workspace or key has this name."""
 
 
-_KEY = text(
+_LIMITS: Final = """
+    w.id, w.name, w.secret, w.plan, w.hourly_limit, w.burst_limit, w.burst_window_seconds, w.max_objects_combined,
+    w.max_objects_per_array, w.hourly_refill, w.track_reset_style, w.group_limits, w.legacy_api_key_auth, w.disabled,
+    c.id as company_id, c.hourly_limit as company_hourly, c.burst_limit as company_burst,
+    c.burst_window_seconds as company_window, c.hourly_refill as company_refill
     """
-    select w.id, w.name, w.secret, k.key_id, k.name as key_name, k.digest, k.permissions, w.plan, w.hourly_limit,
-           w.burst_limit, w.burst_window_seconds, w.hourly_refill, w.track_reset_style, w.group_limits,
-           w.legacy_api_key_auth, w.disabled, k.ip_allowlist, k.expires_us, k.last_seen_us,
-           c.id as company_id, c.hourly_limit as company_hourly, c.burst_limit as company_burst,
-           c.burst_window_seconds as company_window, c.hourly_refill as company_refill
+_KEY = text(
+    f"""
+    select {_LIMITS}, k.key_id, k.name as key_name, k.digest, k.permissions, k.ip_allowlist, k.expires_us,
+           k.last_seen_us
     from api_key k join workspace w on w.id = k.workspace_id left join company c on c.id = w.company_id
     where k.key_id = :key_id and k.revoked_us is null
     """
 )
+_WORKSPACE = text(f"select {_LIMITS} from workspace w left join company c on c.id = w.company_id where w.id = :id")
 _SEEN = text(
     "update api_key set last_seen_us = :now_us"
     " where key_id = :key_id and (last_seen_us is null or last_seen_us < :now_us)"
@@ -194,6 +200,23 @@ def update(database: Database, name: str, values: dict[str, object]) -> Workspac
         return found
 
 
+def change_limits(database: Database, workspace_id: int, values: dict[str, Any], groups: dict[str, Any]) -> None:
+    """Overwrite limits of a workspace; `groups` are merged into its group_limits, None takes one out.
+
+    Raises UnknownNameError.
+    """
+    with database.write() as connection, Session(connection) as session:
+        found = session.exec(select(Workspace).where(Workspace.id == workspace_id).with_for_update()).first()
+        if found is None:
+            raise UnknownNameError(workspace_id)
+        merged = found.group_limits | groups
+        values = values | {"group_limits": {name: limit for name, limit in merged.items() if limit is not None}}
+        for field_, value in values.items():
+            setattr(found, field_, value)
+        session.add(found)
+        session.flush()
+
+
 def create_key(
     database: Database,
     workspace_id: int,
@@ -260,6 +283,28 @@ def find_key(database: Database, identifier: str) -> KeyRecord | None:
         row = connection.execute(_KEY, {"key_id": identifier}).one_or_none()
     if row is None:
         return None
+    return _record(
+        row,
+        key_id=row.key_id,
+        key_name=row.key_name,
+        digest=bytes(row.digest),
+        permissions=frozenset(_json(row.permissions)),
+        ip_allowlist=tuple(_json(row.ip_allowlist)),
+        expires_us=row.expires_us,
+        last_seen_us=row.last_seen_us,
+    )
+
+
+def record(database: Database, workspace_id: int) -> KeyRecord:
+    """A workspace with its limits, as a key of it would have them; there is no key. Raises UnknownNameError."""
+    with database.read() as connection:
+        row = connection.execute(_WORKSPACE, {"id": workspace_id}).one_or_none()
+    if row is None:
+        raise UnknownNameError(workspace_id)
+    return _record(row, key_id="", key_name="", digest=b"", permissions=frozenset())
+
+
+def _record(row: Any, **key: Any) -> KeyRecord:
     company = None
     if row.company_id is not None:
         company = CompanyLimits(
@@ -269,23 +314,19 @@ def find_key(database: Database, identifier: str) -> KeyRecord | None:
         workspace_id=row.id,
         workspace_name=row.name,
         workspace_secret=bytes(row.secret),
-        key_id=row.key_id,
-        key_name=row.key_name,
-        digest=bytes(row.digest),
-        permissions=frozenset(_json(row.permissions)),
         plan=row.plan,
         hourly_limit=row.hourly_limit,
         burst_limit=row.burst_limit,
         burst_window_seconds=row.burst_window_seconds,
+        max_objects_combined=row.max_objects_combined,
+        max_objects_per_array=row.max_objects_per_array,
         hourly_refill=row.hourly_refill,
         track_reset_style=row.track_reset_style,
         group_limits=_json(row.group_limits),
         company=company,
         legacy_api_key_auth=bool(row.legacy_api_key_auth),
         disabled=bool(row.disabled),
-        ip_allowlist=tuple(_json(row.ip_allowlist)),
-        expires_us=row.expires_us,
-        last_seen_us=row.last_seen_us,
+        **key,
     )
 
 

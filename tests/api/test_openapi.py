@@ -53,7 +53,7 @@ def test_the_words(on_sqlite: Service) -> None:
         assert operation["description"], path
         assert set(operation["tags"]) <= TAGS.keys(), path
         body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-        assert (body is not None) == (method == "POST"), path
+        assert (body is not None) == (method in ("POST", "PUT")), path
         if body is not None:
             schema = {"allOf": [body["schema"]], "components": document["components"]}
             jsonschema_rs.validate(schema, body["example"])
@@ -107,8 +107,8 @@ def test_examples_are_accepted(service: Service) -> None:
             assert answer.status == min(map(int, operation["responses"])), path
 
 
-def with_body(service: Service) -> list[str]:
-    return [path for _, path, operation in keyed(service) if "requestBody" in operation]
+def with_body(service: Service) -> list[tuple[str, str]]:
+    return [(method, path) for method, path, operation in keyed(service) if "requestBody" in operation]
 
 
 def test_refusals(on_sqlite: Service) -> None:
@@ -119,7 +119,7 @@ def test_refusals(on_sqlite: Service) -> None:
         assert ask(workspace, method, path, operation, Authorization="Bearer x").status == 401
         if "403" in operation["responses"]:
             assert ask(workspace, method, path, operation, Authorization=f"Bearer {nobody}").status == 403
-    for path in with_body(on_sqlite):
+    for method, path in with_body(on_sqlite):
         for status, content, headers in (
             (400, b"{", {}),
             (400, b"null", {}),
@@ -129,18 +129,18 @@ def test_refusals(on_sqlite: Service) -> None:
             (400, b"{}", {"Content_Encoding": "gzip"}),
             (400 if path.endswith("/bulk") else 413, b" " * (4 * 1024 * 1024 + 1), {}),
         ):
-            answer = on_sqlite.send("POST", path, content, workspace.headers(**headers), workspace.key)
+            answer = on_sqlite.send(method, path, content, workspace.headers(**headers), workspace.key)
             assert answer.status == status, path
 
 
 def test_idempotent_endpoints(on_sqlite: Service) -> None:
     """Those that are said to take an Idempotency-Key take it, and no others do."""
     workspace = on_sqlite.workspace("legacy")
-    for _, path, operation in keyed(on_sqlite):
+    for method, path, operation in keyed(on_sqlite):
         if "requestBody" in operation:
             said = any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"])
             with on_sqlite.draining(workspace.id):
-                answer = ask(workspace, "POST", path, operation, Idempotency_Key="\x7f")
+                answer = ask(workspace, method, path, operation, Idempotency_Key="\x7f")
             assert (answer.status == 400) == said, path
 
 
