@@ -15,7 +15,7 @@ from app import bootstrap
 from app.embedded import socket_path, urls
 from app.networks import parse_networks
 from app.settings import Settings
-from app.store import migrate, partitions
+from app.store import migrate, partitions, roles
 from app.store.engine import Database
 
 DataDir = Annotated[
@@ -74,8 +74,12 @@ def opened(settings: Settings, *, worker: bool = False) -> Iterator[Database]:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.worker_database() if worker else settings.database())
     try:
-        migrate.upgrade(database)
-        partitions.prepare(database, bootstrap.now_us())
+        if roles.owns_schema(database):
+            migrate.upgrade(database)
+        elif not migrate.is_current(database):
+            raise fail("The schema is not current: run `onefold migrate` with the role that owns it.")
+        if roles.owns_partitions(database):
+            partitions.prepare(database, bootstrap.now_us())
         yield database
     except SQLAlchemyError as error:
         raise fail(f"The database failed ({type(error).__name__}): see `onefold doctor`.") from None

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import companies, dead, doctor, keys, limits, requests, run, workspaces
+from app.cli import companies, dead, doctor, keys, limits, requests, roles, run, workspaces
 
 app = typer.Typer(
     name="onefold",
@@ -23,6 +23,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(limits.app, name="limits")
 app.add_typer(requests.app, name="requests")
 app.add_typer(dead.app, name="dead")
+app.add_typer(roles.app, name="db")
 
 
 def main() -> None:

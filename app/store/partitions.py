@@ -34,9 +34,10 @@ def prepare(database: Database, now_us: int) -> None:
         with database.write() as connection:
             connection.exec_driver_sql("select pg_advisory_xact_lock(727004)")  # all processes do this when they start
             existing = numbers(connection, table)
+            owner = _other_owner(connection, table)
             for number in range(first, unit + ahead + 1):
                 if number not in existing:
-                    _create(connection, table, number)
+                    _create(connection, table, number, owner)
 
 
 def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
@@ -76,11 +77,24 @@ def numbers(connection: Connection, table: str) -> set[int]:
     return {int(name) for name in names if name.isdigit()}
 
 
-def _create(connection: Connection, table: str, number: int) -> None:
+def _other_owner(connection: Connection, table: str) -> str | None:
+    """Whose the table is, quoted, where that is another role than the present one: partitions have to be its too."""
+    return connection.execute(
+        text(
+            "select quote_ident(pg_get_userbyid(relowner)) from pg_class"
+            " where oid = cast(:table as regclass) and pg_get_userbyid(relowner) <> current_user"
+        ),
+        {"table": table},
+    ).scalar()
+
+
+def _create(connection: Connection, table: str, number: int, owner: str | None) -> None:
     bounds = f"for values from ({number}) to ({number + 1})"
     try:
         with connection.begin_nested():
             connection.exec_driver_sql(f"create table if not exists {table}_{number} partition of {table} {bounds}")
+            if owner is not None:
+                connection.exec_driver_sql(f"alter table {table}_{number} owner to {owner}")
     except IntegrityError:
         # The default partition already holds rows of this range: they stay there until they age out.
         log.warning("partition_late", table=table, number=number)

@@ -1,0 +1,37 @@
+"""`onefold db`: roles of the database."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
+from app.store import roles
+
+app = typer.Typer(help="The database: roles for the API and for workers.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Keeps `grant` a command of its own."""
+
+
+@app.command("grant")
+def grant(
+    api_role: Annotated[
+        str | None, typer.Option("--api-role", help="An existing role, for DATABASE_URL of APIs.")
+    ] = None,
+    worker_role: Annotated[
+        str | None, typer.Option("--worker-role", help="An existing role, for WORKER_DATABASE_URL.")
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Give roles what they need, and nothing else. PostgreSQL only; with the role that owns the schema."""
+    if api_role is None and worker_role is None:
+        raise fail("Give --api-role, --worker-role, or both.")
+    if api_role == worker_role:
+        raise fail("Two roles, or there is nothing to keep apart.")
+    with opened(settings_for(data_dir)) as database:
+        if not database.is_postgresql:
+            raise fail("SQLite has no roles.")
+        for statement in roles.grant(database, api_role, worker_role):
+            out.print(f"{statement};", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,89 @@
+"""PostgreSQL roles: what the API's role may write, and what the worker's may. SQLite has none.
+
+The owner of the schema migrates it and runs the command line. The API's role reads and accepts: it cannot touch a
+profile. The worker's role writes what applying writes; the tables that only grow are its own, since only an owner makes
+and drops partitions. The owner of the schema has to be a member of it, to migrate these tables.
+"""
+
+from typing import Final
+
+from sqlalchemy import Connection, text
+from sqlmodel import SQLModel
+
+from app.store.engine import Database
+
+#: What the API does besides reading, by table. With columns where the others may not change.
+API_WRITES: Final = {
+    "inbox": "insert",
+    "inbox_head": "update",
+    "idempotency": "insert",
+    "dead": "update (replayed_us, replayed_seq)",
+    "api_key": "update (last_seen_us)",
+    "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
+    " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
+}
+#: What is not the worker's to change.
+WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head"))
+#: Partitioned tables, which age out by dropping partitions.
+GROWING: Final = ("inbox", "idempotency", "problem", "occurrence")
+
+_OWNED = text("select pg_has_role(current_user, relowner, 'usage') from pg_class where oid = to_regclass(:name)")
+_PARTITIONS = text("select inhrelid::regclass::text from pg_inherits where inhparent = cast(:name as regclass)")
+
+
+def owns_schema(database: Database) -> bool:
+    """Whether this connection may change the schema: always on SQLite, and where there is no schema yet."""
+    return _owns(database, "alembic_version")
+
+
+def owns_partitions(database: Database) -> bool:
+    """Whether this connection may make and drop partitions."""
+    return _owns(database, GROWING[0])
+
+
+def grant(database: Database, api: str | None, worker: str | None) -> list[str]:
+    """Give existing roles what they need and take away what they do not; the statements that were run.
+
+    To be run by the owner of the schema, again after every migration. Raises what the database raises, for instance
+    for a role that does not exist.
+    """
+    statements: list[str] = []
+    with database.write() as connection:
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        schema = quote(str(connection.execute(text("select current_schema()")).scalar()))
+        names = sorted(SQLModel.metadata.tables)
+        if worker is not None:
+            statements += _own(connection, quote(worker), schema)
+            statements += _base(quote(worker), schema, [name for name in names if name not in GROWING])
+            writable = [name for name in names if name not in GROWING and name not in WORKER_READS]
+            statements += [f"grant insert, update, delete on {name} to {quote(worker)}" for name in writable]
+        if api is not None:
+            statements += _base(quote(api), schema, names)
+            statements += [f"grant {what} on {name} to {quote(api)}" for name, what in API_WRITES.items()]
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    return statements
+
+
+def _owns(database: Database, table: str) -> bool:
+    if not database.is_postgresql:
+        return True
+    with database.read() as connection:
+        return connection.execute(_OWNED, {"name": table}).scalar() in (None, True)
+
+
+def _own(connection: Connection, role: str, schema: str) -> list[str]:
+    """Make the growing tables, and their partitions, the role's own."""
+    names = [name for table in GROWING for name in (table, *connection.execute(_PARTITIONS, {"name": table}).scalars())]
+    return [
+        f"grant usage, create on schema {schema} to {role}",
+        *(f"alter table {name} owner to {role}" for name in names),
+    ]
+
+
+def _base(role: str, schema: str, names: list[str]) -> list[str]:
+    return [
+        f"grant usage on schema {schema} to {role}",
+        f"revoke all on {', '.join(names)} from {role}",
+        f"grant select on {', '.join(names)}, alembic_version to {role}",
+    ]

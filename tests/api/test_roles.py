@@ -1,0 +1,199 @@
+"""PostgreSQL with a role for the API and one for workers: neither can do the other's work, and together they do all."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import make_url
+from typer.testing import CliRunner
+
+from app.cli.main import app as cli
+from app.cli.workspaces import change_settings
+from app.store import migrate, partitions, roles, workspaces
+from app.store.engine import Database
+from tests.api.harness import Service, Workspace, settings_for, times_now
+from tests.polling import until
+from tests.servers import PostgresServer, ValkeyServer
+from workers.retention import Retention
+
+
+@dataclass
+class Site:
+    """A database, and how three plain roles reach it."""
+
+    owner: str
+    api: str
+    worker: str
+    service: Service
+    workspace: Workspace
+
+    def refuses(self, url: str, statement: str) -> bool:
+        dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            try:
+                connection.execute(statement)
+            except psycopg.errors.InsufficientPrivilege:
+                return True
+            return False
+
+
+@pytest.fixture(scope="module")
+def site(
+    postgres_server: PostgresServer, valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """Set up as docs/operations.md says."""
+    tag = uuid.uuid4().hex[:8]
+    url = make_url(postgres_server.create_database(f"roles_{tag}"))
+    names = {part: f"{part}_{tag}" for part in ("owner", "api", "worker")}
+    super_dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(super_dsn, autocommit=True) as connection:
+        for name in names.values():
+            connection.execute(sql.SQL("create role {} login password 'x'").format(sql.Identifier(name)))
+        owner, worker = sql.Identifier(names["owner"]), sql.Identifier(names["worker"])
+        connection.execute(sql.SQL("grant {} to {}").format(worker, owner))
+        connection.execute(sql.SQL("alter schema public owner to {}").format(owner))
+    urls = {
+        part: url.set(username=name, password="x").render_as_string(hide_password=False) for part, name in names.items()
+    }
+    folder = tmp_path_factory.mktemp("roles")
+    owned = Database(urls["owner"])
+    migrate.upgrade(owned)
+    partitions.prepare(owned, times_now() - 7_200_000_000)  # so that something is left to make, and to drop
+    result = CliRunner().invoke(
+        cli,
+        ["db", "grant", "--api-role", names["api"], "--worker-role", names["worker"], "--data-dir", str(folder)],
+        env={"DATABASE_URL": urls["owner"]},
+    )
+    assert result.exit_code == 0, result.output
+    made = workspaces.create(owned, "w", "legacy", times_now())
+    key = workspaces.create_key(owned, workspaces.number(made), "k", ("users.track", "users.export.ids",
+        "users.identify", "users.delete", "users.track.bulk", "admin.limits"), times_now())  # fmt: skip
+    settings = settings_for(urls["api"], valkey_server.url, folder, WORKER_DATABASE_URL=urls["worker"])
+    service = Service(settings)
+    try:
+        workspace = Workspace(service, workspaces.number(made), key, bytes(made.secret))
+        yield Site(urls["owner"], urls["api"], urls["worker"], service, workspace)
+    finally:
+        service.close()
+        owned.dispose()
+        with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+            connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(f"roles_{tag}")))
+            for name in names.values():
+                connection.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+
+
+PROFILE_TABLES = (
+    "profile", "profile_core", "profile_custom", "profile_part", "identifier", "lineage", "address_state", "name",
+    "occurrence", "lane", "applied", "problem",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("table", PROFILE_TABLES)
+def test_the_api_cannot_write_what_applying_writes(site: Site, table: str) -> None:
+    assert site.refuses(site.api, f"delete from {table}")
+    assert site.refuses(site.api, f"insert into {table} default values")
+    assert site.refuses(site.api, f"update {table} set workspace_id = 1")
+    assert not site.refuses(site.api, f"select 1 from {table} limit 1")
+
+
+def test_what_else_they_cannot_do(site: Site) -> None:
+    for statement in (
+        "delete from inbox",
+        "update inbox set body = ''",
+        "insert into api_key select * from api_key",
+        "update api_key set permissions = '[]'",
+        "update api_key set revoked_us = null",
+        "update workspace set disabled = false",
+        "update workspace set secret = ''",
+        "delete from workspace",
+        "create table mine (x int)",
+        "drop table inbox_default",
+        "alter table profile add column x int",
+        "update alembic_version set version_num = 'x'",
+    ):
+        assert site.refuses(site.api, statement), statement
+    for statement in (
+        "insert into api_key select * from api_key",
+        "update api_key set revoked_us = null",
+        "update workspace set disabled = false",
+        "insert into workspace select * from workspace",
+        "update inbox_head set head = 0",
+        "alter table profile add column x int",
+        "drop table profile",
+        "update alembic_version set version_num = 'x'",
+    ):
+        assert site.refuses(site.worker, statement), statement
+
+
+def test_together_they_do_everything(site: Site) -> None:
+    workspace, service = site.workspace, site.service
+    attributes = {"attributes": [{"external_id": "a", "n": {"inc": 1}}]}
+    first = workspace.track(attributes, Idempotency_Key="k")
+    assert first.status == 201
+    again = workspace.track(attributes, Idempotency_Key="k")
+    assert (again.status, again.request_id) == (201, first.request_id)
+    assert workspace.user("a")["custom_attributes"] == {"n": 1}
+    assert workspace.status(first.request_id).body["status"] == "applied"
+    assert workspace.track({"attributes": [{"external_id": "nobody", "_update_existing_only": True, "n": 1}]}).status
+    assert workspace.post("/users/track/bulk", attributes).status == 201
+    alias = {"alias_label": "l", "alias_name": "n"}
+    assert (
+        workspace.track({"attributes": [{"user_alias": alias, "_update_existing_only": False, "m": 1}]}).status == 201
+    )
+    identified = workspace.post("/users/identify", {"aliases_to_identify": [{"external_id": "b", "user_alias": alias}]})
+    assert identified.status == 201
+    assert workspace.user("b")["user_aliases"] == [alias]
+    assert workspace.post("/users/delete", {"external_ids": ["a"]}).status == 201
+    changed = service.send(
+        "PUT", "/v1/limits", b'{"groups":{"rename":null},"track_burst_limit":77}', workspace.headers()
+    )
+    assert changed.status == 200, changed.text
+    # Settings of applying change through the inbox: by the command line, which is the owner's.
+    owned = Database(site.owner)
+    change_settings(owned, workspace.id, {"nested_null_deletes": False})
+    workspace.drain()
+    until(lambda: workspaces.keys(owned, workspace.id)[0].last_seen_us is not None)
+    owned.dispose()
+
+
+def test_the_worker_makes_and_drops_partitions(site: Site) -> None:
+    database = Database(site.worker)
+    later = times_now() + 3 * 86_400_000_000
+    before = partition_count(site)
+    Retention(database, lambda: later, 24).work(later)
+    assert partition_count(site) != before
+    assert site.workspace.track({"attributes": [{"external_id": "later"}]}).status == 201
+    database.dispose()
+    # The owner can still make some, and they are the worker's to drop.
+    owned = Database(site.owner)
+    much_later = later + 3 * 86_400_000_000
+    partitions.prepare(owned, much_later)
+    owned.dispose()
+    database = Database(site.worker)
+    Retention(database, lambda: much_later + 30 * 86_400_000_000, 24).work(much_later + 30 * 86_400_000_000)
+    database.dispose()
+
+
+def partition_count(site: Site) -> list[int]:
+    with site.service.database.read() as connection:
+        return sorted(partitions.numbers(connection, "inbox"))
+
+
+def test_starting_with_roles(site: Site, tmp_path: Path) -> None:
+    """A role that owns nothing finds the schema current, and starts without making anything."""
+    api, worker, owned = Database(site.api), Database(site.worker), Database(site.owner)
+    assert [roles.owns_schema(one) for one in (api, worker, owned)] == [False, False, True]
+    assert [roles.owns_partitions(one) for one in (api, worker, owned)] == [False, True, True]
+    for one in (api, worker, owned):
+        one.dispose()
+    listed = CliRunner().invoke(
+        cli, ["workspace", "list", "--data-dir", str(tmp_path)], env={"DATABASE_URL": site.api}, catch_exceptions=False
+    )
+    assert listed.exit_code == 0, listed.output
+    sqlite = CliRunner().invoke(cli, ["db", "grant", "--api-role", "x", "--data-dir", str(tmp_path)])
+    assert sqlite.exit_code == 1
+    assert "SQLite has no roles." in sqlite.output
