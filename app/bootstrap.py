@@ -13,6 +13,7 @@ from app.accept import Acceptor
 from app.access import KeyRing
 from app.backlog import BacklogWatch, Limits
 from app.calls import StoreCalls
+from app.data_rules import DataRules
 from app.dead_letters import DeadLetters
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.gate import Gate
@@ -123,6 +124,7 @@ def services(settings: Settings) -> Services:
         now_us,
         settings.failures_per_minute,
     )
+    synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
 
     async def readiness() -> str | None:
         try:
@@ -143,7 +145,8 @@ def services(settings: Settings) -> Services:
         gate=Gate(settings.max_requests, settings.max_requests_per_key),
         keys=keys,
         acceptor=acceptor,
-        synchronous=Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds),
+        synchronous=synchronous,
+        data_rules=DataRules(database, synchronous, calls),
         reader=Reader(database, waiting, calls, now_us, settings.read_wait_seconds),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
         limits=LimitsDesk(database, calls, quotas, now_us, keys.forget),

@@ -46,6 +46,8 @@ PERMISSIONS: Final = (
     "admin.limits",
     "admin.merges",
     "admin.dead_letters",
+    "admin.attributes",
+    "admin.events",
 )
 
 #: Other spellings of the documentation that clients have learned from.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.accept import Acceptor
 from app.access import KeyRing
+from app.data_rules import DataRules
 from app.dead_letters import DeadLetters
 from app.gate import Gate
 from app.limits_desk import LimitsDesk
@@ -22,6 +23,7 @@ class Services:
     reader: Reader
     dead_letters: DeadLetters
     limits: LimitsDesk
+    data_rules: DataRules
     #: None when the process can serve, else what is wrong, in words for an operator.
     readiness: Callable[[], Awaitable[str | None]]
     aclose: Callable[[], Awaitable[None]]

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.domain.apply import reduce
 from app.domain.profile import BRAZE, Profile
 from app.domain.state import State, keys_of
-from app.store import inbox, lane, lineage, profiles
+from app.store import inbox, lane, lineage, names, profiles
 from app.store.engine import Database
 from workers.ahead import decoded
 
@@ -48,6 +48,7 @@ def differences(
     # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
     with database.read() as connection:
         stored_occurrences = profiles.occurrences(connection, workspace_id)
+        stored_counts = names.counts(connection, workspace_id)
         stored_lineage = lineage.everything(connection, workspace_id)
     with database.read() as connection:
         found = profiles.dump(connection, workspace_id)
@@ -76,6 +77,8 @@ def differences(
         _canonical(o) for o in stored_occurrences
     ]:
         problems.append("occurrences differ")
+    if stored_counts != dict(expected.changes.written):
+        problems.append("counts of names differ")
     return problems[:most]
 
 

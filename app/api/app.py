@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.api import dead_letters, docs, exports, health, identity, limits, openapi, requests, track
+from app.api import data_rules, dead_letters, docs, exports, health, identity, limits, openapi, requests, track
 from app.api.answers import refuse
 from app.api.endpoints import serve
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
@@ -24,6 +24,7 @@ FAMILIES = (
     identity.endpoints,
     dead_letters.endpoints,
     limits.endpoints,
+    data_rules.endpoints,
 )
 
 

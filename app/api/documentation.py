@@ -10,6 +10,7 @@ TAGS: Final = {
     "Identity": "Who is who: aliases, external ids, merging, deletion.",
     "Export": "Profiles, given back.",
     "Requests": "What became of what was accepted.",
+    "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",
     "Dead letters": "Requests that could not be applied.",
     "Limits": "How much may be called, and how much was.",
     "Health": "For probes: no key, no limits.",

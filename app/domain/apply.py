@@ -5,9 +5,8 @@ contract accepts has an effect here or leaves a problem with a reason.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from app.domain import identity, track
+from app.domain import data_rules, identity, track
 from app.domain.commands import ChangeSettings, Command, Request, TrackAttributes, TrackEvent, TrackPurchase
 from app.domain.state import State
 from app.domain.step import Step
@@ -32,7 +31,5 @@ def _apply(step: Step, command: Command) -> None:
 
 
 def _change_settings(state: State, command: ChangeSettings) -> None:
-    # An unknown field is from a newer version; it must not stop this one.
-    known = {name: value for name, value in command.values.items() if hasattr(state.settings, name)}
-    state.settings = replace(state.settings, **known)  # type: ignore[arg-type]
+    state.settings = data_rules.changed(state.settings, command.values)
     state.changes.settings_changed = True

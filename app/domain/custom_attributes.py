@@ -125,7 +125,7 @@ def updated(current: object, raw: object, options: Options) -> object | Skip | U
         us = times.parse(raw)
         if us is not None:
             return {TIME: times.iso(us)}
-        return raw if _is_storable(raw) else Skip("invalid_text")
+        return text(raw)
     # The common numbers, and with them the booleans, need no closer look.
     if (isinstance(raw, int) and -MAX_INT <= raw <= MAX_INT) or (isinstance(raw, float) and 1e-100 <= abs(raw) < 1e15):
         return raw
@@ -139,6 +139,13 @@ def updated(current: object, raw: object, options: Options) -> object | Skip | U
         return _number(raw)
     except _InvalidError as error:
         return Skip(error.reason)
+
+
+def text(raw: str) -> str | Skip:
+    """The stored form of a string that is to stay one, whatever it looks like."""
+    if len(raw) > MAX_CHARACTERS:
+        return Skip("value_too_long")
+    return raw if _is_storable(raw) else Skip("invalid_text")
 
 
 def exported(value: object) -> object:

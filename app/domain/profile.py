@@ -4,7 +4,7 @@ Times are integer microseconds since 1970-01-01 UTC, truncated to milliseconds w
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 # Kinds of identifier. The numbers are stored, so they are never reused for something else.
 EXTERNAL: Final = 1
@@ -183,3 +183,7 @@ class ApplySettings:
     junk_identifiers: list[str] | None = None
     max_identifiers_per_profile: int = 1_000
     max_merges_per_profile: int = 1_000
+    #: What was decided about single names, see app.domain.data_rules.
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    blocked_events: dict[str, bool] = field(default_factory=dict)
+    blocked_products: dict[str, bool] = field(default_factory=dict)

@@ -63,6 +63,8 @@ class Changes:
     addresses: dict[Address, AddressState] = field(default_factory=dict)
     occurrences: list[Occurrence] = field(default_factory=list)
     names: set[tuple[int, str]] = field(default_factory=set)
+    #: (kind of name, name, type of the value; "" for events and products) -> how often it was written.
+    written: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     settings_changed: bool = False
     #: attributes, events, purchases (objects applied), merged (profiles), skipped (objects without effect), ignored

@@ -3,7 +3,7 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from app.domain import custom_attributes, resolve
+from app.domain import custom_attributes, data_rules, resolve
 from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase
 from app.domain.profile import (
     ALIAS,
@@ -13,6 +13,7 @@ from app.domain.profile import (
     EMAIL,
     EVENTS,
     EXTERNAL,
+    NAME_ATTRIBUTE,
     NAME_EVENT,
     NAME_PRODUCT,
     PHONE,
@@ -40,6 +41,9 @@ INVALID_NAME = "invalid_name"
 def apply(step: Step, command: Track) -> None:
     """Apply one object to the profile that it addresses, which it may make."""
     state = step.state
+    if _is_blocked(step, command):
+        step.refuse(command, data_rules.BLOCKED)
+        return
     for name, reason in command.ignored:
         step.skip(command, reason, name)
     profile = resolve.find(state, command.key)
@@ -56,6 +60,13 @@ def apply(step: Step, command: Track) -> None:
         _event(step, profile, command)
     else:
         _purchase(step, profile, command)
+
+
+def _is_blocked(step: Step, command: Track) -> bool:
+    settings = step.state.settings
+    if isinstance(command, TrackEvent):
+        return command.name in settings.blocked_events
+    return isinstance(command, TrackPurchase) and command.product_id in settings.blocked_products
 
 
 def _create(step: Step, command: Track) -> Profile:
@@ -106,9 +117,10 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
         array_max=settings.array_max,
         nested_null_deletes=settings.nested_null_deletes,
     )
+    rules, written = settings.attributes, state.changes.written
     changed = False
     for sent, raw in command.custom.items():
-        if sent in custom:
+        if sent in custom and not rules:
             # Most writes repeat what is there. A stored scalar that equals the sent one needs no second look: were
             # it a date or out of range, it would have been stored as something else.
             before = custom[sent]
@@ -119,7 +131,11 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
             step.skip(command, INVALID_NAME, sent)
             continue
         before = custom.get(name, custom_attributes.MISSING)
-        value = custom_attributes.updated(before, raw, options)
+        rule = rules.get(name)
+        if rule is None:
+            value = custom_attributes.updated(before, raw, options)
+        else:
+            value = data_rules.updated(before, raw, options, rule)
         if isinstance(value, custom_attributes.Skip):
             step.skip(command, value.reason, name)
         elif value is custom_attributes.UNSET:
@@ -127,6 +143,7 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
         elif type(value) is not type(before) or value != before or isinstance(value, (list, dict)):
             custom[name] = value
             changed = True
+            written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1
     if changed:
         state.changed(profile, CUSTOM)
 
@@ -191,6 +208,7 @@ def _purchase(step: Step, profile: Profile, command: TrackPurchase) -> None:
 
 def _summarise(step: Step, profile: Profile, section: int, kind: int, name: str, time_us: int, count: int) -> None:
     summaries: dict[str, list[int]] = step.state.section(profile, section)
+    step.state.changes.written[kind, name, ""] += count
     before = summaries.get(name)
     if before is None:
         summaries[name] = [count, time_us, time_us]

@@ -19,15 +19,21 @@ _PG: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 class BulkWrite:
     """Insert rows of one workspace, or update those that exist. Rows are dicts of column -> value, all alike."""
 
-    def __init__(self, model: type[SQLModel], *, update: Sequence[str] = ()) -> None:
-        """`update` names the columns to overwrite where the primary key exists; without it that is an error."""
+    def __init__(self, model: type[SQLModel], *, update: Sequence[str] = (), add: Sequence[str] = ()) -> None:
+        """Where the primary key exists, `update` names the columns to overwrite and `add` those to add to.
+
+        Without either that is an error.
+        """
         table = SQLModel.metadata.tables[str(model.__tablename__)]
         names = [column.name for column in table.columns if column.name != "workspace_id"]
         keys = [column.name for column in table.primary_key.columns]
         types = {column.name: column.type.compile(dialect=_PG) for column in table.columns}
         conflict = ""
-        if update:
-            assignments = ", ".join(f"{name} = excluded.{name}" for name in update)
+        if update or add:
+            assignments = ", ".join(
+                [f"{name} = excluded.{name}" for name in update]
+                + [f"{name} = {table.name}.{name} + excluded.{name}" for name in add]
+            )
             conflict = f" on conflict ({', '.join(keys)}) do update set {assignments}"
         columns = ", ".join(names)
         record = ", ".join(f"{name} {types[name]}" for name in names)

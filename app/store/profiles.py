@@ -71,6 +71,7 @@ _INSERT_IDENTIFIERS = BulkWrite(tables.Identifier)
 _WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us"))
 _INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
 _INSERT_NAMES = BulkWrite(tables.Name)
+_COUNT_NAMES = BulkWrite(tables.NameCount, add=("count",))
 
 
 class _Query:
@@ -322,6 +323,7 @@ def save(connection: Connection, workspace_id: int, state: State, names: NameCac
         _INSERT_PROFILES.run(connection, workspace_id, [_row(state.profiles[pid]) for pid in sorted(changes.created)])
         _INSERT_IDENTIFIERS.run(connection, workspace_id, _identifier_rows(changes))
         _WRITE_ADDRESSES.run(connection, workspace_id, _address_rows(changes))
+        _COUNT_NAMES.run(connection, workspace_id, _count_rows(changes))
         _INSERT_OCCURRENCES.run(connection, workspace_id, _occurrence_rows(workspace_id, changes, made, names))
     return made
 
@@ -379,6 +381,13 @@ def _address_rows(changes: Changes) -> list[dict[str, Any]]:
             "changed_us": consent.changed_us,
         }
         for (channel, address, group_id), consent in sorted(changes.addresses.items())
+    ]
+
+
+def _count_rows(changes: Changes) -> list[dict[str, Any]]:
+    return [
+        {"kind": kind, "name": name, "type": type_, "count": count}
+        for (kind, name, type_), count in sorted(changes.written.items())
     ]
 
 

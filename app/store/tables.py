@@ -23,6 +23,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     erasure          workspace_id, pid                                -
     address_state    workspace_id, channel, address, group_id         -
     name             workspace_id, kind, name                         id
+    name_count       workspace_id, kind, name, type                   -
     occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
 """
 
@@ -104,6 +105,8 @@ class Workspace(SQLModel, table=True):
     track_reset_style: str = _text(default="epoch")
     #: {group: [requests, seconds]}, and {"track-bulk": "plan"}: limits other than those of app.contract.plans.
     group_limits: dict[str, Any] = _document(default="{}")
+    #: What its contract differs in, see app.contract.options.
+    options: dict[str, Any] = _document(default="{}")
     legacy_api_key_auth: bool = _flag()
     disabled: bool = _flag()
 
@@ -390,6 +393,19 @@ class Name(SQLModel, table=True):
     kind: int = _small(key=True)
     name: str = _text(key=True)
     id: int = _big()
+
+
+class NameCount(SQLModel, table=True):
+    """How often a name was written: events that occurred, pieces that were bought, new values of an attribute."""
+
+    __tablename__ = "name_count"
+
+    workspace_id: int = _big(key=True)
+    kind: int = _small(key=True)
+    name: str = _text(key=True)
+    #: One of app.domain.data_rules.TYPES for attributes, else "".
+    type: str = _text(key=True)
+    count: int = _big()
 
 
 class OccurrenceRow(SQLModel, table=True):

@@ -54,6 +54,8 @@ class KeyRecord:
     track_reset_style: str = "epoch"
     #: {group: [requests, seconds]}; {"track-bulk": "plan"}.
     group_limits: dict[str, Any] = field(default_factory=dict, hash=False)
+    #: See app.contract.options.
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
     company: CompanyLimits | None = None
     legacy_api_key_auth: bool = False
     disabled: bool = False
@@ -108,7 +110,8 @@ class UnknownNameError(LookupError):
 
 _LIMITS: Final = """
     w.id, w.name, w.secret, w.plan, w.hourly_limit, w.burst_limit, w.burst_window_seconds, w.max_objects_combined,
-    w.max_objects_per_array, w.hourly_refill, w.track_reset_style, w.group_limits, w.legacy_api_key_auth, w.disabled,
+    w.max_objects_per_array, w.hourly_refill, w.track_reset_style, w.group_limits, w.options, w.legacy_api_key_auth,
+    w.disabled,
     c.id as company_id, c.hourly_limit as company_hourly, c.burst_limit as company_burst,
     c.burst_window_seconds as company_window, c.hourly_refill as company_refill
     """
@@ -323,6 +326,7 @@ def _record(row: Any, **key: Any) -> KeyRecord:
         hourly_refill=row.hourly_refill,
         track_reset_style=row.track_reset_style,
         group_limits=_json(row.group_limits),
+        options=_json(row.options),
         company=company,
         legacy_api_key_auth=bool(row.legacy_api_key_auth),
         disabled=bool(row.disabled),

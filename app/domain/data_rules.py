@@ -1,0 +1,95 @@
+"""What a workspace decided about single names: the data type of an attribute, its maximum, what is blocked.
+
+Rules are part of ApplySettings: {attribute: {"type": ..., "array_max": ..., "blocked": True}}, each member optional,
+and {event or product: True} for what is blocked. They travel through the inbox, so that a redo meets the same rules.
+"""
+
+import re
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from app.domain import custom_attributes
+from app.domain.custom_attributes import TIME, Options, Skip, Unset
+from app.domain.profile import ApplySettings
+
+BOOLEAN, NUMBER, STRING, TIMES = "boolean", "number", "string", "time"
+ARRAY, OBJECT, OBJECT_ARRAY = "array", "object", "object_array"
+#: Types of stored values; any of them can be forced.
+TYPES: Final = (BOOLEAN, NUMBER, STRING, TIMES, ARRAY, OBJECT, OBJECT_ARRAY)
+
+WRONG_TYPE: Final = "wrong_type"
+BLOCKED: Final = "blocked"
+
+#: Settings of ApplySettings that are changed name by name, rules of attributes member by member.
+BY_NAME: Final = ("attributes", "blocked_events", "blocked_products")
+
+_NUMERIC: Final = re.compile(r"[+-]?(\d{1,19}|\d{1,40}\.\d{0,40}|\.\d{1,40})([eE][+-]?\d{1,3})?", re.ASCII)
+_BOOLEANS: Final[dict[object, bool]] = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
+
+
+def type_of(value: object) -> str:
+    """The type of a stored value, one of TYPES."""
+    if isinstance(value, bool):
+        return BOOLEAN
+    if isinstance(value, (int, float)):
+        return NUMBER
+    if isinstance(value, str):
+        return STRING
+    if isinstance(value, dict):
+        return TIMES if TIME in value else OBJECT
+    if isinstance(value, list) and any(isinstance(element, dict) and TIME not in element for element in value):
+        return OBJECT_ARRAY
+    return ARRAY
+
+
+def updated(current: object, raw: object, options: Options, rule: dict[str, Any]) -> object | Skip | Unset:
+    """As custom_attributes.updated, for an attribute with a rule."""
+    if rule.get("blocked"):
+        return Skip(BLOCKED)
+    if "array_max" in rule:
+        options = replace(options, array_max=rule["array_max"])
+    forced = rule.get("type")
+    if forced is None or raw is None:
+        return custom_attributes.updated(current, raw, options)
+    if forced == STRING:
+        return custom_attributes.text(raw) if isinstance(raw, str) else Skip(WRONG_TYPE)
+    value = custom_attributes.updated(current, _coerced(raw, forced), options)
+    if isinstance(value, (Skip, Unset)) or type_of(value) == forced or (forced == OBJECT_ARRAY and value == []):
+        return value
+    return Skip(WRONG_TYPE)
+
+
+def _coerced(raw: object, forced: str) -> object:
+    """A boolean or a number that was sent as something else; all else as it is."""
+    if forced == BOOLEAN and isinstance(raw, (str, int, float)) and not isinstance(raw, bool):
+        return _BOOLEANS.get(raw.strip().lower() if isinstance(raw, str) else str(raw), raw)
+    if forced == NUMBER and isinstance(raw, str) and _NUMERIC.fullmatch(raw.strip()):
+        text = raw.strip()
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    return raw
+
+
+def changed(settings: ApplySettings, values: dict[str, Any]) -> ApplySettings:
+    """Settings with new values. An unknown field is from a newer version; it must not stop this one."""
+    known = {item.name for item in fields(settings)}
+    new: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in BY_NAME:
+            new[name] = _merged(getattr(settings, name), value)
+        elif name in known:
+            new[name] = value
+    return replace(settings, **new)
+
+
+def _merged(rules: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Rules with new members; null and false take a member out, and a rule without members goes."""
+    result = dict(rules)
+    for name, value in values.items():
+        rule = value
+        if isinstance(value, dict):
+            rule = {key: member for key, member in {**result.get(name, {}), **value}.items() if member}
+        if rule:
+            result[name] = rule
+        else:
+            result.pop(name, None)
+    return result

@@ -1,0 +1,30 @@
+"""Names of attributes, events and products that were ever written, with how often."""
+
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+_ALL: Final = text("select kind, name, type, count from name_count where workspace_id = :workspace_id")
+_PAGE: Final = text(
+    """
+    select name, type, count from name_count where workspace_id = :workspace_id and kind = :kind and name in (
+        select distinct name from name_count where workspace_id = :workspace_id and kind = :kind and name > :after
+        order by name limit :limit
+    ) order by name, type
+    """
+)
+
+
+def page(connection: Connection, workspace_id: int, kind: int, after: str, limit: int) -> dict[str, dict[str, int]]:
+    """The next `limit` names behind `after`, byte by byte: {name: {type: how often}}."""
+    values = {"workspace_id": workspace_id, "kind": kind, "after": after, "limit": limit}
+    found: dict[str, dict[str, int]] = {}
+    for name, type_, count in connection.execute(_PAGE, values):
+        found.setdefault(name, {})[type_] = count
+    return found
+
+
+def counts(connection: Connection, workspace_id: int) -> dict[tuple[int, str, str], int]:
+    """{(kind, name, type): how often}. Not for large workspaces."""
+    rows = connection.execute(_ALL, {"workspace_id": workspace_id})
+    return {(kind, name, type_): count for kind, name, type_, count in rows}
