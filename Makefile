@@ -14,15 +14,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt bench fault lock clean
+.PHONY: help run test check fmt bench fault fuzz clients lock clean
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.installed ## Start Onefold with everything it needs: make run ARGS="--port 8000"
 	@exec $(BIN)/onefold up $(ARGS)
 
-test: $(VENV)/.installed-dev ## Run the tests: make test ARGS="tests/domain -x"
+test: $(VENV)/.installed-dev clients ## Run the tests: make test ARGS="tests/domain -x"
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## Random requests, many: make fuzz CASES=50000 SEED=7
+	@exec env FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz --timeout=0 -s $(ARGS)
+CASES := 20000
+SEED = $(shell date +%s)
 
 check: $(VENV)/.installed-dev ## Formatting, lint, types, import contracts, and that the migrations are current
 	$(BIN)/ruff format --check .
@@ -48,8 +53,22 @@ lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 clean: ## Remove .venv and what the tools leave behind (never your data)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find app workers tests bench fault -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Published clients of the API, for tests/clients/test_packages.py; each in a folder of its own, since two of them are
+# called `braze`. What cannot be had (no npm, no network) is left out, and its tests are skipped.
+CLIENTS := .clients
+PACKAGES := tests/clients/packages
+clients: $(CLIENTS)/.edx $(CLIENTS)/.braze $(CLIENTS)/.npm ## Install published clients of the API, for tests
+$(CLIENTS)/.edx $(CLIENTS)/.braze: $(CLIENTS)/.%: $(PACKAGES)/%.lock | $(BIN)/python
+	@rm -rf $(CLIENTS)/$* && mkdir -p $(CLIENTS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --only-binary :all: \
+		--require-hashes --target $(CLIENTS)/$* -r $< && touch $@ || echo "No client package $*: its tests are skipped"
+$(CLIENTS)/.npm: $(PACKAGES)/package-lock.json
+	@mkdir -p $(CLIENTS) && cp $(PACKAGES)/package.json $(PACKAGES)/package-lock.json $(CLIENTS)
+	@cd $(CLIENTS) && npm ci --silent --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved \
+		&& touch .npm || echo "No npm, or no npm package: its tests are skipped"
 
 # A stamp says that its lock file has been installed. The dev lock holds everything that the other one holds.
 $(VENV)/.installed: requirements.lock $(BIN)/onefold

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.e2e.service import Service, up
 from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
 from tests.stores import database, database_url
 
@@ -27,6 +28,18 @@ def valkey_server() -> Iterator[ValkeyServer]:
     """A Valkey server for all tests: leave nothing behind in it, and do not kill it."""
     with ExitStack() as stack:
         yield _enter_or_skip(stack, valkey())
+
+
+@pytest.fixture(scope="session")
+def onefold(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A whole Onefold in its own processes, as `onefold up` starts it, on PostgreSQL: make a workspace of your own."""
+    env = {
+        "DATABASE_URL": postgres_server.create_database("onefold_up"),
+        "ONEFOLD_DOCS": "true",
+        "ONEFOLD_LOG_LEVEL": "debug",
+    }
+    with up(tmp_path_factory.mktemp("up"), env=env) as service:
+        yield service
 
 
 def _enter_or_skip(stack: ExitStack, server: AbstractContextManager[T]) -> T:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
 from app.contract import identifiers, identify
-from tests.api.harness import Answer, Service, Workspace
+from tests.api.harness import Answer, Service, Workspace, checked
+from tests.e2e.service import Service as Onefold
 
 TRAFFIC = Path(__file__).parent / "traffic"
 
@@ -135,7 +137,24 @@ def test_served(service: Service, line: dict[str, Any]) -> None:
     workspace = service.workspace("legacy")
     for step in line.get("setup", []):
         assert send(workspace, {"headers": {}, **step}).status == 201
-    served(workspace, line)
+    check(line, send(workspace, line))
+    if line["expect"]["class"] == "auth":
+        assert workspace.stored() == []
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.values[0]["path"] in SERVED])
+def test_served_by_processes(onefold: Onefold, line: dict[str, Any]) -> None:
+    """The same over HTTP, with a worker that applies by itself. Only a read waits for it, so no line has to."""
+    key = onefold.workspace("legacy")
+    with httpx.Client(base_url=onefold.url, timeout=30) as client:
+        for step in [*line.get("setup", []), line]:
+            method, path, content, headers = request({"headers": {}, **step}, key)
+            response = client.request(method, path, content=content, headers=headers)
+            answer = checked(response.status_code, response.headers, response.content, key)
+            if step is line:
+                check(line, answer)
+            else:
+                assert answer.status == 201
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.values[0]["path"] not in SERVED])
@@ -144,29 +163,32 @@ def test_not_yet_served(on_sqlite: Service, line: dict[str, Any]) -> None:
     assert (answer.status, answer.body) == (404, {"message": "Invalid URL"})
 
 
-def send(workspace: Workspace, line: dict[str, Any]) -> Answer:
-    headers = workspace.headers(**line["headers"])
-    if "auth" in line:
-        headers["Authorization"] = line["auth"]
+def request(line: dict[str, Any], key: str) -> tuple[str, str, bytes, dict[str, str]]:
+    """Method, path, body and headers of a line."""
+    headers = {"Authorization": line.get("auth", f"Bearer {key}"), "Content-Type": "application/json"}
+    headers |= {name.replace("_", "-"): value for name, value in line["headers"].items()}
     content = line["raw_body"].encode() if "raw_body" in line else json.dumps(line.get("body")).encode()
-    path, service = quote(line["path"], safe="/"), workspace.service
+    return line["method"], quote(line["path"], safe="/"), content, headers
+
+
+def send(workspace: Workspace, line: dict[str, Any]) -> Answer:
+    asked, service = request(line, workspace.key), workspace.service
     if line["path"] in SYNCHRONOUS:
         with service.draining(workspace.id):
-            return service.send(line["method"], path, content, headers, workspace.key)
-    answer = service.send(line["method"], path, content, headers, workspace.key)
+            return service.send(*asked, workspace.key)
+    answer = service.send(*asked, workspace.key)
     workspace.drain()
     return answer
 
 
-def served(workspace: Workspace, line: dict[str, Any]) -> None:
-    expect, answer = line["expect"], send(workspace, line)
+def check(line: dict[str, Any], answer: Answer) -> None:
+    expect = line["expect"]
     if "recorded" in expect["basis"]:
         assert answer.status == expect["status"]
     if expect["class"] == "auth":
         assert answer.status == 401
         assert answer.message.startswith("Invalid API key")
         assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
-        assert workspace.stored() == []
         return
     for name in ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
         assert answer.headers[name].isdigit()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,10 @@ from urllib.request import Request, urlopen
 
 import psutil
 
+from app.bootstrap import now_us
+from app.permissions import PERMISSIONS
+from app.store import workspaces
+from app.store.engine import Database
 from tests.polling import gone, until
 
 ONEFOLD = str(Path(sys.executable).with_name("onefold"))
@@ -49,11 +54,15 @@ def cli(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None) -
 class Service:
     """A running `onefold up`."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", data_dir: Path, port: int, flower_port: int) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", data_dir: Path, port: int, flower_port: int, database_url: str = ""
+    ) -> None:
         self.process = process
         self.data_dir = data_dir
         self.url = f"http://127.0.0.1:{port}"
         self.flower_url = f"http://127.0.0.1:{flower_port}"
+        #: Empty for SQLite in the data directory.
+        self.database_url = database_url
 
     @property
     def key(self) -> str:
@@ -74,6 +83,16 @@ class Service:
         except HTTPError as error:
             with error:
                 return error.code, json.loads(error.read()), error.headers
+
+    def workspace(self, plan: str, *permissions: str, **limits: int) -> str:
+        """A key of a new workspace, with all permissions unless some are named."""
+        database = Database(self.database_url or f"sqlite:///{self.data_dir / 'onefold.db'}", pool_size=1)
+        try:
+            name = uuid.uuid4().hex
+            number = workspaces.number(workspaces.create(database, name, plan, now_us(), **limits))
+            return workspaces.create_key(database, number, name, permissions or PERMISSIONS, now_us())
+        finally:
+            database.dispose()
 
     def answers(self) -> bool:
         try:
@@ -113,7 +132,7 @@ def up(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    service = Service(process, data_dir, port, flower_port)
+    service = Service(process, data_dir, port, flower_port, (env or {}).get("DATABASE_URL", ""))
     family: list[psutil.Process] = []
     try:
         until(
