@@ -141,7 +141,9 @@ class RenameBody(Struct):
     external_id_renames: Annotated[list[Rename], Meta(min_length=1, max_length=50)]
 
 
-_ItemErrors = Annotated[list[tuple[int, str]], Meta(description="Index of an item that had no effect, and why.")]
+# Not tuple[int, str], which is `prefixItems`: schemathesis 4.32 cannot read it.
+_Pair = Annotated[list[int | str], Meta(min_length=2, max_length=2)]
+_ItemErrors = Annotated[list[_Pair], Meta(description="Index of an item that had no effect, and why.")]
 
 
 class Renamed(Struct, forbid_unknown_fields=True):

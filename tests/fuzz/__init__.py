@@ -1,0 +1,1 @@
+"""Random requests: a short run in the suite, a long one with `make fuzz`."""

@@ -1,0 +1,167 @@
+"""Random requests of /users/track. What the first tier calls clean has no error in the exact walk; whatever is accepted
+is stored in SQLite and in PostgreSQL, applied, and comes back from both alike, as the reducer alone would have it.
+
+Hypothesis makes the requests, some hundred of which go into one transaction of each store. When the stores differ, the
+requests that make them differ are searched for by halves.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from sqlalchemy import text
+
+from app.contract import stored, track
+from app.contract.errors import RefusedError
+from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Accepted, Limits
+from app.store import inbox
+from app.store.inbox import Entry
+from tests.api.harness import Service, times_now
+from tests.api.test_roundtrip import check_reference, exact
+from tests.fuzz.hostile import FAMILY, family
+from tests.fuzz.size import SEED, cases
+
+LEGACY: Final = Limits(None, 75)
+#: Requests in one transaction, and requests of one run of Hypothesis, which gets slower with its length.
+BATCH: Final = 250
+RUN: Final = 6000
+#: Of all requests of a workspace at once: by request it would be thousands of statements. `n` numbers the problems of
+#: one drain, so it is there for their order only: how much one drain takes depends on the clock.
+_PROBLEMS: Final = text(
+    "select seq, input_array, position, field, reason from problem where workspace_id = :workspace_id "
+    "order by seq, ordinal, n"
+)
+_DEAD: Final = text("select seq, reason from dead where workspace_id = :workspace_id")
+
+
+def taken(body: bytes) -> Accepted | None:
+    """What is to be stored of a request; None when nothing is."""
+    try:
+        return track.accept(body, LEGACY)
+    except RefusedError as refused:
+        if refused.status != 400:
+            raise
+        return None
+
+
+def check_tiers(body: bytes) -> bool:
+    """Whether the first tier is sure; then the second one has to see the same."""
+    try:
+        counts = track._clean_counts(body, LEGACY)
+    except RefusedError:
+        return False  # too many objects
+    if counts is None:
+        return False
+    quick, exact_walk = track.accept(body, LEGACY), track._walk(body, LEGACY)
+    assert (quick.codec, exact_walk.codec) == (CODEC_AS_SENT, CODEC_VALID_REST)
+    assert (quick.answer, quick.objects) == (exact_walk.answer, exact_walk.objects)
+    assert known(quick) == known(exact_walk)
+    return True
+
+
+def known(accepted: Accepted) -> list[str]:
+    """Commands as they compare: repr tells 1 from 1.0 and true, and -0.0 from 0.0."""
+    return [repr(command) for command in track.decode(accepted.codec, accepted.body)]
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.cases = self.clean = self.accepted = self.batches = self.occurrences = 0
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in vars(self).items())
+
+
+def test_accepted(on_sqlite: Service, on_postgres: Service) -> None:
+    services, counts, wanted = (on_sqlite, on_postgres), Counts(), cases(600)
+    print(f"seed {SEED}")
+    batch: list[Accepted] = []
+
+    def one(body: bytes) -> None:
+        counts.cases += 1
+        counts.clean += check_tiers(body)
+        accepted = taken(body)
+        if accepted is not None:
+            counts.accepted += 1
+            batch.append(accepted)
+
+    for number in range(-(-wanted // RUN)):
+        run(one, SEED + number, min(RUN, wanted) // FAMILY)
+        while batch:
+            counts.occurrences += compare(services, batch[:BATCH])
+            del batch[:BATCH]
+            counts.batches += 1
+        print(counts, flush=True)
+    assert counts.accepted > counts.cases // 4
+    assert counts.clean > counts.cases // 20
+    assert counts.occurrences > counts.cases // 20
+
+
+def run(one: Callable[[bytes], None], number: int, count: int) -> None:
+    """`count` families of requests of one seed. What fails is made smaller, and shown."""
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(family())
+    def each(bodies: list[bytes]) -> None:
+        for body in bodies:
+            one(body)
+
+    each()
+
+
+def compare(services: tuple[Service, Service], batch: list[Accepted]) -> int:
+    """Number of occurrences that both stores have. Fails with as few requests as make the stores differ."""
+    problem, occurrences = difference(services, batch)
+    while problem is not None and len(batch) > 1:
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            smaller, _ = difference(services, half)
+            if smaller is not None:
+                batch, problem = half, smaller
+                break
+        else:
+            break  # it takes requests of both halves
+    assert problem is None, f"{problem}\n{[accepted.body for accepted in batch]}"
+    return occurrences
+
+
+def difference(services: tuple[Service, Service], batch: list[Accepted]) -> tuple[str | None, int]:
+    """What these requests do to the stores that they should not, and the number of occurrences."""
+    now_us = times_now()
+    try:
+        first, second = (_everything(service, batch, now_us) for service in services)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the requests that bring it about are wanted
+        return f"{type(error).__name__}: {error}", 0
+    differing = (f"{name}: {value} != {second[name]}" for name, value in first.items() if value != second[name])
+    return next(differing, None), len(first["occurrences"])
+
+
+def _everything(service: Service, batch: list[Accepted], now_us: int) -> dict[str, Any]:
+    """What a store has after these requests, all of which it took in one transaction."""
+    workspace = service.workspace("legacy")
+    database = service.database
+    entries = [Entry(stored.KIND_TRACK, accepted.codec, accepted.body) for accepted in batch]
+    with database.write(database.inbox) as connection:
+        places = inbox.append(connection, workspace.id, 0, entries, now_us)
+    while service.drain(workspace.id).behind:
+        pass
+    with database.read(database.inbox) as connection:
+        log = inbox.read(connection, workspace.id, 0, 0, 0, len(batch))
+    assert [(request.codec, request.body) for request in log] == [(entry.codec, entry.body) for entry in entries]
+    check_reference(workspace)
+    with database.read() as connection:
+        assert connection.execute(_DEAD, {"workspace_id": workspace.id}).all() == []
+        problems = [tuple(row) for row in connection.execute(_PROBLEMS, {"workspace_id": workspace.id})]
+    return {
+        "stored": exact(workspace.stored()),
+        "occurrences": [exact([*occurrence]) for occurrence in workspace.occurrences()],
+        "problems": problems,
+        "accepted": [place.accepted_us for place in places],
+    }
