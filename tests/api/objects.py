@@ -1,11 +1,21 @@
 """Objects of /users/track for property tests: nearly valid ones, hostile ones, and mixtures of both."""
 
 import json
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
 Json = dict[str, Any]
+
+_USUAL: Final = b"2026-01-05"
+_YESTERDAY: Final = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d").encode()
+
+
+def recent(body: bytes) -> bytes:
+    """A request with yesterday for the usual date: occurrences older than some weeks are not stored."""
+    return body.replace(_USUAL, _YESTERDAY)
+
 
 _characters = st.characters(exclude_categories=["Cs"])
 texts = st.one_of(

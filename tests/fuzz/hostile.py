@@ -1,12 +1,11 @@
 """Requests of /users/track with something in them that breaks parsers, databases or assumptions, as bytes."""
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from hypothesis import strategies as st
 
-from tests.api.objects import bodies, nearly_clean
+from tests.api.objects import bodies, nearly_clean, recent
 
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|[\[\]{},:]')
 
@@ -205,9 +204,6 @@ _fields: Final = st.one_of(
 )
 #: Cases of one `family`.
 FAMILY: Final = 12
-#: The usual time in requests, and what stands for it: occurrences are kept for some weeks only.
-_USUAL: Final = b"2026-01-05"
-_RECENT: Final = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d").encode()
 
 
 @st.composite
@@ -216,4 +212,4 @@ def family(draw: st.DrawFn) -> list[bytes]:
     first = draw(st.one_of(nearly_clean(), bodies()))
     changed = [draw(mutated(first)) for _ in range(5)]
     made = [first, *changed, *(draw(valued()) for _ in range(FAMILY - 6))]
-    return [body.replace(_USUAL, _RECENT) for body in made]
+    return [recent(body) for body in made]
