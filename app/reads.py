@@ -50,7 +50,7 @@ class Reader:
 
     async def export_ids(self, caller: KeyRecord, body: bytes) -> Answer:
         """POST /users/export/ids. Raises RefusedError."""
-        wanted = export.read(body)
+        wanted = export.read(body, requires_fields=bool(caller.options.get(export.REQUIRES_FIELDS)))
         stale = await self._catch_up(caller.workspace_id)
         answer = await self._calls.run(lambda: self._export(caller.workspace_id, wanted))
         return Answer(201, answer, headers=(("X-Onefold-Stale", "true"),) if stale else ())

@@ -7,6 +7,8 @@ from rich.table import Table
 
 from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
+from app.contract.data_rules import MAX_ARRAY
+from app.contract.export import REQUIRES_FIELDS
 from app.contract.plans import DEFAULT_PLAN, MAX_LIMIT, PLANS
 from app.contract.stored import KIND_SETTINGS, settings_change
 from app.store import companies, inbox, workspaces
@@ -26,6 +28,31 @@ Autocreate = Annotated[
     typer.Option(
         "--alias-autocreate-on-purchase/--no-alias-autocreate-on-purchase",
         help="Whether a purchase for an unknown alias makes a profile without being told to.",
+    ),
+]
+NullDeletes = Annotated[
+    bool | None,
+    typer.Option(
+        "--nested-null-deletes/--no-nested-null-deletes",
+        help="Whether null inside an object takes a key out when objects are merged, or drops the update.",
+    ),
+]
+ArrayMax = Annotated[
+    int | None,
+    typer.Option("--array-max-default", min=1, max=MAX_ARRAY, help="Elements of an array, unless set by name."),
+]
+Resubscribe = Annotated[
+    bool | None,
+    typer.Option(
+        "--resubscribe-on-email-change/--no-resubscribe-on-email-change",
+        help="Whether an unsubscribed profile is subscribed when it gets another address.",
+    ),
+]
+RequiresFields = Annotated[
+    bool | None,
+    typer.Option(
+        "--export-requires-fields/--no-export-requires-fields",
+        help="Whether an export has to say which fields it wants.",
     ),
 ]
 Disabled = Annotated[
@@ -114,6 +141,10 @@ def set_workspace(
     burst: Burst = None,
     burst_window: Window = None,
     alias_autocreate_on_purchase: Autocreate = None,
+    nested_null_deletes: NullDeletes = None,
+    array_max_default: ArrayMax = None,
+    resubscribe_on_email_change: Resubscribe = None,
+    export_requires_fields: RequiresFields = None,
     disabled: Disabled = None,
     legacy_api_key_auth: Legacy = None,
     company: InCompany = None,
@@ -131,15 +162,21 @@ def set_workspace(
         if company is not None:
             values["company_id"] = _company_id(database, company)
         try:
+            if export_requires_fields is not None:
+                before = workspaces.get(database, name).options
+                values["options"] = before | {REQUIRES_FIELDS: export_requires_fields}
             found = workspaces.update(database, name, values)
         except workspaces.UnknownNameError:
             raise fail("No workspace has this name: see `onefold workspace list`.") from None
-        if alias_autocreate_on_purchase is not None:
-            change_settings(
-                database,
-                workspaces.number(found),
-                {"alias_autocreate_on_purchase": alias_autocreate_on_purchase},
-            )
+        applied: dict[str, object] = {
+            "alias_autocreate_on_purchase": alias_autocreate_on_purchase,
+            "nested_null_deletes": nested_null_deletes,
+            "array_max": array_max_default,
+            "resubscribe_on_email_change": resubscribe_on_email_change,
+        }
+        applied = {setting: value for setting, value in applied.items() if value is not None}
+        if applied:
+            change_settings(database, workspaces.number(found), applied)
     out.print(f"workspace {name} changed", highlight=False)
 
 

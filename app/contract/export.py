@@ -13,6 +13,8 @@ from app.domain import custom_attributes, times
 from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, SUBSCRIBED, AddressState, Key, Profile
 
 MAX_IDS: Final = 50
+#: Option of a workspace.
+REQUIRES_FIELDS: Final = "export_requires_fields"
 NO_SELECTOR: Final = (
     "Valid data must be provided in the 'external_ids', 'user_aliases', 'braze_id', 'device_id', "
     "'email_address', or 'phone' fields."
@@ -23,6 +25,7 @@ ONLY_ONE: Final = "only one of 'device_id', 'email_address', or 'phone' may be p
 NO_KNOWN_FIELD: Final = "'fields_to_export' must be an array with at least one known field name"
 #: Fields that keep a request to the ordinary limit.
 LARGE_FIELDS: Final = ("canvases_received", "campaigns_received")
+NO_FIELDS: Final = "'fields_to_export' is required"
 #: Summaries without activity for this long are not exported.
 SUMMARY_WINDOW_US: Final = 90 * 86_400_000_000
 
@@ -45,8 +48,8 @@ class ExportRequest:
     fields: frozenset[str] | None = field(default=None)
 
 
-def read(body: bytes) -> ExportRequest:
-    """Check a request. Raises RefusedError."""
+def read(body: bytes, *, requires_fields: bool = False) -> ExportRequest:
+    """Check a request. `requires_fields`: one that names no fields is refused (D24). Raises RefusedError."""
     document = bodies.parse_object(body)
     if document is None or bodies.unsound(document) is not None:
         raise RefusedError(400, NO_SELECTOR)
@@ -61,7 +64,10 @@ def read(body: bytes) -> ExportRequest:
         selectors.append(_other(name, _text(document[name])))
     if not selectors:
         raise RefusedError(400, NO_SELECTOR)
-    return ExportRequest(tuple(selectors), _fields(document.get("fields_to_export")))
+    fields = _fields(document.get("fields_to_export"))
+    if fields is None and requires_fields:
+        raise RefusedError(400, NO_FIELDS)
+    return ExportRequest(tuple(selectors), fields)
 
 
 def names_small_fields(body: bytes) -> bool:

@@ -105,7 +105,7 @@ class Workspace(SQLModel, table=True):
     track_reset_style: str = _text(default="epoch")
     #: {group: [requests, seconds]}, and {"track-bulk": "plan"}: limits other than those of app.contract.plans.
     group_limits: dict[str, Any] = _document(default="{}")
-    #: What its contract differs in, see app.contract.options.
+    #: What its contract differs in: {"export_requires_fields": true}.
     options: dict[str, Any] = _document(default="{}")
     legacy_api_key_auth: bool = _flag()
     disabled: bool = _flag()

@@ -54,7 +54,7 @@ class KeyRecord:
     track_reset_style: str = "epoch"
     #: {group: [requests, seconds]}; {"track-bulk": "plan"}.
     group_limits: dict[str, Any] = field(default_factory=dict, hash=False)
-    #: See app.contract.options.
+    #: As in the table.
     options: dict[str, Any] = field(default_factory=dict, hash=False)
     company: CompanyLimits | None = None
     legacy_api_key_auth: bool = False
