@@ -4,10 +4,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from app.quota.bucket import Bucket
 from app.quota.limiter import UNLIMITED, Limiter
+from app.quota.local import LocalBuckets
+from app.quota.usage import DAY_MS as DAY
 from tests.quota.desk import BURST, HOUR, HOURLY, NOWHERE, TEN, burst, desk, run, turns_until
 from tests.quota.server import Server
 
@@ -169,3 +173,107 @@ def test_limits_that_change_all_the_time_do_not_pile_up(tmp_path: Path) -> None:
             assert len(d.limiter._shapes) <= 1_000
 
     run(scenario())
+
+
+def test_a_process_with_a_wrong_clock_shares_the_bucket_all_the_same(valkey: Server) -> None:
+    """The time is the server's: a clock of the application that is an hour ahead mints nothing."""
+
+    async def scenario() -> None:
+        async with desk(valkey.url) as right, desk(valkey.url) as ahead:
+            ahead.now[0] = HOUR
+            assert sum(grant.granted for grant in await burst(right.limiter, 10)) == 10
+            assert sum(grant.granted for grant in await burst(ahead.limiter, 10)) == 0
+            assert sum(grant.granted for grant in await burst(right.limiter, 10)) == 0
+
+    run(scenario())
+
+
+def test_companies_share_and_workspaces_do_not(valkey: Server) -> None:
+    own, shared = Bucket("burst", 4, HOUR), Bucket("company-burst", 6, HOUR, company=True)
+
+    async def scenario() -> None:
+        async with desk(valkey.url) as d:
+
+            async def takes(workspace_id: int, company_id: int | None, count: int) -> list[tuple[int, str]]:
+                buckets = (own, shared) if company_id is not None else (own,)
+                calls = (d.limiter.take(workspace_id, buckets, company_id) for _ in range(count))
+                return [(grant.granted, grant.name) for grant in await asyncio.gather(*calls)]
+
+            assert [granted for granted, _ in await takes(1, 9, 5)] == [1, 1, 1, 1, 0]
+            assert [granted for granted, _ in await takes(2, 9, 3)] == [1, 1, 0]
+            assert (await takes(2, 9, 1)) == [(0, "company-burst")]
+            assert [granted for granted, _ in await takes(3, 8, 2)] == [1, 1]
+            assert [granted for granted, _ in await takes(1, None, 2)] == [1, 1]  # without a company it starts anew
+            # One slot for all keys of a call.
+            slots = {key.split("{")[1].split("}")[0] for key in valkey.client.scan_iter("t:q:*")}
+            assert slots == {"c9", "c8", "1"}
+            left = await d.limiter.peek(2, (own, shared), 9)
+            assert left is not None
+            assert [(grant.name, grant.remaining) for grant in left] == [("burst", 2), ("company-burst", 0)]
+            again = await d.limiter.peek(2, (own, shared), 9)
+            assert [grant.remaining for grant in again or ()] == [2, 0]
+
+    run(scenario())
+
+
+def test_usage_by_minute(valkey: Server) -> None:
+    async def scenario() -> None:
+        async with desk(valkey.url) as d:
+
+            async def count(counter: str, times: int) -> None:
+                await asyncio.gather(*(d.limiter.take(1, TEN, None, counter) for _ in range(times)))
+
+            d.now[0] = 10 * DAY + 90_000  # 00:01:30
+            await count("k:a", 7)
+            await count("k:b", 5)
+            await count("", 3)
+            d.now[0] += DAY - 60_000  # the next day, 00:00:30
+            await count("k:a", 2)
+            wanted = ("k:a", "k:b", "k:c")
+            assert await d.limiter.usage(1, wanted) == {
+                "k:a": [(10 * 1440 + 1, 7, 0), (11 * 1440, 0, 2)],
+                "k:b": [(10 * 1440 + 1, 3, 2)],
+                "k:c": [],
+            }
+            d.now[0] += 120_000  # 00:02:30: a day after it, the first minute is over
+            assert await d.limiter.usage(1, ("k:a",)) == {"k:a": [(11 * 1440, 0, 2)]}
+            assert await d.limiter.usage(2, ("k:a",)) == {"k:a": []}
+
+    run(scenario())
+
+
+def test_usage_and_peeks_while_the_server_is_away_and_after_a_restart(mortal_valkey: Server) -> None:
+    async def scenario() -> None:
+        async with desk(mortal_valkey.url) as d:
+            await d.limiter.take(1, TEN, None, "k:a")
+            mortal_valkey.kill()
+            assert await d.limiter.usage(1, ("k:a",)) is None
+            assert await d.limiter.peek(1, TEN) is None
+            assert (d.transitions, d.limiter.down) == ([], False)  # nobody was counted, so nobody is counted locally
+            assert (await d.limiter.take(1, TEN)).granted == 1
+            assert d.limiter.down
+            assert await d.limiter.usage(1, ("k:a",)) is None
+            assert (d.limiter.admitted, d.limiter.refused, d.limiter.degraded) == (2, 0, 1)
+
+    run(scenario())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.sampled_from([None, 9]), st.integers(1, 4)), min_size=1, max_size=30),
+    st.integers(1, 5),
+)
+def test_nothing_that_others_do_changes_an_answer(calls: list[tuple[int, int | None, int]], capacity: int) -> None:
+    """Locally, where everything is deterministic: workspace 1, which has no company, alone and among others."""
+    bucket = Bucket("burst", capacity, HOUR)
+    mine = [count for workspace_id, company_id, count in calls if (workspace_id, company_id) == (1, None)]
+    alone, among = LocalBuckets(), LocalBuckets()
+    expected = [alone.take(1, (bucket,), count, 0) for count in mine]
+    found = []
+    for workspace_id, company_id, count in calls:
+        buckets = (bucket,) if company_id is None else (bucket, Bucket("company-burst", 3, HOUR, company=True))
+        owner = workspace_id if company_id is None else workspace_id + 100
+        grants = among.take(owner, buckets, count, 0, company_id)
+        if (workspace_id, company_id) == (1, None):
+            found.append(grants)
+    assert found == expected

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import app.quota.limiter
 from app.quota.bucket import CLOCK_SLACK_MS, Bucket, Level, answers, take
+from app.quota.usage import Minute, minutes
 from tests.quota import histories
 from tests.quota.exact import Exact
 from tests.quota.server import Server
@@ -29,11 +30,16 @@ def keys(workspace_id: int, buckets: Sequence[Bucket]) -> list[str]:
 
 
 def call(
-    client: redis.Redis, workspace_id: int, buckets: Sequence[Bucket], wanted: int, now_ms: int | str
+    client: redis.Redis,
+    workspace_id: int,
+    buckets: Sequence[Bucket],
+    wanted: int,
+    now_ms: int | str,
+    script: str = SCRIPT,
 ) -> list[int]:
     limits = chain.from_iterable((bucket.capacity, bucket.window_ms, bucket.align_ms) for bucket in buckets)
     arguments = [str(value) for value in (wanted, now_ms, len(buckets), *limits)]
-    return cast("list[int]", client.eval(SCRIPT, len(buckets), *keys(workspace_id, buckets), *arguments))
+    return cast("list[int]", client.eval(script, len(buckets), *keys(workspace_id, buckets), *arguments))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,10 @@ def test_the_slack_is_the_models() -> None:
 @given(
     st.one_of(
         histories.pairs().map(lambda pair: [pair, pair]),
+        # those of a workspace and of its company
+        st.tuples(*(histories.buckets(name) for name in ("burst", "hourly", "company-burst", "company-hourly"))).map(
+            lambda four: [four, four]
+        ),
         # a limit that changes back and forth
         st.tuples(st.tuples(histories.buckets("burst")), st.tuples(histories.buckets("burst"))).map(list),
     ),
@@ -147,3 +157,68 @@ def test_wrong_calls_are_refused(valkey: Server, names: list[str], arguments: li
 
 def test_runs_by_its_digest(valkey: Server) -> None:
     assert valkey.client.script_load(SCRIPT) == hashlib.sha1(SCRIPT.encode()).hexdigest()
+
+
+# Usage, counted in the same call
+
+
+def counted(client: redis.Redis, bucket: Bucket, runs: Sequence[tuple[int, int]], counters: Sequence[str]) -> list[int]:
+    """One call with runs of (which counter, how many requests) at minute 7 of a day; what was granted."""
+    wanted = sum(asked for _, asked in runs)
+    names = [*keys(7, (bucket,)), *counters]
+    limits = [bucket.capacity, bucket.window_ms, bucket.align_ms]
+    arguments = [wanted, histories.START_MS, 1, *limits, 7, *chain.from_iterable(runs)]
+    return cast("list[int]", client.eval(SCRIPT, len(names), *names, *[str(value) for value in arguments]))
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.integers(1, 30),
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), min_size=1, max_size=6), min_size=1, max_size=4),
+)
+def test_usage_is_what_was_granted_in_the_order_of_arrival(
+    valkey: Server, fake: redis.Redis, capacity: int, calls: list[list[tuple[int, int]]]
+) -> None:
+    bucket = Bucket("b", capacity, 3_600_000)
+    names = [f"t:u:{{7}}:{n}" for n in (1, 2, 3)]
+    for client in (valkey.client, fake):
+        client.delete(*keys(7, (bucket,)), *names)
+        left, expected = capacity, {1: [0, 0], 2: [0, 0], 3: [0, 0]}
+        for runs in calls:
+            counted(client, bucket, runs, names)
+            for who, asked in runs:
+                taken = min(left, asked)
+                left -= taken
+                if who:  # 0: not counted
+                    expected[who][0] += taken
+                    expected[who][1] += asked - taken
+        raw = redis_bytes(client, names)
+        assert [minutes(value, 0) for value in raw] == [
+            [Minute(7, *expected[who])] if any(expected[who]) else [] for who in (1, 2, 3)
+        ]
+
+
+def redis_bytes(client: redis.Redis, names: Sequence[str]) -> list[bytes | None]:
+    """Values as they are, also from a client that decodes."""
+    script = "local r = {} for i = 1, #KEYS do local v = redis.call('GET', KEYS[i]) or '' local h = '' for c = 1, #v do"
+    script += " h = h .. string.format('%02x', string.byte(v, c)) end r[i] = h end return r"
+    found = cast("list[str | bytes]", client.eval(script, len(names), *names))
+    return [bytes.fromhex(text.decode() if isinstance(text, bytes) else text) or None for text in found]
+
+
+def test_a_counter_of_usage_ends_and_a_foreign_one_stops_nobody(valkey: Server) -> None:
+    name = "t:u:{7}:1"
+    assert counted(valkey.client, BURST, [(1, 6)], [name])[1] == 4
+    assert 172_800 - 5 < valkey.client.ttl(name) <= 172_800
+    valkey.client.delete(name)
+    valkey.client.hset(name, "field", "value")
+    valkey.client.delete(*keys(7, (BURST,)))
+    assert counted(valkey.client, BURST, [(1, 6)], [name])[1] == 4
+    assert valkey.client.type(name) == "hash"
+
+
+def test_a_counter_of_usage_is_bounded(valkey: Server) -> None:
+    name = "t:u:{7}:1"
+    limits = [BURST.capacity, BURST.window_ms, 0]
+    valkey.client.eval(SCRIPT, 2, *keys(7, (BURST,)), name, 6, histories.START_MS, 1, *limits, 1439, 1, 6)
+    assert valkey.client.strlen(name) == 11_520
