@@ -63,6 +63,9 @@ class Acceptor:
         self._writer = writer
         self._backlog = backlog
         self._ietf_headers = ietf_headers
+        #: Calls that a limit let through, and that it did not.
+        self.granted = 0
+        self.refused = 0
 
     async def take(self, caller: KeyRecord, group: str) -> Admission:
         """A token for a call of a group of endpoints: TRACK, or a name in GROUPS. Raises RateLimitedError."""
@@ -70,7 +73,9 @@ class Acceptor:
         grant = await self._limiter.take(caller.workspace_id, counted.buckets, counted.company_id, counted.counter)
         admission = Admission(grant, counted)
         if not grant.granted:
+            self.refused += 1
             raise RateLimitedError(admission)
+        self.granted += 1
         return admission
 
     async def track(

@@ -54,10 +54,12 @@ class BacklogWatch:
         self._task: asyncio.Task[None] | None = None
         #: As of the last look, for metrics.
         self.seen: Mapping[Place, Backlog] = {}
+        self.refused = 0
 
     def check(self, workspace_id: int, stream: int) -> None:
         """Raises BacklogFullError when the stream takes no more."""
         if (workspace_id, stream) in self._full:
+            self.refused += 1
             raise BacklogFullError
 
     def start(self) -> None:

@@ -13,13 +13,16 @@ from app.accept import Acceptor
 from app.access import KeyRing
 from app.backlog import BacklogWatch, Limits
 from app.calls import StoreCalls
+from app.canary import Canary
 from app.data_rules import DataRules
 from app.dead_letters import DeadLetters
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.gate import Gate
 from app.limits_desk import LimitsDesk
+from app.metrics import Metrics, Readings
 from app.networks import parse_networks
 from app.quota.limiter import Limiter
+from app.readings import ApiReadings
 from app.reads import Reader
 from app.services import Services
 from app.settings import Settings
@@ -125,6 +128,11 @@ def services(settings: Settings) -> Services:
         settings.failures_per_minute,
     )
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
+    gate = Gate(settings.max_requests, settings.max_requests_per_key)
+    canary = Canary(database, writer, waiting, calls, now_us, settings.canary_seconds)
+    if settings.canary_seconds:
+        canary.start()
+    readings = ApiReadings(database, watch, writer, acceptor, quotas, bell, gate, canary, now_us)
 
     async def readiness() -> str | None:
         try:
@@ -134,6 +142,7 @@ def services(settings: Settings) -> Services:
             return NO_ANSWER
 
     async def aclose() -> None:
+        await canary.aclose()
         await watch.aclose()
         await writer.aclose()
         bell.close()
@@ -142,7 +151,10 @@ def services(settings: Settings) -> Services:
         database.dispose()
 
     return Services(
-        gate=Gate(settings.max_requests, settings.max_requests_per_key),
+        gate=gate,
+        metrics=Metrics(),
+        readings=Readings(readings.read),
+        metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token is not None else "",
         keys=keys,
         acceptor=acceptor,
         synchronous=synchronous,

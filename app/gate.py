@@ -15,11 +15,15 @@ class Gate:
         self._most_per_key = most_per_key
         self._by_key: Counter[str] = Counter()
         self.inside = 0
+        #: Requests that found no place: none at all, and none for their key.
+        self.refused = 0
+        self.refused_by_key = 0
 
     @contextmanager
     def enter(self) -> Iterator[None]:
         """A place for one request. Raises RefusedError(503) when all are taken."""
         if self.inside >= self._most:
+            self.refused += 1
             raise _overloaded()
         self.inside += 1
         try:
@@ -31,6 +35,7 @@ class Gate:
     def enter_as(self, key_id: str) -> Iterator[None]:
         """One of the places that a key may have, so that no caller takes those of all others."""
         if self._by_key[key_id] >= self._most_per_key:
+            self.refused_by_key += 1
             raise _overloaded()
         self._by_key[key_id] += 1
         try:

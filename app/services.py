@@ -9,6 +9,7 @@ from app.data_rules import DataRules
 from app.dead_letters import DeadLetters
 from app.gate import Gate
 from app.limits_desk import LimitsDesk
+from app.metrics import Metrics, Readings
 from app.networks import Network
 from app.reads import Reader
 from app.synchronous import Synchronous
@@ -24,6 +25,11 @@ class Services:
     dead_letters: DeadLetters
     limits: LimitsDesk
     data_rules: DataRules
+    metrics: Metrics
+    #: What of the process is read when metrics are asked for.
+    readings: Readings
+    #: Who has it may read the metrics; empty = nobody may.
+    metrics_token: str
     #: None when the process can serve, else what is wrong, in words for an operator.
     readiness: Callable[[], Awaitable[str | None]]
     aclose: Callable[[], Awaitable[None]]

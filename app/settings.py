@@ -61,6 +61,13 @@ class Settings(BaseSettings):
     inbox_retention_hours: int = 24
     #: Applied requests are dropped earlier when the inbox is larger than this; 0 = no limit.
     inbox_retention_gigabytes: float = 20.0
+    #: A request of our own is applied this often, to see that all is well; 0 = never.
+    canary_seconds: float = 30.0
+    #: Who has it may read /metrics of the API; empty = nobody.
+    metrics_token: SecretStr | None = None
+    #: Where the sweeper of `onefold worker` serves metrics; port 0 = nowhere.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
     log_level: str = "info"
     #: Made by a worker once it listens for doorbells; empty = none.
     worker_ready_file: str = ""

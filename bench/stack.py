@@ -141,7 +141,8 @@ class Stack:
 
     def _environment(self, site: Site) -> dict[str, str]:
         known = {"DATABASE_URL": site.url, "REDIS_URL": self.redis_url, "BROKER_URL": self.broker_url}
-        return {**os.environ, **known, "ONEFOLD_DATA_DIR": str(self.folder), "ONEFOLD_LOG_LEVEL": "warning"}
+        quiet = {"ONEFOLD_LOG_LEVEL": "warning", "ONEFOLD_CANARY_SECONDS": "0"}
+        return {**os.environ, **known, **quiet, "ONEFOLD_DATA_DIR": str(self.folder)}
 
 
 class Generator:

@@ -155,7 +155,7 @@ class Stack:
     def _embedded(self) -> tuple[list[Program], list[Program]]:
         onefold = str(SCRIPTS / "onefold")
         data = ("--data-dir", str(self.folder))
-        env = {"ONEFOLD_LOG_LEVEL": "info", **self.layout.settings}
+        env = {"ONEFOLD_LOG_LEVEL": "info", "ONEFOLD_CANARY_SECONDS": "0", **self.layout.settings}
         words = ("up", "--port", str(self.ports[0]), "--flower-port", "0", "--workers", "1")
         up = Program("up", (onefold, *words, *data), env, self._log("up"))
         others = [
@@ -174,6 +174,7 @@ class Stack:
             "REDIS_URL": redis_url,
             "ONEFOLD_DATA_DIR": str(self.folder),
             "ONEFOLD_LOG_LEVEL": "info",
+            "ONEFOLD_CANARY_SECONDS": "0",
             **nobody,
             **self.layout.settings,
             **self.layout.preload,

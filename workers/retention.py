@@ -17,12 +17,23 @@ INTERVAL_US: Final = 60 * 1_000_000
 class Retention:
     """Works once a minute, in a thread of the sweeper's process, since it may take long."""
 
-    def __init__(self, database: Database, now_us: Callable[[], int], inbox_hours: int, inbox_bytes: int = 0) -> None:
-        """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`."""
+    def __init__(
+        self,
+        database: Database,
+        now_us: Callable[[], int],
+        inbox_hours: int,
+        inbox_bytes: int = 0,
+        aged_out: Callable[[dict[str, int]], None] = lambda _dropped: None,
+    ) -> None:
+        """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`.
+
+        `aged_out` is told what was dropped.
+        """
         self._database = database
         self._now_us = now_us
         self._inbox_hours = inbox_hours
         self._inbox_bytes = inbox_bytes
+        self._aged_out = aged_out
         self._due = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -47,5 +58,7 @@ class Retention:
         dropped = partitions.expire(self._database, now, self._inbox_hours)
         if dropped:
             log.info("aged_out", **dropped)
+            self._aged_out(dropped)
         if self._inbox_bytes and (shrunk := inbox_size.shrink(self._database, now, self._inbox_bytes)):
             log.info("inbox_shrunk", **shrunk)
+            self._aged_out({f"inbox_{what}": number for what, number in shrunk.items()})

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from app.doorbell import Doorbell
+from app.metrics import Metrics
 from app.store import inbox, lane, sessions
 from app.store.engine import DATABASE_ERRORS, Database
 from workers.apply import Applier, Summary
@@ -26,14 +27,14 @@ Place = tuple[int, int]
 class Sweeper:
     """Looks at all workspaces every `interval` seconds."""
 
-    def __init__(self, database: Database, applier: Applier, bell: Doorbell, interval: float) -> None:
+    def __init__(self, database: Database, applier: Applier, bell: Doorbell, interval: float, metrics: Metrics) -> None:
         self._database = database
+        self._metrics = metrics
         self._applier = applier
         self._bell = bell
         self._interval = interval
         #: Stream -> (cursor when first seen behind, looks since).
         self._stuck: dict[Place, tuple[int, int]] = {}
-        self.drained = 0
 
     def run(self, stop: threading.Event, also: Callable[[], None] = lambda: None) -> None:
         """Sweep until `stop`. `also` is called after every look. An outage of the database is waited out."""
@@ -55,11 +56,20 @@ class Sweeper:
                 continue  # seen for the first time: its doorbell is probably on the way
             if looks <= PATIENCE and self._bell.send(workspace_id):
                 continue
-            summary = self._applier.drain(workspace_id)
-            self.drained += 1
+            summary = self._drain(workspace_id)
             log.info("swept", workspace=workspace_id, stream=stream, requests=summary.requests, busy=summary.busy)
             done.append(summary)
         return done
+
+    def _drain(self, workspace_id: int) -> Summary:
+        try:
+            summary = self._applier.drain(workspace_id)
+        except BaseException:
+            self._metrics.drain_failed()
+            raise
+        self._metrics.drained(summary.as_dict())
+        self._metrics.swept()
+        return summary
 
     def _behind(self) -> dict[Place, int]:
         """Streams with queued requests -> for how many looks their cursor has not moved."""

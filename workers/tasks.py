@@ -11,6 +11,7 @@ from celery.signals import setup_logging, worker_process_init, worker_process_sh
 from app import runtime
 from app.doorbell import TASK, Doorbell
 from app.launcher import die_with_parent
+from app.metrics import Metrics
 from workers.apply import Applier
 
 log = structlog.get_logger()
@@ -19,14 +20,17 @@ log = structlog.get_logger()
 TIME_LIMIT_SECONDS = 60
 
 
+Parts = tuple[Applier, Doorbell, Metrics]
+
+
 class Process:
     """What one worker process keeps between tasks. Built after the fork: connections must not cross it."""
 
-    def __init__(self, build: Callable[[], tuple[Applier, Doorbell]]) -> None:
+    def __init__(self, build: Callable[[], Parts]) -> None:
         self._build = build
-        self._built: tuple[Applier, Doorbell] | None = None
+        self._built: Parts | None = None
 
-    def parts(self) -> tuple[Applier, Doorbell]:
+    def parts(self) -> Parts:
         if self._built is None:
             self._built = self._build()
         return self._built
@@ -37,7 +41,7 @@ class Process:
 
 def register(
     app: Celery,
-    build: Callable[[], tuple[Applier, Doorbell]],
+    build: Callable[[], Parts],
     configure_logs: Callable[[], None],
     ready_file: str = "",
 ) -> None:
@@ -69,8 +73,13 @@ def register(
         """Apply what is queued for a workspace. A database outage is a failure here; the sweeper rings again."""
         if not isinstance(workspace_id, int):
             raise TypeError("a doorbell carries the number of a workspace")
-        applier, bell = process.parts()
-        summary = applier.drain(workspace_id)
+        applier, bell, metrics = process.parts()
+        try:
+            summary = applier.drain(workspace_id)
+        except BaseException:
+            metrics.drain_failed()
+            raise
+        metrics.drained(summary.as_dict())
         if summary.behind:
             bell.send(workspace_id)  # to the back of the queue: other workspaces go first
         return summary.as_dict()

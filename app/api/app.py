@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.api import data_rules, dead_letters, docs, exports, health, identity, limits, openapi, requests, track
+from app.api import data_rules, dead_letters, docs, exports, health, identity, limits, metrics, openapi, requests, track
 from app.api.answers import refuse
 from app.api.endpoints import serve
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
@@ -48,13 +48,16 @@ def create_app(services: Services) -> FastAPI:
     probes = health.probes(services)
     # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
     for endpoint in endpoints:
-        app.add_route(endpoint.path, serve(services, endpoint), methods=[endpoint.method])
+        handler = metrics.counted(services, endpoint.path, serve(services, endpoint))
+        app.add_route(endpoint.path, handler, methods=[endpoint.method])
     for probe in probes:
         app.add_route(probe.path, probe.handler, methods=["GET"])
     document = openapi.document(endpoints, probes)
     app.openapi = lambda: document  # type: ignore[method-assign] # FastAPI's way to have another document than its own
     if services.docs:
         docs.add(app, document)
+    if services.metrics_token:
+        metrics.add(app, services, services.metrics_token)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
     return app

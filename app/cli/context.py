@@ -53,6 +53,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "WORKER_DATABASE_URL": settings.worker_database_url,
         "REDIS_URL": settings.redis(),
         "BROKER_URL": settings.broker_url,
+        "ONEFOLD_METRICS_TOKEN": settings.metrics_token.get_secret_value() if settings.metrics_token else "",
         "PYTHONUNBUFFERED": "1",
     }
     return {**os.environ, **{name: value for name, value in known.items() if value}}

@@ -3,23 +3,26 @@
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import sys
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import typer
+from pydantic import SecretStr
 
-from app import bootstrap, embedded, logs, runtime
+from app import bootstrap, embedded, logs, metrics, runtime
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, environment, errors, executable, fail, opened, out, settings_for
 from app.contract.plans import DEFAULT_PLAN
 from app.launcher import Child, Launcher, StartError, die_with_parent
 from app.permissions import PERMISSIONS
 from app.settings import Settings
-from app.store import migrate, workspaces
+from app.store import migrate, roles, workspaces
 from app.store.engine import Database
 from workers.retention import Retention
 from workers.sweep import Sweeper
@@ -50,6 +53,7 @@ def up(
     except (embedded.DataDirInUse, embedded.UnsafeSocketDirError, OSError) as error:
         raise fail(str(error)) from None
     settings = settings_for(data_dir)
+    settings = _with_metrics(settings)
     children = []
     if not os.environ.get("REDIS_URL") and not os.environ.get("ONEFOLD_REDIS_URL"):
         children.append(_valkey(settings))
@@ -89,11 +93,14 @@ def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
     settings = settings_for(data_dir)
     with opened(settings, worker=True):
         pass
-    children = [_worker(settings, workers or os.cpu_count() or 1), _sweeper(settings, log=False)]
-    try:
-        Launcher(children, lambda line: errors.print(line, highlight=False)).run()
-    except StartError as error:
-        raise fail(str(error)) from None
+    with TemporaryDirectory(prefix="onefold-metrics-") as folder:
+        if settings.metrics_port:
+            os.environ[metrics.DIRECTORY] = folder
+        children = [_worker(settings, workers or os.cpu_count() or 1), _sweeper(settings, log=False)]
+        try:
+            Launcher(children, lambda line: errors.print(line, highlight=False)).run()
+        except StartError as error:
+            raise fail(str(error)) from None
 
 
 def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
@@ -108,17 +115,24 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     runtime.tune()
     database = Database(settings.worker_database(), pool_size=3, timeout_seconds=settings.database_timeout_seconds)
     most = int(settings.inbox_retention_gigabytes * 10**9)
-    retention = Retention(database, bootstrap.now_us, settings.inbox_retention_hours, most)
+    counts = metrics.Metrics()
+    if settings.metrics_port and os.environ.get(metrics.DIRECTORY):
+        metrics.serve(settings.metrics_host, settings.metrics_port)
+    hours = settings.inbox_retention_hours
+    retention = Retention(database, bootstrap.now_us, hours, most, counts.aged_out)
     ageing = threading.Thread(target=retention.run, args=(stop,), name="retention")
     ageing.start()
-    Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds).run(stop)
+    Sweeper(database, bootstrap.applier(settings, bell), bell, settings.sweep_seconds, counts).run(stop)
     ageing.join()
 
 
 def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Bring the database to the newest schema."""
-    with opened(settings_for(data_dir)) as database:
+    settings = settings_for(data_dir)
+    with opened(settings) as database:
         current = migrate.is_current(database)
+        if settings.canary_seconds and roles.owns_schema(database):
+            workspaces.canary(database, bootstrap.now_us())  # the API's own role may not make a workspace
     out.print("schema is current" if current else "schema is NOT current")
 
 
@@ -133,6 +147,20 @@ def _first_start(database: Database, data_dir: Path) -> Path:
         name = f"default {secrets.token_hex(3)}"
         _private(path, workspaces.create_key(database, number, name, PERMISSIONS, bootstrap.now_us()))
     return path
+
+
+def _with_metrics(settings: Settings) -> Settings:
+    """A token for the metrics, made at the first start, and an empty directory for what the processes count."""
+    folder = settings.data_dir / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    os.environ[metrics.DIRECTORY] = str(folder)
+    path = settings.data_dir / "metrics.token"
+    if settings.metrics_token is not None:
+        _private(path, settings.metrics_token.get_secret_value())
+    elif not path.exists():
+        _private(path, secrets.token_urlsafe(24))
+    return settings.model_copy(update={"metrics_token": SecretStr(path.read_text().strip())})
 
 
 def _is_known(database: Database, path: Path) -> bool:
@@ -263,6 +291,7 @@ def _flower(settings: Settings, port: int) -> Child:
         _private(path, f"onefold:{secrets.token_urlsafe(18)}")
     # The password goes through the environment: a command line is readable by everybody on the machine.
     env = {**environment(settings), "FLOWER_BASIC_AUTH": path.read_text().strip()}
+    env.pop(metrics.DIRECTORY, None)  # Flower counts for itself, and would answer for all
     return Child(
         name="flower",
         argv=(

@@ -20,6 +20,8 @@ _ID_LENGTH: Final = 8
 _SECRET_LENGTH: Final = 43  # base 62 digits of 32 random bytes
 _CHECKSUM_LENGTH: Final = 6
 PREFIX: Final = "onefold"
+#: Onefold's own workspace, see app.canary.
+CANARY: Final = "onefold canary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +172,18 @@ def number(workspace: Workspace) -> int:
     return workspace.id
 
 
+def canary(database: Database, now_us: int) -> int:
+    """The number of Onefold's own workspace, which is made when it is not there yet."""
+    try:
+        return number(get(database, CANARY))
+    except UnknownNameError:
+        return number(create(database, CANARY, "legacy", now_us))
+
+
 def listed(database: Database) -> list[Workspace]:
-    """All workspaces by name."""
+    """All workspaces by name, without our own."""
     with database.read() as connection, Session(connection) as session:
-        found = list(session.exec(select(Workspace).order_by(col(Workspace.name))))
+        found = list(session.exec(select(Workspace).where(Workspace.name != CANARY).order_by(col(Workspace.name))))
         session.expunge_all()
         return found
 

@@ -25,6 +25,12 @@ def logins(service: Service) -> int:
     return int(answer["users"][0]["custom_attributes"]["logins"]) if answer["users"] else 0
 
 
+def metrics(service: Service, token: str) -> list[str]:
+    asked = Request(service.url + "/metrics", headers={"Authorization": f"Bearer {token}"})
+    with urlopen(asked, timeout=5) as response:
+        return str(response.read().decode()).splitlines()
+
+
 def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path) -> None:
     data = tmp_path / "a dir with blanks"
     with up(data) as service:
@@ -40,6 +46,12 @@ def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path)
         for path in ("/livez", "/readyz"):
             with urlopen(service.url + path, timeout=5) as response:
                 assert (response.status, json.loads(response.read())) == (200, {"message": "success"})
+        with pytest.raises(HTTPError, match="401"):
+            urlopen(service.url + "/metrics", timeout=5)
+        token = (data / "metrics.token").read_text().strip()
+        assert stat.S_IMODE((data / "metrics.token").stat().st_mode) == 0o600
+        assert 'onefold_requests_total{endpoint="/users/track",status="201"} 1.0' in metrics(service, token)
+        until(lambda: "onefold_applied_requests_total 1.0" in metrics(service, token))  # counted by another process
         assert any("celery" in part for part in service.children("celery")[0].cmdline())
         second = subprocess.run(
             [ONEFOLD, "up", "--port", str(free_port()), "--flower-port", "0", "--data-dir", str(data)],

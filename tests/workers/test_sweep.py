@@ -5,6 +5,7 @@ import threading
 import psycopg
 
 from app import bootstrap
+from app.metrics import Metrics
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.inbox import Stored
@@ -30,7 +31,7 @@ def test_a_lost_connection_does_not_end_the_sweeper(database: Database) -> None:
     bell = bootstrap.doorbell(dead, bootstrap.celery(dead, producer=True))
     guard = threading.Timer(30, stop.set)
     guard.start()
-    Sweeper(database, applier(database, before_commit=break_down), bell, 0.05).run(stop, seen)
+    Sweeper(database, applier(database, before_commit=break_down), bell, 0.05, Metrics()).run(stop, seen)
     guard.cancel()
     assert faults == []
     assert cursors(database, one) == [1, 0]

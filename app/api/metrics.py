@@ -1,0 +1,44 @@
+"""GET /metrics for Prometheus, with a token of its own; and the counting of answers."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from hmac import compare_digest
+from typing import Final
+
+from fastapi import FastAPI, Request, Response
+
+from app.api.answers import refuse
+from app.contract.errors import INVALID_KEY, RefusedError
+from app.metrics import CONTENT_TYPE
+from app.services import Services
+
+PATH: Final = "/metrics"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def counted(services: Services, endpoint: str, handler: Handler) -> Handler:
+    """The handler, with its answers counted under the path of the endpoint."""
+    count = services.metrics.answered(endpoint)
+
+    async def handle(request: Request) -> Response:
+        began = time.perf_counter()
+        response = await handler(request)
+        count(response.status_code, time.perf_counter() - began)
+        return response
+
+    return handle
+
+
+def add(app: FastAPI, services: Services, token: str) -> None:
+    """Serve the metrics to who has the token."""
+
+    async def metrics(request: Request) -> Response:
+        sent = request.headers.get("authorization", "").encode("latin-1")
+        if not compare_digest(sent, f"Bearer {token}".encode()):
+            return refuse(RefusedError(401, INVALID_KEY), None)
+        body = await asyncio.to_thread(services.metrics.exposition, services.readings)
+        return Response(body, media_type=CONTENT_TYPE)
+
+    app.add_route(PATH, metrics, methods=["GET"])

@@ -1,0 +1,139 @@
+"""Metrics: who may read them, what they count, that they name nobody; and the canary."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.metrics import CONTENT_TYPE, Metrics
+from app.store import workspaces
+from tests.api.harness import Json, Service, Workspace, running
+from tests.polling import until
+from workers import replay
+from workers.apply import Summary
+
+TOKEN: Final = "a token of its own"
+ADA: Final[Json] = {"attributes": [{"external_id": "ada-of-the-metrics"}]}
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture
+def measured(service: Service, tmp_path: Path) -> Iterator[Service]:
+    changes = {"metrics_token": TOKEN, "canary_seconds": 0.2}
+    settings = type(service.settings)(**{**service.settings.model_dump(by_alias=True), **changes})
+    with running(settings) as found:
+        yield found
+
+
+def get(service: Service, headers: dict[str, str]) -> httpx.Response:
+    return service.loop.run(service._client.get("/metrics", headers=headers))
+
+
+def read(service: Service) -> Samples:
+    answer = get(service, {"Authorization": f"Bearer {TOKEN}"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, CONTENT_TYPE)
+    return parsed(answer.text)
+
+
+def parsed(text: str) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples.get((name, frozenset(labels.items())), 0.0)
+
+
+def test_who_may_read_them(service: Service, measured: Service) -> None:
+    workspace = measured.workspace()
+    assert get(service, {"Authorization": f"Bearer {TOKEN}"}).status_code == 404
+    for sent in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"Bearer {workspace.key}"}):
+        answer = get(measured, sent)
+        assert (answer.status_code, answer.json()) == (401, {"message": "Invalid API key"})
+
+
+def test_what_is_counted(measured: Service) -> None:
+    workspace = measured.workspace("legacy", burst_limit=3)
+    before = read(measured)
+    bodies: list[Json] = [ADA, ADA, {"attributes": [{}]}, ADA]  # the third is refused, the fourth one too many
+    # On a busy machine Redis may be too slow, and the limit then be the process's own share of it.
+    answered = Counter(workspace.track(body, drain=False).status for body in bodies)
+    assert answered.keys() >= {201, 429}
+
+    def seen() -> Samples | None:
+        measured.loop.run(asyncio.sleep(0.05))  # the loop has to run for the backlog to be looked at
+        samples = read(measured)
+        queued = value(samples, "onefold_backlog_requests", workspace=str(workspace.id), stream="normal")
+        return samples if queued == answered[201] else None
+
+    after = until(seen)
+    assert after is not None
+
+    def more(name: str, **labels: str) -> float:
+        return value(after, name, **labels) - value(before, name, **labels)
+
+    for status, number in answered.items():
+        assert more("onefold_requests_total", endpoint="/users/track", status=str(status)) == number
+    assert more("onefold_request_seconds_count", endpoint="/users/track") == 4
+    assert more("onefold_quota_total", result="granted") == 4 - answered[429]
+    assert more("onefold_quota_total", result="refused") == answered[429]
+    assert more("onefold_accepted_requests_total") >= answered[201]
+    assert value(after, "onefold_oldest_queued_seconds", workspace=str(workspace.id), stream="normal") > 0
+    assert value(after, "onefold_requests_in_hand") == 0
+    text = get(measured, {"Authorization": f"Bearer {TOKEN}"}).text
+    assert "ada" not in text
+    assert workspace.key not in text
+
+
+def test_a_drain_is_counted() -> None:
+    metrics = Metrics()
+    summary = Summary(
+        requests=2, attributes=5, skipped=1, batches=1, lag_ms=70, ms=40, skipped_by_reason={"too_deep": 1}
+    )
+    metrics.drained(summary.as_dict())
+    metrics.drained(Summary(busy=True).as_dict())
+    metrics.drained(Summary(requests=1, batches=1, dead=1, behind=True).as_dict())
+    metrics.drain_failed()
+    found = parsed(metrics.exposition().decode())
+    assert {
+        (name, tuple(min(labels)) if labels else ()): number
+        for (name, labels), number in found.items()
+        if name.endswith("_total") and number
+    } == {
+        ("onefold_drains_total", ("result", "done")): 1,
+        ("onefold_drains_total", ("result", "busy")): 1,
+        ("onefold_drains_total", ("result", "behind")): 1,
+        ("onefold_drains_total", ("result", "failed")): 1,
+        ("onefold_applied_requests_total", ()): 3,
+        ("onefold_applied_objects_total", ("kind", "attributes")): 5,
+        ("onefold_apply_batches_total", ()): 2,
+        ("onefold_skipped_total", ("reason", "too_deep")): 1,
+        ("onefold_dead_letters_total", ()): 1,
+    }
+    assert value(found, "onefold_apply_lag_seconds_count") == 2
+
+
+def test_the_canary(measured: Service) -> None:
+    def beats(result: str) -> float:
+        measured.loop.run(asyncio.sleep(0.05))
+        return value(read(measured), "onefold_canary_total", result=result)
+
+    assert until(lambda: beats("late"))  # nobody applies
+    canary = workspaces.get(measured.database, workspaces.CANARY)
+    number = workspaces.number(canary)
+    with measured.draining(number):
+        assert until(lambda: beats("applied"))
+    assert value(read(measured), "onefold_canary_seconds") > 0
+    assert workspaces.CANARY not in {workspace.name for workspace in workspaces.listed(measured.database)}
+    own = Workspace(measured, number, "", bytes(canary.secret))
+    own.drain()
+    assert [profile["external_id"] for profile in own.stored()] == ["canary"]
+    assert replay.differences(measured.database, number, own.secret) == []
