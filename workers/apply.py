@@ -37,6 +37,9 @@ ATTEMPTS_BEFORE_ALONE: Final = 2
 ATTEMPTS_BEFORE_DEAD: Final = 12
 
 
+_CROWD_LIMITS: Final = crowds.Limits()
+
+
 class Bell(Protocol):
     """The doorbell of a workspace: whether somebody has already been told that it has work."""
 
@@ -116,6 +119,7 @@ class Applier:
         now_us: Callable[[], int],
         secret: Callable[[int], bytes],
         *,
+        crowd_limits: crowds.Limits = _CROWD_LIMITS,
         on_dead: Callable[[int, Stored, str], None] = lambda _workspace, _request, _reason: None,
         before_commit: Callable[[int, list[Stored]], None] = lambda _workspace, _batch: None,
     ) -> None:
@@ -124,6 +128,7 @@ class Applier:
         self._bell = bell
         self._now_us = now_us
         self._secret = secret
+        self._crowd_limits = crowd_limits
         self._on_dead = on_dead
         self._before_commit = before_commit
         self._ahead = ReadAhead(database)
@@ -260,14 +265,14 @@ class Applier:
     def _reduced(
         self, connection: Connection, workspace_id: int, locked: Lane, requests: list[Request], batch: list[Stored]
     ) -> State:
-        crowd = crowds.FIRST_LOADED
+        limits = self._crowd_limits
         while True:
             commands = [command for request in requests for command in request.commands]
-            state = profiles.load(connection, workspace_id, commands, locked.settings, crowd)
+            state = profiles.load(connection, workspace_id, commands, locked.settings, limits)
             try:
                 reduce(requests, state, workspace_id, self._secret_of(workspace_id))
             except TooFewLoadedError:  # never when all are loaded, so this ends
-                crowd *= crowds.NEXT_TIMES
+                limits = limits.more()
                 requests = [decoded(request) for request in batch]  # reducing may have used up the commands
             else:
                 return state

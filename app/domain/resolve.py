@@ -70,7 +70,7 @@ def find(state: State, key: Key) -> Profile | None:
         others = [rest for rest in unloaded if rest.identified is is_identified]
         if group or others:
             best = max(group, key=lambda profile: profile.recency, default=None)
-            if best is None or any(rest.newest >= best.recency for rest in others):
+            if best is None or any(rest.newest > best.recency for rest in others):
                 raise TooFewLoadedError
             return best
     return None
@@ -83,8 +83,8 @@ def select(state: State, who: Selector) -> tuple[Profile | None, str]:
     if who.key[0] in _UNIQUE_KINDS:
         return state.owner(who.key), PROFILE_NOT_FOUND
     left = _Candidates([state.profiles[pid] for pid in state.holders(who.key)], list(state.unloaded.get(who.key, ())))
-    for rule in who.prioritization:
-        left.apply(rule)
+    for n, rule in enumerate(who.prioritization, 1):
+        left.apply(rule, is_last=n == len(who.prioritization))
     if left.count() > 1:
         return None, AMBIGUOUS
     if left.unloaded:
@@ -102,7 +102,7 @@ class _Candidates:
     def count(self) -> int:
         return len(self.profiles) + sum(rest.count for rest in self.unloaded)
 
-    def apply(self, rule: str) -> None:
+    def apply(self, rule: str, *, is_last: bool) -> None:
         if rule in (IDENTIFIED, UNIDENTIFIED):
             wanted = rule == IDENTIFIED
             self.profiles = [profile for profile in self.profiles if (profile.external_id is not None) is wanted]
@@ -112,11 +112,13 @@ class _Candidates:
         moments = [_moment(profile.recency) for profile in self.profiles]
         newest = rule == MOST_RECENTLY_UPDATED
         best = (max if newest else min)(moments, default=None)
+        self.profiles = [profile for profile, at in zip(self.profiles, moments, strict=True) if at == best]
         for rest in self.unloaded:
-            if best is None or (_moment(rest.newest) >= best if newest else _moment(rest.oldest) <= best):
+            end = _moment(rest.newest if newest else rest.oldest)
+            is_settled = best is not None and (best > end if newest else best < end)
+            if not is_settled and not (best == end and is_last and len(self.profiles) > 1):
                 raise TooFewLoadedError
         self.unloaded = []
-        self.profiles = [profile for profile, at in zip(self.profiles, moments, strict=True) if at == best]
 
 
 def _moment(recency: tuple[int, int, int, str]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ An address that everybody gives (`test@example.org`) would otherwise load a hund
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -11,18 +12,26 @@ from sqlalchemy import Connection, text
 from app.domain.profile import Key
 from app.domain.state import Unloaded
 
-#: More holders than this are a crowd.
-MOST_HOLDERS: Final = 100
-#: Of a crowd: the most and the least recently updated ones with and without an external id, so many of each.
-FIRST_LOADED: Final = 64
-#: When they were too few, so many times as many.
-NEXT_TIMES: Final = 16
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many holders of an address are loaded."""
+
+    #: More holders than this are a crowd.
+    holders: int = 100
+    #: Of a crowd: the most and the least recently updated ones with and without an external id, so many of each.
+    ends: int = 64
+
+    def more(self) -> "Limits":
+        """What to try when they were too few."""
+        return replace(self, ends=16 * self.ends)
+
 
 _RECENCY: Final = "updated_us {0}, updated_index {0}, created_us {0}, braze_id {0}"
 _COLUMNS: Final = "pid, identified, updated_us, updated_index, created_us, braze_id"
 _ENDS: Final = " union all ".join(
     f"select * from (select '{name}' as what, {_COLUMNS} from holders"
-    f" where identified = {identified} order by {_RECENCY.format(order)} limit :most) x"
+    f" where identified = {identified} order by {_RECENCY.format(order)} limit :ends) x"
     for identified in (0, 1)
     for name, order in (("newest", "desc"), ("oldest", "asc"))
 )
@@ -72,10 +81,10 @@ class Crowd:
         return self._ends[identified, "oldest"], self._ends[identified, "newest"]
 
 
-def crowd(connection: Connection, workspace_id: int, key: Key, most: int) -> Crowd:
-    """The holders of an address, `most` from each end of each group. Reads a row or two for every holder."""
+def crowd(connection: Connection, workspace_id: int, key: Key, ends: int) -> Crowd:
+    """The holders of an address, `ends` from each end of each group. Reads a row or two for every holder."""
     kind, label, value = key
     rows = connection.execute(
-        _CROWD, {"workspace_id": workspace_id, "kind": kind, "label": label, "value": value, "most": most}
+        _CROWD, {"workspace_id": workspace_id, "kind": kind, "label": label, "value": value, "ends": ends}
     )
     return Crowd(rows.all())

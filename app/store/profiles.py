@@ -1,7 +1,8 @@
 """Profiles: loading what a batch needs, and writing what it changed."""
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from functools import reduce
+from operator import attrgetter, or_
 from typing import Any, Final
 
 import msgspec
@@ -181,22 +182,24 @@ def load(
     workspace_id: int,
     commands: Sequence[Command],
     settings: ApplySettings,
-    crowd: int = crowds.FIRST_LOADED,
+    limits: crowds.Limits,
 ) -> State:
     """The part of a workspace that the commands can see or change.
 
-    `crowd` says how many are loaded of each kind of holder where an address has a great many. When reducing raises
-    TooFewLoadedError, it takes more of them.
+    `limits` says how many are loaded of the holders of an address. When reducing raises TooFewLoadedError, it takes
+    more of them.
     """
     wanted: Needs = needs(commands)
-    index = find(connection, workspace_id, wanted.sections, crowds.MOST_HOLDERS + 1)
-    crowded = _crowded(connection, workspace_id, index, crowd)
+    index = find(connection, workspace_id, wanted.sections, limits.holders + 1)
+    crowded = _crowded(connection, workspace_id, index, limits)
     sections: dict[int, int] = {}
     for key, pids in index.items():
         for pid in pids:
             sections[pid] = sections.get(pid, 0) | wanted.sections[key]
-    if crowded:  # who of the others is in a crowd as well, is in the profile
-        sections = {pid: wanted_sections | CORE for pid, wanted_sections in sections.items()}
+    if crowded:
+        # Who of the others belongs to a crowd as well is told by their profiles, and is then addressed by its commands.
+        union = reduce(or_, wanted.sections.values(), CORE)
+        sections = dict.fromkeys(sections, union)
     state = State(fetch(connection, workspace_id, sections), index, {}, settings)
     _join_crowds(state, crowded)
     if wanted.identity:
@@ -208,12 +211,12 @@ def load(
 
 
 def _crowded(
-    connection: Connection, workspace_id: int, index: dict[Key, set[int]], most: int
+    connection: Connection, workspace_id: int, index: dict[Key, set[int]], limits: crowds.Limits
 ) -> dict[Key, crowds.Crowd]:
     """The crowds among the holders; the index then has those of them that are loaded."""
     crowded = {}
-    for key in [key for key, pids in index.items() if len(pids) > crowds.MOST_HOLDERS]:
-        crowded[key] = crowds.crowd(connection, workspace_id, key, most)
+    for key in [key for key, pids in index.items() if len(pids) > limits.holders]:
+        crowded[key] = crowds.crowd(connection, workspace_id, key, limits.ends)
         index[key] = crowded[key].pids
     return crowded
 

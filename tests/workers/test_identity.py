@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.store import inbox
+from app.store.crowds import Limits
 from app.store.engine import Database
 from tests.accepting import entry
 from tests.stores import NOW_US, workspace
@@ -27,12 +28,17 @@ def send(database: Database, workspace_id: int, path: str, body: dict[str, Any],
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(requests, st.booleans()), max_size=16), st.sampled_from([1, 2, 3, 64]))
+@given(
+    st.lists(st.tuples(requests, st.booleans()), max_size=16),
+    st.sampled_from([1, 2, 3, 64]),
+    st.sampled_from([Limits(), Limits(holders=0, ends=1), Limits(holders=1, ends=1), Limits(holders=2, ends=2)]),
+)
 def test_any_log_in_any_batches_equals_the_reference(
-    database: Database, sent: list[tuple[tuple[str, dict[str, Any]], bool]], limit: int
+    database: Database, sent: list[tuple[tuple[str, dict[str, Any]], bool]], limit: int, crowd_limits: Limits
 ) -> None:
+    """Whatever counts as a crowd."""
     one, accepted = workspace(database, next(_names)), 0
-    worker = applier(database)
+    worker = applier(database, crowd_limits=crowd_limits)
     worker._limit = limit
     for (path, body), drain_now in sent:
         accepted += send(database, one, path, body)
