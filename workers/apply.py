@@ -129,6 +129,8 @@ class Applier:
         self._now_us = now_us
         self._secret = secret
         self._crowd_limits = crowd_limits
+        #: Whether the last batch met an address that a great many profiles have.
+        self._met_crowd = False
         self._on_dead = on_dead
         self._before_commit = before_commit
         self._ahead = ReadAhead(database)
@@ -191,7 +193,8 @@ class Applier:
             break
         seconds = time.monotonic() - began
         self._seconds[stream] += seconds  # type: ignore[assignment]
-        if seconds > 1.5 * BATCH_SECONDS:
+        # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
+        if seconds > 1.5 * BATCH_SECONDS and not self._met_crowd:
             self._limit = max(1, self._limit // 2)
         elif seconds < BATCH_SECONDS / 2:
             self._limit = min(MAX_BATCH_REQUESTS, self._limit * 2)
@@ -275,6 +278,7 @@ class Applier:
                 limits = limits.more()
                 requests = [decoded(request) for request in batch]  # reducing may have used up the commands
             else:
+                self._met_crowd = bool(state.unloaded)
                 return state
 
     def _save(
