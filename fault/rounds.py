@@ -138,6 +138,9 @@ class Round:
             self.pause(0.2, 0.5)
             try:
                 self.scenario.blow(self)
+            except AssertionError:
+                self.findings += [f"session: {session}" for session in self.stack.sessions()]
+                raise
             finally:
                 self.load.stop()
             began = time.monotonic()

@@ -258,6 +258,20 @@ class Stack:
 
         return self.look(work)
 
+    def sessions(self) -> list[str]:
+        """What every session of PostgreSQL is at, for a finding. No values: statements have parameters."""
+        statement = (
+            "select pid, application_name, state, wait_event, clock_timestamp() - xact_start,"
+            " clock_timestamp() - query_start, pg_blocking_pids(pid), left(query, 60)"
+            " from pg_stat_activity where datname = current_database() and xact_start is not null"
+        )
+
+        def work() -> list[str]:
+            with self.database.read() as connection:
+                return [" ".join(map(str, row)) for row in connection.exec_driver_sql(statement)]
+
+        return self.look(work) if self.postgres is not None else []
+
     def _lane(self, workspace_id: int) -> lane.Lane:
         with self.database.read() as connection:
             found = lane.read(connection, workspace_id)

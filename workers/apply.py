@@ -211,6 +211,8 @@ class Applier:
         except Exception as error:
             if is_transient(error):
                 self._discount(workspace_id)
+                # Where connections do not last, a shorter batch may fit between two losses.
+                self._limit = max(1, self._limit // 2)
             raise
 
     def _attempt(self, workspace_id: int, stream: int, limit: int, attempts: int, summary: Summary) -> bool:

@@ -6,14 +6,15 @@ from sqlalchemy import text
 
 from app.store.engine import Database
 
-#: idle_in_transaction_session_timeout does the same for a session that is idle. One whose client stops in the middle
-#: of a pipeline counts as active: it waits for the rest of it, and no timeout of PostgreSQL 15 or 16 ends that.
+#: What idle_in_transaction_session_timeout is for, but cannot do where the client speaks in pipelines (PostgreSQL 15 to
+#: 18). A session that waits for the rest of a pipeline counts as active. And a Flush that follows a Sync, as psycopg
+#: sends it at a pipeline's end, stops the clock of the idle session and does not start it again.
 _END: Final = text(
     """
     select count(pg_terminate_backend(pid)) from pg_stat_activity
     where datname = current_database() and usename = current_user and starts_with(application_name, 'onefold')
-      and pid <> pg_backend_pid() and xact_start is not null and state = 'active' and wait_event = 'ClientRead'
-      and query_start < clock_timestamp() - make_interval(secs => :seconds)
+      and pid <> pg_backend_pid() and xact_start is not null and wait_event = 'ClientRead'
+      and greatest(query_start, state_change) < clock_timestamp() - make_interval(secs => :seconds)
     """
 )
 

@@ -109,8 +109,8 @@ def _disk(layout: Layout) -> Iterator[Layout]:
 def terminate(now: Round) -> None:
     """12: pg_terminate_backend for everybody who applies, every 100 ms."""
     before = now.cursor()
-    ends = time.monotonic() + 3.0
-    while time.monotonic() < ends:
+    least, most = time.monotonic() + 3.0, time.monotonic() + 10.0
+    while time.monotonic() < least or (now.cursor() == before and time.monotonic() < most):
         now.hit(
             now.stack.scalar(
                 "select count(pg_terminate_backend(pid)) from pg_stat_activity"

@@ -71,7 +71,15 @@ def stop_holder(now: Round) -> None:
                 continue
             before, began = now.cursor(), time.monotonic()
             allowed = STALL_TIMEOUT + 3
-            until(lambda before=before: now.cursor() > before, allowed * 3, message="the lane stays with a stopped one")  # type: ignore[misc]
+            try:
+                until(
+                    lambda before=before: now.cursor() > before,
+                    allowed * 3,
+                    message="the lane stays with a stopped one",
+                )  # type: ignore[misc]
+            except AssertionError:
+                now.findings += [f"session: {session}" for session in now.stack.sessions()]
+                raise
             now.notes["resumed s"] = time.monotonic() - began
             if time.monotonic() - began > allowed:
                 now.blame(f"lane: others resumed after {time.monotonic() - began:.1f} s, {allowed} s allowed")

@@ -1,5 +1,6 @@
-"""A worker that stops in the middle of a pipeline loses its lane, although PostgreSQL does not take it for idle."""
+"""A worker that stops in or behind a pipeline loses its lane, although PostgreSQL would let it stand."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,11 +14,24 @@ from tests.servers import PostgresServer
 from tests.stores import workspace
 
 
-def test_a_session_that_stalls_in_a_pipeline_is_ended(postgres_server: PostgresServer) -> None:
+def in_the_middle(driver: Any) -> None:
+    """Stop inside a pipeline: no Sync follows, and the session stays active."""
+    driver.pgconn.flush()
+
+
+def behind_the_end(driver: Any) -> None:
+    """Stop behind a pipeline, whose last words are Sync and Flush: nothing ends the idle session then."""
+    driver.pgconn.pipeline_sync()
+    driver.pgconn.send_flush_request()
+    driver.pgconn.flush()
+
+
+@pytest.mark.parametrize("stop", [in_the_middle, behind_the_end])
+def test_a_session_that_stalls_with_a_pipeline_is_ended(
+    stop: Callable[[Any], None], postgres_server: PostgresServer
+) -> None:
     url = postgres_server.create_database("stalled")
-    stalled, patient, others = (
-        Database(url, apply=apply, timeout_seconds=seconds) for apply, seconds in ((True, 15), (False, 15), (True, 0.2))
-    )
+    stalled, patient, others = (Database(url, apply=True, timeout_seconds=seconds) for seconds in (0.3, 15, 0.3))
     migrate.upgrade(stalled)
     one = workspace(stalled)
 
@@ -27,7 +41,7 @@ def test_a_session_that_stalls_in_a_pipeline_is_ended(postgres_server: PostgresS
             with pipelined(connection):
                 driver: Any = connection.connection.driver_connection
                 driver.execute("select 1")
-                driver.pgconn.flush()  # and nothing follows: no Sync, so that the session stays active
+                stop(driver)
                 assert end_stalled(patient) == 0
                 with others.write() as other:
                     assert lane.lock(other, one) is None
@@ -44,11 +58,10 @@ def test_a_session_that_stalls_in_a_pipeline_is_ended(postgres_server: PostgresS
             database.dispose()
 
 
-def test_sessions_that_work_or_are_idle_are_left_alone(database: Database) -> None:
-    with database.write() as idle:
-        assert idle.exec_driver_sql("select 1").scalar() == 1
-        impatient = Database(database.url)
-        impatient.timeout_seconds = -1.0
-        assert end_stalled(impatient) == 0
-        impatient.dispose()
-        assert idle.exec_driver_sql("select 1").scalar() == 1
+def test_other_sessions_are_left_alone(database: Database) -> None:
+    with database.write() as working, Database(database.url).main.connect() as idle:
+        assert working.exec_driver_sql("select 1").scalar() == idle.exec_driver_sql("select 1").scalar() == 1
+        idle.rollback()
+        assert end_stalled(database) == 0
+        assert working.exec_driver_sql("select 1").scalar() == idle.exec_driver_sql("select 1").scalar() == 1
+        idle.invalidate()
