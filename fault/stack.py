@@ -25,6 +25,7 @@ from app.bootstrap import now_us
 from app.permissions import PERMISSIONS
 from app.store import inbox, lane, migrate, partitions, workspaces
 from app.store.engine import Database
+from fault.clients import Wire
 from fault.processes import Program
 from fault.proxy import HOST, Proxy
 from tests import servers
@@ -120,12 +121,22 @@ class Stack:
 
     def wait_until_ready(self) -> None:
         until(lambda: all(answers(port) for port in self.ports), START_SECONDS, message="an API does not answer")
+        if self.layout.without_broker:
+            self._canary()
+            return
         for node in self.nodes:
-            if not self.layout.without_broker:
-                self.wait_for_node(node)
+            self.wait_for_node(node)
 
     def wait_for_node(self, node: Program) -> None:
         until(self.ready_file(node).exists, START_SECONDS, message=f"{node.name} does not listen")
+
+    def _canary(self) -> None:
+        """One request of a workspace of its own has been applied: a sweeper is there."""
+        canary = self.workspace("legacy", None)
+        wire = Wire(self.ports, canary.key)
+        wire.post("/users/track", b'{"attributes":[{"external_id":"canary"}]}')
+        wire.close()
+        until(lambda: sum(self.cursors(canary.id)) > 0, START_SECONDS, message="nothing is applied")
 
     def ready_file(self, program: Program) -> Path:
         embedded = self.store == SQLITE and program is self.nodes[0]

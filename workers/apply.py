@@ -18,7 +18,7 @@ from app.domain.apply import reduce
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
 from app.domain.state import Changes, State, TooFewLoadedError
 from app.store import crowds, dead, inbox, lane, profiles
-from app.store.engine import DATABASE_ERRORS, Database, is_transient
+from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import Stored
 from app.store.lane import Lane
 from workers.ahead import ReadAhead, decoded
@@ -29,6 +29,8 @@ YIELD_SECONDS: Final = 2.0
 BATCH_SECONDS: Final = 0.2
 MAX_BATCH_REQUESTS: Final = 512
 FIRST_BATCH_REQUESTS: Final = 64
+#: Lost connections after which a drain gives up.
+LOST_CONNECTIONS: Final = 3
 #: The bulk stream gets at least this part of a busy lane's time.
 BULK_SHARE: Final = 1 / 8
 #: Batches that were begun and never finished before the next one is tried with a single request.
@@ -146,22 +148,33 @@ class Applier:
         """
         summary, started = Summary(), time.monotonic()
         self._seconds.clear()
+        lost = 0
         while True:
-            work = self._work(workspace_id)
-            if not any(work.values()):
-                # Whoever accepts after this line rings again; whoever accepted before it is seen by the next look.
-                self._bell.clear(workspace_id)
-                work = self._work(workspace_id)
-                if not any(work.values()):
+            try:
+                if self._turn(workspace_id, summary, time.monotonic() - started > yield_seconds):
                     break
-            if time.monotonic() - started > yield_seconds:
-                summary.behind = True
-                break
-            if not self._step(workspace_id, self._next_stream(work), summary):
-                summary.busy = True
-                break
+            except DATABASE_ERRORS as error:
+                # Its connection may have died long ago, in the pool; the next one is new. One doorbell, several tries.
+                if lost == LOST_CONNECTIONS or not is_lost(error):
+                    raise
+                lost += 1
         summary.ms = int((time.monotonic() - started) * 1000)
         return summary
+
+    def _turn(self, workspace_id: int, summary: Summary, must_yield: bool) -> bool:
+        """One batch, if there is work. True when the drain ends here."""
+        work = self._work(workspace_id)
+        if not any(work.values()):
+            # Whoever accepts after this line rings again; whoever accepted before it is seen by the next look.
+            self._bell.clear(workspace_id)
+            work = self._work(workspace_id)
+            if not any(work.values()):
+                return True
+        if must_yield:
+            summary.behind = True
+            return True
+        summary.busy = not self._step(workspace_id, self._next_stream(work), summary)
+        return summary.busy
 
     def _work(self, workspace_id: int) -> dict[int, bool]:
         """Which streams have requests behind their cursor, as of now."""

@@ -35,16 +35,20 @@ class Sweeper:
         self._interval = interval
         #: Stream -> (cursor when first seen behind, looks since).
         self._stuck: dict[Place, tuple[int, int]] = {}
+        #: The broker did not take the last doorbell: nobody else is on the way to any work.
+        self._alone = False
 
     def run(self, stop: threading.Event, also: Callable[[], None] = lambda: None) -> None:
         """Sweep until `stop`. `also` is called after every look. An outage of the database is waited out."""
         while not stop.is_set():
+            pause = self._interval
             try:
-                self.look()
+                if any(summary.behind for summary in self.look()):
+                    pause = 0.0
                 also()
             except DATABASE_ERRORS as error:
                 log.warning("sweep_failed", error=type(error).__name__)
-            stop.wait(self._interval)
+            stop.wait(pause)
 
     def look(self) -> list[Summary]:
         """One look at everything. Returns what the sweeper drained itself."""
@@ -52,10 +56,12 @@ class Sweeper:
         if ended := sessions.end_stalled(self._database):
             log.warning("stalled_sessions_ended", sessions=ended)
         for (workspace_id, stream), looks in self._behind().items():
-            if looks == 1:
+            if looks == 1 and not self._alone:
                 continue  # seen for the first time: its doorbell is probably on the way
-            if looks <= PATIENCE and self._bell.send(workspace_id):
-                continue
+            if looks <= PATIENCE:
+                self._alone = not self._bell.send(workspace_id)
+                if not self._alone:
+                    continue
             summary = self._drain(workspace_id)
             log.info("swept", workspace=workspace_id, stream=stream, requests=summary.requests, busy=summary.busy)
             done.append(summary)

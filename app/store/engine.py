@@ -157,6 +157,11 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether a connection that was there has broken: a new one may work at once. Not when none could be made."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
 def ping(database: Database) -> None:
     """Raises SQLAlchemyError when the database does not answer."""
     with database.read() as connection:

@@ -19,8 +19,9 @@ CAPACITY: Final = 100
 
 
 def rolling(now: Round) -> None:
-    """23: SIGTERM and a new start, one program after the other."""
-    for program in now.stack.programs():
+    """23: SIGTERM and a new start, for one of the API processes and then for one of the nodes."""
+    parts = {now.rng.choice(now.stack.apis), now.rng.choice(now.stack.nodes)}
+    for program in sorted(parts, key=lambda program: program.name):
         before = now.load.accepted()
         program.stop()
         now.hit(now.load.accepted() - before or not _others(now, program))
@@ -88,6 +89,7 @@ SCENARIOS: Final = (
         load=LoadPlan(rate=30),
         may_break=True,
         check=nothing_dropped,
+        scaled="an API process and a node a round",
     ),
     Scenario(
         23,

@@ -72,11 +72,7 @@ def stop_holder(now: Round) -> None:
             before, began = now.cursor(), time.monotonic()
             allowed = STALL_TIMEOUT + 3
             try:
-                until(
-                    lambda before=before: now.cursor() > before,
-                    allowed * 3,
-                    message="the lane stays with a stopped one",
-                )  # type: ignore[misc]
+                until(lambda before=before: now.cursor() > before, allowed * 3, message="the lane stays")  # type: ignore[misc]
             except AssertionError:
                 now.findings += [f"session: {session}" for session in now.stack.sessions()]
                 raise

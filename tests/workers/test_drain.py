@@ -294,3 +294,37 @@ def test_work_that_arrives_at_the_last_moment_is_seen(database: Database) -> Non
 
     send(database, one, ADA)
     assert applier(database, bell=Late()).drain(one).requests == 2
+
+
+def test_one_doorbell_survives_connections_that_have_died_in_the_pool(database: Database) -> None:
+    if not database.is_postgresql:
+        pytest.skip("nobody ends a connection to a file")
+    one, broken, its_own = workspace(database), [True, True], Database(database.url)
+
+    def cut(_workspace: int, _batch: list[Stored]) -> None:
+        if broken:
+            broken.pop()
+            end_sessions(database)
+
+    worker = applier(its_own, before_commit=cut)
+    send(database, one, ADA)
+    database.dispose()
+    assert worker.drain(one).requests == 1  # two connections are lost in mid-batch
+    send(database, one, ADA)
+    database.dispose()
+    end_sessions(database)
+    assert worker.drain(one).requests == 1  # and this one has lain in the pool
+    its_own.dispose()
+    assert broken == []
+    assert differences(database, one) == []
+
+
+def end_sessions(database: Database) -> None:
+    """What an operator does, or a server that is started again: every other session ends."""
+    other = Database(database.url)
+    with other.read() as connection:
+        connection.exec_driver_sql(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    other.dispose()

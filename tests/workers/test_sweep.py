@@ -36,3 +36,16 @@ def test_a_lost_connection_does_not_end_the_sweeper(database: Database) -> None:
     assert faults == []
     assert cursors(database, one) == [1, 0]
     assert differences(database, one) == []
+
+
+def test_without_a_broker_the_sweeper_waits_for_nobody(database: Database) -> None:
+    """The first look finds out that the broker is away; from then on work is done when it is first seen."""
+    one = workspace(database)
+    dead = Settings(redis_url="redis://127.0.0.1:1/0")
+    bell = bootstrap.doorbell(dead, bootstrap.celery(dead, producer=True))
+    sweeper = Sweeper(database, applier(database), bell, 0.05)
+    send(database, one, ADA)
+    assert [[summary.requests for summary in sweeper.look()] for _ in range(2)] == [[], [1]]
+    send(database, one, ADA)
+    assert [summary.requests for summary in sweeper.look()] == [1]
+    assert sweeper.look() == []
