@@ -14,9 +14,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt bench fault fuzz clients lock clean
+.PHONY: help run test check fmt bench fault fault-mutants soak fuzz clients lock clean
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/.installed ## Start Onefold with everything it needs: make run ARGS="--port 8000"
 	@exec $(BIN)/onefold up $(ARGS)
@@ -45,6 +45,12 @@ bench: $(VENV)/.installed-dev ## Run a benchmark: make bench ARGS="--help"
 
 fault: $(VENV)/.installed-dev ## Hit it with faults and compare: make fault ARGS="--short"
 	@exec $(BIN)/python -m fault $(ARGS)
+
+fault-mutants: $(VENV)/.installed-dev ## Plant bugs in a copy, and see that the faults find each of them
+	@exec $(BIN)/python -m fault.mutants $(ARGS)
+
+soak: $(VENV)/.installed-dev ## A steady load for long: make soak ARGS="--minutes 20"
+	@exec $(BIN)/python -m fault.soak $(ARGS)
 
 lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)

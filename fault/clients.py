@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from fault.ledger import Ledger, Person, crowd
-from fault.operations import OPERATIONS, Sending, Turn, founding
+from fault.identity import OPERATIONS
+from fault.ledger import Ledger, Person, crowd, own_people
+from fault.operations import Sending, Turn, founding
 
 HOST: Final = "127.0.0.1"
 #: For one answer. The longest that Onefold promises is 3 s.
@@ -30,8 +31,10 @@ class LoadPlan:
     people: int = 40
     objects: int = 24
     rate: float = 50.0
+    #: People whom one client alone writes about, for each client.
+    own: int = 10
     #: Operation -> weight.
-    operations: Mapping[str, float] = field(default_factory=lambda: {"track": 1.0})
+    operations: Mapping[str, float] = field(default_factory=lambda: {"track": 0.85, "identity": 0.15})
     plan: str = "mau_cy_24_25"
     #: Requests in a burst window, instead of the plan's: (requests, seconds).
     burst: tuple[int, int] | None = None
@@ -123,7 +126,10 @@ class Load:
         self.plan = plan
         self.key = key
         self.ports = ports
-        self.people: list[Person] = crowd(plan.people)
+        self._crowd = crowd(plan.people)
+        own = plan.own if "identity" in plan.operations else 0
+        self._own = [own_people(n, 1000 * (n + 1), own) for n in range(plan.clients)]
+        self.people: list[Person] = [*self._crowd, *(person for mine in self._own for person in mine)]
         self.calls: list[Call] = []
         self.ledger = Ledger(self.people)
         self.findings: list[str] = []
@@ -138,8 +144,8 @@ class Load:
         """Make everybody's profile, then let all clients go."""
         wire, rng = Wire(self.ports, self.key), random.Random(f"{self._seed}/founding")
         self._deadline = time.monotonic() + PATIENCE_SECONDS
-        for part, first in enumerate(range(0, len(self.people), FOUNDING)):
-            self._send(wire, rng, -1, founding(self.people[first : first + FOUNDING], part), self.ledger, self.calls)
+        for part, first in enumerate(range(0, len(self._crowd), FOUNDING)):
+            self._send(wire, rng, -1, founding(self._crowd[first : first + FOUNDING], part), self.ledger, self.calls)
         self._deadline = float("inf")
         wire.close()
         for thread in self._threads:
@@ -149,10 +155,11 @@ class Load:
         """Let every client finish the request in hand, however often it has to be sent, and add up the books."""
         self._deadline = time.monotonic() + PATIENCE_SECONDS
         self._stop.set()
-        for thread, ledger, calls in zip(self._threads, self._ledgers, self._calls, strict=True):
+        for thread, ledger in zip(self._threads, self._ledgers, strict=True):
             thread.join()
             self.ledger.add(ledger)
-            self.calls += calls
+        self.calls += [call for calls in self._calls for call in calls]
+        self._calls.clear()
 
     def add_accepted(self, path: str, body: bytes, status: int, place: str, answer: bytes, marker: str) -> None:
         """A request that a scenario sent by itself and that was answered 2xx under this request id."""
@@ -164,6 +171,10 @@ class Load:
     def accepted(self) -> int:
         """Requests answered 2xx so far."""
         return sum(call.accepted for calls in (self.calls, *self._calls) for call in list(calls))
+
+    def merges(self) -> int:
+        """Profiles merged away so far, by the books."""
+        return self.ledger.merges + sum(ledger.merges for ledger in self._ledgers)
 
     def attempts(self) -> list[Attempt]:
         """Every try so far."""
@@ -179,7 +190,7 @@ class Load:
         due, n = time.monotonic(), 0
         while not self._stop.is_set():
             n += 1
-            turn = Turn(number, n, self.plan.objects, self.people, rng)
+            turn = Turn(number, n, self.plan.objects, self._crowd, self._own[number], rng)
             sending = OPERATIONS[rng.choices(names, weights)[0]](turn)
             if not self._send(wire, rng, number, sending, self._ledgers[number], self._calls[number]):
                 return

@@ -22,6 +22,8 @@ class Person:
     alias: tuple[str, str] | None
     email: str
     phone: str
+    #: Shared people are there from the beginning to the end; a client's own come and go.
+    exists: bool = True
 
     def founding(self) -> Address:
         """The attributes object that makes this person's profile."""
@@ -63,6 +65,20 @@ def crowd(count: int) -> list[Person]:
     return people
 
 
+def own_people(client: int, first: int, count: int) -> list[Person]:
+    """People whom one client alone writes about, numbered from `first`. None of them is there yet."""
+    people = crowd(count)
+    for n, person in enumerate(people):
+        person.number = first + n
+        person.email, person.phone = f"own-{client}-{n}@example.org", f"+49152{20_000_000 + first + n}"
+        person.exists = False
+        if person.external_id is not None:
+            person.external_id = f"own-{client}-{n}"
+        else:
+            person.alias = ("crm", f"own-{client}-{n}")
+    return people
+
+
 @dataclass(slots=True)
 class Entry:
     """What is known of one person."""
@@ -87,16 +103,21 @@ class Ledger:
     def __init__(self, people: Iterable[Person]) -> None:
         self.people = list(people)
         self.entries = {person.number: Entry() for person in self.people}
+        #: Pairs that were merged, both sides being there.
+        self.merges = 0
 
     def add(self, other: "Ledger") -> None:
         """Take over what another client booked."""
         for number, entry in other.entries.items():
             self.entries[number].add(entry)
+        self.merges += other.merges
 
-    def expected(self, person: Person) -> dict[str, Any]:
-        """The person's profile as an export has to show it, in the form of `shown`."""
+    def expected(self, person: Person) -> list[dict[str, Any]]:
+        """The person's profile, if there is one, as an export has to show it, in the form of `shown`."""
+        if not person.exists:
+            return []
         entry = self.entries[person.number]
-        return {
+        profile = {
             "external_id": person.external_id,
             "aliases": [] if person.alias is None else [person.alias],
             "email": person.email,
@@ -106,6 +127,7 @@ class Ledger:
             "purchases": dict(sorted(entry.purchases.items())),
             "cents": entry.cents,
         }
+        return [profile]
 
 
 def shown(user: dict[str, Any]) -> dict[str, Any]:

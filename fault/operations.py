@@ -1,4 +1,5 @@
-"""What clients ask for, with what it must do to the ledger. A new operation joins `OPERATIONS`, and that is all."""
+"""What clients ask for, with what it must do to the ledger. A new operation joins
+`fault.identity.OPERATIONS`, and that is all."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -19,12 +20,14 @@ class Turn:
     n: int
     objects: int
     people: Sequence[Person]
+    #: Those whom this client alone writes about.
+    own: Sequence[Person]
     rng: random.Random
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A request and, once it was answered 2xx, what it did. `marker` stands in its body and in no other's."""
+    """A request and, once it was answered 2xx, what it did. `marker`, if any, stands in its body and in no other's."""
 
     path: str
     document: dict[str, Any]
@@ -37,11 +40,16 @@ Operation = Callable[[Turn], Sending]
 
 def track(turn: Turn) -> Sending:
     """Attributes, events and purchases of several people, each addressed by one of their names."""
+    return track_people(turn, turn.people)
+
+
+def track_people(turn: Turn, people: Sequence[Person]) -> Sending:
+    """`track` for some people, all of whom are there."""
     rng, marker = turn.rng, f"c{turn.client}-{turn.n}"
     document: dict[str, list[dict[str, Any]]] = {"attributes": [], "events": [], "purchases": []}
     written: list[tuple[int, str, Any]] = []
     for _ in range(rng.randint(1, turn.objects)):
-        person = rng.choice(turn.people)
+        person = rng.choice(people)
         who, kind = person.address(rng), rng.random()
         if kind < 0.6:
             amount = rng.randint(1, 3)
@@ -116,7 +124,3 @@ def founding(people: Sequence[Person], part: int) -> Sending:
 
     objects = [{**person.founding(), "founded": marker} for person in people]
     return Sending("/users/track", {"attributes": objects}, book, marker)
-
-
-#: Name -> how to make one. Scenarios name those that they want, with weights.
-OPERATIONS: Final[dict[str, Operation]] = {"track": track, "crush": crush, "poison": poison}

@@ -115,6 +115,20 @@ def crowd(now: Round) -> None:
         now.blame(f"deadlocks: {deadlocks}")
 
 
+def storm(now: Round) -> None:
+    """20: merges in chains, cycles and stars, and applying processes are killed meanwhile."""
+    before = now.load.merges()
+    ends = time.monotonic() + 3.0
+    while time.monotonic() < ends:
+        children = [p for node in now.stack.nodes for p in node.pool()]
+        if now.in_batch(1.0) and children:
+            with suppress(psutil.NoSuchProcess):
+                now.rng.choice(children).kill()
+        now.pause(0.2, 0.5)
+    now.hit(now.load.merges() - before)
+    now.notes["merges"] = now.load.merges() - before
+
+
 def _lane_holders(now: Round) -> set[int]:
     def work() -> set[int]:
         with now.stack.database.read() as connection:
@@ -235,6 +249,15 @@ SCENARIOS: Final = (
         clean=True,
     ),
     Scenario(
+        20,
+        "merges in chains, cycles and stars, ten workers",
+        "profiles were merged",
+        storm,
+        layout=Layout(nodes=2, processes=5),
+        load=LoadPlan(clients=5, own=10, rate=80, operations={"track": 0.2, "identity": 0.8}),
+        clean=True,
+    ),
+    Scenario(
         24,
         "no memory for workers (RLIMIT_AS)",
         "MemoryError, or a process that died of it",
@@ -250,7 +273,7 @@ SCENARIOS: Final = (
         layout=Layout(
             node_programs=((*_PROCESSES, *_QUIETLY), ("-m", "fault.poisoned")),
         ),
-        load=LoadPlan(operations={"track": 0.97, "poison": 0.03}),
+        load=LoadPlan(operations={"track": 0.87, "identity": 0.1, "poison": 0.03}),
         check=died,
         clean=True,
     ),

@@ -1,0 +1,175 @@
+"""Operations that make, join and remove profiles, and the register of all operations.
+
+A client does them to people of its own: then its ledger can say what comes of each, whatever the others do meanwhile.
+The rules are those of the API's contract: a merge adds up counts and revenue, fills what the kept profile lacks, and
+moves an alias unless the kept profile has one of that label.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from fault.ledger import Entry, Ledger, Person
+from fault.operations import Operation, Sending, Turn, crush, founding, poison, track, track_people
+
+LABEL: Final = "crm"
+Name = dict[str, Any]
+
+
+def identity(turn: Turn) -> Sending:
+    """Something happens to who is who among the client's own people."""
+    there = [person for person in turn.own if person.exists]
+    absent = [person for person in turn.own if not person.exists]
+    if len(there) < 2 or (absent and turn.rng.random() < 0.3):
+        return _found(turn, absent)
+    kind = turn.rng.random()
+    if kind < 0.45:
+        return _merge(turn, there)
+    if kind < 0.55:
+        return _delete(turn.rng.sample(there, 1))
+    nameless = [person for person in there if person.external_id is None]
+    if kind < 0.65 and nameless:
+        return _identify(turn, nameless)
+    without = [person for person in there if person.external_id is not None and person.alias is None]
+    if kind < 0.75 and without:
+        return _alias(turn, without)
+    return track_people(turn, there)
+
+
+def _found(turn: Turn, absent: Sequence[Person]) -> Sending:
+    chosen = turn.rng.sample(absent, turn.rng.randint(1, len(absent)))
+    for person in chosen:
+        _rename(turn, person)
+    sending = founding(chosen, 0)
+    marker = f"founded-{turn.client}-{turn.n}"
+    for entry in sending.document["attributes"]:
+        entry["founded"] = marker
+
+    def book(ledger: Ledger) -> None:
+        for person in chosen:
+            person.exists = True
+            ledger.entries[person.number].last["founded"] = marker
+
+    return Sending(sending.path, sending.document, book, marker)
+
+
+def _rename(turn: Turn, person: Person) -> None:
+    """Names for a profile that is to be: one that somebody else has by now is replaced."""
+    known = person.email.removesuffix("@example.org")
+    others = [other for other in turn.own if other.exists]
+    if person.number % 4 != 3:
+        person.alias = None
+        if person.external_id is None or any(other.external_id == person.external_id for other in others):
+            person.external_id = f"{known}-{turn.n}"
+    else:
+        person.external_id = None
+        if person.alias is None or any(other.alias == person.alias for other in others):
+            person.alias = (LABEL, f"{known}-{turn.n}")
+
+
+def _merge(turn: Turn, there: Sequence[Person]) -> Sending:
+    """A chain, a cycle, a star, or one pair."""
+    some = turn.rng.sample(there, min(len(there), turn.rng.randint(2, 5)))
+    shape = turn.rng.choice(("chain", "cycle", "star", "pair"))
+    chain = list(pairwise(some))
+    pairs = {
+        "chain": chain,
+        "cycle": [*chain, (some[-1], some[0])],
+        "star": [(other, some[0]) for other in some[1:]],
+        "pair": chain[:1],
+    }[shape]
+    named = [(_name(source), _name(kept)) for source, kept in pairs]
+    document = {
+        "merge_updates": [{"identifier_to_merge": source, "identifier_to_keep": kept} for source, kept in named]
+    }
+
+    def book(ledger: Ledger) -> None:
+        for source_name, kept_name in named:
+            source, kept = _holder(turn.own, source_name), _holder(turn.own, kept_name)
+            if source is not None and kept is not None and source is not kept:
+                _join(ledger, source, kept)
+
+    return Sending("/users/merge", document, book, "")
+
+
+def _join(ledger: Ledger, source: Person, kept: Person) -> None:
+    mine, theirs = ledger.entries[kept.number], ledger.entries[source.number]
+    known = mine.sums.keys() | mine.last.keys()
+    mine.sums.update({name: value for name, value in theirs.sums.items() if name not in known})
+    mine.last |= {name: value for name, value in theirs.last.items() if name not in known}
+    mine.events.update(theirs.events)
+    mine.purchases.update(theirs.purchases)
+    mine.cents += theirs.cents
+    kept.external_id = kept.external_id or source.external_id
+    kept.alias = kept.alias or source.alias
+    _remove(ledger, source)
+    ledger.merges += 1
+
+
+def _delete(people: Sequence[Person]) -> Sending:
+    names = [_name(person) for person in people]
+    document: dict[str, list[Any]] = {}
+    for name in names:
+        array, value = (
+            ("external_ids", name["external_id"]) if "external_id" in name else ("user_aliases", name["user_alias"])
+        )
+        document.setdefault(array, []).append(value)
+
+    def book(ledger: Ledger) -> None:
+        for person in people:
+            _remove(ledger, person)
+
+    return Sending("/users/delete", document, book, "")
+
+
+def _remove(ledger: Ledger, person: Person) -> None:
+    person.exists = False
+    ledger.entries[person.number] = Entry()
+
+
+def _identify(turn: Turn, nameless: Sequence[Person]) -> Sending:
+    """An alias-only profile gets an external id that nobody has."""
+    person = turn.rng.choice(nameless)
+    external_id = f"identified-{turn.client}-{turn.n}"
+    document = {"aliases_to_identify": [{"external_id": external_id, **_name(person)}]}
+
+    def book(_ledger: Ledger) -> None:
+        person.external_id = external_id
+
+    return Sending("/users/identify", document, book, external_id)
+
+
+def _alias(turn: Turn, without: Sequence[Person]) -> Sending:
+    """A profile with an external id gets an alias."""
+    person = turn.rng.choice(without)
+    name = f"alias-{turn.client}-{turn.n}"
+    alias = {"external_id": person.external_id, "alias_label": LABEL, "alias_name": name}
+
+    def book(_ledger: Ledger) -> None:
+        person.alias = (LABEL, name)
+
+    return Sending("/users/alias/new", {"user_aliases": [alias]}, book, name)
+
+
+def _name(person: Person) -> Name:
+    if person.external_id is not None:
+        return {"external_id": person.external_id}
+    assert person.alias is not None
+    return {"user_alias": {"alias_label": person.alias[0], "alias_name": person.alias[1]}}
+
+
+def _holder(people: Sequence[Person], name: Name) -> Person | None:
+    """Who has this name now."""
+    alias = name.get("user_alias", {})
+    for person in people:
+        if person.exists and (
+            person.external_id == name["external_id"]
+            if "external_id" in name
+            else person.alias == (alias["alias_label"], alias["alias_name"])
+        ):
+            return person
+    return None
+
+
+#: Name -> how to make one. Scenarios name those that they want, with weights.
+OPERATIONS: Final[dict[str, Operation]] = {"track": track, "crush": crush, "poison": poison, "identity": identity}

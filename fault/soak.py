@@ -1,0 +1,112 @@
+"""`python -m fault.soak`: a steady load for a long time, and whether anything of ours grows with it.
+
+Samples memory and file descriptors of each of our processes, and the dead rows of PostgreSQL's hottest tables. Judged
+is what comes after a warm-up of a quarter of the time, five minutes at most; at the end everything is compared as after
+a fault.
+"""
+
+import statistics
+import time
+from collections import defaultdict
+from contextlib import suppress
+from typing import Annotated, Final
+
+import psutil
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from fault import judge, stack
+from fault.clients import Load, LoadPlan
+from fault.report import say, table
+from fault.stack import Layout, Stack
+from tests.polling import until
+
+CLIENTS: Final = 4
+WARM_UP_MINUTES: Final = 5.0
+RSS_GROWTH: Final = 0.05
+#: Connections come and go, so a few descriptors more than at the beginning are no leak.
+FD_SLACK: Final = 4
+#: Autovacuum comes once a minute, so dead rows may add up for about two.
+HOT_TABLES: Final = ("inbox_head", "lane", "profile")
+DEAD_SECONDS: Final = 150
+
+Series = dict[str, list[tuple[float, float]]]
+
+
+def main(
+    minutes: Annotated[float, typer.Option(min=0.5, max=1440, help="How long.")] = 20.0,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second, all clients together.")] = 40.0,
+    seed: Annotated[int, typer.Option(help="Of the requests.")] = 1,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between samples.")] = 10.0,
+) -> None:
+    """Soak Onefold on PostgreSQL and Redis, and judge what grows."""
+    plan = LoadPlan(clients=CLIENTS, people=400, objects=10, rate=rate / CLIENTS)
+    series: Series = defaultdict(list)
+    with stack.started(stack.POSTGRESQL, Layout(processes=1), seed) as running:
+        workspace = running.workspace(plan.plan, None)
+        load = Load(running.ports, workspace.key, plan, seed)
+        load.start()
+        began = time.monotonic()
+        while (at := time.monotonic() - began) < minutes * 60:
+            _sample(running, at, series)
+            time.sleep(every)
+        load.stop()
+        until(lambda: running.behind(workspace.id) == 0, 60, message="the backlog stays")
+        seconds = time.monotonic() - began
+        findings = judge.every(running.database, workspace, load, clean=True, may_break=False)
+    warm = min(WARM_UP_MINUTES, minutes / 4) * 60
+    rows, grown = _judged(series, warm, rate)
+    say(table(rows, ("what", "after warm-up", "at the end", "most", "verdict")))
+    say(f"\n{load.accepted():,} requests in {seconds:.0f} s, {load.accepted() / seconds:.1f}/s, seed {seed}")
+    for finding in findings[:20]:
+        say(f"  {finding}")
+    say(f"comparisons: {'DIFFERENT' if findings else 'EQUAL'}; growth: {'TOO MUCH' if grown else 'none'}")
+    if findings or grown:
+        raise typer.Exit(1)
+
+
+def _sample(running: Stack, at: float, series: Series) -> None:
+    for program in running.programs():
+        for process in program.family():
+            with suppress(psutil.NoSuchProcess):
+                name = f"{program.name}: {_role(process)}"
+                series[f"{name}, RSS MB"].append((at, process.memory_info().rss / 1e6))
+                series[f"{name}, descriptors"].append((at, process.num_fds()))
+    with suppress(SQLAlchemyError), running.database.read() as connection:
+        rows = connection.exec_driver_sql("select relname, n_dead_tup from pg_stat_user_tables").all()
+        for name, dead in rows:
+            if name in HOT_TABLES:
+                series[f"{name}, dead rows"].append((at, dead))
+
+
+def _role(process: psutil.Process) -> str:
+    words = process.cmdline()
+    parent = process.parent()
+    if "-A" in words:
+        return "Celery's child" if parent is not None and "-A" in parent.cmdline() else "Celery"
+    return next((word for word in ("uvicorn", "sweeper") if any(word in part for part in words)), "launcher")
+
+
+def _judged(series: Series, warm: float, rate: float) -> tuple[list[tuple[str, ...]], bool]:
+    rows: list[tuple[str, ...]] = []
+    grown = False
+    for name in sorted(series):
+        values = [value for at, value in series[name] if at >= warm]
+        if not values:
+            continue
+        some = max(1, len(values) // 10)
+        first, last = statistics.median(values[:some]), statistics.median(values[-some:])
+        if name.endswith("RSS MB"):
+            bad = last > first * (1 + RSS_GROWTH)
+        elif name.endswith("descriptors"):
+            bad = last > first + FD_SLACK
+        else:
+            bad = max(values) > rate * DEAD_SECONDS * 10  # a request may touch ten profiles
+        grown |= bad
+        verdict = "grows" if bad else "ok"
+        rows.append((name, f"{first:,.1f}", f"{last:,.1f}", f"{max(values):,.1f}", verdict))
+    return rows, grown
+
+
+if __name__ == "__main__":
+    typer.run(main)
