@@ -200,7 +200,8 @@ class Applier:
                 found = self._batch(workspace_id, stream, limit, summary)
             except PoisonError as poison:
                 if len(poison.batch) > 1:
-                    limit = len(poison.batch) // 2
+                    # Remembered: whoever began anew with every batch would fail as often as there are requests.
+                    limit = self._limit = len(poison.batch) // 2
                     continue
                 found = self._bury(workspace_id, poison, summary)
             break
@@ -221,6 +222,9 @@ class Applier:
             limit = 1
         try:
             return self._attempt(workspace_id, stream, limit, attempts, summary)
+        except PoisonError:
+            self._discount(workspace_id)
+            raise
         except Exception as error:
             if is_transient(error):
                 self._discount(workspace_id)
@@ -270,7 +274,7 @@ class Applier:
             return locked.attempts + 1
 
     def _discount(self, workspace_id: int) -> None:
-        """A lost connection, a full disk or a lack of memory is not the fault of the batch that met it."""
+        """The process lives on: what the batch met was a fault of the machine, or data whose share of it is sought."""
         with suppress(*DATABASE_ERRORS, MemoryError), self._database.write() as connection:
             lane.discount_attempt(connection, workspace_id)
 

@@ -216,6 +216,16 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
     assert differences(database, one) == []
 
 
+def test_requests_that_cannot_be_applied_do_not_make_the_others_go_one_by_one(database: Database) -> None:
+    one = workspace(database)
+    for n in range(200):
+        (poison if n % 50 == 40 else lambda d, w: send(d, w, ADA))(database, one)
+    summary = applier(database).drain(one, yield_seconds=60)
+    assert (summary.requests, summary.dead) == (196, 4)
+    assert summary.batches < 50
+    assert differences(database, one) == []
+
+
 @pytest.mark.parametrize(
     "fault",
     [
