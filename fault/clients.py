@@ -13,6 +13,7 @@ from uuid import UUID
 from fault.identity import OPERATIONS
 from fault.ledger import Ledger, Person, crowd, own_people
 from fault.operations import Sending, Turn, founding
+from tests.polling import until
 
 HOST: Final = "127.0.0.1"
 #: For one answer. The longest that Onefold promises is 3 s.
@@ -135,6 +136,10 @@ class Load:
         self.findings: list[str] = []
         self._seed = seed
         self._stop = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+        self._waiting = 0
+        self._lock = threading.Lock()
         self._deadline = float("inf")
         self._ledgers = [Ledger(self.people) for _ in range(plan.clients)]
         self._calls: list[list[Call]] = [[] for _ in range(plan.clients)]
@@ -151,10 +156,19 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def hold(self) -> None:
+        """Let every client finish the request in hand and wait for `go`."""
+        self._go.clear()
+        until(lambda: self._waiting == len(self._threads), PATIENCE_SECONDS, 0.001, "a client does not come to rest")
+
+    def go(self) -> None:
+        self._go.set()
+
     def stop(self) -> None:
         """Let every client finish the request in hand, however often it has to be sent, and add up the books."""
         self._deadline = time.monotonic() + PATIENCE_SECONDS
         self._stop.set()
+        self._go.set()
         for thread, ledger in zip(self._threads, self._ledgers, strict=True):
             thread.join()
             self.ledger.add(ledger)
@@ -189,6 +203,13 @@ class Load:
         names, weights = list(self.plan.operations), list(self.plan.operations.values())
         due, n = time.monotonic(), 0
         while not self._stop.is_set():
+            if not self._go.is_set():
+                with self._lock:
+                    self._waiting += 1
+                self._go.wait()
+                with self._lock:
+                    self._waiting -= 1
+                continue
             n += 1
             turn = Turn(number, n, self.plan.objects, self._crowd, self._own[number], rng)
             sending = OPERATIONS[rng.choices(names, weights)[0]](turn)

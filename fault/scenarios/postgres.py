@@ -22,6 +22,7 @@ STOP_SECONDS: Final = 4.0
 #: An accept is answered 503 after 2.5 s; the rest is for a machine that has other things to do.
 ANSWERED_SECONDS: Final = 3.0
 SLACK_SECONDS: Final = 1.5
+TERMINATE_SECONDS: Final = 0.2
 DISK_MB: Final = 160
 
 
@@ -107,7 +108,7 @@ def _disk(layout: Layout) -> Iterator[Layout]:
 
 
 def terminate(now: Round) -> None:
-    """12: pg_terminate_backend for everybody who applies, every 100 ms."""
+    """12: pg_terminate_backend for everybody who applies, again and again."""
     before = now.cursor()
     least, most = time.monotonic() + 3.0, time.monotonic() + 10.0
     while time.monotonic() < least or (now.cursor() == before and time.monotonic() < most):
@@ -120,7 +121,7 @@ def terminate(now: Round) -> None:
         now.stack.scalar(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'onefold apply'"
         )
-        now.pause(0.1)
+        now.pause(TERMINATE_SECONDS)
     if now.cursor() == before:
         now.blame("progress: nothing was applied meanwhile")
 
@@ -189,11 +190,12 @@ SCENARIOS: Final = (
     ),
     Scenario(
         12,
-        "PostgreSQL: sessions of workers terminated every 100 ms",
+        "PostgreSQL: sessions of workers terminated again and again",
         "a session was in a transaction",
         terminate,
         load=LoadPlan(clients=5, objects=40, rate=60),
         clean=True,
+        scaled=f"every {TERMINATE_SECONDS * 1000:g} ms, not every 100",
     ),
     Scenario(
         13,

@@ -14,10 +14,14 @@ from fault.clients import LoadPlan
 from fault.rounds import Round, Scenario
 from fault.stack import Layout
 from tests import servers
+from tests.polling import until
 
 DOWN_SECONDS: Final = 10.0
 #: Requests a second that scenario 5's workspace may send, and for how long its flushes go on.
 CAPACITY: Final = 40
+#: Less than a bell that was set lives.
+WAKE_SECONDS: Final = 1.8
+_WORKER: Final = ("-m", "celery", "-A", "workers.celery_app", "worker", "-E", "-Q", "sync,normal,bulk,jobs", "-c", "1")
 
 
 def restart(now: Round) -> None:
@@ -157,6 +161,18 @@ def duplicate(now: Round) -> None:
         now.hit(sent)
 
 
+def wake(now: Round) -> None:
+    """35: no sweeper, so that every doorbell counts: whenever the clients pause, all is applied at once."""
+    for _ in range(60):
+        now.pause(0.01, 0.04)
+        now.load.hold()
+        try:
+            until(lambda: now.stack.behind(now.workspace.id) == 0, WAKE_SECONDS, message="nobody was woken")
+        finally:
+            now.load.go()
+        now.hit()
+
+
 def _server(now: Round) -> servers.ValkeyServer:
     assert now.stack.valkey is not None
     return now.stack.valkey
@@ -238,6 +254,15 @@ SCENARIOS: Final = (
         "doorbells a hundred times",
         "duplicates were sent, and the lane went on among them",
         duplicate,
+        clean=True,
+    ),
+    Scenario(
+        35,
+        "no sweeper: every doorbell counts",
+        "the clients paused, and everything was applied",
+        wake,
+        layout=Layout(node_programs=((*_WORKER, "--without-mingle", "--without-gossip", "-l", "WARNING"),)),
+        load=LoadPlan(clients=3, objects=2, rate=0),
         clean=True,
     ),
 )

@@ -248,7 +248,7 @@ SCENARIOS: Final = (
         "two sweepers, ten workers, one workspace",
         "several sessions of workers have held the lane",
         crowd,
-        layout=Layout(nodes=2, processes=5),
+        layout=Layout(apis=2, nodes=2, processes=5),
         load=BUSY,
         clean=True,
     ),
