@@ -12,5 +12,5 @@ def create() -> FastAPI:
     settings = Settings()
     logs.configure(settings.log_level)
     app = create_app(bootstrap.services(settings))
-    runtime.tune()
+    runtime.tune(young=20_000)
     return app
