@@ -46,23 +46,23 @@ MUTANTS: Final = (
         (("where workspace_id = :workspace_id for update skip locked", "where workspace_id = :workspace_id"),),
     ),
     Mutant(
-        "cursor read before the lock: two appliers after each other do the same batch",
+        "an applier trusts the cursor that it remembers: no fence against another one",
         19,
         "workers/apply.py",
         (
             (
+                "            after, hour = locked.cursors[stream], locked.hours[stream]\n",
                 (
-                    "            locked = self._lock(connection, workspace_id)\n"
-                    "            if locked is None:\n                return False\n            after, hour ="
-                ),
-                (
-                    "            locked = lane.read(connection, workspace_id)\n"
-                    "            if self._lock(connection, workspace_id) is None or locked is None:\n"
-                    "                return False\n            after, hour ="
+                    "            after, hour = locked.cursors[stream], locked.hours[stream]\n"
+                    "            mine = self.__dict__.setdefault('_mine', {})\n"
+                    "            after = locked.cursors[stream] = mine.get((workspace_id, stream), after)\n"
                 ),
             ),
+            (
+                "        profiles.remember(self._names, made)\n",
+                ("        profiles.remember(self._names, made)\n        mine[workspace_id, stream] = batch[-1].seq\n"),
+            ),
         ),
-        20,
     ),
     Mutant(
         "cursor committed before the effects",
@@ -207,7 +207,7 @@ MUTANTS: Final = (
         "the sweeper rings and never drains",
         17,
         "workers/sweep.py",
-        (("            summary = self._applier.drain(workspace_id)\n", "            summary = Summary()\n"),),
+        (("            summary = self._drain(workspace_id)\n", "            summary = Summary()\n"),),
         1,
     ),
 )

@@ -43,7 +43,7 @@ def test_without_a_broker_the_sweeper_waits_for_nobody(database: Database) -> No
     one = workspace(database)
     dead = Settings(redis_url="redis://127.0.0.1:1/0")
     bell = bootstrap.doorbell(dead, bootstrap.celery(dead, producer=True))
-    sweeper = Sweeper(database, applier(database), bell, 0.05)
+    sweeper = Sweeper(database, applier(database), bell, 0.05, Metrics())
     send(database, one, ADA)
     assert [[summary.requests for summary in sweeper.look()] for _ in range(2)] == [[], [1]]
     send(database, one, ADA)

@@ -1,0 +1,20 @@
+"""A change of the code that a planted bug replaces shows here, and not when somebody next looks for the bugs."""
+
+from pathlib import Path
+
+import pytest
+
+from fault.mutants import MUTANTS, Mutant, plant
+from fault.processes import ROOT
+from fault.scenarios import ALL
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_planted_bug_can_still_be_planted(mutant: Mutant, tmp_path: Path) -> None:
+    copy = tmp_path / mutant.file
+    copy.parent.mkdir(parents=True)
+    copy.write_text((ROOT / mutant.file).read_text())
+    plant(tmp_path, mutant.file, mutant.edits)
+    compile(copy.read_text(), mutant.file, "exec")
+    assert copy.read_text() != (ROOT / mutant.file).read_text()
+    assert mutant.scenario in {scenario.number for scenario in ALL}
