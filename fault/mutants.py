@@ -201,7 +201,7 @@ MUTANTS: Final = (
         "a poison request takes its batch along",
         28,
         "workers/apply.py",
-        (("                if len(poison.batch) > 1:\n", "                if len(poison.batch) > 512:\n"),),
+        (("            if len(poison.batch) > 1:\n", "            if len(poison.batch) > 512:\n"),),
     ),
     Mutant(
         "the sweeper rings and never drains",

@@ -6,15 +6,12 @@ begins exactly behind the cursor, and thrown away otherwise.
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 from app.contract import stored
 from app.domain.commands import Request
 from app.store import inbox
 from app.store.engine import Database
 from app.store.inbox import Stored
-
-MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +34,17 @@ class ReadAhead:
         self._place: Place | None = None
         self._future: Future[Batch] | None = None
 
-    def read(self, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> list[Stored]:
-        """The next requests, now. Raises what the database raises."""
+    def read(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> list[Stored]:
+        """The next requests, now: `limit` of them or `most` bytes. Raises what the database raises."""
         with self._database.read(self._database.inbox) as connection:
-            return trimmed(inbox.read(connection, workspace_id, stream, after, hour, limit))
+            return inbox.read(connection, workspace_id, stream, after, hour, limit, most)
 
-    def start(self, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> None:
+    def start(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> None:
         """Begin to read what follows number `after`."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._place = (workspace_id, stream, after)
-        self._future = self._executor.submit(self._batch, workspace_id, stream, after, hour, limit)
+        self._future = self._executor.submit(self._batch, workspace_id, stream, after, hour, limit, most)
 
     def take(self, workspace_id: int, stream: int, after: int, limit: int) -> Batch | None:
         """What was read ahead of this place, if it was, fits the limit, and nothing went wrong with it."""
@@ -58,8 +55,8 @@ class ReadAhead:
         batch = future.result()
         return batch if 0 < len(batch.stored) <= limit else None
 
-    def _batch(self, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> Batch:
-        found = self.read(workspace_id, stream, after, hour, limit)
+    def _batch(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> Batch:
+        found = self.read(workspace_id, stream, after, hour, limit, most)
         return Batch(found, [decoded(request) for request in found])
 
 
@@ -67,13 +64,3 @@ def decoded(request: Stored) -> Request:
     """An accepted request with its commands."""
     commands = stored.commands(request.kind, request.codec, request.body)
     return Request(request.stream, request.seq, request.accepted_us, commands)
-
-
-def trimmed(batch: list[Stored]) -> list[Stored]:
-    """As many requests as keep the batch's memory and time within bounds, at least one."""
-    size = 0
-    for n, request in enumerate(batch):
-        size += len(request.body)
-        if size > MAX_BATCH_BYTES and n:
-            return batch[:n]
-    return batch

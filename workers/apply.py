@@ -22,21 +22,17 @@ from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import Stored
 from app.store.lane import Lane
 from workers.ahead import ReadAhead, decoded
+from workers.batches import BatchSize, Suspects
 
-#: A lane yields after this long, so that a flood in one workspace does not starve another.
-YIELD_SECONDS: Final = 2.0
-#: What a batch should take; longer ones delay readers, shorter ones waste round trips.
-BATCH_SECONDS: Final = 0.2
-MAX_BATCH_REQUESTS: Final = 512
-FIRST_BATCH_REQUESTS: Final = 64
+#: A worker leaves a lane after this long, so that a flood in one workspace does not starve another.
+YIELD_SECONDS: Final = 0.5
 #: Lost connections after which a drain gives up.
 LOST_CONNECTIONS: Final = 3
 #: The bulk stream gets at least this part of a busy lane's time.
 BULK_SHARE: Final = 1 / 8
-#: Batches that were begun and never finished before the next one is tried with a single request.
-ATTEMPTS_BEFORE_ALONE: Final = 2
-#: Attempts after which a request that kills its process, alone, is given up.
-ATTEMPTS_BEFORE_DEAD: Final = 12
+#: Attempts in a row after which a request that kills its process, alone, is given up. Processes are also killed for
+#: other reasons, and no request may pay for that with its life.
+ATTEMPTS_BEFORE_DEAD: Final = 8
 
 
 _CROWD_LIMITS: Final = crowds.Limits()
@@ -138,10 +134,11 @@ class Applier:
         self._ahead = ReadAhead(database)
         self._names: profiles.NameCache = {}
         self._secrets: dict[int, bytes] = {}
-        self._limit = FIRST_BATCH_REQUESTS
+        self._sizes = {stream: BatchSize() for stream in inbox.STREAMS}
+        self._suspects = Suspects()
         self._seconds: Counter[int] = Counter()
 
-    def drain(self, workspace_id: int, yield_seconds: float = YIELD_SECONDS) -> Summary:
+    def drain(self, workspace_id: int, yield_seconds: float = 10.0) -> Summary:
         """Apply everything that is queued, for at most about `yield_seconds`.
 
         Raises what the database raises when it is away; nothing is lost then, and nothing half done.
@@ -193,63 +190,54 @@ class Applier:
         return STREAM_BULK if starved else STREAM_NORMAL
 
     def _step(self, workspace_id: int, stream: int, summary: Summary) -> bool:
-        """One batch, smaller and smaller when its data makes it fail. False when another worker holds the lane."""
-        limit, began = self._limit, time.monotonic()
-        while True:
-            try:
-                found = self._batch(workspace_id, stream, limit, summary)
-            except PoisonError as poison:
-                if len(poison.batch) > 1:
-                    # Remembered: whoever began anew with every batch would fail as often as there are requests.
-                    limit = self._limit = len(poison.batch) // 2
-                    continue
+        """One batch, or what of it can be applied. False when another worker holds the lane."""
+        began = time.monotonic()
+        try:
+            found = self._batch(workspace_id, stream, summary)
+        except PoisonError as poison:
+            found = True
+            if len(poison.batch) > 1:
+                self._suspects.suspect((workspace_id, stream), poison.batch[-1].seq)
+            else:
                 found = self._bury(workspace_id, poison, summary)
-            break
-        seconds = time.monotonic() - began
-        self._seconds[stream] += seconds  # type: ignore[assignment]
-        # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
-        if seconds > 1.5 * BATCH_SECONDS and not self._met_crowd:
-            self._limit = max(1, self._limit // 2)
-        elif seconds < BATCH_SECONDS / 2:
-            self._limit = min(MAX_BATCH_REQUESTS, self._limit * 2)
+        self._seconds[stream] += time.monotonic() - began  # type: ignore[assignment]
         return found
 
-    def _batch(self, workspace_id: int, stream: int, limit: int, summary: Summary) -> bool:
-        attempts = self._begin(workspace_id)
-        if attempts is None:
+    def _batch(self, workspace_id: int, stream: int, summary: Summary) -> bool:
+        begun = self._begin(workspace_id, stream)
+        if begun is None:
             return False
-        if attempts > ATTEMPTS_BEFORE_ALONE:
-            limit = 1
+        attempts, limit = begun
         try:
             return self._attempt(workspace_id, stream, limit, attempts, summary)
-        except PoisonError:
-            self._discount(workspace_id)
-            raise
         except Exception as error:
+            # This process lives on: whatever it was, the batch does not kill. An outage is not its fault at all.
+            self._discount(workspace_id)
             if is_transient(error):
-                self._discount(workspace_id)
                 # Where connections do not last, a shorter batch may fit between two losses.
-                self._limit = max(1, self._limit // 2)
+                self._sizes[stream].halve()
             raise
 
     def _attempt(self, workspace_id: int, stream: int, limit: int, attempts: int, summary: Summary) -> bool:
+        began, most = time.monotonic(), self._sizes[stream].bytes
         with self._database.write() as connection:
             locked = self._lock(connection, workspace_id)
             if locked is None:
                 return False
             after, hour = locked.cursors[stream], locked.hours[stream]
             ready = self._ahead.take(workspace_id, stream, after, limit)
-            batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit)
+            batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit, most)
             if not batch:
                 return True
+            size = sum(len(request.body) for request in batch)
             if limit == 1 and attempts > ATTEMPTS_BEFORE_DEAD:
                 raise PoisonError(batch, RuntimeError("process lost"))
             try:
                 requests = ready.requests if ready else [decoded(request) for request in batch]
                 state = self._reduced(connection, workspace_id, locked, requests, batch)
-                if len(batch) == limit:  # there is probably more
+                if len(batch) == limit or size >= most:  # there is probably more
                     last = batch[-1]
-                    self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // inbox.HOUR_US, limit)
+                    self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // inbox.HOUR_US, limit, most)
                 made = self._save(connection, workspace_id, locked, state, batch)
             except Exception as error:
                 # The only place that may catch anything: whatever a request's data can raise is that request's death.
@@ -257,6 +245,8 @@ class Applier:
                     raise
                 raise PoisonError(batch, error) from error
             self._before_commit(workspace_id, batch)
+        # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
+        self._sizes[stream].adapt(time.monotonic() - began, len(batch), size, shrink=not self._met_crowd)
         profiles.remember(self._names, made)
         summary.requests += len(batch)
         summary.batches += 1
@@ -264,14 +254,21 @@ class Applier:
         summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
         return True
 
-    def _begin(self, workspace_id: int) -> int | None:
-        """Count an attempt before it is made. None when another worker holds the lane."""
+    def _begin(self, workspace_id: int, stream: int) -> tuple[int, int] | None:
+        """Count an attempt before it is made: how many there were, and how many requests this one may try.
+
+        None when another worker holds the lane.
+        """
         with self._database.write() as connection:
             locked = self._lock(connection, workspace_id)
             if locked is None:
                 return None
-            lane.count_attempt(connection, workspace_id, locked.attempts)
-            return locked.attempts + 1
+            if locked.attempts > 0:  # a process died in the batch before
+                self._suspects.suspect((workspace_id, locked.trial[0]), locked.trial[1])
+            cursor = locked.cursors[stream]
+            limit = self._suspects.limit((workspace_id, stream), cursor, self._sizes[stream].requests)
+            lane.count_attempt(connection, workspace_id, locked.attempts, stream, cursor + limit)
+            return locked.attempts + 1, limit
 
     def _discount(self, workspace_id: int) -> None:
         """The process lives on: what the batch met was a fault of the machine, or data whose share of it is sought."""

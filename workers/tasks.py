@@ -1,22 +1,26 @@
 """Celery tasks. Arguments are numbers of workspaces, never data of a client; results are counts, shown in Flower."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
+from billiard.exceptions import WorkerLostError
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_ready
+from celery.signals import setup_logging, task_failure, worker_process_init, worker_process_shutdown, worker_ready
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from app import runtime
-from app.doorbell import TASK, Doorbell
+from app.doorbell import QUEUES, TASK, Doorbell
 from app.launcher import die_with_parent
 from app.metrics import Metrics
-from workers.apply import Applier
+from workers.apply import YIELD_SECONDS, Applier
 
 log = structlog.get_logger()
 
-#: A drain yields after 2 s; a batch that takes longer than this is stuck, and its transaction is rolled back.
+#: A drain yields after half a second; a batch that takes longer than this is stuck, and its transaction is rolled back.
 TIME_LIMIT_SECONDS = 60
 
 
@@ -63,6 +67,13 @@ def register(
         if ready_file:
             Path(ready_file).touch()
 
+    def lost(args: tuple[Any, ...], exception: BaseException, **_: Any) -> None:
+        """A process died in a drain, and its doorbell with it. The next one should not have to wait for the sweeper."""
+        if isinstance(exception, WorkerLostError):
+            with suppress(KombuError, RedisError, OSError):  # the sweeper finds the work as well
+                app.send_task(TASK, args=args, queue=QUEUES[0], retry=False, ignore_result=True)
+
+    task_failure.connect(lost, weak=False)
     worker_ready.connect(listening, weak=False)
     worker_process_init.connect(started, weak=False)
     worker_process_shutdown.connect(process.forget, weak=False)
@@ -75,7 +86,7 @@ def register(
             raise TypeError("a doorbell carries the number of a workspace")
         applier, bell, metrics = process.parts()
         try:
-            summary = applier.drain(workspace_id)
+            summary = applier.drain(workspace_id, YIELD_SECONDS)
         except BaseException:
             metrics.drain_failed()
             raise

@@ -102,10 +102,16 @@ _CREATE_HEAD = text(
 _HEAD = text("select head from inbox_head where workspace_id = :workspace_id and stream = :stream")
 _HEADS = text("select workspace_id, stream, head from inbox_head where head > 0")
 _ACCEPTED = text("select accepted_us from inbox where workspace_id = :w and stream = :stream and seq = :seq")
+# What does not fit is not sent: its length is known without reading it.
 _READ = text(
     """
-    select seq, kind, codec, body, accepted_us from inbox
-    where workspace_id = :workspace_id and stream = :stream and seq > :after and seq <= :upto and hour >= :hour
+    select seq, kind, codec, body, accepted_us from (
+        select seq, kind, codec, body, accepted_us, length(body) as size,
+               sum(length(body)) over (order by seq rows unbounded preceding) as total
+        from inbox
+        where workspace_id = :workspace_id and stream = :stream and seq > :after and seq <= :upto and hour >= :hour
+    ) i
+    where total - size < :most
     order by seq
     """
 )
@@ -187,12 +193,14 @@ def accepted_us(connection: Connection, workspace_id: int, stream: int, seq: int
     return None if found is None else int(found)
 
 
-def read(connection: Connection, workspace_id: int, stream: int, after: int, hour: int, limit: int) -> list[Stored]:
-    """The next `limit` requests behind number `after`; fewer where the inbox ends, since numbers have no gaps.
+def read(
+    connection: Connection, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int = 2**40
+) -> list[Stored]:
+    """The next `limit` requests behind number `after`; fewer where the inbox ends, since numbers have no gaps, and
+    where the ones before have `most` bytes or more.
 
     `hour` is a lower bound, so that old partitions are not opened.
     """
-    rows = connection.execute(
-        _READ, {"workspace_id": workspace_id, "stream": stream, "after": after, "upto": after + limit, "hour": hour}
-    ).all()
+    values = {"workspace_id": workspace_id, "stream": stream, "after": after, "upto": after + limit, "hour": hour}
+    rows = connection.execute(_READ, {**values, "most": most}).all()
     return [Stored(stream, row.seq, row.kind, row.codec, bytes(row.body), row.accepted_us) for row in rows]

@@ -23,21 +23,29 @@ class Lane:
     hours: list[int]
     applied_n: int
     attempts: int
+    #: Stream of the batch that was begun last, and the last number that it could reach.
+    trial: tuple[int, int]
     settings: ApplySettings
 
 
 _CREATE = text(
     """
     insert into lane
-    (workspace_id, cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, settings)
-    values (:workspace_id, 0, 0, 0, 0, 0, 0, '{}') on conflict do nothing
+    (workspace_id, cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last,
+     settings)
+    values (:workspace_id, 0, 0, 0, 0, 0, 0, 0, 0, '{}') on conflict do nothing
     """
 )
-_COLUMNS: Final = "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, settings"
+_COLUMNS: Final = (
+    "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings"
+)
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
 _CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane")
-_ATTEMPT = text("update lane set attempts = attempts + 1 where workspace_id = :workspace_id and attempts = :attempts")
+_ATTEMPT = text(
+    "update lane set attempts = attempts + 1, trial_stream = :stream, trial_last = :last"
+    " where workspace_id = :workspace_id and attempts = :attempts"
+)
 _DISCOUNT = text("update lane set attempts = attempts - 1 where workspace_id = :workspace_id and attempts > 0")
 _ADVANCE = {
     stream: text(
@@ -76,6 +84,7 @@ def _lane(row: Any) -> Lane:
         hours=[row.hour_normal, row.hour_bulk],
         applied_n=row.applied_n,
         attempts=row.attempts,
+        trial=(row.trial_stream, row.trial_last),
         settings=ApplySettings(**{name: value for name, value in settings.items() if name in known}),
     )
 
@@ -102,9 +111,13 @@ def cursors(connection: Connection) -> dict[tuple[int, int], int]:
     return found
 
 
-def count_attempt(connection: Connection, workspace_id: int, attempts: int) -> None:
-    """Record, in a transaction of its own, that a batch begins: if its process dies, the count stays."""
-    connection.execute(_ATTEMPT, {"workspace_id": workspace_id, "attempts": attempts})
+def count_attempt(connection: Connection, workspace_id: int, attempts: int, stream: int, last: int) -> None:
+    """Record, in a transaction of its own, that a batch begins, which can reach number `last` of a stream.
+
+    If its process dies, the count stays, and tells where the cause is.
+    """
+    values = {"workspace_id": workspace_id, "attempts": attempts, "stream": stream, "last": last}
+    connection.execute(_ATTEMPT, values)
 
 
 def discount_attempt(connection: Connection, workspace_id: int) -> None:

@@ -194,6 +194,9 @@ class Lane(SQLModel, table=True):
     applied_n: int = _big()
     #: Batches begun since the last one that was committed: more than one means that a batch killed its process.
     attempts: int = _big()
+    #: Stream of the batch that was begun last, and the last number that it could reach.
+    trial_stream: int = _small()
+    trial_last: int = _big()
     settings: dict[str, Any] = _document()
 
 

@@ -21,7 +21,8 @@ from app.store.inbox import Entry, Stored
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
 from workers import replay
-from workers.apply import Applier, Summary
+from workers.apply import ATTEMPTS_BEFORE_DEAD, Applier, Summary
+from workers.batches import BatchSize
 
 _names = (f"w{n}" for n in itertools.count())
 
@@ -73,7 +74,7 @@ def test_any_log_in_any_batches_equals_the_reference(
 ) -> None:
     one = workspace(database, next(_names))
     worker = applier(database)
-    worker._limit = limit
+    worker._sizes = {stream: BatchSize(limit) for stream in (0, 1)}
     accepted = Counter[int]()
     for body, stream, drain_now in sent:
         accepted[stream] += send(database, one, body, stream)
@@ -157,7 +158,7 @@ def test_normal_traffic_goes_first_and_bulk_gets_its_share(database: Database) -
 
     worker = applier(database, before_commit=note)
     while cursors(database, one) != [40, 40]:
-        worker._limit = 1
+        worker._sizes = {stream: BatchSize(1) for stream in (0, 1)}
         worker.drain(one)
     assert order[0] == (STREAM_NORMAL, 1)
     bulk_before_the_last_normal = order[: order.index(max(place for place in order if place[0] == STREAM_NORMAL))]
@@ -180,7 +181,7 @@ def test_settings_take_effect_at_their_place_in_the_log(database: Database) -> N
         inbox.append(connection, one, 0, [Entry(stored.KIND_SETTINGS, codec, body)], NOW_US)
     send(database, one, {"purchases": [purchase]})
     worker = applier(database)
-    worker._limit = 1
+    worker._sizes = {stream: BatchSize(1) for stream in (0, 1)}
     worker.drain(one)
     assert differences(database, one) == []
     with database.read() as connection:
@@ -253,21 +254,24 @@ def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, faul
     assert differences(database, one) == []
 
 
-def test_a_batch_that_kills_its_process_is_tried_alone_and_then_given_up(database: Database) -> None:
-    """The process dies at request 2 whenever it is in a batch; the others must not suffer for it."""
+@pytest.mark.parametrize(("requests", "guilty"), [(3, 2), (60, 41)])
+def test_a_batch_that_kills_its_process_is_narrowed_down_and_then_given_up(
+    database: Database, requests: int, guilty: int
+) -> None:
+    """The process dies whenever the guilty request is in a batch. A few deaths find it; the others do not suffer."""
     one, buried = workspace(database), list[tuple[int, str]]()
-    for _ in range(3):
+    for _ in range(requests):
         send(database, one, ADA)
 
     class Killed(BaseException):
         pass
 
     def die(_workspace: int, batch: list[Stored]) -> None:
-        if any(request.seq == 2 for request in batch):
+        if any(request.seq == guilty for request in batch):
             raise Killed
 
     deaths = 0
-    while cursors(database, one) != [3, 0]:
+    while cursors(database, one) != [requests, 0]:
         worker = applier(
             database, before_commit=die, on_dead=lambda _w, request, reason: buried.append((request.seq, reason))
         )
@@ -275,8 +279,8 @@ def test_a_batch_that_kills_its_process_is_tried_alone_and_then_given_up(databas
             worker.drain(one)
         except Killed:
             deaths += 1
-            assert deaths < 40
-    assert buried == [(2, "RuntimeError")]
+            assert deaths <= ATTEMPTS_BEFORE_DEAD + 4
+    assert buried == [(guilty, "RuntimeError")]
     assert differences(database, one) == []
 
 

@@ -13,6 +13,7 @@ from tests.accepting import entry
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
 from tests.workers.test_drain import applier, cursors, differences
+from workers.batches import BatchSize
 
 _names = (f"i{n}" for n in itertools.count())
 
@@ -39,7 +40,7 @@ def test_any_log_in_any_batches_equals_the_reference(
     """Whatever counts as a crowd."""
     one, accepted = workspace(database, next(_names)), 0
     worker = applier(database, crowd_limits=crowd_limits)
-    worker._limit = limit
+    worker._sizes = {stream: BatchSize(limit) for stream in (0, 1)}
     for (path, body), drain_now in sent:
         accepted += send(database, one, path, body)
         if drain_now:

@@ -15,6 +15,7 @@ from tests.polling import until
 from tests.stores import NOW_US, workspace
 from tests.workers.test_drain import applier, cursors, differences
 from workers.apply import Summary
+from workers.batches import BatchSize
 
 PEOPLE = 50
 MERGES = 1_000
@@ -62,7 +63,7 @@ def test_a_storm_of_merges(database: Database, seed: int) -> None:
         own = Database(database.url, apply=True)
         try:
             worker = applier(own)
-            worker._limit = 8
+            worker._sizes = {stream: BatchSize(8) for stream in (0, 1)}
             while not stored.is_set() or cursors(own, one)[0] < len(entries):
                 summaries.append(worker.drain(one, yield_seconds=0.02))
         except BaseException as error:  # noqa: BLE001 - the test reports it

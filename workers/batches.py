@@ -1,0 +1,64 @@
+"""How much goes into one batch: as much as takes about `BATCH_SECONDS`, and less where some request is suspected."""
+
+from dataclasses import dataclass
+from typing import Final
+
+#: What a batch should take; longer ones delay readers, shorter ones waste round trips.
+BATCH_SECONDS: Final = 0.2
+FIRST_REQUESTS: Final = 64
+MAX_REQUESTS: Final = 512
+FIRST_BYTES: Final = 512 * 1024
+MIN_BYTES: Final = 16 * 1024
+MAX_BYTES: Final = 8 * 1024 * 1024
+#: A range with a guilty request in it is tried in parts of this size.
+PARTS: Final = 4
+
+Place = tuple[int, int]
+
+
+@dataclass(slots=True)
+class BatchSize:
+    """Bounds of the next batch of a stream. A request may be a hundred bytes or two megabytes, so there are two."""
+
+    requests: int = FIRST_REQUESTS
+    bytes: int = FIRST_BYTES
+
+    def halve(self) -> None:
+        """Try half as many requests from now on."""
+        self.requests = max(1, self.requests // 2)
+
+    def adapt(self, seconds: float, requests: int, size: int, *, shrink: bool = True) -> None:
+        """Learn from a batch: its time, its requests, and their bytes. Without `shrink` its time is not their fault."""
+        if seconds > 1.5 * BATCH_SECONDS:
+            if not shrink:
+                return
+            self.requests = max(1, min(self.requests, requests) // 2)
+            self.bytes = max(MIN_BYTES, min(self.bytes, size) // 2)
+        elif seconds < BATCH_SECONDS / 2:
+            self.requests = min(MAX_REQUESTS, self.requests * 2)
+            self.bytes = min(MAX_BYTES, self.bytes * 2)
+
+
+class Suspects:
+    """Ranges of requests behind a cursor, one of which cannot be applied or kills its process.
+
+    A range is tried in parts from its beginning, and the part that fails is the range from then on. So the guilty one
+    is alone after a few tries, whose cost shrinks each time.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[Place, int] = {}
+
+    def suspect(self, place: Place, last: int) -> None:
+        """One of the requests up to number `last` is guilty."""
+        self._last[place] = last
+
+    def limit(self, place: Place, cursor: int, limit: int) -> int:
+        """How many requests may be tried behind the cursor."""
+        last = self._last.get(place)
+        if last is None:
+            return limit
+        if cursor >= last:
+            del self._last[place]
+            return limit
+        return min(limit, max(1, (last - cursor) // PARTS))
