@@ -10,14 +10,14 @@ import psutil
 import psycopg
 import typer
 
-from bench import accepting, applying, data, flat, plans, preload, rewriting, stack, storage
+from bench import accepting, applying, data, flat, plans, preload, quota, rewriting, stack, storage
 from bench.options import Options
 from bench.stack import Stack
 from bench.table import BenchError, Row, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("storage", "plans")
+EXTRA = ("storage", "plans", "quota")
 
 
 class Store(StrEnum):
@@ -93,6 +93,9 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], notes: lis
         checked = preload.check(running.sites["full"], options.users)
         say(f"  {checked}")
         notes.append(f"{running.store}: result equals the reference: {checked}")
+    if "quota" in wanted:
+        say(f"quota, {running.store}")
+        rows += quota.measure(running, options)
     if "storage" in wanted:
         say(f"whole documents or sections, {running.store}")
         rows += storage.measure(running, options)

@@ -61,6 +61,7 @@ class Stack:
     folder: Path
     redis_url: str
     broker_url: str
+    valkey: servers.ValkeyServer
     postgres: servers.PostgresServer | None
     meter: Meter
     seed: int
@@ -178,7 +179,7 @@ def started(store: str, seed: int) -> Iterator[Stack]:
         meter.add("valkey", valkey.pid)
         if postgres is not None:
             meter.add("postgres", postgres.pid)
-        yield Stack(store, folder, valkey.url, valkey.broker_url, postgres, meter, seed)
+        yield Stack(store, folder, valkey.url, valkey.broker_url, valkey, postgres, meter, seed)
 
 
 def _site(url: str) -> Site:

@@ -1,0 +1,198 @@
+"""Quota decisions: ours beside two libraries doing the same two limits on the same server; and losing that server."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import redis
+from limits import RateLimitItemPerHour, RateLimitItemPerSecond
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+from pyrate_limiter import Duration, Rate, RedisBucket
+from pyrate_limiter import Limiter as PyrateLimiter
+from redis.asyncio import Redis
+
+from app.bootstrap import now_ms
+from app.quota.bucket import Bucket
+from app.quota.limiter import Limiter
+from bench import data
+from bench.load import Run
+from bench.options import Options
+from bench.stack import BURST, HOURLY, Stack
+from bench.table import BenchError, Row, say
+
+CALLERS = (1, 64)
+WARM_SECONDS = 0.3
+#: Decisions after which the memory of one workspace is looked at.
+DECISIONS = (1_000, 10_000)
+PAUSED_SECONDS = 1.0
+
+Take = Callable[[str], Awaitable[bool]]
+"""One request of a workspace: whether it is admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    name: str
+    make: Callable[[str], Awaitable[tuple[Take, Callable[[], Awaitable[object]]]]]
+
+
+async def _ours(url: str) -> tuple[Take, Callable[[], Awaitable[object]]]:
+    limiter = Limiter(url, "bench:", now_ms=now_ms, on_transition=_degraded)
+    buckets = (Bucket("burst", BURST, 1_000), Bucket("hourly", HOURLY, 3_600_000))
+
+    async def take(workspace: str) -> bool:
+        return bool((await limiter.take(int(workspace), buckets)).granted)
+
+    return take, limiter.aclose
+
+
+def _degraded(down: bool) -> None:
+    raise BenchError(f"the server did not answer in time: down is {down}")
+
+
+def _limits(strategy: type[MovingWindowRateLimiter] | type[FixedWindowRateLimiter]) -> Rival:
+    async def make(url: str) -> tuple[Take, Callable[[], Awaitable[object]]]:
+        storage = RedisStorage(f"async+{_as_limits(url)}", implementation="redispy", key_prefix=strategy.__name__)
+        limiter = strategy(storage)
+        burst, hourly = RateLimitItemPerSecond(BURST), RateLimitItemPerHour(HOURLY)
+
+        async def take(workspace: str) -> bool:
+            return await limiter.hit(burst, workspace) and await limiter.hit(hourly, workspace)
+
+        return take, _nothing
+
+    return Rival(f"limits, {strategy.__name__.removesuffix('RateLimiter')}", make)
+
+
+def _as_limits(url: str) -> str:
+    return url.replace("unix://", "redis+unix://").partition("?")[0] if url.startswith("unix://") else url
+
+
+async def _pyrate(url: str) -> tuple[Take, Callable[[], Awaitable[object]]]:
+    client = Redis.from_url(url)
+    rates = [Rate(BURST, Duration.SECOND), Rate(HOURLY, Duration.HOUR)]
+    limiters: dict[str, PyrateLimiter] = {}
+
+    async def take(workspace: str) -> bool:
+        limiter = limiters.get(workspace)
+        if limiter is None:
+            made = RedisBucket.init(rates, client, f"pyrate:{workspace}")
+            limiter = limiters[workspace] = PyrateLimiter(await made if isinstance(made, Awaitable) else made)
+        return await limiter.try_acquire_async(workspace, blocking=False)
+
+    return take, client.aclose
+
+
+async def _nothing() -> None:
+    """Its connections end with the process."""
+
+
+OURS = Rival("ours", _ours)
+RIVALS = (_limits(MovingWindowRateLimiter), _limits(FixedWindowRateLimiter), Rival("pyrate-limiter", _pyrate))
+
+
+def measure(stack: Stack, options: Options) -> list[Row]:
+    """Decisions a second, bytes of one workspace, and the accept latency while the server is killed and stopped."""
+    seconds = max(1.0, options.seconds / 4)
+    rows: list[Row] = []
+    for callers in CALLERS:
+        rates = {}
+        for one in (OURS, *RIVALS):
+            rates[one.name] = asyncio.run(_rate(one, stack.redis_url, callers, seconds))
+            say(f"  {one.name}, {callers} callers: {rates[one.name]:,.0f} decisions/s")
+        ours = rates.pop("ours")
+        told = "; ".join(f"{name}: {rate:,.0f}" for name, rate in rates.items())
+        best = max(rates.values())
+        rows.append(Row(f"quota decisions, two limits, {callers} callers", ours, "decisions/s", best, told))
+        if callers > 1 and ours <= best:
+            raise BenchError(f"ours makes {ours:,.0f} decisions a second, another {best:,.0f}")
+    sizes = {one.name: asyncio.run(_bytes(one, stack.redis_url)) for one in (OURS, *RIVALS)}
+    first, last = sizes["ours"]
+    if first != last:
+        raise BenchError(f"a workspace takes {first} bytes after {DECISIONS[0]} decisions and {last} later")
+    told = "; ".join(f"{name}: {one:,} and {other:,}" for name, (one, other) in sizes.items())
+    label = f"one workspace after {DECISIONS[0]:,} and {DECISIONS[1]:,} decisions"
+    rows.append(Row(f"memory of {label}", last, "bytes", notes=told))
+    rows.append(_outages(stack, options))
+    return rows
+
+
+async def _rate(one: Rival, url: str, callers: int, seconds: float) -> float:
+    take, close = await one.make(url)
+    done = 0
+
+    async def caller(until: float) -> None:
+        nonlocal done
+        while time.perf_counter() < until:
+            if not await take("1"):
+                raise BenchError(f"{one.name} refused")
+            done += 1
+
+    await asyncio.gather(*(caller(time.perf_counter() + WARM_SECONDS) for _ in range(callers)))
+    done, began = 0, time.perf_counter()
+    await asyncio.gather(*(caller(began + seconds) for _ in range(callers)))
+    elapsed = time.perf_counter() - began
+    await close()
+    return done / elapsed
+
+
+async def _bytes(one: Rival, url: str) -> tuple[int, int]:
+    """What the keys of a workspace take in the server's memory, after each of DECISIONS."""
+    with redis.Redis.from_url(url) as client:
+        before = set(client.keys())
+        take, close = await one.make(url)
+        done, found = 0, []
+        for goal in DECISIONS:
+            while done < goal:
+                await asyncio.gather(*(take("2") for _ in range(100)))
+                done += 100
+            keys = set(client.keys()) - before
+            found.append(sum(int(client.memory_usage(key, samples=0) or 0) for key in keys))
+        await close()
+        return found[0], found[1]
+
+
+def _outages(stack: Stack, options: Options) -> Row:
+    """64 connections, while the server is wiped, stopped, killed and started: every answer has to be a 201."""
+    seconds = max(6.0, options.seconds)
+    site = stack.site("quota")
+    with (
+        stack.api(site) as port,
+        stack.generator(options.users, data.UNIFORM, 200) as generator,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        generator.run(Run(port, site.key, 64, 1.0))
+        running = thread.submit(generator.run, Run(port, site.key, 64, seconds))
+        began = time.perf_counter()
+        # The main thread starts and stops the server: it dies with the thread that started it.
+        for fault in (_wipe, _pause, _kill):
+            time.sleep(seconds / 5)
+            fault(stack)
+        result = running.result()
+        if time.perf_counter() - began > seconds + 5:
+            raise BenchError("the load ended late")
+    told = f"wiped, stopped for {PAUSED_SECONDS:g} s, killed and started; median {result.median_ms:.1f} ms; all 201"
+    # Below 150 ms is the aim, on a machine that does nothing else.
+    return Row(f"accept p99 with faults of Redis, 64 connections, {stack.store}", result.p99_ms, "ms", 150, told)
+
+
+def _wipe(stack: Stack) -> None:
+    with redis.Redis.from_url(stack.redis_url) as client:
+        client.flushall()
+
+
+def _pause(stack: Stack) -> None:
+    os.kill(stack.valkey.pid, signal.SIGSTOP)
+    time.sleep(PAUSED_SECONDS)
+    os.kill(stack.valkey.pid, signal.SIGCONT)
+
+
+def _kill(stack: Stack) -> None:
+    stack.valkey.kill9()
+    time.sleep(PAUSED_SECONDS)
+    stack.valkey.start()
