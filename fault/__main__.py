@@ -10,7 +10,7 @@ import typer
 
 from fault import stack
 from fault.report import Line, say, table
-from fault.rounds import Round, Scenario, Unfit
+from fault.rounds import Round, Scenario, Unfit, Verdict
 from fault.scenarios import ALL, SHORT
 from tests.servers import ServerUnavailable
 
@@ -73,6 +73,9 @@ def _scenario(scenario: Scenario, store: str, wanted: int, seed: int) -> Line:
         else:
             with prepare(scenario.layout) as layout, stack.started(store, layout, seed) as running:
                 _rounds(line, running, seed)
+    except AssertionError as stuck:  # before the first round: whatever was started does not work at all
+        line.verdicts.append(Verdict(seed, 0, 0.0, [f"start: {stuck}"], 0, {}))
+        say(f"  seed {seed}: DIFFERENT\n    start: {stuck}")
     except (Unfit, ServerUnavailable) as reason:
         line.skipped = str(reason)
         say(f"  skipped: {reason}")

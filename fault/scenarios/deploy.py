@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import psutil
+
 from fault.clients import LoadPlan
 from fault.processes import Program
 from fault.rounds import Round, Scenario, Unfit
@@ -39,6 +41,18 @@ def nothing_dropped(now: Round) -> list[str]:
     dropped = [a for a in now.load.attempts() if a.status == 0 and a.fresh and a.error != "refused"]
     now.notes["keep-alive resets"] = sum(a.status == 0 and not a.fresh for a in now.load.attempts())
     return [f"dropped: {attempt.error} on a fresh connection" for attempt in dropped]
+
+
+def stop_api(now: Round) -> None:
+    """36: SIGSTOP for an API process, for moments, wherever in a flush it is; the other one goes on."""
+    for _ in range(25):
+        api = psutil.Process(now.rng.choice(now.stack.apis).pid)
+        before = now.load.accepted()
+        api.suspend()
+        now.pause(0.03, 0.12)
+        api.resume()
+        now.hit(now.load.accepted() - before)
+        now.pause(0.01, 0.05)
 
 
 def step(now: Round) -> None:
@@ -100,6 +114,15 @@ SCENARIOS: Final = (
         stores=(SQLITE,),
         may_break=True,
         check=nothing_dropped,
+    ),
+    Scenario(
+        36,
+        "API processes stop for moments (SIGSTOP)",
+        "requests were accepted by the other one meanwhile",
+        stop_api,
+        layout=Layout(apis=2),
+        load=LoadPlan(clients=8, objects=3, rate=0),
+        clean=True,
     ),
     Scenario(
         25,
