@@ -14,6 +14,7 @@ from fault.stack import Workspace
 from workers import replay
 
 EXPORTED_AT_ONCE: Final = 50
+_DEAD = text("select stream, seq, reason from dead where workspace_id = :workspace_id")
 _ROWS = text("select stream, seq, body from inbox where workspace_id = :workspace_id")
 
 
@@ -103,6 +104,14 @@ def inbox(database: Database, workspace: Workspace, calls: Sequence[Call]) -> li
     return found
 
 
+def dead(database: Database, workspace: Workspace, calls: Sequence[Call]) -> list[str]:
+    """Nothing died of a fault of the machine."""
+    poison = {call.place for call in calls if call.accepted and call.sending.marker.startswith("poison")}
+    with database.read() as connection:
+        rows = connection.execute(_DEAD, {"workspace_id": workspace.id}).all()
+    return [f"dead: request {(r.stream, r.seq)} of {r.reason}" for r in rows if (r.stream, r.seq) not in poison]
+
+
 def real_time(calls: Sequence[Call]) -> list[str]:
     """A request first sent after another's 2xx has a higher number in its stream."""
     found = []
@@ -141,6 +150,7 @@ def every(database: Database, workspace: Workspace, load: Load, *, clean: bool, 
     """All of it."""
     return [
         *answers(load, clean=clean, may_break=may_break),
+        *dead(database, workspace, load.calls),
         *reference(database, workspace),
         *ledgers(load),
         *inbox(database, workspace, load.calls),

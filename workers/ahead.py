@@ -44,7 +44,10 @@ class ReadAhead:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="ahead")
         self._place = (workspace_id, stream, after)
-        self._future = self._executor.submit(self._batch, workspace_id, stream, after, hour, limit, most)
+        try:
+            self._future = self._executor.submit(self._batch, workspace_id, stream, after, hour, limit, most)
+        except RuntimeError:  # no thread can be had for lack of memory: that is no request's fault, and nobody needs it
+            self._executor, self._future = None, None
 
     def take(self, workspace_id: int, stream: int, after: int, limit: int) -> Batch | None:
         """What was read ahead of this place, if it was, fits the limit, and nothing went wrong with it."""

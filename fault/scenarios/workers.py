@@ -154,7 +154,11 @@ def starve(now: Round) -> None:
     """24: no memory for what applies: nothing more than it has now, and a backlog to work off."""
     before = _memory_errors(now)
     node = now.stack.nodes[0]
-    limited = [*node.pool(), *_sweepers(node)]
+    used = node.pool()
+    for process in used:  # a new one has no memory left over from earlier batches
+        process.kill()
+    fresh = until(lambda: [p for p in node.pool() if p not in used], 15, message="no pool process")
+    limited = [*fresh, *_sweepers(node)]
     for process in limited:
         process.suspend()
     now.accept_more(150)

@@ -1,6 +1,7 @@
 """The drain on both stores: equal to the reference for any log and any batches, whatever gets in its way."""
 
 import itertools
+import threading
 from collections import Counter
 from typing import Any
 
@@ -342,3 +343,17 @@ def end_sessions(database: Database) -> None:
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
     other.dispose()
+
+
+def test_no_request_dies_because_no_thread_can_be_had(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = workspace(database)
+    for _ in range(200):
+        send(database, one, ADA)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    summary = applier(database).drain(one, yield_seconds=60)
+    assert (summary.requests, summary.dead) == (200, 0)
+    assert differences(database, one) == []
