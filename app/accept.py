@@ -135,6 +135,9 @@ class Acceptor:
         Raises RefusedError 503, 403 or 422.
         """
         self._backlog.check(caller.workspace_id, stream)
+        if entry.kind not in stored.UNSIGNED:
+            codec, content = stored.signed(entry.codec, entry.body, caller.key_name)
+            entry = replace(entry, codec=codec, body=content)
         try:
             return await self._writer.append(caller.workspace_id, stream, entry)
         except KeyReusedError as error:

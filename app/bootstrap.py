@@ -19,6 +19,7 @@ from app.dead_letters import DeadLetters
 from app.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.gate import Gate
 from app.limits_desk import LimitsDesk
+from app.merges import Merges
 from app.metrics import Metrics, Readings
 from app.networks import parse_networks
 from app.quota.limiter import Limiter
@@ -128,6 +129,7 @@ def services(settings: Settings) -> Services:
         settings.failures_per_minute,
     )
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
+    reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
     gate = Gate(settings.max_requests, settings.max_requests_per_key)
     canary = Canary(database, writer, waiting, calls, now_us, settings.canary_seconds)
     if settings.canary_seconds:
@@ -159,7 +161,8 @@ def services(settings: Settings) -> Services:
         acceptor=acceptor,
         synchronous=synchronous,
         data_rules=DataRules(database, synchronous, calls),
-        reader=Reader(database, waiting, calls, now_us, settings.read_wait_seconds),
+        reader=reader,
+        merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
         limits=LimitsDesk(database, calls, quotas, now_us, keys.forget),
         readiness=readiness,

@@ -51,7 +51,7 @@ class Reader:
     async def export_ids(self, caller: KeyRecord, body: bytes) -> Answer:
         """POST /users/export/ids. Raises RefusedError."""
         wanted = export.read(body, requires_fields=bool(caller.options.get(export.REQUIRES_FIELDS)))
-        stale = await self._catch_up(caller.workspace_id)
+        stale = await self.catch_up(caller.workspace_id)
         answer = await self._calls.run(lambda: self._export(caller.workspace_id, wanted))
         return Answer(201, answer, headers=(("X-Onefold-Stale", "true"),) if stale else ())
 
@@ -67,7 +67,7 @@ class Reader:
         await self._waiting.until(caller.workspace_id, {stream: seq}, wait, progress)
         return Answer(200, await self._calls.run(lambda: self._status(caller, stream, seq, text)))
 
-    async def _catch_up(self, workspace_id: int) -> bool:
+    async def catch_up(self, workspace_id: int) -> bool:
         """Wait for everything accepted so far. True when some of it is still not applied.
 
         A backfill on the bulk stream may take hours: nobody waits for it, but the answer says that it is not done.

@@ -9,6 +9,7 @@ from app.data_rules import DataRules
 from app.dead_letters import DeadLetters
 from app.gate import Gate
 from app.limits_desk import LimitsDesk
+from app.merges import Merges
 from app.metrics import Metrics, Readings
 from app.networks import Network
 from app.reads import Reader
@@ -22,6 +23,7 @@ class Services:
     acceptor: Acceptor
     synchronous: Synchronous
     reader: Reader
+    merges: Merges
     dead_letters: DeadLetters
     limits: LimitsDesk
     data_rules: DataRules

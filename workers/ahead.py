@@ -65,5 +65,6 @@ class ReadAhead:
 
 def decoded(request: Stored) -> Request:
     """An accepted request with its commands."""
-    commands = stored.commands(request.kind, request.codec, request.body)
-    return Request(request.stream, request.seq, request.accepted_us, commands)
+    key_name, codec, body = stored.opened(request.codec, request.body)
+    commands = stored.commands(request.kind, codec, body)
+    return Request(request.stream, request.seq, request.accepted_us, commands, key_name)

@@ -6,12 +6,16 @@ from typing import Final
 
 import structlog
 
-from app.store import inbox_size, partitions
+from app.store import erasure, inbox_size, merges, partitions
 from app.store.engine import DATABASE_ERRORS, Database
 
 log = structlog.get_logger()
 
 INTERVAL_US: Final = 60 * 1_000_000
+#: Rounds of erasing in one go; the rest waits for the next one.
+ERASE_ROUNDS: Final = 20
+#: A merge keeps what it takes to undo it a little longer than it can be undone: the undo may be queued.
+MERGE_SLACK_US: Final = 24 * 60 * INTERVAL_US
 
 
 class Retention:
@@ -56,9 +60,26 @@ class Retention:
         """Make partitions for what is coming, and drop what is over."""
         partitions.prepare(self._database, now)
         dropped = partitions.expire(self._database, now, self._inbox_hours)
+        with self._database.write() as connection:
+            forgotten = merges.expire(connection, now - MERGE_SLACK_US)
+        if forgotten:
+            dropped["merge_record"] = forgotten
         if dropped:
             log.info("aged_out", **dropped)
             self._aged_out(dropped)
+        erased = self._erase(now)
+        if erased:
+            log.info("erased", profiles=erased)
         if self._inbox_bytes and (shrunk := inbox_size.shrink(self._database, now, self._inbox_bytes)):
             log.info("inbox_shrunk", **shrunk)
             self._aged_out({f"inbox_{what}": number for what, number in shrunk.items()})
+
+    def _erase(self, now: int) -> int:
+        """Delete what is left of deleted people, those of one workspace in a round."""
+        erased = 0
+        for _ in range(ERASE_ROUNDS):
+            found = erasure.erase(self._database, now)
+            erased += found
+            if not found:
+                break
+        return erased

@@ -8,7 +8,20 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.api import data_rules, dead_letters, docs, exports, health, identity, limits, metrics, openapi, requests, track
+from app.api import (
+    data_rules,
+    dead_letters,
+    docs,
+    exports,
+    health,
+    identity,
+    limits,
+    merges,
+    metrics,
+    openapi,
+    requests,
+    track,
+)
 from app.api.answers import refuse
 from app.api.endpoints import serve
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
@@ -22,6 +35,7 @@ FAMILIES = (
     exports.endpoints,
     requests.endpoints,
     identity.endpoints,
+    merges.endpoints,
     dead_letters.endpoints,
     limits.endpoints,
     data_rules.endpoints,

@@ -13,6 +13,7 @@ from app.contract import request_id
 from app.contract.dead_letters import MAX_REPLAY, Filter, read_page
 from app.contract.errors import RefusedError
 from app.contract.stored import KIND_NAMES
+from app.contract.stored import opened as opened_body
 from app.dead_letters import chunks
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
@@ -87,7 +88,7 @@ def show(
             found = None if place is None else dead.body(connection, number, *place)
     if found is None:
         raise fail("This workspace has no dead letter of that id with a body.")
-    typer.echo(found.body)
+    typer.echo(opened_body(found.codec, found.body)[2])
 
 
 @app.command("replay")

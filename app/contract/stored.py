@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import aliases, deletion, external_ids, identify, merge, track
+from app.contract import aliases, deletion, external_ids, identify, merge, merges, track
 from app.contract.elements import CODEC_COMMANDS
 from app.domain.commands import (
     ChangeSettings,
@@ -18,6 +18,7 @@ from app.domain.commands import (
     NewAlias,
     RemoveExternalId,
     RenameExternalId,
+    UndoMerge,
     UpdateAlias,
 )
 
@@ -46,7 +47,30 @@ _DECODERS: Final[dict[int, msgspec.json.Decoder[Any]]] = {
     deletion.KIND: msgspec.json.Decoder(list[Delete]),
     external_ids.KIND_RENAME: msgspec.json.Decoder(list[RenameExternalId]),
     external_ids.KIND_REMOVE: msgspec.json.Decoder(list[RemoveExternalId]),
+    merges.KIND_UNDO: msgspec.json.Decoder(list[UndoMerge]),
 }
+
+#: Kinds whose effects are in no history, or are not worth it.
+UNSIGNED: Final = (KIND_TRACK, KIND_SETTINGS)
+#: Bit of the codec: before the body stands who sent it.
+SIGNED: Final = 64
+
+
+def signed(codec: int, body: bytes, key_name: str) -> tuple[int, bytes]:
+    """(codec, body) of a request whose effects are written into histories, with the name of the API key.
+
+    In the body and not in a column of its own: requests to /users/track, nearly all there are, do not pay for it.
+    """
+    name = key_name.encode()
+    return codec | SIGNED, len(name).to_bytes(2) + name + body
+
+
+def opened(codec: int, body: bytes) -> tuple[str, int, bytes]:
+    """(name of the API key, codec, body) of a stored request; the name is "" where none was stored."""
+    if not codec & SIGNED:
+        return "", codec, body
+    end = 2 + int.from_bytes(body[:2])
+    return body[2:end].decode(), codec & ~SIGNED, body[end:]
 
 
 def commands(kind: int, codec: int, body: bytes) -> list[Command]:

@@ -165,9 +165,19 @@ class RemoveExternalId:
     input_array = "external_ids"
 
 
+@dataclass(slots=True)
+class UndoMerge:
+    """Take a merge back."""
+
+    index: int
+    merge_id: str
+
+    input_array = "merges"
+
+
 Track = TrackAttributes | TrackEvent | TrackPurchase
 #: Commands that change who has which identifier.
-Identity = Identify | Merge | NewAlias | UpdateAlias | Delete | RenameExternalId | RemoveExternalId
+Identity = Identify | Merge | NewAlias | UpdateAlias | Delete | RenameExternalId | RemoveExternalId | UndoMerge
 Command = Track | Identity | ChangeSettings
 
 
@@ -180,3 +190,5 @@ class Request:
     #: Time of acceptance in microseconds; strictly increasing in a workspace.
     accepted_us: int
     commands: list[Command]
+    #: Name of the API key, where the request is of a kind that keeps it.
+    key_name: str = ""

@@ -1,6 +1,7 @@
-"""Where a change of a profile comes from."""
+"""What happened to a profile, and where it comes from."""
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +14,30 @@ class Origin:
     us: int
     #: Name of the API key; "" where it is not known.
     key_name: str = ""
+
+
+# What happened. The names are stored and shown. That a profile was created is not written down: the profile says it.
+CREATED: Final = "created"
+IDENTIFIED: Final = "identified"
+ALIAS_ADDED: Final = "alias_added"
+ALIAS_UPDATED: Final = "alias_updated"
+RENAMED: Final = "renamed"
+EXTERNAL_ID_REMOVED: Final = "external_id_removed"
+#: Another profile was merged into this one; this one was merged into another; and both again, undone.
+MERGED: Final = "merged"
+MERGED_INTO: Final = "merged_into"
+UNMERGED: Final = "unmerged"
+RESTORED: Final = "restored"
+#: What is left of a deleted profile, under a keyed hash of its braze_id.
+DELETED: Final = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of a profile's history. Holds no value of a client."""
+
+    what: str
+    origin: Origin
+    #: braze_id of the other profile of a merge.
+    other: str = ""
+    merge_id: str = ""

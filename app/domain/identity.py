@@ -6,7 +6,7 @@ Whatever has no effect is told with its reason: to the client all of them are a 
 from collections.abc import Callable
 from typing import Any, Final
 
-from app.domain import guard, resolve
+from app.domain import guard, history, resolve
 from app.domain.commands import (
     Delete,
     Identify,
@@ -15,11 +15,13 @@ from app.domain.commands import (
     NewAlias,
     RemoveExternalId,
     RenameExternalId,
+    UndoMerge,
     UpdateAlias,
 )
 from app.domain.merge import MERGE, NONE, perform, plan_merge
 from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Key, Profile
 from app.domain.step import PROFILE_NOT_FOUND, Step
+from app.domain.undo import undo
 
 # Reasons for which a command has no effect, besides those of resolve.select and of guard.
 ALREADY_IDENTIFIED: Final = "already_identified"
@@ -59,6 +61,7 @@ def _identify(step: Step, command: Identify) -> None:
         profile.external_id = command.external_id
         state.add_key(profile, (EXTERNAL, "", command.external_id))
         _touch(step, profile)
+        step.happened(profile, history.IDENTIFIED)
         state.changes.counts["identified"] += 1
     elif _label_of(command) in _aliases(step, owner):
         step.refuse(command, LABEL_CONFLICT)
@@ -92,7 +95,7 @@ def _combine(step: Step, command: Identify | Merge, kept: Profile, merged: Profi
     if reason is not None:
         step.refuse(command, reason)
         return False
-    perform(step.state, plan_merge(kept, merged, policy, step.state.address), step.origin())
+    perform(step.state, plan_merge(kept, merged, policy, step.state.address), step.origin(), step.merge_id())
     return True
 
 
@@ -115,6 +118,7 @@ def _new_alias(step: Step, command: NewAlias) -> None:
             step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
             return
         profile = owner
+        step.happened(profile, history.ALIAS_ADDED)
     state.add_alias(profile, command.label, command.name)
     _touch(step, profile)
     state.changes.counts["aliases"] += 1
@@ -134,6 +138,7 @@ def _update_alias(step: Step, command: UpdateAlias) -> None:
         state.drop_key(profile, old)
         state.add_alias(profile, command.label, command.new_name)
         _touch(step, profile)
+        step.happened(profile, history.ALIAS_UPDATED)
         state.changes.counts["aliases"] += 1
 
 
@@ -142,7 +147,7 @@ def _delete(step: Step, command: Delete) -> None:
     if profile is None:
         step.refuse(command, reason)
         return
-    step.state.remove(profile)
+    step.state.remove(profile, step.erased_id(profile), step.origin())
     step.state.changes.counts["deleted"] += 1
 
 
@@ -164,6 +169,7 @@ def _rename(step: Step, command: RenameExternalId) -> None:
         state.add_key(profile, new)
         _set_deprecated(step, profile, [*_deprecated(step, profile), command.current])
         state.add_key(profile, (DEPRECATED, "", command.current))
+        step.happened(profile, history.RENAMED)
         state.changes.counts["renamed"] += 1
 
 
@@ -178,7 +184,14 @@ def _remove(step: Step, command: RemoveExternalId) -> None:
         return
     state.drop_key(profile, key)
     _set_deprecated(step, profile, [other for other in _deprecated(step, profile) if other != command.external_id])
+    step.happened(profile, history.EXTERNAL_ID_REMOVED)
     state.changes.counts["renamed"] += 1
+
+
+def _undo(step: Step, command: UndoMerge) -> None:
+    reason = undo(step.state, command.merge_id, step.origin())
+    if reason:
+        step.refuse(command, reason)
 
 
 def _is_junk(step: Step, *keys: Key | None) -> bool:
@@ -213,4 +226,5 @@ _APPLY: Final[dict[type, Callable[[Step, Any], None]]] = {
     Delete: _delete,
     RenameExternalId: _rename,
     RemoveExternalId: _remove,
+    UndoMerge: _undo,
 }

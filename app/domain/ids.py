@@ -26,10 +26,35 @@ def new_ids(secret: bytes, workspace_id: int, stream: int, seq: int, ordinal: in
     """
     if not 0 <= ordinal < 1 << _POSITION_BITS or not 0 < seq < 1 << _SEQ_BITS:
         raise ValueError("place in the log out of range")
-    place = b"%d/%d/%d/%d" % (workspace_id, stream, seq, ordinal)
-    digest = blake2b(place, key=secret, digest_size=16, person=b"profile").digest()
+    digest = _of_place(secret, b"profile", workspace_id, stream, seq, ordinal)
     return NewIds(
         pid=(stream << (_SEQ_BITS + _POSITION_BITS)) | (seq << _POSITION_BITS) | ordinal,
         braze_id=digest[:12].hex(),
         random_bucket=int.from_bytes(digest[12:]) % 10_000,
     )
+
+
+def merge_id(secret: bytes, workspace_id: int, stream: int, seq: int, ordinal: int) -> str:
+    """The id of the merge that a command does, 24 hex digits."""
+    return _of_place(secret, b"merge", workspace_id, stream, seq, ordinal)[:12].hex()
+
+
+def erased_id(secret: bytes, workspace_id: int, braze_id: str) -> str:
+    """What stands for a deleted profile: whoever knows its id can find the deletion, and nobody can find the id."""
+    return blake2b(
+        b"%d/%b" % (workspace_id, braze_id.encode()), key=secret, digest_size=16, person=b"erased"
+    ).hexdigest()
+
+
+def place_of(pid: int) -> tuple[int, int, int]:
+    """(stream, request number, position) of the command that created a profile."""
+    return (
+        pid >> (_SEQ_BITS + _POSITION_BITS),
+        (pid >> _POSITION_BITS) & ((1 << _SEQ_BITS) - 1),
+        pid & ((1 << _POSITION_BITS) - 1),
+    )
+
+
+def _of_place(secret: bytes, what: bytes, workspace_id: int, stream: int, seq: int, ordinal: int) -> bytes:
+    place = b"%d/%d/%d/%d" % (workspace_id, stream, seq, ordinal)
+    return blake2b(place, key=secret, digest_size=16, person=what).digest()

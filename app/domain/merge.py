@@ -4,13 +4,15 @@ A preview shows the plan; what is performed is the plan itself, so the two canno
 `merge_rules`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final
 
-from app.domain.history import Origin
-from app.domain.merge_rules import KEEP, RULES, Leaf, Pair, Path, same, stricter
+from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
+from app.domain.merge_plan import Change, Consent, MergePlan, MergeRecord
+from app.domain.merge_rules import KEEP, RULES, ByKey, Leaf, Members, Pair, Path, Rule, same, stricter
 from app.domain.profile import (
     BRAZE,
     CHANNEL_EMAIL,
@@ -21,7 +23,6 @@ from app.domain.profile import (
     SUBSCRIPTION_STATES,
     Address,
     AddressState,
-    Key,
     Profile,
 )
 from app.domain.state import NotLoadedError, State, keys_from, keys_of
@@ -32,47 +33,7 @@ MERGE: Final = "merge"
 NONE: Final = "none"
 POLICIES: Final = (MERGE, NONE)
 
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A value of the kept profile, the merged one's, and what comes of them; None is no value."""
-
-    path: Path
-    kept: Any
-    merged: Any
-    result: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """The recorded state of an address, before and after."""
-
-    address: Address
-    before: AddressState | None
-    after: AddressState
-
-
-@dataclass(frozen=True, slots=True)
-class MergePlan:
-    """What merging would do. The identifiers of the merged profile are in `moved` or in `retired`."""
-
-    policy: str
-    kept_pid: int
-    merged_pid: int
-    kept_braze_id: str
-    merged_braze_id: str
-    #: Values of the kept profile that change.
-    changes: tuple[Change, ...]
-    #: Values of the merged profile that nobody has afterwards.
-    lost: tuple[Change, ...]
-    #: Identifiers of the merged profile that lead to the kept one afterwards.
-    moved: tuple[Key, ...]
-    #: Identifiers of the merged profile that lead to nobody afterwards.
-    retired: tuple[Key, ...]
-    #: (label, kept name, merged name): both have an alias of one label; the merged one's becomes free.
-    alias_conflicts: tuple[tuple[str, str, str], ...]
-    #: A refusal of somebody without e-mail address that the address gets; never a state more permissive than before.
-    consent: Consent | None = None
+DAY_US: Final = 86_400_000_000
 
 
 def plan_merge(
@@ -125,41 +86,97 @@ def plan_merge(
     )
 
 
-def perform(state: State, plan: MergePlan, origin: Origin) -> None:
-    """Do what the plan says, which was made of the state as it is.
+def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> None:
+    """Do what the plan says, which was made of the state as it is, and keep a record under `merge_id`.
 
     Raises KeyError when one of the profiles is not there.
     """
     kept, merged = state.profiles[plan.kept_pid], state.profiles[plan.merged_pid]
+    record = MergeRecord(
+        merge_id,
+        kept.pid,
+        merged.pid,
+        kept.braze_id,
+        merged.braze_id,
+        merged.created_us,
+        origin,
+        previous=state.section(kept, CORE).get("last_merge"),
+        kept_updated=(kept.updated_us, kept.updated_index),
+        expires_us=origin.us + state.settings.merge_undo_days * DAY_US,
+        plan=plan,
+        snapshot=merged,
+    )
     state.fold(merged, kept, with_occurrences=plan.policy == MERGE)
-    before = keys_of(kept)
-    for change in plan.changes:
-        put(state, kept, change.path, deepcopy(change.result))
-    _follow(state, kept, before)
+    with rekeyed(state, kept):
+        for change in plan.changes:
+            put(state, kept, change.path, deepcopy(change.result))
+        put(state, kept, ("last_merge",), merge_id)
     if plan.consent is not None:
         state.set_address(plan.consent.address, plan.consent.after)
     state.touch(kept, origin.us, origin.ordinal)
+    state.keep(record)
+    state.happened(kept.pid, Happening(MERGED, origin, merged.braze_id, merge_id))
+    state.happened(merged.pid, Happening(MERGED_INTO, origin, kept.braze_id, merge_id))
     state.changes.counts["merged"] += 1
 
 
-def put(state: State, profile: Profile, path: Path, value: Any) -> None:
-    """Set one value, or take it away (None). The identifiers are not looked after: see `_follow`."""
+def get(state: State, profile: Profile, path: Path) -> Any:
+    """The value at a place, None where there is none."""
     name, *keys = path
     section = section_of(name)
     if section == 0:
-        setattr(profile, name, value)
-        state.changed(profile, 0)
-        return
+        return getattr(profile, name)
+    node: Any = state.section(profile, section)
+    for key in [name, *keys] if section == CORE else keys:
+        if node is None:
+            return None
+        node = node.get(key)
+    return node
+
+
+def put(state: State, profile: Profile, path: Path, value: Any) -> None:
+    """Set the value at a place, or take it away (None), with what is empty then. Does not look after identifiers."""
+    name, *keys = path
+    section = section_of(name)
     state.changed(profile, section)
-    node: dict[str, Any] = state.section(profile, section)
-    if section == CORE:
-        keys = [name, *keys]
-    for key in keys[:-1]:
-        node = node.setdefault(key, {})
+    if section == 0:
+        setattr(profile, name, value)
+        return
+    _put(state.section(profile, section), [name, *keys] if section == CORE else keys, value)
+
+
+def _put(node: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    key, *rest = keys
+    if rest:
+        inner = dict(node.get(key) or {})  # a new one: snapshots and plans may hold the present one
+        _put(inner, rest, value)
+        value = inner or None
     if value is None:
-        node.pop(keys[-1], None)
+        node.pop(key, None)
     else:
-        node[keys[-1]] = value
+        node[key] = value
+
+
+@contextmanager
+def rekeyed(state: State, profile: Profile) -> Iterator[None]:
+    """A block that changes a profile; afterwards its identifiers are brought in step with it."""
+    before = keys_of(profile)
+    yield
+    after = keys_of(profile)
+    for key in sorted(before - after):
+        state.drop_key(profile, key)
+    for key in sorted(after - before):
+        state.add_key(profile, key)
+
+
+def leaf_of(path: Path) -> Leaf:
+    """The rule of the value at a place."""
+    rule: Rule = RULES[path[0]]
+    for key in path[1:]:
+        rule = rule.rule if isinstance(rule, ByKey) else rule.rules[key] if isinstance(rule, Members) else rule
+    if not isinstance(rule, Leaf):
+        raise LookupError("no rule for this place")
+    return rule
 
 
 def section_of(field: str) -> int:
@@ -167,15 +184,6 @@ def section_of(field: str) -> int:
     if field in CORE_FIELDS:
         return CORE
     return next((section for section, name in SECTION_NAMES.items() if name == field), 0)
-
-
-def _follow(state: State, profile: Profile, before: set[Key]) -> None:
-    """Bring the index in step with a profile that had the identifiers `before`."""
-    after = keys_of(profile)
-    for key in sorted(before - after):
-        state.drop_key(profile, key)
-    for key in sorted(after - before):
-        state.add_key(profile, key)
 
 
 def _leaves(kept: Profile, merged: Profile) -> Iterator[tuple[Path, Leaf, Any, Any]]:

@@ -329,6 +329,7 @@ RULES: Final[dict[str, Rule]] = {
     "email_subscribe": OwnConsent(),
     "push_subscribe": FILL,
     "merges": Merges(always=True),
+    "last_merge": KEEP,  # a merge becomes the last one itself
     # the other sections
     "custom": ByKey(FILL),
     "events": ByKey(Summary()),

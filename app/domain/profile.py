@@ -61,6 +61,7 @@ CORE_FIELDS: Final = (
     "email_subscribe",  # [state, changed_us] while the profile has no e-mail address, which owns the state otherwise
     "push_subscribe",  # [state, changed_us]
     "merges",  # how many profiles were merged into this one, with those that had been merged into them
+    "last_merge",  # id of the last merge into this profile that was not undone
 )
 
 
@@ -183,6 +184,8 @@ class ApplySettings:
     junk_identifiers: list[str] | None = None
     max_identifiers_per_profile: int = 1_000
     max_merges_per_profile: int = 1_000
+    #: For how long a merge can be undone, and the merged profile is kept for it.
+    merge_undo_days: int = 30
     #: What was decided about single names, see app.domain.data_rules.
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     blocked_events: dict[str, bool] = field(default_factory=dict)

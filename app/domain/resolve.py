@@ -19,6 +19,7 @@ from app.domain.commands import (
     TrackAttributes,
     TrackEvent,
     TrackPurchase,
+    UndoMerge,
     UpdateAlias,
 )
 from app.domain.profile import (
@@ -167,6 +168,8 @@ def keys_of_command(command: Identity) -> list[Key]:
             found = [(EXTERNAL, "", current), (EXTERNAL, "", new)]
         case RemoveExternalId(external_id=external_id):
             found = [(EXTERNAL, "", external_id)]
+        case UndoMerge():
+            found = []  # its record says which
     return [key for key in found if key is not None]
 
 

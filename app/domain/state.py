@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain.history import Happening, Origin
+from app.domain.merge_plan import MergeRecord
 from app.domain.profile import (
     ALIAS,
     ALL_SECTIONS,
@@ -60,7 +62,14 @@ class Changes:
     forgotten: set[tuple[int, str]] = field(default_factory=set)
     keys_added: set[tuple[Key, int]] = field(default_factory=set)
     keys_dropped: set[tuple[Key, int]] = field(default_factory=set)
-    addresses: dict[Address, AddressState] = field(default_factory=dict)
+    #: None is for one whose state was taken back, so that nothing is recorded any more.
+    addresses: dict[Address, AddressState | None] = field(default_factory=dict)
+    #: Ids of merge records that were made or changed.
+    records: set[str] = field(default_factory=set)
+    #: What happened to profiles, by pid, in its order.
+    history: dict[int, list[Happening]] = field(default_factory=dict)
+    #: (hash of the braze_id, by what) of deleted profiles.
+    deleted: list[tuple[str, Origin]] = field(default_factory=list)
     occurrences: list[Occurrence] = field(default_factory=list)
     names: set[tuple[int, str]] = field(default_factory=set)
     #: (kind of name, name, type of the value; "" for events and products) -> how often it was written.
@@ -96,7 +105,17 @@ class Unloaded:
 class State:
     """Profiles, who has which identifier, consent of addresses, and settings."""
 
-    __slots__ = ("_complete", "addresses", "changes", "index", "lineage", "profiles", "settings", "unloaded")
+    __slots__ = (
+        "_complete",
+        "addresses",
+        "changes",
+        "index",
+        "lineage",
+        "profiles",
+        "records",
+        "settings",
+        "unloaded",
+    )
 
     def __init__(
         self,
@@ -116,6 +135,8 @@ class State:
         self.lineage: dict[int, Link] = {}
         #: For an address with a great many holders: those that are in the workspace and not here.
         self.unloaded: dict[Key, list[Unloaded]] = {}
+        #: Merges by id; None for an id that was looked for and is not there.
+        self.records: dict[str, MergeRecord | None] = {}
         self._complete = complete
         if complete:
             for profile in self.profiles.values():
@@ -145,9 +166,23 @@ class State:
             raise NotLoadedError("address")
         return self.addresses.get(address)
 
-    def set_address(self, address: Address, state: AddressState) -> None:
+    def set_address(self, address: Address, state: AddressState | None) -> None:
         self.addresses[address] = state
         self.changes.addresses[address] = state
+
+    def record(self, merge_id: str) -> MergeRecord | None:
+        """A merge that was performed, None when there never was one of this id or a profile of it was deleted."""
+        if merge_id not in self.records and not self._complete:
+            raise NotLoadedError("merge record")
+        return self.records.get(merge_id)
+
+    def keep(self, record: MergeRecord) -> None:
+        self.records[record.id] = record
+        self.changes.records.add(record.id)
+
+    def happened(self, pid: int, happening: Happening) -> None:
+        """Write a line of a profile's history."""
+        self.changes.history.setdefault(pid, []).append(happening)
 
     def section(self, profile: Profile, section: int) -> dict[str, Any]:
         """The section of a profile for reading."""
@@ -186,8 +221,8 @@ class State:
         else:
             self.changes.removed.add(profile.pid)
 
-    def remove(self, profile: Profile) -> None:
-        """Delete a profile for good, with the traces of all that was merged into it.
+    def remove(self, profile: Profile, erased_id: str, origin: Origin) -> None:
+        """Delete a profile for good, with all traces of it and of all that was merged into it, but for `erased_id`.
 
         Its identifiers become free. Consent of an address that nobody else has is forgotten, so the identifiers of its
         e-mail and phone have to be loaded; the section `core` as well.
@@ -195,13 +230,30 @@ class State:
         self.section(profile, CORE)
         self._leave(profile)
         self.changes.erased.add(profile.pid)
-        for member in self._family(profile.pid):
+        self.changes.deleted.append((erased_id, origin))
+        family = self._family(profile.pid)
+        for member in family:
             self.lineage.pop(member, None)
+        family.add(profile.pid)
+        for pid in family:
+            self.changes.history.pop(pid, None)
+        for record in list(self.records.values()):
+            if record is not None and (record.kept_pid in family or record.merged_pid in family):
+                self._drop_record(record)
         for kind, _, value in keys_of(profile):
             channel = _CHANNELS.get(kind)
             key = (kind, "", value)
             if channel is not None and not self.holders(key) and key not in self.unloaded:
                 self._forget(channel, value)
+
+    def _drop_record(self, record: MergeRecord) -> None:
+        """Of a deleted profile: the other one's history does not mention it any more."""
+        self.records[record.id] = None
+        self.changes.records.discard(record.id)
+        for pid in (record.kept_pid, record.merged_pid):
+            left = [line for line in self.changes.history.pop(pid, []) if line.merge_id != record.id]
+            if left:
+                self.changes.history[pid] = left
 
     def _family(self, pid: int) -> set[int]:
         """Everybody who was merged into the profile, directly or not, as far as links are known here."""

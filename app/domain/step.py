@@ -1,8 +1,8 @@
 """One request on its way through the reducer: where it stands in the log, and what it leaves without effect."""
 
+from app.domain import ids
 from app.domain.commands import Command, Request
-from app.domain.history import Origin
-from app.domain.ids import new_ids
+from app.domain.history import Happening, Origin
 from app.domain.profile import Problem, Profile
 from app.domain.state import MAX_PROBLEMS_PER_REQUEST, State
 
@@ -47,19 +47,32 @@ class Step:
 
     def origin(self) -> Origin:
         """Where the command in hand comes from."""
-        return Origin(self.request.stream, self.request.seq, self.ordinal, self.request.accepted_us)
+        request = self.request
+        return Origin(request.stream, request.seq, self.ordinal, request.accepted_us, request.key_name)
+
+    def merge_id(self) -> str:
+        """The id of the merge that the command in hand does."""
+        return ids.merge_id(self.secret, self.workspace_id, self.request.stream, self.request.seq, self.ordinal)
+
+    def erased_id(self, profile: Profile) -> str:
+        """What stands for a profile after its deletion."""
+        return ids.erased_id(self.secret, self.workspace_id, profile.braze_id)
+
+    def happened(self, profile: Profile, what: str) -> None:
+        """A line of the profile's history."""
+        self.state.happened(profile.pid, Happening(what, self.origin()))
 
     def new_profile(self) -> Profile:
         """An empty profile, made by the command in hand; the caller gives it its identifier."""
         request = self.request
-        ids = new_ids(self.secret, self.workspace_id, request.stream, request.seq, self.ordinal)
+        made = ids.new_ids(self.secret, self.workspace_id, request.stream, request.seq, self.ordinal)
         profile = Profile(
-            pid=ids.pid,
-            braze_id=ids.braze_id,
+            pid=made.pid,
+            braze_id=made.braze_id,
             created_us=request.accepted_us,
             updated_us=request.accepted_us,
             updated_index=self.ordinal,
-            random_bucket=ids.random_bucket,
+            random_bucket=made.random_bucket,
             core={},
             custom={},
             events={},

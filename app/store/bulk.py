@@ -15,6 +15,10 @@ from sqlmodel import SQLModel
 
 _PG: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
+#: The rows `value` of a parameter :pids, a JSON array of numbers.
+EACH_POSTGRESQL: Final = "jsonb_array_elements_text(cast(:pids as jsonb)) as each(value)"
+EACH_SQLITE: Final = "json_each(:pids)"
+
 
 class BulkWrite:
     """Insert rows of one workspace, or update those that exist. Rows are dicts of column -> value, all alike."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.state import Link
 from app.store import tables
-from app.store.bulk import BulkWrite
+from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
 
 _INSERT: Final = BulkWrite(tables.Lineage, update=("parent_pid", "root_pid"))
 _MOVE = text("update lineage set root_pid = :root where workspace_id = :workspace_id and root_pid = :member")
@@ -27,20 +27,29 @@ _GIVE_BACK = text(
     " where workspace_id = :workspace_id and member_pid in (select pid from carried)"
 )
 _UNLINK = text("delete from lineage where workspace_id = :workspace_id and member_pid = :member")
+#: Profiles of the JSON array :pids with everybody who was merged into them.
 _FAMILY: Final = """
     with recursive family(pid) as (
-        select cast(:pid as bigint)
+        select cast(value as bigint) from {each}
         union
         select l.member_pid from family f join lineage l on l.workspace_id = :workspace_id and l.parent_pid = f.pid
     )
+    select pid from family
 """
-_ERASE = text(
-    f"{_FAMILY} insert into erasure (workspace_id, pid) select cast(:workspace_id as bigint), pid from family"
-    " where true on conflict do nothing"
-)
-_FORGET = text(
-    f"{_FAMILY} delete from lineage where workspace_id = :workspace_id and member_pid in (select pid from family)"
-)
+_FAMILY_POSTGRESQL = text(_FAMILY.format(each=EACH_POSTGRESQL))
+_FAMILY_SQLITE = text(_FAMILY.format(each=EACH_SQLITE))
+_ERASE = text("insert into erasure (workspace_id, pid) values (:workspace_id, :pid) on conflict do nothing")
+_ANCESTORS: Final = """
+    with recursive above(pid) as (
+        select cast(value as bigint) from {each}
+        union
+        select l.parent_pid from above a join lineage l on l.workspace_id = :workspace_id and l.member_pid = a.pid
+    )
+    select l.member_pid, l.parent_pid, l.root_pid from above a
+    join lineage l on l.workspace_id = :workspace_id and l.member_pid = a.pid
+"""
+_ANCESTORS_POSTGRESQL = text(_ANCESTORS.format(each=EACH_POSTGRESQL))
+_ANCESTORS_SQLITE = text(_ANCESTORS.format(each=EACH_SQLITE))
 _ALL = text("select member_pid, parent_pid, root_pid from lineage where workspace_id = :workspace_id")
 
 
@@ -91,12 +100,27 @@ def _root(links: dict[int, Link], pid: int) -> int:
     return pid
 
 
-def erase(connection: Connection, workspace_id: int, pids: Iterable[int]) -> None:
-    """Hand the occurrences of deleted profiles, and of all that was merged into them, to the job that deletes them."""
-    for pid in sorted(pids):
-        values = {"workspace_id": workspace_id, "pid": pid}
-        connection.execute(_ERASE, values)
-        connection.execute(_FORGET, values)
+def erase(connection: Connection, workspace_id: int, pids: Iterable[int]) -> list[int]:
+    """Hand the occurrences of deleted profiles, and of all that was merged into them, to the job that deletes them.
+
+    Returns the numbers of all these.
+    """
+    wanted = sorted(pids)
+    if not wanted:
+        return []
+    statement = _FAMILY_POSTGRESQL if connection.dialect.name == "postgresql" else _FAMILY_SQLITE
+    values = {"workspace_id": workspace_id, "pids": encode(wanted)}
+    family = list(connection.execute(statement, values).scalars())
+    connection.execute(_ERASE, [{"workspace_id": workspace_id, "pid": pid} for pid in family])
+    connection.execute(_UNLINK, [{"workspace_id": workspace_id, "member": pid} for pid in family])
+    return family
+
+
+def above(connection: Connection, workspace_id: int, pids: Iterable[int]) -> dict[int, Link]:
+    """The links by which merged-away profiles hang on those that are there, by member."""
+    statement = _ANCESTORS_POSTGRESQL if connection.dialect.name == "postgresql" else _ANCESTORS_SQLITE
+    rows = connection.execute(statement, {"workspace_id": workspace_id, "pids": encode(sorted(pids))})
+    return {member: Link(member, parent, with_occurrences=root != member) for member, parent, root in rows}
 
 
 def everything(connection: Connection, workspace_id: int) -> dict[int, tuple[int, int]]:

@@ -8,11 +8,13 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
-from app.domain.commands import Command
+from app.domain.commands import Command, UndoMerge
+from app.domain.merge_plan import MergeRecord
 from app.domain.profile import (
     ALIAS,
     ALL_SECTIONS,
     BRAZE,
+    CHANNEL_EMAIL,
     CORE,
     CUSTOM,
     DEPRECATED,
@@ -32,7 +34,7 @@ from app.domain.profile import (
 )
 from app.domain.resolve import Needs, addresses_needed, needs
 from app.domain.state import Changes, State, keys_of
-from app.store import crowds, lineage, tables
+from app.store import crowds, lineage, merges, tables
 from app.store.bulk import BulkWrite, encode, pipelined
 
 _decode = msgspec.json.decode
@@ -157,6 +159,10 @@ _DELETE_PROFILE: Final = [
 _FORGET_ADDRESS = text(
     "delete from address_state where workspace_id = :workspace_id and channel = :channel and address = :address"
 )
+_TAKE_BACK_ADDRESS = text(
+    "delete from address_state where workspace_id = :workspace_id and channel = :channel and address = :address"
+    " and group_id = :group_id"
+)
 _ALL_PIDS = text("select pid from profile where workspace_id = :workspace_id")
 _ALL_IDENTIFIERS = text("select kind, label, value, pid from identifier where workspace_id = :workspace_id")
 _ALL_ADDRESSES = text(
@@ -190,6 +196,7 @@ def load(
     more of them.
     """
     wanted: Needs = needs(commands)
+    records = merges.fetch(connection, workspace_id, [c.merge_id for c in commands if isinstance(c, UndoMerge)])
     index = find(connection, workspace_id, wanted.sections, limits.holders + 1)
     crowded = _crowded(connection, workspace_id, index, limits)
     sections: dict[int, int] = {}
@@ -200,11 +207,17 @@ def load(
         # Who of the others belongs to a crowd as well is told by their profiles, and is then addressed by its commands.
         union = reduce(or_, wanted.sections.values(), CORE)
         sections = dict.fromkeys(sections, union)
+    for record in records.values():
+        if record is not None:
+            sections[record.kept_pid] = ALL_SECTIONS
     state = State(fetch(connection, workspace_id, sections), index, {}, settings)
     _join_crowds(state, crowded)
     if wanted.identity:
         _load_shared(connection, workspace_id, state, wanted)
-    addresses = addresses_needed(commands, state, wanted.moving or bool(wanted.identity))
+    if records:
+        _load_records(connection, workspace_id, state, records)
+    addresses = addresses_needed(commands, state, wanted.moving or bool(wanted.identity or records))
+    addresses |= {address for record in records.values() for address in _addresses_of(record)}
     if addresses:
         state.addresses = fetch_addresses(connection, workspace_id, addresses)
     return state
@@ -245,6 +258,31 @@ def _load_shared(connection: Connection, workspace_id: int, state: State, wanted
     shared = [key for key in keys if key[0] in (EMAIL, PHONE) and key not in state.index]
     if shared:
         state.index |= find(connection, workspace_id, shared, len(state.profiles) + 1)
+
+
+def _load_records(
+    connection: Connection, workspace_id: int, state: State, records: dict[str, MergeRecord | None]
+) -> None:
+    """What undoing these merges looks at: who has the identifiers now, and where the kept profiles went.
+
+    After a crash a merge may be done again in the batch that undoes it; so the identifiers of all who are here count.
+    """
+    state.records = records
+    found = [record for record in records.values() if record is not None]
+    state.lineage = lineage.above(connection, workspace_id, {record.kept_pid for record in found})
+    people = [record.snapshot for record in found if record.snapshot is not None] + list(state.profiles.values())
+    keys = {key for profile in people for key in keys_of(profile)}
+    keys |= {(kind, "", key[2]) for key in keys if key[0] in (EXTERNAL, DEPRECATED) for kind in (EXTERNAL, DEPRECATED)}
+    missing = find(connection, workspace_id, keys - state.index.keys(), len(people) + 1)
+    state.index |= missing
+
+
+def _addresses_of(record: MergeRecord | None) -> list[Address]:
+    found: list[Address] = []
+    if record is not None and record.plan is not None and record.plan.consent is not None:
+        found.append(record.plan.consent.address)
+    email = (record.snapshot.core or {}).get("email") if record is not None and record.snapshot is not None else None
+    return [*found, (CHANNEL_EMAIL, email, "")] if isinstance(email, str) else found
 
 
 def find(
@@ -310,7 +348,7 @@ def save(connection: Connection, workspace_id: int, state: State, names: NameCac
     made = _make_names(connection, workspace_id, changes, names)
     _delete(connection, workspace_id, changes)
     lineage.save(connection, workspace_id, changes.lineage)
-    lineage.erase(connection, workspace_id, changes.erased)
+    merges.erase(connection, workspace_id, lineage.erase(connection, workspace_id, changes.erased))
     touched = sorted(changes.sections)
     with pipelined(connection):
         _UPDATE_PROFILES.run(
@@ -328,6 +366,7 @@ def save(connection: Connection, workspace_id: int, state: State, names: NameCac
         _WRITE_ADDRESSES.run(connection, workspace_id, _address_rows(changes))
         _COUNT_NAMES.run(connection, workspace_id, _count_rows(changes))
         _INSERT_OCCURRENCES.run(connection, workspace_id, _occurrence_rows(workspace_id, changes, made, names))
+        merges.save(connection, workspace_id, state)
     return made
 
 
@@ -357,6 +396,15 @@ def _delete(connection: Connection, workspace_id: int, changes: Changes) -> None
                 for channel, address in sorted(changes.forgotten)
             ],
         )
+    taken_back = sorted(address for address, consent in changes.addresses.items() if consent is None)
+    if taken_back:
+        connection.execute(
+            _TAKE_BACK_ADDRESS,
+            [
+                {"workspace_id": workspace_id, "channel": channel, "address": address, "group_id": group_id}
+                for channel, address, group_id in taken_back
+            ],
+        )
     if changes.keys_dropped:
         connection.execute(
             _DELETE_IDENTIFIER,
@@ -384,6 +432,7 @@ def _address_rows(changes: Changes) -> list[dict[str, Any]]:
             "changed_us": consent.changed_us,
         }
         for (channel, address, group_id), consent in sorted(changes.addresses.items())
+        if consent is not None
     ]
 
 

@@ -21,6 +21,9 @@ collation, compression) is in the migrations; the columns and indexes here are t
     identifier       workspace_id, kind, label, value, pid            kind, label, value unique for kinds 1 to 3
     lineage          workspace_id, member_pid                         parent_pid; root_pid
     erasure          workspace_id, pid                                -
+    merge_record     workspace_id, id                                 kept_pid; merged_pid; merged_braze_id; expires_us
+    history          workspace_id, pid, us, ordinal, what             -
+    deletion         workspace_id, erased_id                          -
     address_state    workspace_id, channel, address, group_id         -
     name             workspace_id, kind, name                         id
     name_count       workspace_id, kind, name, type                   -
@@ -371,6 +374,83 @@ class Erasure(SQLModel, table=True):
 
     workspace_id: int = _big(key=True)
     pid: int = _big(key=True)
+
+
+class MergeRecordRow(SQLModel, table=True):
+    """A merge: what it did, and until it is too old for an undo, the merged profile as it was.
+
+    Also the pointer from the braze_id of a merged-away profile to the one that it went into.
+    """
+
+    __tablename__ = "merge_record"
+    __table_args__ = (
+        Index("merge_record_kept", "workspace_id", "kept_pid"),
+        Index("merge_record_merged", "workspace_id", "merged_pid"),
+        Index("merge_record_braze_id", "workspace_id", "merged_braze_id"),
+        # What ages out, of all workspaces at once.
+        Index(
+            "merge_record_expiry",
+            "expires_us",
+            postgresql_where=text("plan is not null"),
+            sqlite_where=text("plan is not null"),
+        ),
+    )
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    kept_pid: int = _big()
+    merged_pid: int = _big()
+    kept_braze_id: str = _text()
+    merged_braze_id: str = _text()
+    merged_created_us: int = _big()
+    stream: int = _small()
+    seq: int = _big()
+    ordinal: int = _big()
+    us: int = _big()
+    key_name: str = _text()
+    previous: str | None = _text(nullable=True)
+    kept_updated_us: int = _big()
+    kept_updated_index: int = _big()
+    expires_us: int = _big()
+    #: JSON text of app.domain.merge_plan.MergePlan.
+    plan: str | None = _text(nullable=True)
+    #: JSON text of the merged profile.
+    snapshot: str | None = _text(nullable=True)
+    #: JSON text of app.domain.history.Origin: who undid the merge.
+    undone: str | None = _text(nullable=True)
+    #: JSON text: names of values that the undo could not separate for sure.
+    unseparated: str | None = _text(nullable=True)
+
+
+class HistoryRow(SQLModel, table=True):
+    """What happened to a profile, one row a line; app.domain.history has the names. Rows are added, never changed."""
+
+    __tablename__ = "history"
+
+    workspace_id: int = _big(key=True)
+    pid: int = _big(key=True)
+    us: int = _big(key=True)
+    ordinal: int = _big(key=True)
+    what: str = _text(key=True)
+    stream: int = _small()
+    seq: int = _big()
+    key_name: str = _text()
+    other: str = _text()
+    merge_id: str = _text()
+
+
+class Deletion(SQLModel, table=True):
+    """That a profile was deleted, under a keyed hash of its braze_id: all that is left of it."""
+
+    __tablename__ = "deletion"
+
+    workspace_id: int = _big(key=True)
+    erased_id: str = _text(key=True)
+    stream: int = _small()
+    seq: int = _big()
+    ordinal: int = _big()
+    us: int = _big()
+    key_name: str = _text()
 
 
 class AddressStateRow(SQLModel, table=True):

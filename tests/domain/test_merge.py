@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.domain.history import Origin
-from app.domain.merge import MERGE, NONE, Change, MergePlan, perform, plan_merge
+from app.domain.merge import MERGE, NONE, perform, plan_merge
+from app.domain.merge_plan import Change, MergePlan
 from app.domain.merge_rules import RULES
 from app.domain.profile import (
     ALIAS,
@@ -59,7 +60,7 @@ def merged(
 ) -> tuple[Profile, State, MergePlan]:
     state = state_of(kept, other, addresses=addresses)
     plan = plan_merge(kept, other, policy, state.address)
-    perform(state, plan, Origin(0, 7, 3, 1_000))
+    perform(state, plan, Origin(0, 7, 3, 1_000, "backend"), "m1")
     return kept, state, plan
 
 
@@ -204,7 +205,7 @@ def test_what_goes_with_an_address_or_a_number(
     kept: dict[str, Any], other: dict[str, Any], core: dict[str, Any]
 ) -> None:
     after, _, _ = merged(profile(1, **kept), profile(2, **other))
-    assert after.core == {**core, "merges": 1}
+    assert after.core == {**core, "merges": 1, "last_merge": "m1"}
 
 
 @pytest.mark.parametrize(
@@ -285,7 +286,7 @@ def test_none_takes_push_tokens_message_history_and_aliases_and_nothing_else() -
     """What spec identify.md 6 lists; the rest of the anonymous profile is lost, and the plan says so."""
     kept, state, plan = merged(known(), ana(), NONE)
     expected = asdict(known())
-    expected["core"] |= {"aliases": {"crm": "crm1", "basket": "g"}, "merges": 1}
+    expected["core"] |= {"aliases": {"crm": "crm1", "basket": "g"}, "merges": 1, "last_merge": "m1"}
     expected["devices"] = {"tokens": {"tok-q": {"app": "Shop"}, "tok-p": {"app": "Shop"}}}
     expected["messages"] = {"history": {"s": {"at": 5}}}
     expected["updated_us"], expected["updated_index"] = 1_000, 3
@@ -384,8 +385,8 @@ def test_a_deleted_profile_frees_its_identifiers_and_its_addresses() -> None:
     }
     state = state_of(one, other, third, addresses=consent)
     state.set_address(OURS, AddressState(UNSUBSCRIBED, 2))
-    state.remove(one)
-    state.remove(other)
+    state.remove(one, "h1", Origin(0, 8, 0, 2_000))
+    state.remove(other, "h2", Origin(0, 8, 1, 2_000))
     assert {key: pids for key, pids in state.index.items() if pids} == {
         (EMAIL, "", "m@example.org"): {3},
         (BRAZE, "", third.braze_id): {3},
@@ -399,7 +400,7 @@ def test_a_deleted_profile_frees_its_identifiers_and_its_addresses() -> None:
 def test_deleting_takes_the_whole_family_out_of_the_lineage() -> None:
     state = state_of(*(profile(n) for n in range(1, 6)))
     for kept, other in ((2, 3), (1, 2), (4, 5)):
-        perform(state, plan_merge(state.profiles[kept], state.profiles[other]), Origin(0, 7, 0, 1_000))
+        perform(state, plan_merge(state.profiles[kept], state.profiles[other]), Origin(0, 7, 0, 1_000), "m")
     assert [state.root(n) for n in range(1, 6)] == [1, 1, 1, 4, 4]
-    state.remove(state.profiles[1])
+    state.remove(state.profiles[1], "h", Origin(0, 8, 0, 2_000))
     assert state.lineage == {5: Link(5, 4, with_occurrences=True)}

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import pytest
 from sqlalchemy import event, text
 
 from app.domain.history import Origin
 from app.domain.merge import MERGE, NONE, perform, plan_merge
-from app.domain.profile import ALL_SECTIONS, NAME_EVENT, ApplySettings, Occurrence, Profile
+from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, NAME_EVENT, ApplySettings, Occurrence, Profile
 from app.domain.state import State, keys_of
-from app.store import lineage, profiles
+from app.domain.undo import undo
+from app.store import lineage, merges, profiles
 from app.store.engine import Database
 from tests.domain.test_merge import profile
 from tests.stores import NOW_US, workspace
@@ -22,8 +22,16 @@ def take(database: Database, one: int, profile_numbers: list[int]) -> State:
     """What a drain would have loaded for these profiles."""
     with database.read() as connection:
         found = profiles.fetch(connection, one, dict.fromkeys(profile_numbers, ALL_SECTIONS))
-        index = profiles.find(connection, one, {key for each in found for key in keys_of(each)})
-    return State(found, index, {}, ApplySettings())
+        wanted = {f"{merged}>{kept}" for kept in profile_numbers for merged in profile_numbers}
+        records = merges.fetch(connection, one, sorted(wanted))
+        again = {key for record in records.values() if record and record.snapshot for key in keys_of(record.snapshot)}
+        again |= {key for each in found for key in keys_of(each)}
+        index = profiles.find(
+            connection, one, again | {(DEPRECATED, "", key[2]) for key in again if key[0] == EXTERNAL}
+        )
+    state = State(found, index, {}, ApplySettings())
+    state.records = records
+    return state
 
 
 def do(state: State, steps: list[Step]) -> None:
@@ -31,11 +39,11 @@ def do(state: State, steps: list[Step]) -> None:
         match step:
             case ("merge", kept, merged, policy):
                 plan = plan_merge(state.profiles[kept], state.profiles[merged], policy)
-                perform(state, plan, Origin(0, 100 + n, 0, NOW_US + n))
+                perform(state, plan, Origin(0, 100 + n, 0, NOW_US + n, "backend"), f"{merged}>{kept}")
             case ("delete", pid):
-                state.remove(state.profiles[pid])
-            case ("undo", found):
-                state.unfold(found)
+                state.remove(state.profiles[pid], f"hash of {pid}", Origin(0, 200 + n, 1, NOW_US + n))
+            case ("undo", merge_id):
+                assert undo(state, merge_id, Origin(0, 300 + n, 0, NOW_US + n, "admin")) == ""
 
 
 def people() -> list[Profile]:
@@ -46,23 +54,28 @@ def occurred(pid: int) -> Occurrence:
     return Occurrence(0, pid, 0, pid, NAME_EVENT, "e", NOW_US, None, None)
 
 
-@pytest.mark.parametrize(
-    "batches",
-    [
-        [[("merge", 1, 2, MERGE)]],
-        [[("merge", 2, 3, MERGE)], [("merge", 1, 2, MERGE)]],
-        [[("merge", 2, 3, MERGE), ("merge", 1, 2, MERGE), ("merge", 4, 1, MERGE)]],
-        [[("merge", 2, 3, MERGE)], [("merge", 1, 2, NONE)], [("merge", 4, 1, MERGE)]],
-        [[("merge", 2, 3, NONE)], [("merge", 1, 2, MERGE)], [("delete", 1)]],
-        [[("merge", 2, 3, MERGE), ("merge", 1, 2, MERGE), ("delete", 1), ("delete", 5)]],
-        [[("merge", 2, 3, MERGE)], [("merge", 1, 2, MERGE)], [("undo", profile(2, external_id="u2"))]],
-        [[("merge", 2, 3, NONE)], [("merge", 1, 2, MERGE)], [("undo", profile(2, external_id="x"))]],
-        [[("merge", 2, 3, MERGE)], [("merge", 1, 2, NONE), ("undo", profile(2)), ("merge", 4, 2, MERGE)]],
-        [[("merge", 1, 2, MERGE), ("undo", profile(2, external_id="u2", custom={"a": 1}))]],
-    ],
-)
-def test_what_is_stored_is_what_is_in_memory(database: Database, batches: list[list[Step]]) -> None:
-    one = workspace(database)
+CASES: list[list[list[Step]]] = [
+    [[("merge", 1, 2, MERGE)]],
+    [[("merge", 2, 3, MERGE)], [("merge", 1, 2, MERGE)]],
+    [[("merge", 2, 3, MERGE), ("merge", 1, 2, MERGE), ("merge", 4, 1, MERGE)]],
+    [[("merge", 2, 3, MERGE)], [("merge", 1, 2, NONE)], [("merge", 4, 1, MERGE)]],
+    [[("merge", 2, 3, NONE)], [("merge", 1, 2, MERGE)], [("delete", 1)]],
+    [[("merge", 2, 3, MERGE), ("merge", 1, 2, MERGE), ("delete", 1), ("delete", 5)]],
+    [[("merge", 2, 3, MERGE)], [("merge", 1, 2, MERGE)], [("undo", "2>1")]],
+    [[("merge", 2, 3, NONE)], [("merge", 1, 2, MERGE)], [("undo", "2>1")], [("undo", "3>2")]],
+    [[("merge", 2, 3, MERGE)], [("merge", 1, 2, NONE), ("undo", "2>1"), ("merge", 4, 2, MERGE)]],
+    [[("merge", 1, 2, MERGE), ("undo", "2>1")]],
+    [[("merge", 1, 2, MERGE)], [("undo", "2>1"), ("delete", 1)]],
+    [[("merge", 1, 2, MERGE)], [("undo", "2>1")], [("delete", 2)], [("merge", 1, 3, MERGE)]],
+]
+
+
+def test_what_is_stored_is_what_is_in_memory(database: Database) -> None:
+    for n, batches in enumerate(CASES):
+        _compare(database, workspace(database, f"w{n}"), batches)
+
+
+def _compare(database: Database, one: int, batches: list[list[Step]]) -> None:
     expected = State(complete=True)
     first = State(complete=True)
     for state in (expected, first):
@@ -78,7 +91,7 @@ def test_what_is_stored_is_what_is_in_memory(database: Database, batches: list[l
     for steps in batches:
         do(expected, steps)
         state = take(database, one, list(range(1, 7)))
-        do(state, [("undo", _copy(step[1])) if step[0] == "undo" else step for step in steps])
+        do(state, steps)
         with database.write() as connection:
             profiles.save(connection, one, state, {(one, NAME_EVENT, "e"): 1})
     with database.read() as connection:
@@ -89,17 +102,26 @@ def test_what_is_stored_is_what_is_in_memory(database: Database, batches: list[l
         assert [row[3] for row in profiles.occurrences(connection, one)] == [
             each.pid for each in expected_occurrences(expected)
         ]
-        erased = set(connection.execute(text("select pid from erasure")).scalars())
+        erased = set(connection.execute(text("select pid from erasure where workspace_id = :w"), {"w": one}).scalars())
         assert erased == {pid for pid in range(1, 7) if _deleted(batches, pid)}
-
-
-def _copy(found: Profile) -> Profile:
-    return profile(found.pid, external_id=found.external_id, custom=dict(found.custom or {}))
+        records, history, deletions = merges.everything(connection, one)
+        assert records == {merge_id: record for merge_id, record in expected.records.items() if record is not None}
+        assert history == {
+            pid: sorted(lines, key=lambda line: (line.origin.us, line.origin.ordinal, line.what))
+            for pid, lines in expected.changes.history.items()
+        }
+        assert deletions == dict(expected.changes.deleted)
 
 
 def _deleted(batches: list[list[Step]], pid: int) -> bool:
     """Whether the profile, or whom it ended up in, was deleted by a step."""
-    into = {step[2]: step[1] for steps in batches for step in steps if step[0] == "merge"}
+    into: dict[int, int] = {}
+    for steps in batches:
+        for step in steps:
+            if step[0] == "merge":
+                into[step[2]] = step[1]
+            elif step[0] == "undo":
+                del into[int(step[1][0])]
     gone = {step[1] for steps in batches for step in steps if step[0] == "delete"}
     while pid in into:
         pid = into[pid]
@@ -131,8 +153,8 @@ def test_a_long_history_is_one_row(database: Database) -> None:
 
         event.listen(connection, "after_cursor_execute", count)
         profiles.save(connection, one, state, {(one, NAME_EVENT, "e"): 1})
-    # Four deletions of the merged one's rows, its identifier, the link; on SQLite all writes of the kept one as well.
-    assert len(rows) <= 12
+    # The merged one's rows and identifier go, the kept one's are written, and the link, the record and two lines.
+    assert len(rows) <= 15
     assert sum(rows) <= 20
     with database.read() as connection:
         assert lineage.everything(connection, one) == {2: (1, 1)}

@@ -1,0 +1,142 @@
+"""Merges before and after: answers of our own endpoints."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+_Moment = Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])]
+_BrazeId = Annotated[str, Meta(min_length=1)]
+_MergeId = Annotated[str, Meta(min_length=24, max_length=24)]
+_KeyName = Annotated[str | None, Meta(description="Name of the API key; null where it is not known.")]
+
+
+class Changed(Struct, forbid_unknown_fields=True):
+    """A value of the kept profile, that of the merged one, and what comes of them."""
+
+    field: Annotated[str, Meta(examples=["first_name", "custom_attributes.tier"])]
+    kept: Any
+    merged: Any
+    result: Any
+
+
+class AliasConflict(Struct, forbid_unknown_fields=True):
+    alias_label: str
+    kept_alias_name: str
+    merged_alias_name: Annotated[str, Meta(description="Is free after the merge.")]
+
+
+class State(Struct, forbid_unknown_fields=True):
+    state: Literal["opted_in", "subscribed", "unsubscribed"]
+    changed_at: _Moment
+
+
+class Consent(Struct, forbid_unknown_fields=True):
+    """The address becomes more restrictive, since somebody without an address had refused."""
+
+    email: str
+    kept: State | None
+    result: State | None
+
+
+class _Plan(Struct, forbid_unknown_fields=True, kw_only=True):
+    policy: Literal["merge", "none"]
+    changes: Annotated[list[Changed], Meta(description="Values of the kept profile that change.")]
+    lost: Annotated[list[Changed], Meta(description="Values of the merged profile that nobody has afterwards.")]
+    moved_identifiers: list[dict[str, Any]]
+    retired_identifiers: Annotated[list[dict[str, Any]], Meta(description="They lead to nobody afterwards.")]
+    alias_conflicts: list[AliasConflict]
+    consent: Consent | UnsetType = UNSET
+
+
+class PlannedMerge(_Plan, forbid_unknown_fields=True, kw_only=True):
+    index: Annotated[int, Meta(ge=0, description="Place in `merge_updates`.")]
+    kept_braze_id: _BrazeId
+    merged_braze_id: _BrazeId
+
+
+class WithoutEffect(Struct, forbid_unknown_fields=True):
+    index: Annotated[int, Meta(ge=0)]
+    reason: str
+    field: str | UnsetType = UNSET
+
+
+class Preview(Struct, forbid_unknown_fields=True):
+    plans: list[PlannedMerge]
+    skipped: Annotated[list[WithoutEffect], Meta(description="Pairs that would not be merged, and why.")]
+    message: Literal["success"]
+
+
+class Merge(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A merge that was performed. What it changed is shown while it can be undone."""
+
+    id: _MergeId
+    status: Literal["merged", "undone"]
+    merged_at: _Moment
+    request_id: str
+    key_name: _KeyName
+    kept_braze_id: _BrazeId
+    merged_braze_id: _BrazeId
+    undo_until: _Moment | UnsetType = UNSET
+    undone_at: _Moment | UnsetType = UNSET
+    undone_by_request_id: str | UnsetType = UNSET
+    undone_by_key_name: str | UnsetType | None = UNSET
+    unseparated: (
+        Annotated[
+            list[str],
+            Meta(
+                description="Fields that both the merge and a later write may have set: they were taken as the merge's."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    policy: Literal["merge", "none"] | UnsetType = UNSET
+    changes: list[Changed] | UnsetType = UNSET
+    lost: list[Changed] | UnsetType = UNSET
+    moved_identifiers: list[dict[str, Any]] | UnsetType = UNSET
+    retired_identifiers: list[dict[str, Any]] | UnsetType = UNSET
+    alias_conflicts: list[AliasConflict] | UnsetType = UNSET
+    consent: Consent | UnsetType = UNSET
+
+
+class MergeList(Struct, forbid_unknown_fields=True):
+    merges: Annotated[list[Merge], Meta(description="The newest first.")]
+    message: Literal["success"]
+
+
+class Undone(Struct, forbid_unknown_fields=True):
+    merge: Merge
+    message: Literal["success"]
+
+
+class UndoRefusal(Struct, forbid_unknown_fields=True):
+    message: Annotated[str, Meta(min_length=1)]
+    reason: Annotated[str, Meta(examples=["later_merge_first", "identifier_reused"])]
+
+
+class Line(Struct, forbid_unknown_fields=True):
+    what: Literal[
+        "created",
+        "identified",
+        "alias_added",
+        "alias_updated",
+        "renamed",
+        "external_id_removed",
+        "merged",
+        "merged_into",
+        "unmerged",
+        "restored",
+        "deleted",
+    ]
+    at: _Moment
+    request_id: str
+    key_name: _KeyName
+    other_braze_id: Annotated[str, Meta(description="The other profile of a merge.")] | UnsetType = UNSET
+    merge_id: _MergeId | UnsetType = UNSET
+
+
+class History(Struct, forbid_unknown_fields=True, kw_only=True):
+    braze_id: str
+    status: Literal["active", "merged", "deleted"]
+    history: Annotated[list[Line], Meta(description="The oldest first.")]
+    message: Literal["success"]
+    merged_into_braze_id: _BrazeId | UnsetType = UNSET

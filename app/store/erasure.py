@@ -1,0 +1,43 @@
+"""Deleting the occurrences of deleted people: nobody sees them any more, and some time later they are gone."""
+
+from typing import Final
+
+from sqlalchemy import bindparam, text
+
+from app.store.engine import Database
+from app.store.inbox import DAY_US
+from app.store.partitions import OCCURRENCE_DAYS
+
+#: People at a time: one pass over a workspace's occurrences serves all of them.
+MOST: Final = 1_000
+
+_PENDING = text("select workspace_id from erasure order by workspace_id limit 1")
+_WHO = text("select pid from erasure where workspace_id = :workspace_id order by pid limit :most")
+_OCCURRENCES = text(
+    "delete from occurrence where workspace_id = :workspace_id and day = :day and pid in :pids"
+).bindparams(bindparam("pids", expanding=True))
+_DONE = text("delete from erasure where workspace_id = :workspace_id and pid in :pids").bindparams(
+    bindparam("pids", expanding=True)
+)
+
+
+def erase(database: Database, now_us: int) -> int:
+    """Delete what is left of some deleted people of one workspace. Returns how many there were, 0 when none are left.
+
+    A day at a time, so that no transaction is long; a crash in between starts over. Nothing is added meanwhile: nobody
+    can write to a profile that is gone.
+    """
+    with database.read() as connection:
+        workspace_id = connection.execute(_PENDING).scalar()
+        if workspace_id is None:
+            return 0
+        values = {"workspace_id": workspace_id, "most": MOST}
+        pids = list(connection.execute(_WHO, values).scalars())
+    today = now_us // DAY_US
+    # Events of the future are kept as of their acceptance; a clock that was wrong may have made later days.
+    for day in range(today - OCCURRENCE_DAYS - 1, today + 3):
+        with database.write() as connection:
+            connection.execute(_OCCURRENCES, {"workspace_id": workspace_id, "day": day, "pids": pids})
+    with database.write() as connection:
+        connection.execute(_DONE, {"workspace_id": workspace_id, "pids": pids})
+    return len(pids)

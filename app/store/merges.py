@@ -1,0 +1,224 @@
+"""Records of merges, the history of profiles, and deletions."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, bindparam, text
+
+from app.domain.history import Happening, Origin
+from app.domain.merge_plan import MergePlan, MergeRecord
+from app.domain.profile import Profile
+from app.domain.state import State
+from app.store import tables
+from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
+
+_WRITE_RECORDS = BulkWrite(tables.MergeRecordRow, update=("snapshot", "undone", "unseparated"))
+_INSERT_HISTORY = BulkWrite(tables.HistoryRow)
+_INSERT_DELETIONS = BulkWrite(tables.Deletion)
+
+_COLUMNS: Final = (
+    "id, kept_pid, merged_pid, kept_braze_id, merged_braze_id, merged_created_us, stream, seq, ordinal, us, key_name,"
+    " previous, kept_updated_us, kept_updated_index, expires_us, plan, snapshot, undone, unseparated"
+)
+_BY_ID = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id and id in :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
+#: Merges of profiles and of all that was merged into them, newest first.
+_OF_FAMILY: Final = f"""
+    with recursive family(pid) as (
+        select cast(value as bigint) from {{each}}
+        union
+        select r.merged_pid from family f
+        join merge_record r on r.workspace_id = :workspace_id and r.kept_pid = f.pid and r.undone is null
+    )
+    select {_COLUMNS.replace("snapshot", "null as snapshot")} from merge_record r
+    where r.workspace_id = :workspace_id
+        and (r.kept_pid in (select pid from family) or r.merged_pid in (select pid from family))
+    order by r.us desc, r.ordinal desc limit :limit offset :skip
+    """
+_OF_FAMILY_POSTGRESQL = text(_OF_FAMILY.format(each=EACH_POSTGRESQL))
+_OF_FAMILY_SQLITE = text(_OF_FAMILY.format(each=EACH_SQLITE))
+_MERGED_AWAY = text(
+    f"select {_COLUMNS.replace('snapshot', 'null as snapshot')} from merge_record"
+    " where workspace_id = :workspace_id and merged_braze_id = :braze_id order by us desc limit 1"
+)
+_HISTORY = text(
+    "select what, stream, seq, ordinal, us, key_name, other, merge_id from history"
+    " where workspace_id = :workspace_id and pid = :pid order by us, ordinal, what"
+)
+_DELETION = text(
+    "select stream, seq, ordinal, us, key_name from deletion"
+    " where workspace_id = :workspace_id and erased_id = :erased_id"
+)
+#: What one person's deletion takes along; the other profile of a merge forgets it as well.
+_ERASE: Final = [
+    *(
+        text(
+            f"delete from history where workspace_id = :workspace_id"
+            f" and pid in (select {other} from merge_record where workspace_id = :workspace_id and {one} = :pid)"
+            f" and merge_id in (select id from merge_record where workspace_id = :workspace_id and {one} = :pid)"
+        )
+        for one, other in (("kept_pid", "merged_pid"), ("merged_pid", "kept_pid"))
+    ),
+    text("delete from history where workspace_id = :workspace_id and pid = :pid"),
+    text("delete from merge_record where workspace_id = :workspace_id and kept_pid = :pid"),
+    text("delete from merge_record where workspace_id = :workspace_id and merged_pid = :pid"),
+]
+_EXPIRE = text("update merge_record set plan = null, snapshot = null where plan is not null and expires_us < :us")
+_ALL_RECORDS = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id")
+_ALL_HISTORY = text(
+    "select pid, what, stream, seq, ordinal, us, key_name, other, merge_id from history"
+    " where workspace_id = :workspace_id order by us, ordinal, what"
+)
+_ALL_DELETIONS = text(
+    "select erased_id, stream, seq, ordinal, us, key_name from deletion where workspace_id = :workspace_id"
+)
+
+
+def save(connection: Connection, workspace_id: int, state: State) -> None:
+    """Write records, history and deletions of a batch. What deletions take along has gone before."""
+    records = [state.records[merge_id] for merge_id in sorted(state.changes.records)]
+    _WRITE_RECORDS.run(connection, workspace_id, [_record_row(record) for record in records if record is not None])
+    _INSERT_HISTORY.run(
+        connection,
+        workspace_id,
+        [_history_row(pid, line) for pid, lines in sorted(state.changes.history.items()) for line in lines],
+    )
+    _INSERT_DELETIONS.run(
+        connection,
+        workspace_id,
+        [{"erased_id": erased_id, **_origin_row(origin)} for erased_id, origin in state.changes.deleted],
+    )
+
+
+def erase(connection: Connection, workspace_id: int, pids: Iterable[int]) -> None:
+    """Delete the records and the history of people, and what the records of others say of them."""
+    gone = [{"workspace_id": workspace_id, "pid": pid} for pid in sorted(pids)]
+    if gone:
+        for statement in _ERASE:
+            connection.execute(statement, gone)
+
+
+def _record_row(record: MergeRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "kept_pid": record.kept_pid,
+        "merged_pid": record.merged_pid,
+        "kept_braze_id": record.kept_braze_id,
+        "merged_braze_id": record.merged_braze_id,
+        "merged_created_us": record.merged_created_us,
+        **_origin_row(record.origin),
+        "previous": record.previous,
+        "kept_updated_us": record.kept_updated[0],
+        "kept_updated_index": record.kept_updated[1],
+        "expires_us": record.expires_us,
+        "plan": _json(record.plan),
+        "snapshot": _json(record.snapshot),
+        "undone": _json(record.undone),
+        "unseparated": _json(record.unseparated),
+    }
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else encode(value)
+
+
+def _origin_row(origin: Origin) -> dict[str, Any]:
+    return {
+        "stream": origin.stream,
+        "seq": origin.seq,
+        "ordinal": origin.ordinal,
+        "us": origin.us,
+        "key_name": origin.key_name,
+    }
+
+
+def _history_row(pid: int, line: Happening) -> dict[str, Any]:
+    return {
+        "pid": pid,
+        "what": line.what,
+        **_origin_row(line.origin),
+        "other": line.other,
+        "merge_id": line.merge_id,
+    }
+
+
+def _record(row: Any) -> MergeRecord:
+    return MergeRecord(
+        row.id,
+        row.kept_pid,
+        row.merged_pid,
+        row.kept_braze_id,
+        row.merged_braze_id,
+        row.merged_created_us,
+        Origin(row.stream, row.seq, row.ordinal, row.us, row.key_name),
+        row.previous,
+        (row.kept_updated_us, row.kept_updated_index),
+        row.expires_us,
+        _parsed(row.plan, MergePlan),
+        _parsed(row.snapshot, Profile),
+        _parsed(row.undone, Origin),
+        _parsed(row.unseparated, list),
+    )
+
+
+def _parsed(text_: str | None, kind: Any) -> Any:
+    return None if text_ is None else msgspec.json.decode(text_, type=kind)
+
+
+def fetch(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, MergeRecord | None]:
+    """Records by id, with everything; None where there is none."""
+    found: dict[str, MergeRecord | None] = dict.fromkeys(ids)
+    if found:
+        for row in connection.execute(_BY_ID, {"workspace_id": workspace_id, "ids": list(found)}):
+            found[row.id] = _record(row)
+    return found
+
+
+def listed(connection: Connection, workspace_id: int, pids: Iterable[int], limit: int, skip: int) -> list[MergeRecord]:
+    """Merges of profiles and of all that was merged into them, newest first, without the snapshots."""
+    statement = _OF_FAMILY_POSTGRESQL if connection.dialect.name == "postgresql" else _OF_FAMILY_SQLITE
+    values = {"workspace_id": workspace_id, "pids": encode(sorted(pids)), "limit": limit, "skip": skip}
+    return [_record(row) for row in connection.execute(statement, values)]
+
+
+def merged_away(connection: Connection, workspace_id: int, braze_id: str) -> MergeRecord | None:
+    """The last merge that took the profile with this id away, without the snapshot; it may have been undone."""
+    row = connection.execute(_MERGED_AWAY, {"workspace_id": workspace_id, "braze_id": braze_id}).one_or_none()
+    return None if row is None else _record(row)
+
+
+def history(connection: Connection, workspace_id: int, pid: int) -> list[Happening]:
+    """What happened to a profile, oldest first."""
+    rows = connection.execute(_HISTORY, {"workspace_id": workspace_id, "pid": pid})
+    return [_happening(row) for row in rows]
+
+
+def _happening(row: Any) -> Happening:
+    origin = Origin(row.stream, row.seq, row.ordinal, row.us, row.key_name)
+    return Happening(row.what, origin, row.other, row.merge_id)
+
+
+def deletion(connection: Connection, workspace_id: int, erased_id: str) -> Origin | None:
+    """When and by which key a profile was deleted, None when it was not."""
+    row = connection.execute(_DELETION, {"workspace_id": workspace_id, "erased_id": erased_id}).one_or_none()
+    return None if row is None else Origin(*row)
+
+
+def expire(connection: Connection, us: int) -> int:
+    """Forget the values in records that were too old for an undo at this moment. Returns how many there were."""
+    return connection.execute(_EXPIRE, {"us": us}).rowcount
+
+
+def everything(
+    connection: Connection, workspace_id: int
+) -> tuple[dict[str, MergeRecord], dict[int, list[Happening]], dict[str, Origin]]:
+    """Records by id, history by pid, deletions by erased id, of the workspace. Not for large workspaces."""
+    values = {"workspace_id": workspace_id}
+    records = {row.id: _record(row) for row in connection.execute(_ALL_RECORDS, values)}
+    lines: dict[int, list[Happening]] = {}
+    for row in connection.execute(_ALL_HISTORY, values):
+        lines.setdefault(row.pid, []).append(_happening(row))
+    deletions = {erased_id: Origin(*origin) for erased_id, *origin in connection.execute(_ALL_DELETIONS, values)}
+    return records, lines, deletions

@@ -1,0 +1,295 @@
+"""Our own endpoints about merges: what is previewed is what is done, what is done can be undone and is remembered."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from app.cli.main import app as cli
+from app.store import erasure
+from app.store.engine import Database
+from tests.api.harness import Answer, Json, Service, Workspace, times_now
+from tests.workers.test_drain import applier
+from tests.workers.test_merges import send
+from workers import replay
+from workers.apply import Summary
+
+MERGE = {
+    "merge_updates": [
+        {
+            "identifier_to_merge": {"user_alias": {"alias_label": "basket", "alias_name": "g"}},
+            "identifier_to_keep": {"external_id": "ada"},
+        }
+    ]
+}
+PEOPLE = {
+    "attributes": [
+        {"external_id": "ada", "first_name": "Ada", "tier": "gold"},
+        {
+            "user_alias": {"alias_label": "basket", "alias_name": "g"},
+            "_update_existing_only": False,
+            "first_name": "A.",
+            "email": "ada@example.org",
+            "tier": "silver",
+            "lead": True,
+        },
+    ],
+    "events": [{"external_id": "ada", "name": "view", "time": "2026-11-01T00:00:00Z"}],
+    "purchases": [
+        {
+            "user_alias": {"alias_label": "basket", "alias_name": "g"},
+            "product_id": "mug",
+            "currency": "USD",
+            "price": 10.25,
+            "time": "2026-11-02T00:00:00Z",
+        }
+    ],
+}
+
+
+def get(workspace: Workspace, path: str) -> Answer:
+    return workspace.service.send("GET", path, None, workspace.headers(), workspace.key)
+
+
+def merges(workspace: Workspace, query: str) -> list[Json]:
+    answer = get(workspace, f"/v1/merges?{query}")
+    assert answer.status == 200, answer.text
+    return list(answer.body["merges"])
+
+
+def braze_id(workspace: Workspace, external_id: str) -> str:
+    (user,) = workspace.post("/users/export/ids", {"external_ids": [external_id]}, drain=False).body["users"]
+    return str(user["braze_id"])
+
+
+def undo(workspace: Workspace, merge_id: str) -> Answer:
+    """The undo is applied while the call waits for it."""
+    with workspace.service.draining(workspace.id):
+        return workspace.post(f"/v1/merges/{merge_id}/undo", {}, drain=False)
+
+
+def equal(workspace: Workspace) -> bool:
+    return replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
+
+
+def test_a_merge_from_preview_to_undo(workspace: Workspace) -> None:
+    workspace.post("/users/track", PEOPLE)
+    before = workspace.post("/users/export/ids", {"external_ids": ["ada"]}, drain=False).body
+    preview = workspace.post("/v1/merges/preview", MERGE, drain=False)
+    assert preview.status == 200
+    (plan,) = preview.body["plans"]
+    assert preview.body["skipped"] == []
+    assert workspace.post("/users/export/ids", {"external_ids": ["ada"]}, drain=False).body == before
+    changes = {change["field"]: (change["kept"], change["merged"], change["result"]) for change in plan["changes"]}
+    assert changes == {
+        "email": (None, "ada@example.org", "ada@example.org"),
+        "user_aliases.basket": (None, "g", "g"),
+        "custom_attributes.lead": (None, True, True),
+        "purchases.mug": (
+            None,
+            {"count": 1, "first": "2026-11-02T00:00:00.000Z", "last": "2026-11-02T00:00:00.000Z"},
+            {"count": 1, "first": "2026-11-02T00:00:00.000Z", "last": "2026-11-02T00:00:00.000Z"},
+        ),
+        "total_revenue": (0.0, 10.25, 10.25),
+        "purchase_count": (0, 1, 1),
+        "first_purchase": (None, "2026-11-02T00:00:00.000Z", "2026-11-02T00:00:00.000Z"),
+        "last_purchase": (None, "2026-11-02T00:00:00.000Z", "2026-11-02T00:00:00.000Z"),
+        "merges": (None, None, 1),
+    }
+    assert {change["field"] for change in plan["lost"]} == {"first_name", "custom_attributes.tier"}
+    merged_id = plan["merged_braze_id"]
+    assert plan["moved_identifiers"] == [
+        {"user_alias": {"alias_name": "g", "alias_label": "basket"}},
+        {"email": "ada@example.org"},
+    ]
+    assert plan["retired_identifiers"] == [{"braze_id": merged_id}]
+
+    done = workspace.post("/users/merge", MERGE)
+    (record,) = merges(workspace, "external_id=ada")
+    assert {name: record[name] for name in plan if name != "index"} == {
+        name: value for name, value in plan.items() if name != "index"
+    }
+    assert (record["request_id"], record["status"]) == (done.request_id, "merged")
+    key_name = record["key_name"]
+    assert key_name
+    for query in (
+        f"braze_id={plan['kept_braze_id']}",
+        f"braze_id={merged_id}",
+        "email=Ada@Example.org",
+        "alias_name=g&alias_label=basket",
+    ):
+        assert merges(workspace, query) == [record], query
+    assert merges(workspace, "external_id=nobody") == merges(workspace, "email=nobody") == []
+    assert merges(workspace, "external_id=a%00") == []
+
+    undone = undo(workspace, record["id"])
+    assert undone.status == 200
+    assert (undone.body["merge"]["status"], undone.body["merge"]["unseparated"]) == ("undone", [])
+    assert undone.body["merge"]["undone_by_request_id"] == undone.request_id
+    assert workspace.post("/users/export/ids", {"external_ids": ["ada"]}, drain=False).body == before
+    again = undo(workspace, record["id"])
+    assert (again.status, again.body["reason"]) == (409, "already_undone")
+    for unknown in ("0" * 24, "x", "%00"):
+        answer = undo(workspace, unknown)
+        assert (answer.status, answer.body["reason"]) == (404, "merge_not_found")
+
+    history = get(workspace, f"/v1/profiles/{merged_id}/history").body
+    assert history["status"] == "active"
+    assert [(line["what"], line["key_name"]) for line in history["history"]] == [
+        ("created", None),
+        ("merged_into", key_name),
+        ("restored", key_name),
+    ]
+    assert history["history"][1]["request_id"] == done.request_id
+    assert equal(workspace)
+
+
+def test_a_preview_says_why_nothing_would_happen_and_knows_the_pairs_before(workspace: Workspace) -> None:
+    workspace.post("/users/track", {"attributes": [{"external_id": name} for name in ("a", "b", "c", "null")]})
+    pairs = [("b", "a"), ("b", "a"), ("a", "a"), ("null", "a"), ("a", "nobody"), ("a", "c")]
+    body = {
+        "merge_updates": [
+            {"identifier_to_merge": {"external_id": one}, "identifier_to_keep": {"external_id": other}}
+            for one, other in pairs
+        ]
+    }
+    preview = workspace.post("/v1/merges/preview", body, drain=False).body
+    assert [plan["index"] for plan in preview["plans"]] == [0, 5]
+    assert preview["skipped"] == [
+        {"index": 1, "reason": "profile_not_found", "field": "identifier_to_merge"},
+        {"index": 2, "reason": "same_profile"},
+        {"index": 3, "reason": "junk_identifier"},
+        {"index": 4, "reason": "profile_not_found", "field": "identifier_to_keep"},
+    ]
+    workspace.post("/users/merge", body)
+    records = merges(workspace, "external_id=c")
+    assert [record["merged_braze_id"] for record in records] == [
+        plan["merged_braze_id"] for plan in reversed(preview["plans"])
+    ]
+    assert merges(workspace, "external_id=c&limit=1&offset=1") == records[1:]
+    merged = get(workspace, f"/v1/profiles/{records[1]['merged_braze_id']}/history").body
+    assert (merged["status"], merged["merged_into_braze_id"]) == ("merged", records[1]["kept_braze_id"])
+    later = undo(workspace, records[1]["id"])
+    assert (later.status, later.body["reason"]) == (409, "kept_profile_merged")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("", "exactly one of"),
+        ("external_id=a&email=b", "exactly one of"),
+        ("alias_name=a", "'user_alias' must have"),
+        ("external_id=a&limit=0", "'limit' must be"),
+        ("external_id=a&limit=101", "'limit' must be"),
+        ("external_id=a&limit=%C2%B2", "'limit' must be"),
+        ("external_id=a&offset=-1", "'offset' must be"),
+        ("external_id=" + "x" * 1000, "'external_id' must be fewer"),
+    ],
+)
+def test_bad_queries(workspace: Workspace, query: str, message: str) -> None:
+    answer = get(workspace, f"/v1/merges?{query}")
+    assert answer.status == 400, answer.text
+    assert message in answer.message
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/merges/preview"),
+        ("GET", "/v1/merges?external_id=a"),
+        ("POST", "/v1/merges/x/undo"),
+        ("GET", "/v1/profiles/x/history"),
+    ],
+)
+def test_the_permission(workspace: Workspace, method: str, path: str) -> None:
+    key = workspace.service.key(workspace.id, "users.merge")
+    answer = workspace.service.send(method, path, b"{}", workspace.headers() | {"Authorization": f"Bearer {key}"}, key)
+    assert answer.status == 403
+
+
+@pytest.mark.parametrize("identifier", ["nobody", "x" * 300, "%00", "%F0%9F%98%80"])
+def test_an_unknown_profile(workspace: Workspace, identifier: str) -> None:
+    assert get(workspace, f"/v1/profiles/{identifier}/history").status == 404
+    assert merges(workspace, f"braze_id={identifier}") == []
+
+
+def personal(service: Service, workspace: Workspace, *words: str) -> set[str]:
+    """Tables in which one of the words stands."""
+    found = set()
+    tables = [
+        *("profile", "profile_core", "profile_custom", "profile_part", "identifier", "address_state", "lineage"),
+        *("merge_record", "history", "deletion", "erasure", "occurrence", "problem", "dead"),
+    ]
+    with service.database.read() as connection:
+        for table in tables:
+            rows: list[Any] = list(
+                connection.execute(text(f"select * from {table} where workspace_id = {workspace.id}"))
+            )
+            if any(word in str(tuple(row)) for row in rows for word in words):
+                found.add(table)
+    return found
+
+
+def test_a_deletion_leaves_nothing_of_a_person(service: Service, workspace: Workspace) -> None:
+    workspace.post("/users/track", PEOPLE)
+    workspace.post("/users/merge", MERGE)
+    kept = braze_id(workspace, "ada")
+    (record,) = merges(workspace, "external_id=ada")
+    words = ("Ada", "@example.org", "gold", "silver", kept, record["merged_braze_id"])
+    assert personal(service, workspace, *words) >= {"profile_custom", "identifier", "merge_record", "history"}
+    workspace.post("/users/delete", {"external_ids": ["ada"]})
+    assert personal(service, workspace, *words) == set()
+    with service.database.read() as connection:
+        count = text(f"select count(*) from occurrence where workspace_id = {workspace.id}")
+        assert connection.execute(count).scalar() == 2
+        assert equal(workspace)
+    while erasure.erase(service.database, times_now()):
+        pass
+    with service.database.read() as connection:
+        assert connection.execute(count).scalar() == 0
+        assert (
+            connection.execute(text(f"select count(*) from erasure where workspace_id = {workspace.id}")).scalar() == 0
+        )
+    history = get(workspace, f"/v1/profiles/{kept}/history").body
+    assert (history["status"], [line["what"] for line in history["history"]]) == ("deleted", ["deleted"])
+    assert get(workspace, f"/v1/profiles/{record['merged_braze_id']}/history").status == 404
+    assert equal(workspace)
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    def run(*words: str, fails: bool = False) -> str:
+        result = CliRunner().invoke(cli, [*words, "--data-dir", str(tmp_path)], catch_exceptions=False)
+        assert (result.exit_code != 0) is fails, result.output
+        return result.output
+
+    run("workspace", "create", "default")
+    database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
+    people = {"attributes": [{"external_id": "k"}, {"external_id": "m"}, {"external_id": "null"}]}
+
+    def pair(merged: str) -> Json:
+        identifiers = {"identifier_to_merge": {"external_id": merged}, "identifier_to_keep": {"external_id": "k"}}
+        return {"merge_updates": [identifiers]}
+
+    def apply() -> Summary:
+        return applier(database).drain(1)
+
+    send(database, 1, "/users/track", people)
+    send(database, 1, "/users/merge", pair("m"))
+    send(database, 1, "/users/merge", pair("null"))
+    assert apply().skipped_by_reason == {"junk_identifier": 1}
+    with database.read() as connection:
+        merge_id = str(connection.execute(text("select id from merge_record")).scalar())
+    assert merge_id in run("merges", "list", "k")
+    run("merges", "undo", "x", fails=True)
+    run("merges", "undo", merge_id)
+    run("merges", "guard", fails=True)
+    run("merges", "guard", "--junk-identifier", "visitor", "--max-merges", "1")
+    assert apply().skipped_by_reason == {}
+    assert "undone" in run("merges", "list", "k")
+    send(database, 1, "/users/merge", pair("null"))
+    send(database, 1, "/users/merge", pair("m"))
+    assert apply().skipped_by_reason == {"too_many_merges": 1}
+    run("merges", "guard", "--default-junk")
+    database.dispose()
