@@ -39,6 +39,9 @@ log = structlog.get_logger()
 NO_ANSWER: Final = "The database does not answer."
 
 
+_ONE_TRY: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
 def now_us() -> int:
     """The wall clock in microseconds."""
     return time.time_ns() // 1000
@@ -79,7 +82,8 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
             "unacked_mutex_expire": 15,
             "queue_order_strategy": "app.doorbell:WaitedForFirst",
             "socket_connect_timeout": TIMEOUT_SECONDS,
-            **({"socket_timeout": TIMEOUT_SECONDS} if producer else {}),
+            # kombu would try for 6 s before it gives up a broker that refuses connections.
+            **({"socket_timeout": TIMEOUT_SECONDS, **_ONE_TRY} if producer else {}),
         },
     )
     return app
