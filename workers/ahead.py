@@ -20,6 +20,8 @@ class Batch:
 
     stored: list[Stored]
     requests: list[Request]
+    #: It was not the end of the inbox that ended it.
+    full: bool
 
 
 Place = tuple[int, int, int]
@@ -60,7 +62,12 @@ class ReadAhead:
 
     def _batch(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> Batch:
         found = self.read(workspace_id, stream, after, hour, limit, most)
-        return Batch(found, [decoded(request) for request in found])
+        return Batch(found, [decoded(request) for request in found], is_full(found, limit, most))
+
+
+def is_full(batch: list[Stored], limit: int, most: int) -> bool:
+    """Whether a batch has as many requests or bytes as it may have, so that there are probably more."""
+    return len(batch) == limit or sum(len(request.body) for request in batch) >= most
 
 
 def decoded(request: Stored) -> Request:

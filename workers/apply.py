@@ -21,7 +21,7 @@ from app.store import crowds, dead, inbox, lane, profiles
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import Stored
 from app.store.lane import Lane
-from workers.ahead import ReadAhead, decoded
+from workers.ahead import ReadAhead, decoded, is_full
 from workers.batches import BatchSize, Suspects
 
 #: A worker leaves a lane after this long, so that a flood in one workspace does not starve another.
@@ -235,7 +235,7 @@ class Applier:
             try:
                 requests = ready.requests if ready else [decoded(request) for request in batch]
                 state = self._reduced(connection, workspace_id, locked, requests, batch)
-                if len(batch) == limit or size >= most:  # there is probably more
+                if ready.full if ready else is_full(batch, limit, most):
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // inbox.HOUR_US, limit, most)
                 made = self._save(connection, workspace_id, locked, state, batch)
