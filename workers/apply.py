@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from app.contract.naming import names_anybody
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
 from app.domain.state import Changes, State, TooFewLoadedError
@@ -301,6 +302,9 @@ class Applier:
         self, connection: Connection, workspace_id: int, locked: Lane, state: State, batch: list[Stored]
     ) -> profiles.NameCache:
         made = profiles.save(connection, workspace_id, state, self._names)
+        if state.changes.erased:  # sent again, a letter would bring the person back
+            named = frozenset(state.changes.erased_identifiers)
+            dead.erase_bodies(connection, workspace_id, lambda codec, body: names_anybody(codec, body, named))
         accepted = {(request.stream, request.seq): request.accepted_us for request in batch}
         lane.write_problems(connection, workspace_id, state.changes.problems, accepted)
         if state.changes.settings_changed:

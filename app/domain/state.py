@@ -56,6 +56,8 @@ class Changes:
     removed: set[int] = field(default_factory=set)
     #: Those of them, merged into nobody, whose family's traces have to go as well: deleted by a client's wish.
     erased: set[int] = field(default_factory=set)
+    #: What they, and those merged into them, were called: values of identifiers, whatever their kind.
+    erased_identifiers: set[str] = field(default_factory=set)
     #: Links made, and numbers of members whose link was taken back, in their order.
     lineage: list[Link | int] = field(default_factory=list)
     #: (channel, address) whose every recorded consent has to go, before `addresses` are written.
@@ -230,6 +232,7 @@ class State:
         self.section(profile, CORE)
         self._leave(profile)
         self.changes.erased.add(profile.pid)
+        self.changes.erased_identifiers |= identifiers_of(profile)
         self.changes.deleted.append((erased_id, origin))
         family = self._family(profile.pid)
         for member in family:
@@ -239,6 +242,8 @@ class State:
             self.changes.history.pop(pid, None)
         for record in list(self.records.values()):
             if record is not None and (record.kept_pid in family or record.merged_pid in family):
+                if record.merged_pid in family:
+                    self.changes.erased_identifiers |= identifiers_merged(record)
                 self._drop_record(record)
         for kind, _, value in keys_of(profile):
             channel = _CHANNELS.get(kind)
@@ -362,3 +367,16 @@ def keys_from(external_id: str | None, core: dict[str, Any]) -> set[Key]:
         if core.get(name) is not None:
             keys.add((kind, "", core[name]))
     return keys
+
+
+def identifiers_of(profile: Profile) -> set[str]:
+    """The values of everything by which a profile is addressed."""
+    return {value for _, _, value in keys_of(profile)} | {profile.braze_id}
+
+
+def identifiers_merged(record: MergeRecord) -> set[str]:
+    """What the profile that was merged away was called, as far as the record still knows."""
+    found = {record.merged_braze_id}
+    if record.plan is not None:
+        found |= {value for _, _, value in (*record.plan.moved, *record.plan.retired)}
+    return found | identifiers_of(record.snapshot) if record.snapshot is not None else found

@@ -4,7 +4,7 @@ A letter goes to the stream that it came from, as a new request behind everythin
 says so. It is sent once: the place of a letter is the idempotency key of its replay.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -65,6 +65,15 @@ _BODIES: Final = text(
 _MARK: Final = text(
     "update dead set replayed_seq = :replayed_seq, replayed_us = :now_us"
     " where workspace_id = :workspace_id and stream = :stream and seq = :seq"
+)
+#: A few at a time: a body may have megabytes.
+_WHOLE: Final = text(
+    "select stream, seq, codec, body, accepted_us from dead"
+    " where workspace_id = :workspace_id and accepted_us > :after_us and length(body) > 0"
+    " order by accepted_us limit 16"
+)
+_BLANK: Final = text(
+    "update dead set body = :nothing where workspace_id = :workspace_id and stream = :stream and seq = :seq"
 )
 _FORGET: Final = text("update dead set body = :nothing where dead_us < :before_us and length(body) > 0")
 
@@ -172,6 +181,19 @@ def replay(database: Database, workspace_id: int, letters: Sequence[Letter], now
 def forget_bodies(connection: Connection, now_us: int) -> int:
     """Drop the bodies of letters that are older than BODY_DAYS; how many."""
     return connection.execute(_FORGET, {"before_us": now_us - BODY_DAYS * DAY_US, "nothing": b""}).rowcount
+
+
+def erase_bodies(connection: Connection, workspace_id: int, is_meant: Callable[[int, bytes], bool]) -> int:
+    """Drop the bodies of which `is_meant(codec, body)` is true; how many. Those sent again are looked at as well."""
+    erased, after_us = 0, 0
+    while rows := connection.execute(_WHOLE, {"workspace_id": workspace_id, "after_us": after_us}).all():
+        after_us = rows[-1].accepted_us
+        for row in rows:
+            if is_meant(row.codec, bytes(row.body)):
+                place = {"workspace_id": workspace_id, "stream": row.stream, "seq": row.seq, "nothing": b""}
+                connection.execute(_BLANK, place)
+                erased += 1
+    return erased
 
 
 def _stored(connection: Connection, workspace_id: int, stream: int, seqs: list[int]) -> list[Stored]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 from app.domain.history import Happening, Origin
 from app.domain.merge_plan import MergePlan, MergeRecord
 from app.domain.profile import Profile
-from app.domain.state import State
+from app.domain.state import State, identifiers_merged
 from app.store import tables
 from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
 
@@ -51,6 +51,7 @@ _DELETION = text(
     "select stream, seq, ordinal, us, key_name from deletion"
     " where workspace_id = :workspace_id and erased_id = :erased_id"
 )
+_MERGED = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id and merged_pid = :pid")
 #: What one person's deletion takes along; the other profile of a merge forgets it as well.
 _ERASE: Final = [
     *(
@@ -90,6 +91,15 @@ def save(connection: Connection, workspace_id: int, state: State) -> None:
         workspace_id,
         [{"erased_id": erased_id, **_origin_row(origin)} for erased_id, origin in state.changes.deleted],
     )
+
+
+def identifiers(connection: Connection, workspace_id: int, pids: Iterable[int]) -> set[str]:
+    """What those of the profiles that were merged away were called, as far as their records still know."""
+    found: set[str] = set()
+    for pid in pids:
+        for row in connection.execute(_MERGED, {"workspace_id": workspace_id, "pid": pid}):
+            found |= identifiers_merged(_record(row))
+    return found
 
 
 def erase(connection: Connection, workspace_id: int, pids: Iterable[int]) -> None:

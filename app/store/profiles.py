@@ -348,7 +348,9 @@ def save(connection: Connection, workspace_id: int, state: State, names: NameCac
     made = _make_names(connection, workspace_id, changes, names)
     _delete(connection, workspace_id, changes)
     lineage.save(connection, workspace_id, changes.lineage)
-    merges.erase(connection, workspace_id, lineage.erase(connection, workspace_id, changes.erased))
+    family = lineage.erase(connection, workspace_id, changes.erased)
+    changes.erased_identifiers |= merges.identifiers(connection, workspace_id, family)
+    merges.erase(connection, workspace_id, family)
     touched = sorted(changes.sections)
     with pipelined(connection):
         _UPDATE_PROFILES.run(

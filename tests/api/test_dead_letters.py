@@ -183,3 +183,45 @@ def test_bodies_go_after_a_time_and_what_became_of_the_request_stays(service: Se
     answer: dict[str, Any] = send_again(workspace, {"ids": [identifier(workspace, 1)]}).body
     assert answer["not_replayed"] == [{"id": identifier(workspace, 1), "reason": "body_is_gone"}]
     assert send_again(workspace, {"filter": {}}).body["replayed"] == []
+
+
+def gone(workspace: Workspace) -> list[int]:
+    return [n for n, letter in enumerate(letters(workspace), 1) if letter["bytes"] == 0]
+
+
+def test_a_deletion_takes_the_bodies_of_letters_that_name_the_person(service: Service, workspace: Workspace) -> None:
+    ada = {"external_id": "ada", "email": "ada@example.org", "phone": "+4915112345678"}
+    workspace.track({"attributes": [ada, {"external_id": "bob", "email": "bob@example.org"}, {"external_id": "4711"}]})
+    workspace.post(
+        "/users/alias/new", {"user_aliases": [{"external_id": "ada", "alias_label": "l", "alias_name": "al"}]}
+    )
+    braze_id = workspace.export(external_ids=["ada"])[0]["braze_id"]
+    named = [b'"ada"', b'" ADA@Example.org "', b'"+49 151 1234-5678"', b'"al"', f'"{braze_id}"'.encode(), b'{"ada": 1}']
+    others = [b'"adam"', b'"bob"', b"4711", b"12.50"]
+    poison(workspace, *(b'{"attributes":[[0,[%b],[]]]}' % value for value in named + others), b"\xff{")
+    service.drain(workspace.id)
+    assert gone(workspace) == []
+    workspace.post("/users/delete", {"external_ids": ["ada"]})
+    assert gone(workspace) == [1, 2, 3, 4, 5, 6, 11]
+    first = letters(workspace)[0]["id"]
+    answer = send_again(workspace, {"ids": [first]}).body
+    assert (answer["replayed"], answer["not_replayed"]) == ([], [{"id": first, "reason": "body_is_gone"}])
+    workspace.post("/users/delete", {"external_ids": ["4711"]})
+    assert gone(workspace) == [1, 2, 3, 4, 5, 6, 9, 11]
+    assert replay.differences(service.database, workspace.id, workspace.secret) == []
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_merge_takes_no_bodies_and_a_deletion_those_of_the_merged(
+    service: Service, workspace: Workspace, batches: int
+) -> None:
+    """What was merged away lost its external id, and is the same person."""
+    workspace.track({"attributes": [{"external_id": "ada"}, {"external_id": "eve"}, {"external_id": "bob"}]})
+    poison(workspace, *(b'{"attributes":[[0,["%b"],[]]]}' % value for value in (b"ada", b"eve", b"bob")))
+    service.drain(workspace.id)
+    pair = {"identifier_to_merge": {"external_id": "eve"}, "identifier_to_keep": {"external_id": "ada"}}
+    workspace.post("/users/merge", {"merge_updates": [pair]}, drain=batches == 2)
+    assert gone(workspace) == []
+    workspace.post("/users/delete", {"external_ids": ["ada"]})
+    assert gone(workspace) == [1, 2]
+    assert replay.differences(service.database, workspace.id, workspace.secret) == []
