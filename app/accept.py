@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.backlog import BacklogWatch
-from app.contract import idempotency, request_id, stored, track
+from app.contract import addresses, idempotency, request_id, stored, track
 from app.contract.elements import Queued
 from app.contract.errors import FORBIDDEN, RATE_LIMITED, RefusedError, unavailable
 from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
@@ -91,10 +91,11 @@ class Acceptor:
     async def _track(
         self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None, stream: int, limits: Limits
     ) -> Answer:
+        region = addresses.region_of(caller.options)
         if len(body) > LARGE_BODY_BYTES:  # a walk over megabytes would hold up everybody else
-            accepted = await asyncio.to_thread(track.accept, body, limits)
+            accepted = await asyncio.to_thread(track.accept, body, limits, region)
         else:
-            accepted = track.accept(body, limits)
+            accepted = track.accept(body, limits, region)
         entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key)
         return await self.answer(caller, stream, entry, 201, accepted.answer)
 

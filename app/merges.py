@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from app.accept import Answer
 from app.calls import StoreCalls
-from app.contract import merge, merges
+from app.contract import addresses, merge, merges
 from app.contract.errors import RefusedError
 from app.contract.merges import MAX_HOLDERS, REFUSALS, TOO_MANY_HOLDERS, UNKNOWN_PROFILE, Renderer
 from app.domain.apply import reduce
@@ -48,7 +48,7 @@ class Merges:
 
     async def preview(self, caller: KeyRecord, body: bytes) -> Answer:
         """What a request to /users/merge would do if it were the next one. Raises RefusedError."""
-        commands = merge.read(body)
+        commands = merge.read(body, addresses.region_of(caller.options))
         return await self._read(caller, lambda: self._preview(caller, commands))
 
     async def listed(self, caller: KeyRecord, parameters: Mapping[str, str]) -> Answer:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from app import budget
 from app.accept import Answer
 from app.calls import StoreCalls
-from app.contract import export, request_id
+from app.contract import addresses, export, request_id
 from app.contract.errors import RefusedError
 from app.contract.export import View
 from app.domain import times
@@ -50,7 +50,11 @@ class Reader:
 
     async def export_ids(self, caller: KeyRecord, body: bytes) -> Answer:
         """POST /users/export/ids. Raises RefusedError."""
-        wanted = export.read(body, requires_fields=bool(caller.options.get(export.REQUIRES_FIELDS)))
+        wanted = export.read(
+            body,
+            requires_fields=bool(caller.options.get(export.REQUIRES_FIELDS)),
+            region=addresses.region_of(caller.options),
+        )
         stale = await self.catch_up(caller.workspace_id)
         answer = await self._calls.run(lambda: self._export(caller.workspace_id, wanted))
         return Answer(201, answer, headers=(("X-Onefold-Stale", "true"),) if stale else ())

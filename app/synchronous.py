@@ -10,7 +10,7 @@ import msgspec
 from app import budget
 from app.accept import Acceptor, Answer
 from app.calls import StoreCalls
-from app.contract import external_ids, request_id, stored, track_sync
+from app.contract import addresses, external_ids, request_id, stored, track_sync
 from app.contract.elements import CODEC_COMMANDS
 from app.contract.errors import INTERNAL, RefusedError
 from app.domain.commands import STREAM_NORMAL
@@ -71,7 +71,7 @@ class Synchronous:
 
     async def track(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/track/sync: one object, answered with the values that it led to. Raises RefusedError."""
-        accepted, asked = track_sync.accept(body)
+        accepted, asked = track_sync.accept(body, addresses.region_of(caller.options))
         outcome = await self.apply(caller, Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key))
         found = None
         if not asked.met_nobody(outcome.problems):

@@ -9,7 +9,7 @@ from app.api.documentation import Documentation
 from app.api.endpoints import Accepting, Endpoint, accepting
 from app.api.models import identity as models
 from app.api.models.track import TrackRefusal
-from app.contract import aliases, deletion, identify, merge
+from app.contract import addresses, aliases, deletion, identify, merge
 from app.contract.elements import Queued
 from app.services import Services
 
@@ -110,10 +110,14 @@ def endpoints(services: Services) -> list[Endpoint]:
     acceptor, synchronous = services.acceptor, services.synchronous
 
     def queueing(
-        path: str, permission: str, read: Callable[[bytes], Queued], told: Documentation, status: int = 201
+        path: str,
+        permission: str,
+        reader: Callable[[KeyRecord], Callable[[bytes], Queued]],
+        told: Documentation,
+        status: int = 201,
     ) -> Endpoint:
         async def queue(caller: KeyRecord, body: bytes, key: IdempotencyKey | None) -> Answer:
-            return await acceptor.queue(caller, read, body, key, status)
+            return await acceptor.queue(caller, reader(caller), body, key, status)
 
         return Endpoint("POST", path, permission, ADMIN, accepting(services, queue), told)
 
@@ -122,11 +126,21 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     rename, remove = "users.external_ids.rename", "users.external_ids.remove"
     return [
-        queueing("/users/identify", "users.identify", identify.accept, _IDENTIFY),
-        queueing("/users/merge", "users.merge", merge.accept, _MERGE, 202),
-        queueing("/users/alias/new", "users.alias.new", aliases.accept_new, _ALIAS_NEW),
-        queueing("/users/alias/update", "users.alias.update", aliases.accept_update, _ALIAS_UPDATE),
-        queueing("/users/delete", "users.delete", deletion.accept, _DELETE),
+        queueing("/users/identify", "users.identify", _by_phone(identify.accept), _IDENTIFY),
+        queueing("/users/merge", "users.merge", _by_phone(merge.accept), _MERGE, 202),
+        queueing("/users/alias/new", "users.alias.new", lambda _caller: aliases.accept_new, _ALIAS_NEW),
+        queueing("/users/alias/update", "users.alias.update", lambda _caller: aliases.accept_update, _ALIAS_UPDATE),
+        queueing("/users/delete", "users.delete", _by_phone(deletion.accept), _DELETE),
         waiting("/users/external_ids/rename", rename, "rename", synchronous.rename, _RENAME),
         waiting("/users/external_ids/remove", remove, "remove", synchronous.remove, _REMOVE),
     ]
+
+
+def _by_phone(read: Callable[[bytes, str], Queued]) -> Callable[[KeyRecord], Callable[[bytes], Queued]]:
+    """The reader for a caller whose workspace may have another region for phone numbers without a `+`."""
+
+    def reader(caller: KeyRecord) -> Callable[[bytes], Queued]:
+        region = addresses.region_of(caller.options)
+        return lambda body: read(body, region)
+
+    return reader

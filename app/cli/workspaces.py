@@ -1,12 +1,13 @@
 """`onefold workspace`: tenants and their limits."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
+from app.contract import addresses
 from app.contract.data_rules import MAX_ARRAY
 from app.contract.export import REQUIRES_FIELDS
 from app.contract.plans import DEFAULT_PLAN, MAX_LIMIT, PLANS
@@ -55,6 +56,10 @@ RequiresFields = Annotated[
         help="Whether an export has to say which fields it wants.",
     ),
 ]
+PhoneRegion = Annotated[
+    str | None,
+    typer.Option("--default-phone-region", help="Country of phone numbers without a +, two letters; at first US."),
+]
 Disabled = Annotated[
     bool | None,
     typer.Option("--disabled/--enabled", help="Whether its keys are refused; what was accepted is applied."),
@@ -71,15 +76,32 @@ Legacy = Annotated[
 ]
 
 
-def _limits(hourly: int | None, burst: int | None, window: int | None) -> dict[str, int]:
-    values = {"hourly_limit": hourly, "burst_limit": burst, "burst_window_seconds": window}
-    return {name: value for name, value in values.items() if value is not None}
+def _given(**flags: Any) -> dict[str, Any]:
+    """The flags that were given; None = not given."""
+    return {name: value for name, value in flags.items() if value is not None}
 
 
-def _checked(plan: str) -> str:
-    if plan not in PLANS:
+def _columns(database: Database, **flags: Any) -> dict[str, Any]:
+    """Columns of a workspace for the flags that were given. Exits when one is wrong."""
+    values = _given(**flags)
+    if "plan" in values and values["plan"] not in PLANS:
         raise fail(f"Unknown plan. Plans: {', '.join(PLANS)}.")
-    return plan
+    if "company" in values:
+        values["company_id"] = _company_id(database, values.pop("company"))
+    return values
+
+
+def _options(requires_fields: bool | None, phone_region: str | None) -> dict[str, Any]:
+    """What changes in the column `options`. Exits when a flag is wrong."""
+    values: dict[str, Any] = {}
+    if requires_fields is not None:
+        values[REQUIRES_FIELDS] = requires_fields
+    if phone_region is not None:
+        region = addresses.region(phone_region)
+        if region is None:
+            raise fail("A phone region is a two-letter country code, such as US or DE.")
+        values[addresses.REGION_OPTION] = region
+    return values
 
 
 def change_settings(database: Database, workspace_id: int, values: dict[str, object]) -> None:
@@ -97,21 +119,41 @@ def create(
     burst: Burst = None,
     burst_window: Window = None,
     alias_autocreate_on_purchase: Autocreate = None,
+    nested_null_deletes: NullDeletes = None,
+    array_max_default: ArrayMax = None,
+    resubscribe_on_email_change: Resubscribe = None,
+    export_requires_fields: RequiresFields = None,
+    default_phone_region: PhoneRegion = None,
+    disabled: Disabled = None,
+    legacy_api_key_auth: Legacy = None,
+    company: InCompany = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Make a workspace. Limits that are not given come from the plan."""
-    plan = _checked(plan or DEFAULT_PLAN)
+    options = _options(export_requires_fields, default_phone_region)
+    applied = _given(
+        alias_autocreate_on_purchase=alias_autocreate_on_purchase,
+        nested_null_deletes=nested_null_deletes,
+        array_max=array_max_default,
+        resubscribe_on_email_change=resubscribe_on_email_change,
+    )
     with opened(settings_for(data_dir)) as database:
+        columns = _columns(
+            database,
+            plan=plan or DEFAULT_PLAN,
+            hourly_limit=hourly,
+            burst_limit=burst,
+            burst_window_seconds=burst_window,
+            disabled=disabled,
+            legacy_api_key_auth=legacy_api_key_auth,
+            company=company,
+        )
         try:
-            made = workspaces.create(database, name, plan, now_us(), **_limits(hourly, burst, burst_window))
+            made = workspaces.create(database, name, now_us=now_us(), options=options, **columns)
         except workspaces.NameTakenError:
             raise fail("A workspace of this name exists.") from None
-        if alias_autocreate_on_purchase is not None:
-            change_settings(
-                database,
-                workspaces.number(made),
-                {"alias_autocreate_on_purchase": alias_autocreate_on_purchase},
-            )
+        if applied:
+            change_settings(database, workspaces.number(made), applied)
     out.print(f"workspace {name} created", highlight=False)
 
 
@@ -145,36 +187,37 @@ def set_workspace(
     array_max_default: ArrayMax = None,
     resubscribe_on_email_change: Resubscribe = None,
     export_requires_fields: RequiresFields = None,
+    default_phone_region: PhoneRegion = None,
     disabled: Disabled = None,
     legacy_api_key_auth: Legacy = None,
     company: InCompany = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Change a workspace. Running processes follow within seconds (ONEFOLD_KEY_CACHE_SECONDS, 4 by default)."""
-    values: dict[str, object] = {**_limits(hourly, burst, burst_window)}
-    if disabled is not None:
-        values["disabled"] = disabled
-    if legacy_api_key_auth is not None:
-        values["legacy_api_key_auth"] = legacy_api_key_auth
-    if plan is not None:
-        values["plan"] = _checked(plan)
+    options = _options(export_requires_fields, default_phone_region)
+    applied = _given(
+        alias_autocreate_on_purchase=alias_autocreate_on_purchase,
+        nested_null_deletes=nested_null_deletes,
+        array_max=array_max_default,
+        resubscribe_on_email_change=resubscribe_on_email_change,
+    )
     with opened(settings_for(data_dir)) as database:
-        if company is not None:
-            values["company_id"] = _company_id(database, company)
+        columns = _columns(
+            database,
+            plan=plan,
+            hourly_limit=hourly,
+            burst_limit=burst,
+            burst_window_seconds=burst_window,
+            disabled=disabled,
+            legacy_api_key_auth=legacy_api_key_auth,
+            company=company,
+        )
         try:
-            if export_requires_fields is not None:
-                before = workspaces.get(database, name).options
-                values["options"] = before | {REQUIRES_FIELDS: export_requires_fields}
-            found = workspaces.update(database, name, values)
+            if options:
+                columns["options"] = workspaces.get(database, name).options | options
+            found = workspaces.update(database, name, columns)
         except workspaces.UnknownNameError:
             raise fail("No workspace has this name: see `onefold workspace list`.") from None
-        applied: dict[str, object] = {
-            "alias_autocreate_on_purchase": alias_autocreate_on_purchase,
-            "nested_null_deletes": nested_null_deletes,
-            "array_max": array_max_default,
-            "resubscribe_on_email_change": resubscribe_on_email_change,
-        }
-        applied = {setting: value for setting, value in applied.items() if value is not None}
         if applied:
             change_settings(database, workspaces.number(found), applied)
     out.print(f"workspace {name} changed", highlight=False)

@@ -6,14 +6,19 @@ two people: no NFKC, no look-alike folding, no dropping of dots or plus parts (D
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import phonenumbers
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 MAX_EMAIL_BYTES: Final = 254
 MAX_PHONE_DIGITS: Final = 15
+#: Region of a phone number without a `+`, as a two-letter code, where a workspace does not say another.
+DEFAULT_REGION: Final = "US"
+#: Option of a workspace that says another.
+REGION_OPTION: Final = "default_phone_region"
 _MAX_PHONE_TEXT: Final = 100  # with any separators; longer is not worth a place in the cache
 
 # Most addresses, and only such as the long way returns lower-cased and otherwise unchanged: ASCII, plain atoms, labels
@@ -62,7 +67,19 @@ def _email(text: str) -> str | None:
     return f"{local}@{valid.ascii_domain.removesuffix(ending)}"
 
 
-def phone(text: str, region: str = "US") -> str | None:
+def region(text: str) -> str | None:
+    """The code of a region with phone numbers of its own, upper-case. None when the text is none."""
+    code = text.upper()
+    return code if code in phonenumbers.SUPPORTED_REGIONS else None
+
+
+def region_of(options: Mapping[str, Any]) -> str:
+    """The region of phone numbers without a `+` in a workspace with these options."""
+    found: str = options.get(REGION_OPTION, DEFAULT_REGION)
+    return found
+
+
+def phone(text: str, region: str = DEFAULT_REGION) -> str | None:
     """The number in E.164, or None when it is not a valid number. `region` is meant where there is no `+`.
 
     After `+` everything but digits is dropped; without it blanks, hyphens and parentheses are, and all else must be

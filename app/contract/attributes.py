@@ -26,9 +26,9 @@ OUT_OF_RANGE: Final = "value_out_of_range"
 _SUBSCRIPTION_STATES: Final = frozenset(("opted_in", "subscribed", "unsubscribed"))
 
 
-def read(obj: dict[str, Any], index: int) -> TrackAttributes:
+def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackAttributes:
     """The command of one attributes object. Raises ObjectRefusedError."""
-    key = identifiers.key(obj)
+    key = identifiers.key(obj, region)
     fields: dict[str, object] = {}
     custom: dict[str, object] = {}
     ignored: list[tuple[str, str]] = []
@@ -50,7 +50,7 @@ def read(obj: dict[str, Any], index: int) -> TrackAttributes:
     if "phone_raw" in fields:
         if key[0] != PHONE:
             raw = fields["phone_raw"]
-            fields["phone"] = addresses.phone(raw) if isinstance(raw, str) else None
+            fields["phone"] = addresses.phone(raw, region) if isinstance(raw, str) else None
         elif fields["phone_raw"] is None:
             del fields["phone_raw"]
     return TrackAttributes(

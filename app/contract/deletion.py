@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
-from app.contract import elements, identifiers
 from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.domain.commands import Delete, Selector
@@ -19,8 +19,8 @@ NOTHING_VALID: Final = (
 )
 
 
-def accept(body: bytes) -> Queued:
-    """Check a request. Raises RefusedError when nothing of it can be processed."""
+def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
+    """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
     document = bodies.parse_object(body) or {}
     arrays = {name: document[name] for name in _WHO if elements.is_sent(document.get(name))}
     if not arrays or not all(isinstance(array, list) for array in arrays.values()):
@@ -32,39 +32,39 @@ def accept(body: bytes) -> Queued:
     for name, array in arrays.items():
         for index, element in enumerate(array):
             try:
-                commands.append(Delete(name, index, _WHO[name](element)))
+                commands.append(Delete(name, index, _WHO[name](element, region)))
             except ObjectRefusedError as refused:
                 errors.append(ObjectError(refused.type, name, index, refused.code))
     answer = elements.answer("deleted", commands, errors, NOTHING_VALID)
     return Queued(KIND, CODEC_COMMANDS, elements.encode(commands), answer)
 
 
-def _external(element: object) -> Selector:
+def _external(element: object, _region: str) -> Selector:
     return Selector((EXTERNAL, "", identifiers.external_id(elements.sound(element))))
 
 
-def _alias(element: object) -> Selector:
+def _alias(element: object, _region: str) -> Selector:
     return Selector((ALIAS, *identifiers.alias(elements.checked(element))))
 
 
-def _braze(element: object) -> Selector:
+def _braze(element: object, _region: str) -> Selector:
     return Selector((BRAZE, "", identifiers.braze_id(elements.sound(element))))
 
 
-def _email(element: object) -> Selector:
+def _email(element: object, _region: str) -> Selector:
     found: dict[str, Any] = elements.checked(element)
     key = (EMAIL, "", identifiers.email(found.get("email")))
     return Selector(key, elements.prioritization(found.get("prioritization")))
 
 
-def _phone(element: object) -> Selector:
+def _phone(element: object, region: str) -> Selector:
     found: dict[str, Any] = elements.checked(element)
-    key = (PHONE, "", identifiers.phone(found.get("phone")))
+    key = (PHONE, "", identifiers.phone(found.get("phone"), region))
     return Selector(key, elements.prioritization(found.get("prioritization")))
 
 
 #: Arrays in the order of effect, and how an element of each is read.
-_WHO: Final[dict[str, Callable[[object], Selector]]] = {
+_WHO: Final[dict[str, Callable[[object, str], Selector]]] = {
     "external_ids": _external,
     "user_aliases": _alias,
     "braze_ids": _braze,

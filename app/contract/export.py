@@ -48,8 +48,11 @@ class ExportRequest:
     fields: frozenset[str] | None = field(default=None)
 
 
-def read(body: bytes, *, requires_fields: bool = False) -> ExportRequest:
-    """Check a request. `requires_fields`: one that names no fields is refused (D24). Raises RefusedError."""
+def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.DEFAULT_REGION) -> ExportRequest:
+    """Check a request. `requires_fields`: one that names no fields is refused (D24). Raises RefusedError.
+
+    `region` is that of a phone number without a `+`.
+    """
     document = bodies.parse_object(body)
     if document is None or bodies.unsound(document) is not None:
         raise RefusedError(400, NO_SELECTOR)
@@ -61,7 +64,7 @@ def read(body: bytes, *, requires_fields: bool = False) -> ExportRequest:
         text = _text(document["braze_id"])
         selectors.append(Selector((BRAZE, "", text), text))
     for name in others:
-        selectors.append(_other(name, _text(document[name])))
+        selectors.append(_other(name, _text(document[name]), region))
     if not selectors:
         raise RefusedError(400, NO_SELECTOR)
     fields = _fields(document.get("fields_to_export"))
@@ -126,12 +129,12 @@ def _aliases(value: object) -> list[Selector]:
     return selectors
 
 
-def _other(name: str, text: str) -> Selector:
+def _other(name: str, text: str, region: str) -> Selector:
     if name == "email_address":
         email = addresses.email(text)
         return Selector(None if email is None else (EMAIL, "", email), text)
     if name == "phone":
-        phone = addresses.phone(text)
+        phone = addresses.phone(text, region)
         return Selector(None if phone is None else (PHONE, "", phone), text)
     return Selector(None, text)  # no profile has devices yet
 

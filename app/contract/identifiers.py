@@ -60,9 +60,9 @@ def email(value: object) -> str:
     return found
 
 
-def phone(value: object) -> str:
+def phone(value: object, region: str = addresses.DEFAULT_REGION) -> str:
     number = text(value)
-    found = addresses.phone(number) if number is not None else None
+    found = addresses.phone(number, region) if number is not None else None
     if found is None:
         raise ObjectRefusedError(BAD_PHONE)
     return found
@@ -75,10 +75,11 @@ def braze_id(value: object) -> str:
     return found
 
 
-def key(obj: dict[str, Any]) -> Key:
+def key(obj: dict[str, Any], region: str = addresses.DEFAULT_REGION) -> Key:
     """The identifier that addresses the profile. Raises ObjectRefusedError.
 
-    null and "" count as not sent. A primary identifier beats e-mail and phone, and e-mail beats phone.
+    null and "" count as not sent. A primary identifier beats e-mail and phone, and e-mail beats phone. `region` is
+    that of a phone number without a `+`.
     """
     sent = [name for name in ("external_id", "user_alias", "braze_id") if _present(obj.get(name))]
     if len(sent) > 1:
@@ -88,7 +89,7 @@ def key(obj: dict[str, Any]) -> Key:
     if _present(obj.get("email")):
         return (EMAIL, "", email(obj["email"]))
     if _present(obj.get("phone")):
-        return (PHONE, "", phone(obj["phone"]))
+        return (PHONE, "", phone(obj["phone"], region))
     raise ObjectRefusedError(REQUIRED)
 
 

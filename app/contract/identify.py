@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
+from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
-from app.contract import elements, identifiers
 from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain.commands import Identify, Selector
@@ -24,8 +24,8 @@ NOTHING_VALID: Final = f"Valid data must be provided in the '{ALIASES}', '{EMAIL
 NO_EXTERNAL_ID: Final = "'external_id' is required"
 
 
-def accept(body: bytes) -> Queued:
-    """Check a request. Raises RefusedError when nothing of it can be processed."""
+def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
+    """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
     document = bodies.parse_object(body) or {}
     arrays = {name: document[name] for name in ARRAYS if elements.is_sent(document.get(name))}
     if not arrays or not all(isinstance(array, list) for array in arrays.values()):
@@ -37,7 +37,7 @@ def accept(body: bytes) -> Queued:
         raise RefusedError(400, BAD_BEHAVIOR)
 
     def read(name: str, element: dict[str, Any], index: int) -> Identify:
-        external_id, who = _external_id(element), _WHO[name](element)
+        external_id, who = _external_id(element), _WHO[name](element, region)
         return Identify(name, index, external_id, who, behavior != "none")
 
     commands, errors = elements.read_all(arrays, read)
@@ -52,17 +52,17 @@ def _external_id(element: dict[str, Any]) -> str:
     return identifiers.external_id(value)
 
 
-def _alias(element: dict[str, Any]) -> Selector:
+def _alias(element: dict[str, Any], _region: str) -> Selector:
     return Selector((ALIAS, *identifiers.alias(element.get("user_alias"))))
 
 
-def _email(element: dict[str, Any]) -> Selector:
+def _email(element: dict[str, Any], _region: str) -> Selector:
     key = (EMAIL, "", identifiers.email(element.get("email")))
     return Selector(key, elements.prioritization(element.get("prioritization")))
 
 
-def _phone(element: dict[str, Any]) -> Selector:
-    key = (PHONE, "", identifiers.phone(element.get("phone")))
+def _phone(element: dict[str, Any], region: str) -> Selector:
+    key = (PHONE, "", identifiers.phone(element.get("phone"), region))
     return Selector(key, elements.prioritization(element.get("prioritization")))
 
 

@@ -26,12 +26,12 @@ _SIDES: Final = {"identifier_to_merge", "identifier_to_keep"}
 _FORMS: Final = ("external_id", "user_alias", "braze_id", "email", "phone")
 
 
-def accept(body: bytes) -> Queued:
-    """Check a request. Raises RefusedError."""
-    return Queued(KIND, CODEC_COMMANDS, elements.encode(read(body)), b'{"message":"success"}')
+def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
+    """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError."""
+    return Queued(KIND, CODEC_COMMANDS, elements.encode(read(body, region)), b'{"message":"success"}')
 
 
-def read(body: bytes) -> list[Merge]:
+def read(body: bytes, region: str = addresses.DEFAULT_REGION) -> list[Merge]:
     """The pairs to merge, in order. Raises RefusedError."""
     document = bodies.parse_object(body) or {}
     updates = document.get("merge_updates")
@@ -42,12 +42,12 @@ def read(body: bytes) -> list[Merge]:
     if any(update.keys() != _SIDES for update in updates):
         raise RefusedError(400, BAD_ELEMENT)
     return [
-        Merge(index, _selector(update["identifier_to_merge"]), _selector(update["identifier_to_keep"]))
+        Merge(index, _selector(update["identifier_to_merge"], region), _selector(update["identifier_to_keep"], region))
         for index, update in enumerate(updates)
     ]
 
 
-def _selector(identifier: object) -> Selector:
+def _selector(identifier: object, region: str) -> Selector:
     """Raises RefusedError.
 
     Only the form is judged: an address or a number that is none is nobody's, and that is told at apply.
@@ -59,14 +59,14 @@ def _selector(identifier: object) -> Selector:
         raise RefusedError(400, BAD_IDENTIFIER)
     value = identifier[sent[0]]
     if sent[0] in ("email", "phone"):
-        return _by_address(sent[0], value, identifier)
+        return _by_address(sent[0], value, identifier, region)
     try:
         return Selector(_primary(sent[0], value))
     except ObjectRefusedError:
         raise RefusedError(400, BAD_IDENTIFIER) from None
 
 
-def _by_address(name: str, value: Any, identifier: dict[str, Any]) -> Selector:
+def _by_address(name: str, value: Any, identifier: dict[str, Any], region: str) -> Selector:
     found = identifiers.text(value)
     if not found:
         raise RefusedError(400, BAD_IDENTIFIER)
@@ -74,7 +74,7 @@ def _by_address(name: str, value: Any, identifier: dict[str, Any]) -> Selector:
         rules = elements.prioritization(identifier.get("prioritization"))
     except ObjectRefusedError:
         raise RefusedError(400, BAD_PRIORITIZATION) from None
-    address = addresses.email(found) if name == "email" else addresses.phone(found)
+    address = addresses.email(found) if name == "email" else addresses.phone(found, region)
     if address is None:
         return Selector(None, rules)
     return Selector((EMAIL if name == "email" else PHONE, "", address), rules)

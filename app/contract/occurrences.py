@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import identifiers, locales
+from app.contract import addresses, identifiers, locales
 from app.contract.attributes import flag
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
@@ -25,9 +25,9 @@ PURCHASE_RESERVED: Final = frozenset(("time", "product_id", "quantity", "event_n
 _DECIMAL: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,2})?", re.ASCII)
 
 
-def read_event(obj: dict[str, Any], index: int) -> TrackEvent:
+def read_event(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackEvent:
     """The command of one event object. Raises ObjectRefusedError."""
-    key = identifiers.key(obj)
+    key = identifiers.key(obj, region)
     name = _name(obj.get("name"), "name")
     time_us = _time(obj.get("time"))
     ignored: list[tuple[str, str]] = []
@@ -44,9 +44,9 @@ def read_event(obj: dict[str, Any], index: int) -> TrackEvent:
     )
 
 
-def read_purchase(obj: dict[str, Any], index: int) -> TrackPurchase:
+def read_purchase(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackPurchase:
     """The command of one purchase object. Raises ObjectRefusedError."""
-    key = identifiers.key(obj)
+    key = identifiers.key(obj, region)
     product_id = _name(obj.get("product_id"), "product_id")
     sent = obj.get("currency")
     currency = locales.currency(sent) if isinstance(sent, str) else None

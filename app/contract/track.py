@@ -30,9 +30,12 @@ TOO_MANY: Final = "Max Input Length Exceeded"
 #: How the body of a request is stored in the inbox.
 CODEC_AS_SENT: Final = 1
 CODEC_VALID_REST: Final = 2
+#: Member of a document of CODEC_VALID_REST: the region of its phone numbers without a `+`, when it is not the default.
+_REGION: Final = "region"
 
 ARRAYS: Final = ("attributes", "events", "purchases")
-READERS: Final[dict[str, Callable[[dict[str, Any], int], Track]]] = {
+#: (object, index, region of phone numbers without a `+`) to its command.
+READERS: Final[dict[str, Callable[[dict[str, Any], int, str], Track]]] = {
     "attributes": read_attributes,
     "events": read_event,
     "purchases": read_purchase,
@@ -71,12 +74,12 @@ class Accepted:
     answer: bytes
 
 
-def accept(body: bytes, limits: Limits) -> Accepted:
-    """Check a request. Raises RefusedError when nothing of it can be processed."""
-    counts = _clean_counts(body, limits)
+def accept(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Accepted:
+    """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
+    counts = _clean_counts(body, limits, region)
     if counts is not None:
         return Accepted(CODEC_AS_SENT, body, sum(counts), _answer(dict(zip(ARRAYS, counts, strict=True)), ()))
-    return _walk(body, limits)
+    return _walk(body, limits, region)
 
 
 def decode(codec: int, body: bytes) -> list[Track]:
@@ -86,11 +89,14 @@ def decode(codec: int, body: bytes) -> list[Track]:
     if codec == CODEC_AS_SENT:
         for name in ARRAYS:
             reader = READERS[name]
-            commands += [reader(obj, index) for index, obj in enumerate(document.get(name) or ())]
+            commands += [
+                reader(obj, index, addresses.DEFAULT_REGION) for index, obj in enumerate(document.get(name) or ())
+            ]
         return commands
+    region = document.get(_REGION, addresses.DEFAULT_REGION)
     for name in ARRAYS:
         for index, obj, ignored in document.get(name, ()):
-            command = READERS[name](obj, index)
+            command = READERS[name](obj, index, region)
             command.ignored.extend((field, reason) for field, reason in ignored)
             commands.append(command)
     return commands
@@ -170,10 +176,12 @@ _RISKY: Final = frozenset(
         "email_subscription_info",
     )
 )
-assert FIELDS.keys() >= _RISKY  # noqa: S101 - a renamed field must not slip out of this list
+#: The bytes as they came do not say the region that a phone number was meant for.
+_RISKY_ELSEWHERE: Final = _RISKY | {"phone"}
+assert FIELDS.keys() >= _RISKY_ELSEWHERE  # noqa: S101 - a renamed field must not slip out of this list
 
 
-def _clean_counts(body: bytes, limits: Limits) -> tuple[int, int, int] | None:
+def _clean_counts(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> tuple[int, int, int] | None:
     """Numbers of objects when certainly nothing of the body can be refused; else None."""
     if len(body) > _MAX_CLEAN_BYTES or bodies.may_hold_nul(body):
         return None
@@ -185,11 +193,12 @@ def _clean_counts(body: bytes, limits: Limits) -> tuple[int, int, int] | None:
     counts = (len(attributes), len(events), len(purchases))
     if not any(counts):
         return None
+    risky = _RISKY if region == addresses.DEFAULT_REGION else _RISKY_ELSEWHERE
     for obj in attributes:
         external_id = obj.get("external_id")
         if type(external_id) is not str or not 0 < len(external_id) <= 246 or external_id.isspace():
             return None
-        if not _RISKY.isdisjoint(obj):
+        if not risky.isdisjoint(obj):
             return None
         if "email" in obj:
             email = obj["email"]
@@ -234,7 +243,7 @@ def _is_clean_occurrence(occurrence: _Occurrence, reserved: frozenset[str]) -> b
 _IDENTIFIERS: Final = frozenset(("external_id", "user_alias", "braze_id", "email", "phone"))
 
 
-def _walk(body: bytes, limits: Limits) -> Accepted:
+def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Accepted:
     document = bodies.parse_object(body)
     if document is None:
         raise RefusedError(400, NO_VALID_DATA)
@@ -250,7 +259,7 @@ def _walk(body: bytes, limits: Limits) -> Accepted:
     for name in ARRAYS:
         for index, obj in enumerate(arrays[name]):
             try:
-                kept, ignored, key = _checked(name, obj, index)
+                kept, ignored, key = _checked(name, obj, index, region)
                 valid[name].append((index, kept, ignored))
                 keys.append(key)
             except ObjectRefusedError as refused:
@@ -260,8 +269,12 @@ def _walk(body: bytes, limits: Limits) -> Accepted:
         raise RefusedError(400, NO_VALID_DATA, errors)
     limits.check_profiles(keys)
     sent = frozenset(name for name in ARRAYS if arrays[name])
-    stored = msgspec.json.encode({name: entries for name, entries in valid.items() if entries})
-    return Accepted(CODEC_VALID_REST, stored, sum(counted.values()), _answer(counted, errors, sent))
+    stored: dict[str, object] = {name: entries for name, entries in valid.items() if entries}
+    if region != addresses.DEFAULT_REGION:
+        stored[_REGION] = region
+    return Accepted(
+        CODEC_VALID_REST, msgspec.json.encode(stored), sum(counted.values()), _answer(counted, errors, sent)
+    )
 
 
 def _array(value: object) -> list[Any]:
@@ -274,7 +287,7 @@ def _array(value: object) -> list[Any]:
     return value
 
 
-def _checked(name: str, obj: object, index: int) -> tuple[dict[str, Any], list[tuple[str, str]], Key]:
+def _checked(name: str, obj: object, index: int, region: str) -> tuple[dict[str, Any], list[tuple[str, str]], Key]:
     """An object that its reader takes, without members that the stores cannot hold; what was left out; its key."""
     if not isinstance(obj, dict):
         raise ObjectRefusedError("must be an object")
@@ -285,7 +298,7 @@ def _checked(name: str, obj: object, index: int) -> tuple[dict[str, Any], list[t
     kept = obj
     if bodies.holds_out_of_range(obj):
         kept, ignored = _without_out_of_range(name, obj)
-    return kept, ignored, READERS[name](kept, index).key
+    return kept, ignored, READERS[name](kept, index, region).key
 
 
 def _without_out_of_range(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import identifiers, track
+from app.contract import addresses, identifiers, track
 from app.domain import custom_attributes, times
 from app.domain.commands import Track, TrackAttributes, TrackEvent
 from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Key, Profile
@@ -60,9 +60,9 @@ class Asked:
         return {"purchase_events": _summary("product_id", command.product_id, profile.purchases)}
 
 
-def accept(body: bytes) -> tuple[track.Accepted, Asked]:
+def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> tuple[track.Accepted, Asked]:
     """Check a request. Raises RefusedError: whatever is wrong with the object is wrong with the request."""
-    accepted = track.accept(body, _LIMITS)
+    accepted = track.accept(body, _LIMITS, region)
     (command,) = track.decode(accepted.codec, accepted.body)
     return accepted, Asked(command, _identifier(command.key, _object(accepted)))
 

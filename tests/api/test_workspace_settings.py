@@ -6,8 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from app.contract import stored
+from app.domain.commands import ChangeSettings
 from app.domain.profile import ApplySettings
-from app.store import lane
+from app.store import inbox, lane, workspaces
 from tests.api.harness import Service, Workspace
 
 
@@ -18,20 +20,25 @@ def settings_of(workspace: Workspace) -> ApplySettings:
     return found.settings
 
 
-def test_switches(on_sqlite: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = on_sqlite.workspace()
-    with on_sqlite.database.read() as connection:
-        title = connection.exec_driver_sql(f"select name from workspace where id = {workspace.id}").scalar()
+@pytest.fixture
+def workspace(on_sqlite: Service, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("ONEFOLD_DATA_DIR", str(on_sqlite.settings.data_dir))
     monkeypatch.setenv("DATABASE_URL", "")
+    return on_sqlite.workspace()
 
-    def change(*switches: str) -> Any:
-        found = CliRunner().invoke(app, ["workspace", "set", str(title), *switches])
-        assert found.exit_code == 0, found.output
-        workspace.drain()
 
-    change("--no-nested-null-deletes", "--array-max-default", "2", "--export-requires-fields")
-    change("--resubscribe-on-email-change", "--alias-autocreate-on-purchase")
+def change(workspace: Workspace, *switches: str, command: str = "set", title: str = "") -> str:
+    """Run `onefold workspace set` or `create`; what it printed when it failed."""
+    with workspace.service.database.read() as connection:
+        name = connection.exec_driver_sql(f"select name from workspace where id = {workspace.id}").scalar()
+    found = CliRunner().invoke(app, ["workspace", command, title or str(name), *switches])
+    workspace.drain()
+    return found.output if found.exit_code else ""
+
+
+def test_switches(workspace: Workspace) -> None:
+    assert not change(workspace, "--no-nested-null-deletes", "--array-max-default", "2", "--export-requires-fields")
+    assert not change(workspace, "--resubscribe-on-email-change", "--alias-autocreate-on-purchase")
     assert settings_of(workspace) == ApplySettings(
         nested_null_deletes=False, array_max=2, resubscribe_on_email_change=True, alias_autocreate_on_purchase=True
     )
@@ -45,3 +52,45 @@ def test_switches(on_sqlite: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (refused.status, refused.message) == (400, "'fields_to_export' is required")
     exported = workspace.export(external_ids=["a"], fields_to_export=["custom_attributes"])
     assert exported == [{"custom_attributes": {"list": [1, 2]}}]
+
+
+def test_phone_numbers_of_another_region(workspace: Workspace) -> None:
+    """Every endpoint that takes a number without a + reads it alike."""
+    assert "two-letter" in change(workspace, "--default-phone-region", "Germany")
+    assert not change(workspace, "--default-phone-region", "de", "--export-requires-fields")
+    assert not change(workspace, "--no-export-requires-fields")  # the other option stays
+    workspace.track({"attributes": [{"external_id": "a", "phone": "030 123456"}, {"phone": "030 1234567", "k": 1}]})
+    workspace.track({"events": [{"phone": "(030) 1234567", "name": "e", "time": "2026-02-10"}]})
+
+    def holders(phone: str) -> list[tuple[Any, Any]]:
+        return [(user.get("external_id"), user["phone"]) for user in workspace.export(phone=phone)]
+
+    assert holders("030123456") == holders("+4930123456") == [("a", "+4930123456")]
+    assert holders("0301234567") == [(None, "+49301234567")]
+    who = {"phone": "030 1234567", "prioritization": ["unidentified"]}
+    workspace.post("/users/identify", {"phone_numbers_to_identify": [{"external_id": "b", **who}]})
+    assert holders("0301234567") == [("b", "+49301234567")]
+    kept = {"phone": "0301234567", "prioritization": ["identified"]}
+    pair = {"identifier_to_merge": {"external_id": "a"}, "identifier_to_keep": kept}
+    workspace.post("/users/merge", {"merge_updates": [pair]})
+    assert holders("030 123456") == []
+    doomed = {"phone": "0301234567", "prioritization": ["identified"]}
+    workspace.post("/users/delete", {"phone_numbers": [doomed]})
+    assert workspace.stored() == []
+
+
+def test_a_new_workspace_takes_the_same_switches(workspace: Workspace) -> None:
+    title = f"new-{workspace.id}"
+    switches = ("--plan", "legacy", "--burst", "7", "--array-max-default", "3", "--export-requires-fields")
+    more = ("--default-phone-region", "pt", "--disabled", "--legacy-api-key-auth", "--resubscribe-on-email-change")
+    assert "No company" in change(workspace, "--company", "none", command="create", title=title)
+    assert not change(workspace, *switches, *more, command="create", title=title)
+    made = workspaces.get(workspace.service.database, title)
+    assert (made.plan, made.burst_limit, made.hourly_limit) == ("legacy", 7, None)
+    assert (made.disabled, made.legacy_api_key_auth) == (True, True)
+    assert made.options == {"export_requires_fields": True, "default_phone_region": "PT"}
+    with workspace.service.database.read(workspace.service.database.inbox) as connection:
+        rows = inbox.read(connection, workspaces.number(made), 0, 0, 0, 10)
+    (change_,) = [stored.commands(row.kind, row.codec, row.body) for row in rows]
+    assert change_ == [ChangeSettings(0, {"array_max": 3, "resubscribe_on_email_change": True})]
+    assert "exists" in change(workspace, command="create", title=title)

@@ -183,6 +183,14 @@ def test_the_region_counts_only_without_a_plus() -> None:
     assert addresses.phone("912345678", "no region") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("DE", "DE"), ("de", "DE"), ("US", "US"), ("", None), ("001", None), ("ZZ", None), ("Germany", None)],
+)
+def test_regions(text: str, code: str | None) -> None:
+    assert addresses.region(text) == code
+
+
 @unhurried
 @given(st.text() | st.text("+0123456789 ()-x", max_size=24))
 def test_no_text_raises_and_a_number_is_its_own_normal_form(text: str) -> None:

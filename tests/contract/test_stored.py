@@ -5,7 +5,7 @@ import pytest
 from app.contract import stored
 from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST
 from app.domain.commands import ChangeSettings, TrackAttributes, TrackEvent, TrackPurchase
-from app.domain.profile import EXTERNAL
+from app.domain.profile import EXTERNAL, PHONE
 
 AS_SENT = (
     b'{"purchases":[{"external_id":"a","product_id":"p","currency":"usd","price":1.10,"time":"2026-01-01"}],'
@@ -37,6 +37,16 @@ def test_the_valid_rest_keeps_places_and_reasons() -> None:
         custom={},
         ignored=[("k", "value_out_of_range")],
     )
+
+
+def test_a_phone_number_is_of_the_stored_region_or_else_american() -> None:
+    objects = b'"attributes":[[0,{"external_id":"a","phone":"5043277269"},[]],[1,{"phone":"+4930123456"},[]]]}'
+    for region, read in ((b"", "+15043277269"), (b'"region":"DE",', "+495043277269"), (b'"region":"?",', None)):
+        first, second = stored.commands(stored.KIND_TRACK, CODEC_VALID_REST, b"{" + region + objects)
+        assert isinstance(first, TrackAttributes)
+        assert first.fields == {"phone_raw": "5043277269", "phone": read}
+        assert isinstance(second, TrackAttributes)
+        assert second.key == (PHONE, "", "+4930123456")
 
 
 def test_settings() -> None:

@@ -154,6 +154,30 @@ def test_anything_else_takes_the_long_way(text: str) -> None:
     assert track._clean_counts(text.encode(), LEGACY) is None
 
 
+PHONES = {
+    "field": '{"attributes":[{"external_id":"a","phone":"030 123456"}]}',
+    "identifier": '{"attributes":[{"phone":"030 123456"}]}',
+    "escaped": '{"attributes":[{"external_id":"a","ph\\u006fne":"030 123456"}]}',
+    "event": f'{{"events":[{{"phone":"030 123456","name":"e",{TIME}}}]}}',
+    "purchase": f'{{"purchase":{{"phone":"030 123456","product_id":"p","currency":"USD","price":1,{TIME}}}}}',
+}
+
+
+@pytest.mark.parametrize("text", PHONES.values(), ids=PHONES)
+def test_the_region_of_a_phone_number_is_stored_with_it(text: str) -> None:
+    """Applying does not ask the workspace again, whose region may be another by then."""
+    accepted = track.accept(text.encode(), LEGACY, "DE")
+    assert (accepted.codec, json.loads(accepted.body)["region"]) == (CODEC_VALID_REST, "DE")
+    (command,) = track.decode(accepted.codec, accepted.body)
+    fields = getattr(command, "fields", {})
+    assert "+4930123456" in (command.key[2], fields.get("phone"))
+
+
+def test_without_a_phone_number_the_region_does_not_matter() -> None:
+    for text in CLEAN.values():
+        assert track.accept(text.encode(), LEGACY, "DE") == track.accept(text.encode(), LEGACY)
+
+
 def test_a_reserved_property_is_refused_whatever_its_value() -> None:
     """A number that nobody can hold is left out of properties, but its name still counts."""
     for value in ("1", "1e400", "9" * 400):
