@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from app.contract import addresses, stored
+from app.contract import addresses, stored, track
 
 
 def names_anybody(codec: int, body: bytes, identifiers: frozenset[str]) -> bool:
@@ -16,17 +16,18 @@ def names_anybody(codec: int, body: bytes, identifiers: frozenset[str]) -> bool:
     try:
         # Numbers stay the texts that they were: a float would lose digits of an external id.
         document = json.loads(stored.opened(codec, body)[2], parse_int=str, parse_float=str)
-        return any(_is_one(found, identifiers) for found in _texts(document))
+        region = track.region_of(document)
+        return any(_is_one(found, identifiers, region) for found in _texts(document))
     except (ValueError, RecursionError):
         return True
 
 
-def _is_one(found: str, identifiers: frozenset[str]) -> bool:
+def _is_one(found: str, identifiers: frozenset[str], region: str) -> bool:
     return (
         found in identifiers
         or found.strip() in identifiers
         or addresses.email(found) in identifiers
-        or addresses.phone(found) in identifiers
+        or addresses.phone(found, region) in identifiers
     )
 
 

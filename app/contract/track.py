@@ -93,13 +93,19 @@ def decode(codec: int, body: bytes) -> list[Track]:
                 reader(obj, index, addresses.DEFAULT_REGION) for index, obj in enumerate(document.get(name) or ())
             ]
         return commands
-    region = document.get(_REGION, addresses.DEFAULT_REGION)
+    region = region_of(document)
     for name in ARRAYS:
         for index, obj, ignored in document.get(name, ()):
             command = READERS[name](obj, index, region)
             command.ignored.extend((field, reason) for field, reason in ignored)
             commands.append(command)
     return commands
+
+
+def region_of(document: object) -> str:
+    """The region of phone numbers without a `+` in a stored document. Bodies as sent have the default one."""
+    found = document.get(_REGION) if isinstance(document, dict) else None
+    return found if isinstance(found, str) else addresses.DEFAULT_REGION
 
 
 def _answer(counts: dict[str, int], errors: list[ObjectError] | tuple[()], sent: frozenset[str] = frozenset()) -> bytes:
