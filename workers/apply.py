@@ -25,8 +25,10 @@ from app.store.lane import Lane
 from workers.ahead import ReadAhead, decoded, is_full
 from workers.batches import BatchSize, Suspects
 
-#: A worker leaves a lane after this long, so that a flood in one workspace does not starve another.
+#: A worker leaves a lane after this long when others have work, so that a flood in one workspace starves nobody.
 YIELD_SECONDS: Final = 0.5
+#: It leaves after this long in any case: a doorbell may be about something else.
+MOST_SECONDS: Final = 2.0
 #: Lost connections after which a drain gives up.
 LOST_CONNECTIONS: Final = 3
 #: The bulk stream gets at least this part of a busy lane's time.
@@ -139,8 +141,8 @@ class Applier:
         self._suspects = Suspects()
         self._seconds: Counter[int] = Counter()
 
-    def drain(self, workspace_id: int, yield_seconds: float = 10.0) -> Summary:
-        """Apply everything that is queued, for at most about `yield_seconds`.
+    def drain(self, workspace_id: int, yield_seconds: float = 10.0, most_seconds: float = 10.0) -> Summary:
+        """Apply everything that is queued, for at most about `most_seconds`, or `yield_seconds` when others have work.
 
         Raises what the database raises when it is away; nothing is lost then, and nothing half done.
         """
@@ -149,7 +151,9 @@ class Applier:
         lost = 0
         while True:
             try:
-                if self._turn(workspace_id, summary, time.monotonic() - started > yield_seconds):
+                elapsed = time.monotonic() - started
+                must_yield = elapsed > most_seconds or (elapsed > yield_seconds and self._others_wait(workspace_id))
+                if self._turn(workspace_id, summary, must_yield):
                     break
             except DATABASE_ERRORS as error:
                 # Its connection may have died long ago, in the pool; the next one is new. One doorbell, several tries.
@@ -181,6 +185,14 @@ class Applier:
         with self._database.read() as connection:
             found = lane.read(connection, workspace_id)
         return {stream: found is not None and heads[stream] > found.cursors[stream] for stream in inbox.STREAMS}
+
+    def _others_wait(self, workspace_id: int) -> bool:
+        """Whether any other workspace has requests behind its cursor, also where another worker is at it."""
+        with self._database.read() as connection:
+            cursors = lane.cursors(connection)
+        with self._database.read(self._database.inbox) as connection:
+            heads = inbox.heads(connection)
+        return any(place[0] != workspace_id and head > cursors.get(place, head) for place, head in heads.items())
 
     def _next_stream(self, work: dict[int, bool]) -> int:
         if not work[STREAM_BULK]:

@@ -14,7 +14,7 @@ from app.doorbell import Doorbell
 from app.metrics import Metrics
 from app.store import inbox, lane, sessions
 from app.store.engine import DATABASE_ERRORS, Database
-from workers.apply import YIELD_SECONDS, Applier, Summary
+from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier, Summary
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Sweeper:
 
     def _drain(self, workspace_id: int) -> Summary:
         try:
-            summary = self._applier.drain(workspace_id, YIELD_SECONDS)
+            summary = self._applier.drain(workspace_id, YIELD_SECONDS, MOST_SECONDS)
         except BaseException:
             self._metrics.drain_failed()
             raise

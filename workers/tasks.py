@@ -16,7 +16,7 @@ from app import runtime
 from app.doorbell import QUEUES, TASK, Doorbell
 from app.launcher import die_with_parent
 from app.metrics import Metrics
-from workers.apply import YIELD_SECONDS, Applier
+from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
 
 log = structlog.get_logger()
 
@@ -86,7 +86,7 @@ def register(
             raise TypeError("a doorbell carries the number of a workspace")
         applier, bell, metrics = process.parts()
         try:
-            summary = applier.drain(workspace_id, YIELD_SECONDS)
+            summary = applier.drain(workspace_id, YIELD_SECONDS, MOST_SECONDS)
         except BaseException:
             metrics.drain_failed()
             raise

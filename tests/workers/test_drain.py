@@ -218,6 +218,20 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
     assert differences(database, one) == []
 
 
+def test_a_lane_is_left_sooner_when_others_have_work(database: Database) -> None:
+    one, two = workspace(database, "one"), workspace(database, "two")
+    for _ in range(3):
+        send(database, one, ADA)
+    worker = applier(database)
+    send(database, two, ADA)
+    left = worker.drain(one, yield_seconds=0, most_seconds=60)
+    assert (left.requests, left.behind) == (0, True)
+    assert worker.drain(two).requests == 1
+    stayed = worker.drain(one, yield_seconds=0, most_seconds=60)
+    assert (stayed.requests, stayed.behind) == (3, False)
+    assert worker.drain(two, yield_seconds=0, most_seconds=0).behind is False  # nothing to leave behind
+
+
 def test_requests_that_cannot_be_applied_do_not_make_the_others_go_one_by_one(database: Database) -> None:
     one = workspace(database)
     for n in range(200):

@@ -65,7 +65,7 @@ def test_a_storm_of_merges(database: Database, seed: int) -> None:
             worker = applier(own)
             worker._sizes = {stream: BatchSize(8) for stream in (0, 1)}
             while not stored.is_set() or cursors(own, one)[0] < len(entries):
-                summaries.append(worker.drain(one, yield_seconds=0.02))
+                summaries.append(worker.drain(one, most_seconds=0.02))
         except BaseException as error:  # noqa: BLE001 - the test reports it
             faults.append(error)
         finally:
