@@ -146,7 +146,7 @@ def _fields(value: object) -> frozenset[str] | None:
         raise RefusedError(400, NO_KNOWN_FIELD)
     if not value:
         return None
-    known = frozenset(name for name in value if isinstance(name, str) and name in RENDERERS)
+    known = frozenset(name for name in value if isinstance(name, str) and (name in RENDERERS or name in WITHOUT_VALUES))
     if not known:
         raise RefusedError(400, NO_KNOWN_FIELD)
     return known
@@ -188,7 +188,7 @@ def render(view: View, fields: frozenset[str] | None) -> dict[str, object]:
 
 
 def _core(name: str) -> Callable[[View], object]:
-    return lambda view: view.core.get(name)
+    return lambda view: view.core.get(name) or None  # an empty text is no value (spec clients.md 1)
 
 
 def _aliases_of(view: View) -> object:
@@ -228,6 +228,23 @@ def _dob(view: View) -> object:
     dob = view.core.get("dob")
     return None if dob is None else f"{dob}T00:00:00.000Z"
 
+
+#: Fields of the catalogue that no profile has a value for yet: asking for one is no mistake, and it is left out.
+WITHOUT_VALUES: Final = frozenset(
+    (
+        "apps",
+        "attributed_ad",
+        "attributed_adgroup",
+        "attributed_campaign",
+        "attributed_source",
+        "campaigns_received",
+        "canvases_received",
+        "cards_clicked",
+        "devices",
+        "push_tokens",
+        "uninstalled_at",
+    )
+)
 
 #: Field -> how it is shown, in the order of the answer. Fields of messaging and devices come with those features.
 RENDERERS: Final[dict[str, Callable[[View], object]]] = {

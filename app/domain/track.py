@@ -156,6 +156,8 @@ def set_email(step: Step, profile: Profile, value: object, *, explicit: bool = F
         return
     own = core.get("email_subscribe") if before is None else _pair(state.address((CHANNEL_EMAIL, before, "")))
     state.set_core(profile, "email", value)
+    if before is not None:  # the complaint was about that address
+        state.set_core(profile, "marked_email_as_spam_at", None)
     if value is None:
         state.set_core(profile, "email_subscribe", own)
         return

@@ -6,7 +6,8 @@ import pytest
 
 from app.contract import export
 from app.contract.errors import RefusedError
-from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE
+from app.contract.export import View
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, Profile
 
 ALIAS_NL = {"alias_name": "n", "alias_label": "l"}
 
@@ -83,10 +84,17 @@ def test_no_question(document: dict[str, object], message: str) -> None:
         (None, None),
         ([], None),
         (["email", "sdk_version", "email"], {"email"}),
+        (["devices", "sdk_version"], {"devices"}),
         (list(export.RENDERERS), set(export.RENDERERS)),
     ],
-    ids=["omitted", "empty", "one unknown", "all"],
+    ids=["omitted", "empty", "one unknown", "one that nobody has a value for", "all"],
 )
 def test_fields(fields: object, known: set[str] | None) -> None:
     body = json.dumps({"external_ids": ["a"], "fields_to_export": fields}).encode()
     assert export.read(body).fields == known
+
+
+def test_an_empty_text_is_no_value() -> None:
+    profile = Profile(1, "b" * 24, 0, 0, 0, "a", core={"first_name": "", "last_name": "L"}, custom={"k": ""})
+    shown = export.render(View(profile, None, 0), frozenset(("first_name", "last_name", "custom_attributes")))
+    assert shown == {"last_name": "L", "custom_attributes": {"k": ""}}

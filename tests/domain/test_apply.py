@@ -328,3 +328,19 @@ def test_problems_of_one_request_are_bounded() -> None:
     assert len(reasons(state)) == 200
     assert reasons(state)[-1][2:] == ("", "further_problems_omitted")
     assert state.changes.counts["ignored"] == 300
+
+
+@pytest.mark.parametrize(
+    ("then", "marked"),
+    [
+        ({"email": "new@example.org"}, None),
+        ({"email": None}, None),
+        ({"email": "OLD@example.org"}, True),
+        ({"marked_email_as_spam_at": "2026-11-02", "email": "new@example.org"}, True),
+    ],
+    ids=["another address", "none", "the same", "both at once"],
+)
+def test_a_new_address_starts_without_complaints(then: dict[str, object], marked: bool | None) -> None:
+    first = {"external_id": "a", "email": "old@example.org", "marked_email_as_spam_at": "2026-11-01"}
+    state = apply({"attributes": [first]}, {"attributes": [{"external_id": "a", **then}]})
+    assert ("marked_email_as_spam_at" in (only(state).core or {})) is bool(marked)
