@@ -49,8 +49,6 @@ NO_JSON: Final[dict[str, bytes]] = {
     "48 100,000 arrays": around(b"[" * 100_000 + b"]" * 100_000),
     "48 100,000 objects": around(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
     "48 100,000 open": around(b"[" * 100_000),
-    "48 2,000 arrays": around(b"[" * 2_000 + b"]" * 2_000),
-    "48 2,000 objects beside a large number": around(b"[1e400," + b'{"a":' * 2_000 + b"1" + b"}" * 2_000 + b"]"),
     "52 trailing comma": b'{"attributes":[{"external_id":"a"},]}',
     "52 trailing comma in object": b'{"attributes":[{"external_id":"a",}]}',
     "52 comment": b'{"attributes":[{"external_id":"a"}]/* x */}',
@@ -146,13 +144,17 @@ def test_one_object(workspace: Workspace, obj: bytes) -> None:
     assert [user["external_id"] for user in workspace.stored()] == ["good"]
 
 
+@pytest.mark.parametrize("depth", [1_000, 2_000])
 @pytest.mark.parametrize(
-    "body",
-    [b"[" * 1_000 + b"]" * 1_000, b'{"a":' * 1_000 + b"1" + b"}" * 1_000],
-    ids=["arrays", "objects"],
+    "form",
+    [("[", "]"), ('{"a":', "}"), ('[1e400,{"a":', "}]")],
+    ids=["arrays", "objects", "both beside a large number"],
 )
-def test_48_depth_1000(workspace: Workspace, body: bytes) -> None:
-    """Whether the parser gives up or the walk does: 400 or one refused object, never an error of ours."""
+def test_48_depth_of_thousands(workspace: Workspace, form: tuple[str, str], depth: int) -> None:
+    """Whether the parser gives up or the walk does: 400 or one refused object, never an error of ours. How deep the
+    parser goes differs between versions of Python."""
+    before, behind = form
+    body = (before * depth + "1" + behind * depth).encode()
     answer = workspace.track(around(body))
     assert (answer.status, answer.errors) in ((400, []), (201, [("attributes", 0)]))
 
