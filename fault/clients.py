@@ -73,6 +73,11 @@ class Call:
         return 200 <= self.status < 300
 
     @property
+    def stored(self) -> bool:
+        """It was accepted and has a place in the inbox."""
+        return self.accepted and not self.sending.reads
+
+    @property
     def place(self) -> tuple[int, int]:
         """(stream, number), read from the request id by its published layout (RFC 9562 version 8)."""
         value = UUID(self.request_id).int
@@ -88,8 +93,17 @@ class Wire:
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, path: str, body: bytes, more: Mapping[str, str] | None = None) -> tuple[Attempt, Any, bytes]:
+    def get(self, path: str) -> tuple[Attempt, Any, bytes]:
         """(attempt, headers, body) of one try; headers are None without an answer."""
+        return self._send("GET", path, None, None)
+
+    def post(self, path: str, body: bytes, more: Mapping[str, str] | None = None) -> tuple[Attempt, Any, bytes]:
+        """As `get`."""
+        return self._send("POST", path, body, more)
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, more: Mapping[str, str] | None
+    ) -> tuple[Attempt, Any, bytes]:
         fresh = self._connection is None
         sent = time.monotonic()
         try:
@@ -98,7 +112,7 @@ class Wire:
                 connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
                 connection.connect()
                 self._connection = connection
-            self._connection.request("POST", path, body, {**self._headers, **(more or {})})
+            self._connection.request(method, path, body, {**self._headers, **(more or {})})
             response = self._connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -128,7 +142,7 @@ class Load:
         self.key = key
         self.ports = ports
         self._crowd = crowd(plan.people)
-        own = plan.own if "identity" in plan.operations else 0
+        own = plan.own if {"identity", "undo", "preview"} & plan.operations.keys() else 0
         self._own = [own_people(n, 1000 * (n + 1), own) for n in range(plan.clients)]
         self.people: list[Person] = [*self._crowd, *(person for mine in self._own for person in mine)]
         self.calls: list[Call] = []
@@ -194,6 +208,10 @@ class Load:
         """Every try so far."""
         return [a for calls in (self.calls, *self._calls) for call in list(calls) for a in list(call.attempts)]
 
+    def undone(self) -> int:
+        """Merges taken back so far, by the books."""
+        return self.ledger.undone + sum(ledger.undone for ledger in self._ledgers)
+
     def statuses(self, status: int) -> int:
         return sum(attempt.status == status for attempt in self.attempts())
 
@@ -202,6 +220,12 @@ class Load:
         wire = Wire(self.ports, self.key, number)
         names, weights = list(self.plan.operations), list(self.plan.operations.values())
         due, n = time.monotonic(), 0
+
+        def ask(path: str) -> dict[str, Any] | None:
+            attempt, headers, answer = wire.get(path)
+            current = attempt.status == 200 and headers["X-Onefold-Stale"] is None
+            return json.loads(answer) if current else None
+
         while not self._stop.is_set():
             if not self._go.is_set():
                 with self._lock:
@@ -211,9 +235,10 @@ class Load:
                     self._waiting -= 1
                 continue
             n += 1
-            turn = Turn(number, n, self.plan.objects, self._crowd, self._own[number], rng)
+            own, ledger = self._own[number], self._ledgers[number]
+            turn = Turn(number, n, self.plan.objects, self._crowd, own, ledger, rng, ask)
             sending = OPERATIONS[rng.choices(names, weights)[0]](turn)
-            if not self._send(wire, rng, number, sending, self._ledgers[number], self._calls[number]):
+            if not self._send(wire, rng, number, sending, ledger, self._calls[number]):
                 return
             if self.plan.rate:
                 due = max(due + 1 / self.plan.rate, time.monotonic() - 0.2)
@@ -236,6 +261,8 @@ class Load:
                 call.answered = attempt.sent + attempt.seconds
                 call.status = attempt.status  # last: it makes the rest count
                 sending.book(ledger)
+                if headers["X-Onefold-Stale"] is None and (wrong := sending.wrong(json.loads(answer))):
+                    self.findings.append(wrong)
                 return True
             if attempt.status not in (0, 429) and attempt.status < 500:
                 self.findings.append(f"answer {attempt.status} {attempt.error}")

@@ -6,10 +6,12 @@ moves an alias unless the kept profile has one of that label.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any, Final
+from urllib.parse import urlencode
 
-from fault.ledger import Entry, Ledger, Person
+from fault.ledger import Entry, Joined, Ledger, Person
 from fault.operations import Operation, Sending, Turn, crush, founding, poison, track, track_people
 
 LABEL: Final = "crm"
@@ -68,7 +70,16 @@ def _rename(turn: Turn, person: Person) -> None:
 
 
 def _merge(turn: Turn, there: Sequence[Person]) -> Sending:
-    """A chain, a cycle, a star, or one pair."""
+    document, named = _pairs(turn, there)
+
+    def book(ledger: Ledger) -> None:
+        _merged(ledger, turn.own, named)
+
+    return Sending("/users/merge", document, book, "")
+
+
+def _pairs(turn: Turn, there: Sequence[Person]) -> tuple[dict[str, Any], list[tuple[Name, Name]]]:
+    """A chain, a cycle, a star, or one pair: the body, and the names of who is merged into whom."""
     some = turn.rng.sample(there, min(len(there), turn.rng.randint(2, 5)))
     shape = turn.rng.choice(("chain", "cycle", "star", "pair"))
     chain = list(pairwise(some))
@@ -82,17 +93,22 @@ def _merge(turn: Turn, there: Sequence[Person]) -> Sending:
     document = {
         "merge_updates": [{"identifier_to_merge": source, "identifier_to_keep": kept} for source, kept in named]
     }
+    return document, named
 
-    def book(ledger: Ledger) -> None:
-        for source_name, kept_name in named:
-            source, kept = _holder(turn.own, source_name), _holder(turn.own, kept_name)
-            if source is not None and kept is not None and source is not kept:
-                _join(ledger, source, kept)
 
-    return Sending("/users/merge", document, book, "")
+def _merged(ledger: Ledger, people: Sequence[Person], named: Sequence[tuple[Name, Name]]) -> list[int]:
+    """Book a merge; the places of those pairs that were merged."""
+    done = []
+    for index, (source_name, kept_name) in enumerate(named):
+        source, kept = _holder(people, source_name), _holder(people, kept_name)
+        if source is not None and kept is not None and source is not kept:
+            _join(ledger, source, kept)
+            done.append(index)
+    return done
 
 
 def _join(ledger: Ledger, source: Person, kept: Person) -> None:
+    before = ledger.page(source), ledger.page(kept)
     mine, theirs = ledger.entries[kept.number], ledger.entries[source.number]
     known = mine.sums.keys() | mine.last.keys()
     mine.sums.update({name: value for name, value in theirs.sums.items() if name not in known})
@@ -104,6 +120,65 @@ def _join(ledger: Ledger, source: Person, kept: Person) -> None:
     kept.alias = kept.alias or source.alias
     _remove(ledger, source)
     ledger.merges += 1
+    ledger.joined.append(Joined(*before, ledger.page(kept)))
+
+
+def undo(turn: Turn) -> Sending:
+    """Take back the last merge of people to whom nothing happened since: both have to be as they were before it.
+
+    What an undo leaves where there were writes in between is a matter of the rules of the fields, which the books do
+    not repeat; the comparison with the reference covers it.
+    """
+    people = {person.number: person for person in turn.own}
+    while turn.ledger.joined:
+        joined = turn.ledger.joined[-1]
+        source, kept = people[joined.source.person.number], people[joined.kept.person.number]
+        if source.exists or turn.ledger.page(kept) != joined.after:
+            turn.ledger.joined.pop()
+        elif (merge_id := _last_merge(turn, kept)) is not None:
+            return _separated(merge_id, joined, source, kept)
+        else:
+            break
+    return identity(turn)
+
+
+def _separated(merge_id: str, joined: Joined, source: Person, kept: Person) -> Sending:
+    def book(ledger: Ledger) -> None:
+        ledger.joined.pop()
+        ledger.restore(source, joined.source)
+        ledger.restore(kept, joined.kept)
+        ledger.undone += 1
+
+    return Sending(f"/v1/merges/{merge_id}/undo", {}, book, "")
+
+
+def _last_merge(turn: Turn, kept: Person) -> str | None:
+    """The id of the last merge into a profile, as the API lists it: the newest one comes first."""
+    alias = kept.alias or ("", "")
+    name = {"external_id": kept.external_id} if kept.external_id else {"alias_label": alias[0], "alias_name": alias[1]}
+    found = turn.ask("/v1/merges?" + urlencode(name))
+    if found is None:
+        return None
+    merges = [merge for merge in found["merges"] if merge["status"] == "merged"]
+    return str(merges[0]["id"]) if merges else None
+
+
+def preview(turn: Turn) -> Sending:
+    """Ask what a merge would do. Nothing changes, and the answer has a plan for each pair that can be merged."""
+    there = [person for person in turn.own if person.exists]
+    if len(there) < 2:
+        return identity(turn)
+    document, named = _pairs(turn, there)
+    copies = deepcopy((turn.own, turn.ledger.entries))
+    scratch = Ledger(copies[0])
+    scratch.entries = copies[1]
+    expected = _merged(scratch, copies[0], named)
+
+    def wrong(answer: dict[str, Any]) -> str:
+        planned = [plan["index"] for plan in answer["plans"]]
+        return "" if planned == expected else f"preview: plans for the pairs {planned}, not {expected}"
+
+    return Sending("/v1/merges/preview", document, lambda _ledger: None, "", reads=True, wrong=wrong)
 
 
 def _delete(people: Sequence[Person]) -> Sending:
@@ -172,4 +247,11 @@ def _holder(people: Sequence[Person], name: Name) -> Person | None:
 
 
 #: Name -> how to make one. Scenarios name those that they want, with weights.
-OPERATIONS: Final[dict[str, Operation]] = {"track": track, "crush": crush, "poison": poison, "identity": identity}
+OPERATIONS: Final[dict[str, Operation]] = {
+    "track": track,
+    "crush": crush,
+    "poison": poison,
+    "identity": identity,
+    "undo": undo,
+    "preview": preview,
+}

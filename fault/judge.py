@@ -88,10 +88,10 @@ def inbox(database: Database, workspace: Workspace, calls: Sequence[Call]) -> li
     """Each 2xx is one row of the inbox, under the number in its id, with its body; and there is no other row."""
     with database.read(database.inbox) as connection:
         rows = {(r.stream, r.seq): bytes(r.body) for r in connection.execute(_ROWS, {"workspace_id": workspace.id})}
-    places = Counter(call.place for call in calls if call.accepted)
+    places = Counter(call.place for call in calls if call.stored)
     found = [f"inbox: {n} requests were given place {place}" for place, n in places.items() if n > 1]
     for call in calls:
-        if not call.accepted:
+        if not call.stored:
             continue
         body = rows.get(call.place)
         if body is None:
@@ -115,7 +115,7 @@ def dead(database: Database, workspace: Workspace, calls: Sequence[Call]) -> lis
 def real_time(calls: Sequence[Call]) -> list[str]:
     """A request first sent after another's 2xx has a higher number in its stream."""
     found = []
-    accepted = [call for call in calls if call.accepted]
+    accepted = [call for call in calls if call.stored]
     for stream in sorted({call.place[0] for call in accepted}):
         mine = [call for call in accepted if call.place[0] == stream]
         ended = sorted(mine, key=lambda call: call.answered)

@@ -7,6 +7,7 @@ are added up at the end, and `last` fields belong to one client each, so that th
 import random
 from collections import Counter
 from collections.abc import Iterable
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,20 +98,49 @@ class Entry:
         self.cents += other.cents
 
 
+@dataclass(slots=True)
+class Page:
+    """A person and what is known of them, at one moment."""
+
+    person: Person
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Joined:
+    """A merge: the two pages before it, and the kept one after it."""
+
+    source: Page
+    kept: Page
+    after: Page
+
+
 class Ledger:
     """Books of one client, or of all."""
 
     def __init__(self, people: Iterable[Person]) -> None:
         self.people = list(people)
         self.entries = {person.number: Entry() for person in self.people}
-        #: Pairs that were merged, both sides being there.
-        self.merges = 0
+        #: Pairs that were merged, both sides being there, and how many were separated again.
+        self.merges = self.undone = 0
+        #: Merges that may be undone still, the last one last.
+        self.joined: list[Joined] = []
 
     def add(self, other: "Ledger") -> None:
         """Take over what another client booked."""
         for number, entry in other.entries.items():
             self.entries[number].add(entry)
         self.merges += other.merges
+        self.undone += other.undone
+
+    def page(self, person: Person) -> Page:
+        """A copy of the person's page as it is now."""
+        return Page(copy(person), deepcopy(self.entries[person.number]))
+
+    def restore(self, person: Person, page: Page) -> None:
+        """Make the person's page what it was."""
+        person.external_id, person.alias, person.exists = page.person.external_id, page.person.alias, page.person.exists
+        self.entries[person.number] = deepcopy(page.entry)
 
     def expected(self, person: Person) -> list[dict[str, Any]]:
         """The person's profile, if there is one, as an export has to show it, in the form of `shown`."""

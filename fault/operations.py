@@ -20,19 +20,27 @@ class Turn:
     n: int
     objects: int
     people: Sequence[Person]
-    #: Those whom this client alone writes about.
+    #: Those whom this client alone writes about, and what it knows of everybody.
     own: Sequence[Person]
+    ledger: Ledger
     rng: random.Random
+    #: One GET: the document, or None where none was to be had, or one that may be out of date.
+    ask: Callable[[str], dict[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A request and, once it was answered 2xx, what it did. `marker`, if any, stands in its body and in no other's."""
+    """A request and, once it was answered 2xx, what it did. `marker`, if any, stands in its body and in no other's.
+
+    One that only `reads` is not in the inbox; `wrong` says what is wrong with its answer, "" for nothing.
+    """
 
     path: str
     document: dict[str, Any]
     book: Callable[[Ledger], None]
     marker: str
+    reads: bool = False
+    wrong: Callable[[dict[str, Any]], str] = lambda _answer: ""
 
 
 Operation = Callable[[Turn], Sending]

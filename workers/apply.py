@@ -29,8 +29,6 @@ from workers.batches import BatchSize, Suspects
 YIELD_SECONDS: Final = 0.5
 #: It leaves after this long in any case: a doorbell may be about something else.
 MOST_SECONDS: Final = 2.0
-#: Lost connections after which a drain gives up.
-LOST_CONNECTIONS: Final = 3
 #: The bulk stream gets at least this part of a busy lane's time.
 BULK_SHARE: Final = 1 / 8
 #: Attempts in a row after which a request that kills its process, alone, is given up. Processes are also killed for
@@ -148,18 +146,17 @@ class Applier:
         """
         summary, started = Summary(), time.monotonic()
         self._seconds.clear()
-        lost = 0
         while True:
+            elapsed = time.monotonic() - started
             try:
-                elapsed = time.monotonic() - started
                 must_yield = elapsed > most_seconds or (elapsed > yield_seconds and self._others_wait(workspace_id))
                 if self._turn(workspace_id, summary, must_yield):
                     break
             except DATABASE_ERRORS as error:
-                # Its connection may have died long ago, in the pool; the next one is new. One doorbell, several tries.
-                if lost == LOST_CONNECTIONS or not is_lost(error):
+                # Its connection may have died long ago, in the pool; the next one is new, and its batch is shorter.
+                # Where no connection can be made at all, somebody rings again.
+                if elapsed > most_seconds or not is_lost(error):
                     raise
-                lost += 1
         summary.ms = int((time.monotonic() - started) * 1000)
         return summary
 

@@ -13,7 +13,7 @@ import structlog
 from app.doorbell import Doorbell
 from app.metrics import Metrics
 from app.store import inbox, lane, sessions
-from app.store.engine import DATABASE_ERRORS, Database
+from app.store.engine import DATABASE_ERRORS, Database, is_lost
 from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier, Summary
 
 log = structlog.get_logger()
@@ -40,14 +40,19 @@ class Sweeper:
 
     def run(self, stop: threading.Event, also: Callable[[], None] = lambda: None) -> None:
         """Sweep until `stop`. `also` is called after every look. An outage of the database is waited out."""
+        lost = False
         while not stop.is_set():
             pause = self._interval
             try:
                 if any(summary.behind for summary in self.look()):
                     pause = 0.0
                 also()
+                lost = False
             except DATABASE_ERRORS as error:
                 log.warning("sweep_failed", error=type(error).__name__)
+                lost = not lost and is_lost(error)
+                if lost:  # its connection died while it was idle: the next one is new
+                    pause = 0.0
             stop.wait(pause)
 
     def look(self) -> list[Summary]:

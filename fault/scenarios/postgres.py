@@ -22,7 +22,7 @@ STOP_SECONDS: Final = 4.0
 #: An accept is answered 503 after 2.5 s; the rest is for a machine that has other things to do.
 ANSWERED_SECONDS: Final = 3.0
 SLACK_SECONDS: Final = 1.5
-TERMINATE_SECONDS: Final = 0.2
+TERMINATE_SECONDS: Final = 0.1
 DISK_MB: Final = 160
 
 
@@ -194,7 +194,6 @@ SCENARIOS: Final = (
         terminate,
         load=LoadPlan(clients=5, objects=40, rate=60),
         clean=True,
-        scaled=f"every {TERMINATE_SECONDS * 1000:g} ms, not every 100",
     ),
     Scenario(
         13,

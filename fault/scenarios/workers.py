@@ -133,6 +133,19 @@ def storm(now: Round) -> None:
     now.notes["merges"] = now.load.merges() - before
 
 
+def separate(now: Round) -> None:
+    """37: merges are taken back and looked at before they are made, and applying processes are killed meanwhile."""
+    before = now.load.undone()
+    ends = time.monotonic() + 3.0
+    while time.monotonic() < ends or (now.load.undone() == before and time.monotonic() < ends + 10.0):
+        children = [p for node in now.stack.nodes for p in node.pool()]
+        if now.in_batch(1.0) and children:
+            with suppress(psutil.NoSuchProcess):
+                now.rng.choice(children).kill()
+        now.pause(0.3, 0.8)
+    now.hit(now.load.undone() - before)
+
+
 def _lane_holders(now: Round) -> set[int]:
     def work() -> set[int]:
         with now.stack.database.read() as connection:
@@ -264,6 +277,17 @@ SCENARIOS: Final = (
         layout=Layout(nodes=2, processes=5),
         load=LoadPlan(clients=5, own=10, rate=80, operations={"track": 0.2, "identity": 0.8}),
         clean=True,
+    ),
+    Scenario(
+        37,
+        "merges undone and previewed, while workers are killed",
+        "merges were undone",
+        separate,
+        layout=Layout(nodes=2, processes=2),
+        load=LoadPlan(
+            clients=6, own=10, rate=40, operations={"track": 0.3, "identity": 0.4, "undo": 0.25, "preview": 0.05}
+        ),
+        stores=(POSTGRESQL, SQLITE),
     ),
     Scenario(
         24,

@@ -1,6 +1,7 @@
 """The ledger of merges: small histories whose outcome is plain."""
 
 import random
+from typing import Any
 
 from fault.identity import OPERATIONS, _join
 from fault.ledger import Entry, Ledger, own_people
@@ -37,11 +38,67 @@ def test_a_merge_adds_up_and_fills_what_is_missing() -> None:
     assert ledger.merges == 1
 
 
+def test_an_undo_in_the_books_gives_both_sides_back() -> None:
+    kept, source = own_people(0, 1000, 2)
+    ledger = Ledger([kept, source])
+    for person, sign in ((kept, "a"), (source, "b")):
+        person.exists = True
+        ledger.entries[person.number].last[sign] = 1
+    source.alias = ("crm", "theirs")
+    before = [ledger.expected(person) for person in (kept, source)]
+    _join(ledger, source, kept)
+    asked = list[str]()
+
+    def ask(path: str) -> dict[str, Any]:
+        asked.append(path)
+        return {"merges": [{"id": "older", "status": "undone"}, {"id": "this", "status": "merged"}]}
+
+    turn = Turn(0, 1, 5, [], [kept, source], ledger, random.Random(1), ask)
+    sending = OPERATIONS["undo"](turn)
+    assert (sending.path, asked) == ("/v1/merges/this/undo", ["/v1/merges?external_id=own-0-0"])
+    sending.book(ledger)
+    assert [ledger.expected(person) for person in (kept, source)] == before
+    assert (ledger.undone, ledger.joined) == (1, [])
+
+
+def test_a_merge_is_not_undone_once_the_kept_person_was_written_about() -> None:
+    kept, source = own_people(0, 1000, 2)
+    ledger = Ledger([kept, source])
+    kept.exists = source.exists = True
+    _join(ledger, source, kept)
+    ledger.entries[kept.number].events["later"] += 1
+    sending = OPERATIONS["undo"](Turn(0, 1, 5, [], [kept, source], ledger, random.Random(1), lambda _path: None))
+    assert "undo" not in sending.path
+    assert ledger.joined == []
+
+
+def test_a_preview_expects_the_pairs_that_can_be_merged_and_books_nothing() -> None:
+    own = own_people(0, 1000, 6)
+    ledger, rng = Ledger(own), random.Random(4)
+    for person in own:
+        person.exists = True
+    kinds = set[tuple[int, ...]]()
+    for n in range(60):
+        before = [ledger.expected(person) for person in own]
+        sending = OPERATIONS["preview"](Turn(0, n, 5, [], own, ledger, rng, lambda _path: None))
+        pairs = len(sending.document["merge_updates"])
+        fits = [
+            planned
+            for planned in (range(pairs), range(pairs - 1))
+            if not sending.wrong({"plans": [{"index": index} for index in planned]})
+        ]
+        assert (len(fits), sending.reads) == (1, True)
+        kinds.add((pairs, len(fits[0])))
+        sending.book(ledger)
+        assert [ledger.expected(person) for person in own] == before
+    assert any(pairs > planned for pairs, planned in kinds)  # the last pair of a cycle has become one person
+
+
 def test_nobody_shares_a_name_whatever_happens() -> None:
     rng, own = random.Random(1), own_people(3, 4000, 8)
     ledger = Ledger(own)
     for n in range(2000):
-        OPERATIONS["identity"](Turn(3, n, 5, [], own, rng)).book(ledger)
+        OPERATIONS["identity"](Turn(3, n, 5, [], own, ledger, rng, lambda _path: None)).book(ledger)
         there = [person for person in own if person.exists]
         for names in ([p.external_id for p in there], [p.alias for p in there]):
             known = [name for name in names if name is not None]
