@@ -12,17 +12,17 @@ out may have taken its tokens, and those are spent.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, groupby, islice
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, groupby
 from pathlib import Path
 
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from app.quota.bucket import Bucket, Grant, Level, answers, take
 from app.quota.connection import BACKSTOP_S, connect, patience
 from app.quota.local import LocalBuckets, share_of
 from app.quota.usage import DAY_MS, MINUTE_MS, MINUTES_A_DAY, Minute, minutes
+from app.quota.wire import Command, Wire
 
 PROBE_S = 0.25
 """At most one probe in this time while Redis is down."""
@@ -61,8 +61,7 @@ Reply = list[int]
 class Limiter:
     """Takes request tokens; one per process and event loop.
 
-    redis           URL (`redis://`, `rediss://`, `unix://path?db=0`), or a function that makes the client, which must
-                    then bring its own timeouts and no retries
+    redis           URL: `redis://`, `rediss://`, `unix://path?db=0`
     key_prefix      put before every key; no braces, which would move the hash tag
     now_ms          epoch ms for the local buckets; those in Redis go by its own clock
     on_transition   called with True when Redis goes down and with False when it is back, once each
@@ -75,7 +74,7 @@ class Limiter:
 
     def __init__(
         self,
-        redis: str | Callable[[], Redis],
+        redis: str,
         key_prefix: str,
         *,
         now_ms: Callable[[], int],
@@ -87,16 +86,18 @@ class Limiter:
         if not 0 <= local_share <= 1:
             raise ValueError("local_share must be between 0 and 1")
         self.degraded = self.round_trips = self.admitted = self.refused = 0
-        self._redis = connect(redis) if isinstance(redis, str) else redis()
+        #: For what is rare; takes have a connection of their own.
+        self._redis = connect(redis)
         self._key_prefix = key_prefix
         self._now_ms = now_ms
         self._on_transition = on_transition
         self._local_share = local_share
-        self._script = Path(__file__).with_name("take.lua").read_bytes()
-        self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
+        self._script = Path(__file__).with_name("take.lua").read_text()
+        self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._shapes: dict[tuple[Bucket, ...], _Shape] = {}
         self._pending: dict[Group, list[Waiter]] = {}
         self._runner: asyncio.Task[None] | None = None
+        self._wire: Wire | None = None
         self._local = LocalBuckets()
         self._down = False
         self._closed = False
@@ -148,12 +149,12 @@ class Limiter:
         if self._down or self._closed:
             return None
         shape = self._shapes.get(buckets) or self._prepare(buckets)
-        group = (workspace_id, company_id, shape)
+        keys, arguments = self._call((workspace_id, company_id, shape), [])
         try:
-            reply = (await self._round_trip({group: []}))[group]
+            # With the whole script, on a connection of its own: this is rare, and holds up no take.
+            async with patience():
+                reply: Reply = await self._redis.eval(self._script, len(keys), *keys, *arguments)
         except (RedisError, OSError):
-            return None
-        if isinstance(reply, RedisError):
             return None
         pairs = zip(_levels(reply, shape), buckets, strict=True)
         return tuple(take((level,), (bucket,), 0, reply[0])[0] for level, bucket in pairs)
@@ -191,6 +192,7 @@ class Limiter:
         if self._pending:  # the runner was cancelled before it began, so that it could not do this
             rest, self._pending = list(self._pending.items()), {}
             self._go_down(rest)
+        self._hang_up()
         await self._redis.aclose()
 
     def _prepare(self, buckets: tuple[Bucket, ...]) -> _Shape:
@@ -235,23 +237,35 @@ class Limiter:
     async def _round_trip(self, calls: Mapping[Group, list[Waiter]]) -> dict[Group, Reply | RedisError]:
         """The script's reply per group, or its error. Raises RedisError or OSError (as a timeout is) when none came."""
         self.round_trips += 1
-        async with patience():
-            replies = dict(zip(calls, await self._send(calls, load=False), strict=True))
-            # A restarted or flushed server has no scripts. The refused calls did nothing: sending them again is safe.
-            again = {group: calls[group] for group, reply in replies.items() if isinstance(reply, NoScriptError)}
-            if again:
-                replies.update(zip(again, await self._send(again, load=True), strict=True))
+        done = False
+        try:
+            async with patience():
+                if self._wire is None or not self._wire.usable:
+                    self._wire = await Wire.open(self._redis)
+                replies = dict(zip(calls, await self._send(self._wire, calls), strict=True))
+                # A restarted or flushed server has no scripts. The refused calls did nothing: they may be sent again.
+                again = {group: calls[group] for group, reply in replies.items() if isinstance(reply, NoScriptError)}
+                if again:
+                    replies.update(zip(again, await self._send(self._wire, again, load=True), strict=True))
+            done = True
+        finally:
+            if not done:
+                self._hang_up()
         return replies
 
-    async def _send(self, calls: Mapping[Group, list[Waiter]], *, load: bool) -> Iterable[Reply | RedisError]:
-        pipeline = self._redis.pipeline(transaction=False)
-        if load:
-            pipeline.execute_command("SCRIPT LOAD", self._script)
+    async def _send(
+        self, wire: Wire, calls: Mapping[Group, list[Waiter]], *, load: bool = False
+    ) -> list[Reply | RedisError]:
+        commands: list[Command] = [("SCRIPT", "LOAD", self._script)] if load else []
         for group, waiters in calls.items():
             keys, arguments = self._call(group, waiters)
-            pipeline.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-        replies = await pipeline.execute(raise_on_error=False)
-        return islice(replies, 1 if load else 0, None)
+            commands.append(("EVALSHA", self._sha, len(keys), *keys, *arguments))
+        return (await wire.call(commands))[1 if load else 0 :]
+
+    def _hang_up(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
 
     def _call(self, group: Group, waiters: list[Waiter]) -> tuple[list[str], list[int | str]]:
         """KEYS and ARGV of take.lua for those who wait, in the order in which they came."""

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from redis.asyncio import Redis
-
 from app.quota.bucket import Bucket, Grant
 from app.quota.limiter import Limiter
 from tests.quota.server import DEADLINE_S
@@ -28,7 +26,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(redis: str | Callable[[], Redis], **options: float) -> AsyncIterator[Desk]:
+async def desk(redis: str, **options: float) -> AsyncIterator[Desk]:
     now, transitions = [0], list[bool]()
     limiter = Limiter(redis, "t:", now_ms=lambda: now[0], on_transition=transitions.append, **options)
     try:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redis.asyncio import Redis
 
 from app.quota.bucket import Bucket
 from app.quota.limiter import UNLIMITED, Limiter
@@ -132,15 +131,6 @@ def test_wrong_use_is_refused() -> None:
 def test_tcp(tcp_valkey: Server) -> None:
     async def scenario() -> None:
         async with desk(tcp_valkey.url) as d:
-            assert [grant.remaining for grant in await burst(d.limiter, 3)] == [9, 8, 7]
-            assert d.limiter.degraded == 0
-
-    run(scenario())
-
-
-def test_client_of_the_callers_making(valkey: Server) -> None:
-    async def scenario() -> None:
-        async with desk(lambda: Redis.from_url(valkey.url, decode_responses=True)) as d:
             assert [grant.remaining for grant in await burst(d.limiter, 3)] == [9, 8, 7]
             assert d.limiter.degraded == 0
 
