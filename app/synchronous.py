@@ -4,6 +4,7 @@ They go through the inbox like all others, so they are as durable and as much in
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -12,7 +13,7 @@ from app.accept import Acceptor, Answer
 from app.calls import StoreCalls
 from app.contract import addresses, external_ids, request_id, stored, track_sync
 from app.contract.elements import CODEC_COMMANDS
-from app.contract.errors import INTERNAL, RefusedError
+from app.contract.errors import RefusedError, not_applied
 from app.domain.commands import STREAM_NORMAL
 from app.domain.profile import DEPRECATED, EXTERNAL, Key, Profile
 from app.domain.resolve import find
@@ -52,18 +53,14 @@ class Synchronous:
         key, wait until the first one is.
 
         Raises RefusedError: as Acceptor.store; 503 `timeout` when it takes too long, and then the request stays queued
-        and the answer has its id; 500 when it could not be applied at all, which is a bug of ours.
+        and the answer has its id; 503 when it could not be applied at all, which is a bug of ours: it is kept as a dead
+        letter, and once it was sent again, a repeat with its idempotency key gets what came of that.
         """
         seq = (await self._acceptor.append(caller, STREAM_NORMAL, entry)).seq
         identifier = request_id.make(caller.workspace_secret, caller.workspace_id, STREAM_NORMAL, seq)
         budget.extend(self._wait_seconds)
         try:
-            progress = await self._waiting.until(caller.workspace_id, {STREAM_NORMAL: seq}, self._wait_seconds)
-            if not progress.reached({STREAM_NORMAL: seq}):
-                raise RefusedError(503, TIMED_OUT, headers={"Retry-After": "1"})
-            is_dead, problems = await self._calls.run(lambda: self._outcome(caller.workspace_id, seq))
-            if is_dead:
-                raise RefusedError(500, INTERNAL)
+            problems = await self._problems(caller.workspace_id, seq)
         except RefusedError as refused:
             refused.headers["X-Request-Id"] = identifier
             raise
@@ -94,10 +91,23 @@ class Synchronous:
         outcome = await self.apply(caller, Entry(items.kind, CODEC_COMMANDS, items.body, key))
         return Answer(201, items.answer(outcome.problems), outcome.request_id)
 
-    def _outcome(self, workspace_id: int, seq: int) -> tuple[bool, list[tuple[str, int, str, str]]]:
+    async def _problems(self, workspace_id: int, seq: int) -> list[tuple[str, int, str, str]]:
+        """What had no effect, once the request is applied: by itself, or as the one that its dead letter became."""
+        while True:
+            progress = await self._waiting.until(workspace_id, {STREAM_NORMAL: seq}, self._wait_seconds)
+            if not progress.reached({STREAM_NORMAL: seq}):
+                raise RefusedError(503, TIMED_OUT, headers={"Retry-After": "1"})
+            letter, problems = await self._calls.run(partial(self._outcome, workspace_id, seq))
+            if letter is None:
+                return problems
+            if letter.replayed_seq is None:
+                raise not_applied()
+            seq = letter.replayed_seq  # a later one each time
+
+    def _outcome(self, workspace_id: int, seq: int) -> tuple[dead.Letter | None, list[tuple[str, int, str, str]]]:
         with self._database.read() as connection:
             letter = dead.get(connection, workspace_id, STREAM_NORMAL, seq)
-            return letter is not None, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
+            return letter, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
 
     def _profile(self, workspace_id: int, key: Key, sections: int) -> Profile | None:
         """Who has the identifier now, which is whom the request went to unless somebody moved it since."""

@@ -58,8 +58,8 @@ _WITH_BODY: Final = {400: (BodyRefusal, ()), 408: (Refusal, _RATE), 413: (Refusa
 
 
 def document(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
-    """The document as a JSON value. An endpoint without documentation is left out."""
-    operations = [(e.method, e.path, *_operation(e, e.documentation)) for e in endpoints if e.documentation is not None]
+    """The document as a JSON value."""
+    operations = [(e.method, e.path, *_operation(e, e.documentation)) for e in endpoints]
     operations += [("GET", p.path, *_probe(p)) for p in probes]
     types = {type_ for *_, found in operations for type_ in found}
     ordered = sorted(types, key=repr)

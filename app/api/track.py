@@ -46,7 +46,8 @@ _SYNC: Final = Documentation(
     title="Record one object and see what came of it",
     tag="Track",
     text="Answered when the object is applied. 503 `timeout` when that takes too long: the request stays queued, and "
-    "its `X-Request-Id` can be asked about. A value that differs from what was sent was changed by a limit.",
+    "its `X-Request-Id` can be asked about. 503 also when it could not be applied, a fault of Onefold's: it is "
+    "kept as a dead letter. A value that differs from what was sent was changed by a limit.",
     body=TrackBody,
     example={"attributes": [{"external_id": "ada", "visits": {"inc": 1}, "tier": "gold"}]},
     answers={201: SyncAccepted, 400: TrackRefusal},

@@ -21,6 +21,7 @@ CLEARED: Final = None
 MAX_TEXT: Final = 255
 
 INVALID: Final = "invalid_value"
+INVALID_NAME: Final = "invalid_name"
 OUT_OF_RANGE: Final = "value_out_of_range"
 
 _SUBSCRIPTION_STATES: Final = frozenset(("opted_in", "subscribed", "unsubscribed"))
@@ -28,6 +29,8 @@ _SUBSCRIPTION_STATES: Final = frozenset(("opted_in", "subscribed", "unsubscribed
 
 def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackAttributes:
     """The command of one attributes object. Raises ObjectRefusedError."""
+    if "push_token_import" in obj and flag(obj["push_token_import"]):
+        _refuse_import(obj)
     key = identifiers.key(obj, region)
     fields: dict[str, object] = {}
     custom: dict[str, object] = {}
@@ -35,6 +38,9 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
     for name, value in obj.items():
         reader = FIELDS.get(name)
         if reader is None:
+            if name.strip() in FIELDS:  # no reserved field, and without the blanks no name of a custom attribute either
+                ignored.append((name, INVALID_NAME))
+                continue
             custom[name] = value
         elif reader is not _control:
             if type(value) is not str and holds_out_of_range(value):
@@ -204,13 +210,14 @@ def _push_tokens(value: object) -> object:
     return IGNORED
 
 
-def _push_token_import(value: object) -> object:
-    if flag(value):
+def _refuse_import(obj: dict[str, Any]) -> None:
+    """Why tokens are not imported: it needs no identifier, but tokens, and an app of the workspace, which has none."""
+    if not obj.get("push_tokens") or any(identifiers.is_sent(obj.get(name)) for name in ("external_id", "braze_id")):
         raise ObjectRefusedError(
             "push token import must have a push token and must not have 'external_id' or 'braze_id'",
             "BAD_PUSH_TOKEN_IMPORT",
         )
-    return IGNORED
+    _push_tokens(obj["push_tokens"])
 
 
 def _not_an_attribute(_value: object) -> object:
@@ -236,7 +243,7 @@ FIELDS: Final[dict[str, Callable[[object], object]]] = {
     "braze_id": _control,
     "_update_existing_only": _control,
     "_merge_objects": _control,
-    "push_token_import": _push_token_import,
+    "push_token_import": _control,
     "alias_name": _dropped,
     "alias_label": _dropped,
     "bio": _dropped,

@@ -19,6 +19,7 @@ UNAVAILABLE: Final = "Service Unavailable"
 OVERLOADED: Final = "Too many requests at once"
 BACKLOG_FULL: Final = "Too many accepted requests wait to be applied"
 TIMEOUT: Final = "Request Timeout"
+NOT_APPLIED: Final = "The request is kept, but could not be applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ class RefusedError(Exception):
 def unavailable() -> RefusedError:
     """A transient fault of ours: always 503 with Retry-After, since a client gives up for good on any 4xx."""
     return RefusedError(503, UNAVAILABLE, headers={"Retry-After": "1"})
+
+
+def not_applied() -> RefusedError:
+    """A dead letter instead of an answer: a fault of ours, which no retry of the next minute will find mended."""
+    return RefusedError(503, NOT_APPLIED, headers={"Retry-After": "60"})
 
 
 class ObjectRefusedError(Exception):

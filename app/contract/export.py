@@ -56,11 +56,11 @@ def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.
     document = bodies.parse_object(body)
     if document is None or bodies.unsound(document) is not None:
         raise RefusedError(400, NO_SELECTOR)
-    others = [name for name in ("device_id", "email_address", "phone") if _sent(document.get(name))]
+    others = [name for name in ("device_id", "email_address", "phone") if identifiers.is_sent(document.get(name))]
     if len(others) > 1:
         raise RefusedError(400, ONLY_ONE)
     selectors = _external_ids(document.get("external_ids")) + _aliases(document.get("user_aliases"))
-    if _sent(document.get("braze_id")):
+    if identifiers.is_sent(document.get("braze_id")):
         text = _text(document["braze_id"])
         selectors.append(Selector((BRAZE, "", text), text))
     for name in others:
@@ -85,10 +85,6 @@ def names_small_fields(body: bytes) -> bool:
     return not any(isinstance(name, str) and name in LARGE_FIELDS for name in fields)
 
 
-def _sent(value: object) -> bool:
-    return value is not None and value != ""
-
-
 def _text(value: object) -> str:
     found = identifiers.text(value)
     if found is None:
@@ -97,6 +93,8 @@ def _text(value: object) -> str:
 
 
 def _external_ids(value: object) -> list[Selector]:
+    if not identifiers.is_sent(value):
+        return []
     values = [value] if isinstance(value, (str, int)) and not isinstance(value, bool) else value
     if not values:
         return []

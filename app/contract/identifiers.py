@@ -81,14 +81,16 @@ def key(obj: dict[str, Any], region: str = addresses.DEFAULT_REGION) -> Key:
     null and "" count as not sent. A primary identifier beats e-mail and phone, and e-mail beats phone. `region` is
     that of a phone number without a `+`.
     """
-    sent = [name for name in ("external_id", "user_alias", "braze_id") if _present(obj.get(name))]
+    sent = [name for name in ("external_id", "user_alias", "braze_id") if is_sent(obj.get(name))]
     if len(sent) > 1:
+        if "user_alias" in sent:
+            alias(obj["user_alias"])  # one that is malformed is no second identifier, but wrong by itself
         raise ObjectRefusedError(ONLY_ONE)
     if sent:
         return _primary(sent[0], obj[sent[0]])
-    if _present(obj.get("email")):
+    if is_sent(obj.get("email")):
         return (EMAIL, "", email(obj["email"]))
-    if _present(obj.get("phone")):
+    if is_sent(obj.get("phone")):
         return (PHONE, "", phone(obj["phone"], region))
     raise ObjectRefusedError(REQUIRED)
 
@@ -102,5 +104,6 @@ def _primary(name: str, value: object) -> Key:
     return (BRAZE, "", braze_id(value))
 
 
-def _present(value: object) -> bool:
+def is_sent(value: object) -> bool:
+    """Whether an identifier counts as sent: null and "" do not."""
     return value is not None and value != ""

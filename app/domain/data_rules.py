@@ -75,10 +75,17 @@ def changed(settings: ApplySettings, values: dict[str, Any]) -> ApplySettings:
     new: dict[str, Any] = {}
     for name, value in values.items():
         if name in BY_NAME:
-            new[name] = _merged(getattr(settings, name), value)
+            before = getattr(settings, name)
+            new[name] = after = _merged(before, value)
+            if name == "attributes" and _forced_texts(before) - _forced_texts(after):
+                new["texts_were_forced"] = True
         elif name in known:
             new[name] = value
     return replace(settings, **new)
+
+
+def _forced_texts(attributes: dict[str, dict[str, Any]]) -> set[str]:
+    return {name for name, rule in attributes.items() if rule.get("type") == STRING}
 
 
 def _merged(rules: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

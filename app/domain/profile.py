@@ -188,5 +188,7 @@ class ApplySettings:
     merge_undo_days: int = 30
     #: What was decided about single names, see app.domain.data_rules.
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Whether the type string was ever taken back: texts may be stored that would be read as times today.
+    texts_were_forced: bool = False
     blocked_events: dict[str, bool] = field(default_factory=dict)
     blocked_products: dict[str, bool] = field(default_factory=dict)

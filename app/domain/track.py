@@ -119,8 +119,9 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
     )
     rules, written = settings.attributes, state.changes.written
     changed = False
+    repeats = not (rules or settings.texts_were_forced)
     for sent, raw in command.custom.items():
-        if sent in custom and not rules:
+        if repeats and sent in custom:
             # Most writes repeat what is there. A stored scalar that equals the sent one needs no second look: were
             # it a date or out of range, it would have been stored as something else.
             before = custom[sent]

@@ -88,6 +88,18 @@ def test_rules_take_effect_from_then_on(workspace: Workspace) -> None:
     equal_to_the_reference(workspace)
 
 
+def test_a_date_is_a_time_again_once_it_is_no_forced_string(workspace: Workspace) -> None:
+    def write() -> object:
+        workspace.track({"attributes": [{"external_id": "a", "since": "2026-01-05"}]})
+        return workspace.user("a")["custom_attributes"]["since"]
+
+    decide(workspace, "/v1/attributes", {"name": "since", "type": "string"})
+    assert write() == "2026-01-05"
+    decide(workspace, "/v1/attributes", {"name": "since", "type": None})
+    assert write() == "2026-01-05T00:00:00.000Z"
+    equal_to_the_reference(workspace)
+
+
 def test_blocked_events_and_products(workspace: Workspace) -> None:
     assert decide(workspace, "/v1/events", {"name": "$e", "blocked": True}).body == {
         "name": "$e",

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from app.contract import dead_letters, stored
+from app.contract.idempotency import digest, fingerprint
 from app.contract.request_id import make
-from app.store import dead, inbox, partitions
-from app.store.inbox import DAY_US, Entry
+from app.store import dead, idempotency, inbox, partitions
+from app.store.inbox import DAY_US, Entry, IdempotencyKey
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from workers import replay
 
@@ -154,6 +155,33 @@ def test_sent_again_once_in_order_and_the_original_is_kept(service: Service, wor
     workspace.drain()
     assert workspace.user("ada")["custom_attributes"] == {"order": ["0/2", "0/3", "1/1", "0/1"]}
     assert replay.differences(service.database, workspace.id, workspace.secret) == []
+
+
+def test_who_waits_for_a_request_that_is_dead(service: Service, workspace: Workspace) -> None:
+    """503, since the fault is ours; and once the letter was sent again, a repeat is told what came of that."""
+    path, key = "/users/track/sync", "order 4711"
+    body = b'{"attributes":[{"external_id":"ada","order":1}]}'
+    name = IdempotencyKey(digest(workspace.secret, path, key), fingerprint(workspace.secret, body))
+    database = service.database
+    with database.write(database.inbox) as connection:
+        idempotency.append(connection, workspace.id, 0, [Entry(stored.KIND_TRACK, 2, POISON, name)], times_now())
+
+    def ask() -> Answer:
+        return workspace.post(path, body, drain=False, Idempotency_Key=key)
+
+    service.drain(workspace.id)
+    answer = ask()
+    assert (answer.status, answer.body) == (503, {"message": "The request is kept, but could not be applied"})
+    assert (answer.headers["Retry-After"], answer.request_id) == ("60", identifier(workspace, 1))
+    assert workspace.status(answer.request_id).body["status"] == "dead"
+    mend(workspace)
+    send_again(workspace, {"filter": {}})
+    workspace.drain()
+    answer = ask()
+    assert (answer.status, answer.body) == (
+        201,
+        {"users": [{"external_id": "ada", "custom_attributes": {"order": ["0/1"]}}], "message": "success"},
+    )
 
 
 def test_a_replay_that_was_interrupted_sends_nothing_twice(service: Service, workspace: Workspace) -> None:

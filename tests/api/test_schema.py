@@ -58,6 +58,9 @@ REFUSED: Final[dict[str, Refused]] = {
     "62 two": ("attributes", {"external_id": "x", "braze_id": "y"}, ONLY_ONE, ""),
     "62 id and alias": ("events", with_(EVENT, user_alias=alias()), ONLY_ONE, ""),
     "62 three": ("attributes", {"external_id": "x", "braze_id": "y", "user_alias": alias()}, ONLY_ONE, ""),
+    "62 id and no alias": ("attributes", {"external_id": "x", "user_alias": "n"}, BAD_ALIAS, ""),
+    "62 id and half an alias": ("events", with_(EVENT, user_alias=alias(label=GONE)), BAD_ALIAS, ""),
+    "62 braze_id and a blank alias": ("attributes", {"braze_id": "x", "user_alias": alias(" ")}, BAD_ALIAS, ""),
     "63 blank": ("attributes", {"external_id": "  \t"}, "'external_id' must be a non-empty string", ""),
     "63 no-break blank": (
         "events",
@@ -252,11 +255,35 @@ REFUSED: Final[dict[str, Refused]] = {
         "push token 'app_id' is not valid",
         "BAD_PUSH_TOKEN_APP_ID",
     ),
-    "79 import": (
+    "79 import with an id": (
         "attributes",
         {"external_id": "x", "push_token_import": True, "push_tokens": []},
         "push token import must have a push token and must not have 'external_id' or 'braze_id'",
         "BAD_PUSH_TOKEN_IMPORT",
+    ),
+    "79 import of nothing": (
+        "attributes",
+        {"push_token_import": True},
+        "push token import must have a push token and must not have 'external_id' or 'braze_id'",
+        "BAD_PUSH_TOKEN_IMPORT",
+    ),
+    "79 import with a braze_id": (
+        "attributes",
+        {"braze_id": "x", "push_token_import": "true", "push_tokens": [{"app_id": "a", "token": "t"}]},
+        "push token import must have a push token and must not have 'external_id' or 'braze_id'",
+        "BAD_PUSH_TOKEN_IMPORT",
+    ),
+    "79 import of a number": (
+        "attributes",
+        {"push_token_import": True, "push_tokens": [{"app_id": "a", "token": 1}]},
+        "push token 'token' must be a string",
+        "BAD_PUSH_TOKEN_STRING",
+    ),
+    "79 import": (
+        "attributes",
+        {"push_token_import": True, "push_tokens": [{"app_id": "a", "token": "t"}]},
+        "push token 'app_id' is not valid",
+        "BAD_PUSH_TOKEN_APP_ID",
     ),
 }
 
@@ -461,13 +488,18 @@ FIELDS: Final[dict[str, tuple[Json, Json, list[str]]]] = {
     "tokens null": ({"push_tokens": None}, {}, ["push_tokens"]),
     "alias_name": ({"alias_name": "x", "alias_label": "y"}, {}, ["alias_name", "alias_label"]),
     "bio": ({"bio": "x"}, {}, ["bio"]),
+    "reserved but for blanks": (
+        {" bio ": "x", " email ": "a@example.org", "dob\t": 1, "\u00a0external_id": "y", " tier ": "gold"},
+        {"custom_attributes": {"tier": "gold"}},
+        [" bio ", " email ", "dob\t", "\u00a0external_id"],
+    ),
     "capital": ({"Email": "x"}, {"custom_attributes": {"Email": "x"}}, []),
     "date_of_first_session": ({"date_of_first_session": "soon"}, {}, ["date_of_first_session"]),
     "facebook": ({"facebook": {"likes": [1]}}, {}, ["facebook"]),
     "77 flags as text": (
         {"_update_existing_only": "false", "_merge_objects": "TRUE", "push_token_import": "no"},
         {},
-        ["push_token_import"],
+        [],
     ),
     "71 like a column": (
         {"pid": 1, "workspace_id": 2, "updated_us": 3, "doc": 4, "custom_attributes": 5, "created_at": 6},

@@ -34,6 +34,8 @@ def test_the_order_of_the_families() -> None:
     [
         ({"external_ids": ["a"], "user_aliases": [], "email_address": None, "phone": ""}, [(EXTERNAL, "", "a")]),
         ({"external_ids": [], "user_aliases": [ALIAS_NL]}, [(ALIAS, "l", "n")]),
+        ({"external_ids": "", "user_aliases": "", "braze_id": "b"}, [(BRAZE, "", "b")]),
+        ({"external_ids": 0}, [(EXTERNAL, "", "0")]),
         ({"external_ids": "a"}, [(EXTERNAL, "", "a")]),
         ({"phone": "(504) 327-7269"}, [(PHONE, "", "+15043277269")]),
         ({"phone": "call me"}, [None]),
@@ -56,6 +58,7 @@ def test_selectors(document: dict[str, object], found: list[object]) -> None:
     [
         ({}, export.NO_SELECTOR),
         ({"external_ids": [], "user_aliases": None}, export.NO_SELECTOR),
+        ({"external_ids": "", "braze_id": ""}, export.NO_SELECTOR),
         ({"external_ids": [True]}, export.NO_SELECTOR),
         ({"external_ids": [["a"]]}, export.NO_SELECTOR),
         ({"external_ids": {"a": 1}}, export.NO_SELECTOR),

@@ -103,6 +103,12 @@ def test_settings_change_name_by_name() -> None:
     for values, expected in steps:
         settings = data_rules.changed(settings, values)
         assert settings == ApplySettings(attributes=expected)
-    settings = data_rules.changed(settings, {"blocked_events": {"e": True, "f": True}, "array_max": 7})
+    for rule in ({"type": "string"}, {"array_max": 3}):
+        settings = data_rules.changed(settings, {"attributes": {"a": rule}})
+        assert not settings.texts_were_forced
+    assert data_rules.changed(settings, {"attributes": {"a": {"type": "number"}}}).texts_were_forced
+    settings = data_rules.changed(settings, {"attributes": {"a": {"type": None, "array_max": None}}})
+    assert settings == ApplySettings(texts_were_forced=True)
+    settings = data_rules.changed(ApplySettings(), {"blocked_events": {"e": True, "f": True}, "array_max": 7})
     settings = data_rules.changed(settings, {"blocked_events": {"e": False}})
     assert settings == ApplySettings(blocked_events={"f": True}, array_max=7)
