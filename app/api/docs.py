@@ -7,6 +7,9 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
+from app.accept import Answer
+from app.api.answers import respond
+
 DOCUMENT_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"
 # Swagger UI comes with the package fastapi-offline.
@@ -24,7 +27,7 @@ def add(app: FastAPI, document: dict[str, Any]) -> None:
     static = files("fastapi_offline") / "static"
 
     async def openapi(_request: Request) -> Response:
-        return Response(encoded, media_type="application/json")
+        return respond(Answer(200, encoded), None)
 
     async def page(_request: Request) -> Response:
         return get_swagger_ui_html(

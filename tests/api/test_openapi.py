@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any, Final
+from uuid import UUID
 
 import httpx
 import jsonschema_rs
@@ -216,7 +217,9 @@ def url(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_docs(url: str, on_sqlite: Service) -> None:
     with httpx.Client(base_url=url) as client:
-        assert client.get("/openapi.json").json() == on_sqlite.app.openapi()
+        document = client.get("/openapi.json")
+        assert document.json() == on_sqlite.app.openapi()
+        assert UUID(document.headers["X-Request-Id"])
         assert client.post("/openapi.json").status_code == 404
         page = client.get("/docs")
         assert page.headers["content-type"].startswith("text/html")
