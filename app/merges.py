@@ -110,9 +110,9 @@ class Merges:
         self, connection: Connection, caller: KeyRecord, commands: list[Command], settings: ApplySettings, seq: int
     ) -> State:
         """The reducer's own work on a copy that is thrown away, so a preview cannot differ from the merge."""
-        limits = crowds.Limits()
+        limits, known = crowds.Limits(), crowds.Crowds()
         while True:
-            state = profiles.load(connection, caller.workspace_id, commands, settings, limits)
+            state = profiles.load(connection, caller.workspace_id, commands, settings, limits, known)
             request = Request(STREAM_NORMAL, seq, self._now_us(), commands, caller.key_name)
             try:
                 reduce([request], state, caller.workspace_id, caller.workspace_secret)

@@ -10,14 +10,14 @@ import psutil
 import psycopg
 import typer
 
-from bench import accepting, applying, data, flat, plans, preload, quota, rewriting, stack, storage
+from bench import accepting, applying, crowd, data, flat, plans, preload, quota, rewriting, stack, storage
 from bench.options import Options
 from bench.stack import Stack
 from bench.table import BenchError, Row, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("storage", "plans", "quota")
+EXTRA = ("storage", "plans", "quota", "crowd")
 
 
 class Store(StrEnum):
@@ -96,6 +96,9 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], notes: lis
     if "quota" in wanted:
         say(f"quota, {running.store}")
         rows += quota.measure(running, options)
+    if "crowd" in wanted:
+        say(f"everybody with one address, {running.store}")
+        rows += crowd.measure(running, options)
     if "storage" in wanted:
         say(f"whole documents or sections, {running.store}")
         rows += storage.measure(running, options)

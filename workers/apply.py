@@ -128,8 +128,7 @@ class Applier:
         self._now_us = now_us
         self._secret = secret
         self._crowd_limits = crowd_limits
-        #: Whether the last batch met an address that a great many profiles have.
-        self._met_crowd = False
+        self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
         self._ahead = ReadAhead(database)
@@ -153,6 +152,7 @@ class Applier:
                 if self._turn(workspace_id, summary, must_yield):
                     break
             except DATABASE_ERRORS as error:
+                self._crowds.forget()
                 # Its connection may have died long ago, in the pool; the next one is new, and its batch is shorter.
                 # Where no connection can be made at all, somebody rings again.
                 if elapsed > most_seconds or not is_lost(error):
@@ -244,7 +244,9 @@ class Applier:
                 raise PoisonError(batch, RuntimeError("process lost"))
             try:
                 requests = ready.requests if ready else [decoded(request) for request in batch]
-                state = self._reduced(connection, workspace_id, locked, requests, batch)
+                known = self._crowds.recall(workspace_id, locked.cursors)
+                known.looked = False
+                state = self._reduced(connection, workspace_id, locked, requests, batch, known)
                 if ready.full if ready else is_full(batch, limit, most):
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // inbox.HOUR_US, limit, most)
@@ -256,7 +258,9 @@ class Applier:
                 raise PoisonError(batch, error) from error
             self._before_commit(workspace_id, batch)
         # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
-        self._sizes[stream].adapt(time.monotonic() - began, len(batch), size, shrink=not self._met_crowd)
+        self._sizes[stream].adapt(time.monotonic() - began, len(batch), size, shrink=not known.looked)
+        known.correct(state)
+        self._crowds.remember(workspace_id, locked.cursors, known)
         profiles.remember(self._names, made)
         summary.requests += len(batch)
         summary.batches += 1
@@ -292,19 +296,24 @@ class Applier:
         return lane.lock(connection, workspace_id)
 
     def _reduced(
-        self, connection: Connection, workspace_id: int, locked: Lane, requests: list[Request], batch: list[Stored]
+        self,
+        connection: Connection,
+        workspace_id: int,
+        locked: Lane,
+        requests: list[Request],
+        batch: list[Stored],
+        known: crowds.Crowds,
     ) -> State:
         limits = self._crowd_limits
         while True:
             commands = [command for request in requests for command in request.commands]
-            state = profiles.load(connection, workspace_id, commands, locked.settings, limits)
+            state = profiles.load(connection, workspace_id, commands, locked.settings, limits, known)
             try:
                 reduce(requests, state, workspace_id, self._secret_of(workspace_id))
             except TooFewLoadedError:  # never when all are loaded, so this ends
                 limits = limits.more()
                 requests = [decoded(request) for request in batch]  # reducing may have used up the commands
             else:
-                self._met_crowd = bool(state.unloaded)
                 return state
 
     def _save(

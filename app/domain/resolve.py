@@ -126,6 +126,52 @@ def _moment(recency: tuple[int, int, int, str]) -> tuple[int, int]:
     return recency[:2]
 
 
+NEWEST: Final = "newest"
+OLDEST: Final = "oldest"
+
+End = tuple[bool, str]
+"""Of the holders of an address those with an external id, or those without: NEWEST or OLDEST by last write."""
+EVERY_END: Final = frozenset((is_identified, end) for is_identified in (True, False) for end in (NEWEST, OLDEST))
+
+
+@dataclass(slots=True)
+class Choices:
+    """From where a batch chooses among the holders of an address, and how many it may take away from there."""
+
+    ends: set[End] = field(default_factory=set)
+    taken: int = 0
+
+
+def choices(commands: Iterable[Command]) -> dict[Key, Choices]:
+    """For each e-mail address and phone number by which somebody is chosen."""
+    found: dict[Key, Choices] = {}
+    for command in commands:
+        chosen: list[tuple[Key | None, set[End]]] = []
+        match command:
+            case TrackAttributes() | TrackEvent() | TrackPurchase():
+                chosen = [(command.key, {(True, NEWEST), (False, NEWEST)})]
+            case Identify(who=who) | Delete(who=who):
+                chosen = [(who.key, _ends(who))]
+            case Merge(merge=merge, keep=keep):
+                chosen = [(merge.key, _ends(merge)), (keep.key, _ends(keep))]
+        for key, ends in chosen:
+            if key is not None and key[0] not in _UNIQUE_KINDS:
+                choice = found.setdefault(key, Choices())
+                choice.ends |= ends
+                choice.taken += not isinstance(command, (TrackAttributes, TrackEvent, TrackPurchase))
+    return found
+
+
+def _ends(who: Selector) -> set[End]:
+    groups, end = {True, False}, NEWEST
+    for rule in who.prioritization:
+        if rule in (MOST_RECENTLY_UPDATED, LEAST_RECENTLY_UPDATED):
+            end = NEWEST if rule == MOST_RECENTLY_UPDATED else OLDEST
+            break  # a later rule is about the chosen one alone
+        groups = {rule == IDENTIFIED}
+    return {(is_identified, end) for is_identified in groups}
+
+
 def creates(state: State, command: Track) -> bool:
     """Whether the command makes a profile when nobody has its identifier (spec track.md 4.2)."""
     kind = command.key[0]

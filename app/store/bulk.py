@@ -17,7 +17,7 @@ _PG: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 #: The rows `value` of a parameter :pids, a JSON array of numbers.
 EACH_POSTGRESQL: Final = "jsonb_array_elements_text(cast(:pids as jsonb)) as each(value)"
-EACH_SQLITE: Final = "json_each(:pids)"
+EACH_SQLITE: Final = "json_each(:pids) as each"
 
 
 class BulkWrite:

@@ -51,7 +51,12 @@ _DELETION = text(
     "select stream, seq, ordinal, us, key_name from deletion"
     " where workspace_id = :workspace_id and erased_id = :erased_id"
 )
-_MERGED = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id and merged_pid = :pid")
+_MERGED: Final = (
+    f"select {', '.join('r.' + name for name in _COLUMNS.split(', '))} from {{each}}"
+    " join merge_record r on r.workspace_id = :workspace_id and r.merged_pid = cast(each.value as bigint)"
+)
+_MERGED_POSTGRESQL = text(_MERGED.format(each=EACH_POSTGRESQL))
+_MERGED_SQLITE = text(_MERGED.format(each=EACH_SQLITE))
 #: What one person's deletion takes along; the other profile of a merge forgets it as well.
 _ERASE: Final = [
     *(
@@ -95,9 +100,10 @@ def save(connection: Connection, workspace_id: int, state: State) -> None:
 
 def identifiers(connection: Connection, workspace_id: int, pids: Iterable[int]) -> set[str]:
     """What those of the profiles that were merged away were called, as far as their records still know."""
-    found: set[str] = set()
-    for pid in pids:
-        for row in connection.execute(_MERGED, {"workspace_id": workspace_id, "pid": pid}):
+    wanted, found = sorted(pids), set[str]()
+    if wanted:
+        statement = _MERGED_POSTGRESQL if connection.dialect.name == "postgresql" else _MERGED_SQLITE
+        for row in connection.execute(statement, {"workspace_id": workspace_id, "pids": encode(wanted)}):
             found |= identifiers_merged(_record(row))
     return found
 

@@ -32,7 +32,7 @@ from app.domain.profile import (
     Key,
     Profile,
 )
-from app.domain.resolve import Needs, addresses_needed, needs
+from app.domain.resolve import Needs, addresses_needed, choices, needs
 from app.domain.state import Changes, State, keys_of
 from app.store import crowds, lineage, merges, tables
 from app.store.bulk import BulkWrite, encode, pipelined
@@ -189,16 +189,17 @@ def load(
     commands: Sequence[Command],
     settings: ApplySettings,
     limits: crowds.Limits,
+    known: crowds.Crowds,
 ) -> State:
     """The part of a workspace that the commands can see or change.
 
     `limits` says how many are loaded of the holders of an address. When reducing raises TooFewLoadedError, it takes
-    more of them.
+    more of them. `known` are crowds as they are now; those that had to be looked over are added.
     """
     wanted: Needs = needs(commands)
     records = merges.fetch(connection, workspace_id, [c.merge_id for c in commands if isinstance(c, UndoMerge)])
     index = find(connection, workspace_id, wanted.sections, limits.holders + 1)
-    crowded = _crowded(connection, workspace_id, index, limits)
+    crowded = _crowded(connection, workspace_id, index, commands, limits, known)
     sections: dict[int, int] = {}
     for key, pids in index.items():
         for pid in pids:
@@ -224,24 +225,31 @@ def load(
 
 
 def _crowded(
-    connection: Connection, workspace_id: int, index: dict[Key, set[int]], limits: crowds.Limits
-) -> dict[Key, crowds.Crowd]:
+    connection: Connection,
+    workspace_id: int,
+    index: dict[Key, set[int]],
+    commands: Sequence[Command],
+    limits: crowds.Limits,
+    known: crowds.Crowds,
+) -> dict[Key, crowds.Part]:
     """The crowds among the holders; the index then has those of them that are loaded."""
     crowded = {}
-    for key in [key for key, pids in index.items() if len(pids) > limits.holders]:
-        crowded[key] = crowds.crowd(connection, workspace_id, key, limits.ends)
+    found = [key for key, pids in index.items() if len(pids) > limits.holders]
+    chosen = choices(commands) if found else {}
+    for key in found:
+        crowded[key] = known.part(connection, workspace_id, key, limits, chosen.get(key))
         index[key] = crowded[key].pids
     return crowded
 
 
-def _join_crowds(state: State, crowded: dict[Key, crowds.Crowd]) -> None:
-    for key, crowd in crowded.items():
+def _join_crowds(state: State, crowded: dict[Key, crowds.Part]) -> None:
+    for key, part in crowded.items():
         loaded = {True: 0, False: 0}
         for pid, profile in state.profiles.items():
             if key in keys_of(profile):
                 state.index[key].add(pid)
                 loaded[profile.external_id is not None] += 1
-        rest = crowd.unloaded(loaded)
+        rest = part.unloaded(loaded)
         if rest:
             state.unloaded[key] = rest
 

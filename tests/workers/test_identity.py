@@ -1,11 +1,14 @@
 """Commands about identity on both stores: what is loaded for a batch is always enough for it."""
 
 import itertools
+from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from app.store import inbox
 from app.store.crowds import Limits
@@ -34,7 +37,9 @@ def send(database: Database, workspace_id: int, path: str, body: dict[str, Any],
 @given(
     st.lists(st.tuples(requests, st.booleans()), max_size=16),
     st.sampled_from([1, 2, 3, 64]),
-    st.sampled_from([Limits(), Limits(holders=0, ends=1), Limits(holders=1, ends=1), Limits(holders=2, ends=2)]),
+    st.sampled_from(
+        [Limits(), Limits(holders=0, ends=1, depth=1), Limits(holders=1, ends=1), Limits(holders=2, ends=2)]
+    ),
 )
 def test_any_log_in_any_batches_equals_the_reference(
     database: Database, sent: list[tuple[tuple[str, dict[str, Any]], bool]], limit: int, crowd_limits: Limits
@@ -53,17 +58,22 @@ def test_any_log_in_any_batches_equals_the_reference(
     assert differences(database, one) == []
 
 
-@pytest.mark.parametrize("crowd_limits", [Limits(), Limits(holders=1, ends=1)])
+@pytest.mark.parametrize("crowd_limits", [Limits(), Limits(holders=1, ends=1), Limits(holders=1, ends=1, depth=1)])
 def test_dense_logs_equal_the_reference(database: Database, crowd_limits: Limits) -> None:
-    """Random examples seldom meet anybody; here most requests do."""
+    """Random examples seldom meet anybody; here most requests do. Two workers take turns, and remember crowds."""
     merged = 0
     for seed in range(9):
         one, people = workspace(database, next(_names)), People(seed, many=2 + seed % 5)
-        worker = applier(database, crowd_limits=crowd_limits)
-        worker._sizes = {stream: BatchSize((1, 3, 16)[seed % 3]) for stream in (0, 1)}
-        for _ in range(40):
+        workers = [applier(database, crowd_limits=crowd_limits) for _ in range(2)]
+        for worker in workers:
+            worker._sizes = {stream: BatchSize((1, 3, 16)[seed % 3]) for stream in (0, 1)}
+        for n in range(40):
             send(database, one, *people.request())
-        summary = worker.drain(one)
+            if n % 7 == seed % 7:
+                summary = workers[n % 2].drain(one)
+                merged += summary.merged
+                assert summary.dead == 0, f"seed {seed}"
+        summary = workers[0].drain(one)
         assert summary.dead == 0, f"seed {seed}"
         assert differences(database, one) == [], f"seed {seed}"
         merged += summary.merged
@@ -101,4 +111,77 @@ def test_a_crowd_is_chosen_from_as_if_all_were_loaded(
         send(database, one, path, body)
     summary = worker.drain(one)
     assert (summary.batches, summary.dead, summary.skipped) == (1, 0, 0)
+    assert differences(database, one) == []
+
+
+def about_a_crowd(random: Random) -> tuple[str, dict[str, Any]]:
+    """Something that chooses from those who have the address, makes them more or fewer, or only writes to one."""
+    recency = random.choice(["most_recently_updated", "least_recently_updated"])
+    rules = [[recency], ["identified", recency], ["unidentified", recency], [recency, "unidentified"], ["identified"]]
+    who = {"email": ALL, "prioritization": random.choice(rules)}
+    one = {"external_id": f"u{random.randrange(15)}"}
+    match random.randrange(9):
+        case 0 | 1:
+            return "/users/delete", {"email_addresses": [who] * random.choice([1, 3])}
+        case 2:
+            return "/users/merge", {"merge_updates": [{"identifier_to_merge": who, "identifier_to_keep": one}]}
+        case 3:
+            return "/users/identify", {"emails_to_identify": [{**one, **who}]}
+        case 4:
+            return "/users/track", {"attributes": [{**one, "email": random.choice([ALL, None, "other@example.org"])}]}
+        case 5:
+            alias = {"alias_label": "web", "alias_name": f"w{random.randrange(15)}"}
+            joining = {"user_alias": alias, "_update_existing_only": False, "email": ALL}
+            return "/users/track", {"attributes": [joining]}
+        case 6:
+            return "/users/track", {"attributes": [{"email": ALL, "points": {"inc": 1}}]}
+        case 7:
+            return "/users/external_ids/rename", {
+                "external_id_renames": [
+                    {"current_external_id": one["external_id"], "new_external_id": f"u{random.randrange(15)}"}
+                ]
+            }
+        case _:
+            return "/users/track", {"events": [{**one, "name": "e", "time": "2026-11-20"}]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crowd_changes_under_two_workers(database: Database, seed: int) -> None:
+    """What they remember of it is right, or not used."""
+    random, one = Random(seed), workspace(database, next(_names))
+    limits = Limits(holders=random.randrange(3), ends=random.choice([1, 2]), depth=random.choice([1, 2, 9]))
+    workers = [applier(database, crowd_limits=limits) for _ in range(2)]
+    people = [{"external_id": f"u{n}", "email": ALL, "n": n} for n in range(12)]
+    send(database, one, "/users/track", {"attributes": people})
+    total = Counter[str]()
+    for _ in range(40):
+        for _ in range(random.choice([1, 1, 1, 3])):
+            send(database, one, *about_a_crowd(random))
+        summary = workers[random.random() < 0.2].drain(one)
+        total.update(dead=summary.dead, deleted=summary.deleted, merged=summary.merged)
+    assert total["dead"] == 0
+    assert total["deleted"] > 5
+    assert differences(database, one) == []
+
+
+def test_a_crowd_is_looked_over_once(database: Database) -> None:
+    """A worker remembers who was written to last, until another one has applied something."""
+    one, looks = workspace(database, next(_names)), list[str]()
+
+    @event.listens_for(database.main, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "holders as materialized" in statement:
+            looks.append(statement)
+
+    workers = [applier(database, crowd_limits=Limits(holders=1, ends=1)) for _ in range(2)]
+    people = [{"external_id": f"u{n}", "email": ALL, "n": n} for n in range(12)]
+    send(database, one, "/users/track", {"attributes": people})
+    workers[0].drain(one)
+    seen = []
+    for worker in (0, 0, 0, 1, 1, 0, 0):
+        send(database, one, "/users/delete", {"email_addresses": [_NEWEST]})
+        assert workers[worker].drain(one).deleted == 1
+        seen.append(len(looks))
+    event.remove(database.main, "before_cursor_execute", note)
+    assert seen == [1, 1, 1, 2, 2, 3, 3]
     assert differences(database, one) == []
