@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 TIMEOUT_SECONDS: Final = 1.0
-OUTSTANDING_MS: Final = 2_000
+#: Longer than a ring waits its turn on a busy worker: with a shorter one a flood is a growing number of tasks.
+OUTSTANDING_MS: Final = 10_000
 PAUSE_AFTER_FAILURE_SECONDS: Final = 0.5
 TASK: Final = "onefold.apply"
 #: Queue of each stream, and of rings with somebody waiting.
@@ -106,6 +107,20 @@ class Doorbell:
             return False
         self.rung += 1
         return True
+
+    def send_on(self, workspace_id: int, queue: str) -> None:
+        """At the end of a drain that a ring of `queue` began: more is to do, behind what others have waiting.
+
+        One ring takes the place of one: a workspace that always has work has one task waiting, however often others
+        have rung for it. Never raises: the sweeper finds the work as well.
+        """
+        key = bell_key(self._prefix, workspace_id, QUEUES[0])
+        try:
+            free = self._redis.set(key, "1", nx=queue != QUEUES[0], px=OUTSTANDING_MS)
+        except RedisError:
+            free = True
+        if free:
+            self.send(workspace_id)
 
     def close(self) -> None:
         """Ring what is waiting, then stop the thread."""

@@ -10,14 +10,14 @@ import psutil
 import psycopg
 import typer
 
-from bench import accepting, applying, crowd, data, flat, plans, preload, quota, rewriting, stack, storage
+from bench import accepting, applying, crowd, data, fair, flat, plans, preload, quota, rewriting, stack, storage
 from bench.options import Options
 from bench.stack import Stack
 from bench.table import BenchError, Row, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("storage", "plans", "quota", "crowd")
+EXTRA = ("storage", "plans", "quota", "crowd", "fair")
 
 
 class Store(StrEnum):
@@ -87,6 +87,9 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], notes: lis
     if "latency" in wanted:
         say(f"from 201 to applied, {running.store}")
         rows += flat.latency(running, options)
+    if "fair" in wanted:
+        say(f"beside a flood, {running.store}")
+        rows += fair.measure(running, options)
     if "plans" in wanted and on_postgresql:
         plans.show(running, options)
     if "full" in running.sites:

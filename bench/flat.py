@@ -177,7 +177,7 @@ def latency(stack: Stack, options: Options) -> list[Row]:
     with ExitStack() as running:
         port = running.enter_context(stack.api(site))
         running.enter_context(stack.worker(site))
-        read = running.enter_context(_cursor(site))
+        read = running.enter_context(cursor_of(site))
         connection = HTTPConnection(HOST, port, timeout=10)
         running.callback(connection.close)
         headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
@@ -213,7 +213,7 @@ def latency(stack: Stack, options: Options) -> list[Row]:
 
 
 @contextmanager
-def _cursor(site: Site) -> Iterator[Callable[[], int]]:
+def cursor_of(site: Site) -> Iterator[Callable[[], int]]:
     """A function that reads the cursor of the live stream on a connection of its own."""
     query = f"select cursor_normal from lane where workspace_id = {site.workspace_id}"
     if site.url.startswith("sqlite"):

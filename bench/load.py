@@ -31,6 +31,8 @@ class Run:
     connections: int
     seconds: float
     rate: float = 0.0
+    #: A further one, "Name: value".
+    header: str = ""
 
 
 @dataclass(slots=True)
@@ -160,11 +162,12 @@ class _Session:
         return result
 
 
-def rendered(key: str, body: bytes) -> bytes:
+def rendered(key: str, body: bytes, header: str = "") -> bytes:
     """A whole HTTP request."""
+    further = f"{header}\r\n" if header else ""
     head = (
         f"POST /users/track HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{further}\r\n"
     )
     return head.encode() + body
 
@@ -173,12 +176,13 @@ def main(count: int, users: int, distribution: str, seed: int) -> None:
     """Make the bodies, say so, and serve runs until stdin ends."""
     bodies = data.bodies(count, users, distribution, seed)
     print("ready", flush=True)
-    requests: dict[str, Iterator[bytes]] = {}
+    requests: dict[tuple[str, str], Iterator[bytes]] = {}
     for line in sys.stdin:
         run = Run(**json.loads(line))
-        if run.key not in requests:
-            requests[run.key] = itertools.cycle([rendered(run.key, body) for body in bodies])
-        result = uvloop.run(_Session(run, requests[run.key]).measure())
+        what = run.key, run.header
+        if what not in requests:
+            requests[what] = itertools.cycle([rendered(run.key, body, run.header) for body in bodies])
+        result = uvloop.run(_Session(run, requests[what]).measure())
         print(json.dumps(asdict(result)), flush=True)
 
 

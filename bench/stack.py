@@ -87,9 +87,9 @@ class Stack:
             yield port
 
     @contextmanager
-    def worker(self, site: Site) -> Iterator[None]:
+    def worker(self, site: Site, app: str = "workers.celery_app") -> Iterator[None]:
         """A Celery worker with one process, and the sweeper."""
-        celery = (str(SCRIPTS / "celery"), "-A", "workers.celery_app", "worker", "-E", "-c", "1", "-l", "WARNING")
+        celery = (str(SCRIPTS / "celery"), "-A", app, "worker", "-E", "-c", "1", "-l", "WARNING")
         queues = ("-Q", "sync,normal,bulk,jobs", "--without-mingle", "--without-gossip")
         sweeper = (str(SCRIPTS / "onefold"), "sweeper", "--data-dir", str(self.folder))
         with (
@@ -187,13 +187,26 @@ def _site(url: str) -> Site:
     try:
         migrate.upgrade(database)
         partitions.prepare(database, now_us())
-        limits = {"hourly_limit": HOURLY, "burst_limit": BURST, "burst_window_seconds": 1}
-        made = workspaces.create(database, "bench", "mau_cy_24_25", now_us(), **limits)
-        number = workspaces.number(made)
-        key = workspaces.create_key(database, number, "bench", PERMISSIONS, now_us())
-        return Site(url, number, workspaces.secret(database, number), key)
+        return _workspace(database, url, "bench")
     finally:
         database.dispose()
+
+
+def neighbour(site: Site, name: str) -> Site:
+    """A further workspace in the database of a site."""
+    database = site.open()
+    try:
+        return _workspace(database, site.url, name)
+    finally:
+        database.dispose()
+
+
+def _workspace(database: Database, url: str, name: str) -> Site:
+    limits = {"hourly_limit": HOURLY, "burst_limit": BURST, "burst_window_seconds": 1}
+    made = workspaces.create(database, name, "mau_cy_24_25", now_us(), **limits)
+    number = workspaces.number(made)
+    key = workspaces.create_key(database, number, "bench", PERMISSIONS, now_us())
+    return Site(url, number, workspaces.secret(database, number), key)
 
 
 def _free_port() -> int:

@@ -90,3 +90,23 @@ def test_a_worker_looks_first_where_somebody_waits(settings: Settings, bell: Doo
 
 def drained(connection: Connection) -> None:
     connection.drain_events(timeout=10)
+
+
+def test_a_drain_that_has_more_to_do_rings_on_without_adding_a_ring(bell: Doorbell, settings: Settings) -> None:
+    def outstanding() -> bool:
+        return bool(keys.exists(f"{settings.key_prefix}bell:1:normal"))
+
+    with redis.Redis.from_url(settings.redis()) as keys:
+        bell.ring((1, 0))
+        until(lambda: bell.rung == 1)
+        bell.send_on(1, "sync")  # the ring of the other queue is enough
+        bell.send_on(1, "bulk")
+        assert (bell.rung, outstanding()) == (1, True)
+        bell.send_on(1, "normal")  # in place of itself
+        assert (bell.rung, outstanding()) == (2, True)
+        bell.clear(1)
+        bell.send_on(1, "sync")
+        assert (bell.rung, outstanding()) == (3, True)
+        bell.ring((1, 0))
+        until(lambda: bell.suppressed == 1)
+    assert bell.rung == 3

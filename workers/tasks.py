@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from billiard.exceptions import WorkerLostError
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import setup_logging, task_failure, worker_process_init, worker_process_shutdown, worker_ready
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -79,8 +79,8 @@ def register(
     worker_process_shutdown.connect(process.forget, weak=False)
     setup_logging.connect(logs, weak=False)
 
-    @app.task(name=TASK, time_limit=TIME_LIMIT_SECONDS)  # type: ignore[untyped-decorator]
-    def apply(workspace_id: int) -> dict[str, object]:
+    @app.task(name=TASK, time_limit=TIME_LIMIT_SECONDS, bind=True)  # type: ignore[untyped-decorator]
+    def apply(task: Task, workspace_id: int) -> dict[str, object]:
         """Apply what is queued for a workspace. A database outage is a failure here; the sweeper rings again."""
         if not isinstance(workspace_id, int):
             raise TypeError("a doorbell carries the number of a workspace")
@@ -92,5 +92,5 @@ def register(
             raise
         metrics.drained(summary.as_dict())
         if summary.behind:
-            bell.send(workspace_id)  # to the back of the queue: other workspaces go first
+            bell.send_on(workspace_id, (task.request.delivery_info or {}).get("routing_key", QUEUES[0]))
         return summary.as_dict()

@@ -159,11 +159,7 @@ def is_transient(error: BaseException) -> bool:
 
 def is_lost(error: BaseException) -> bool:
     """Whether a connection that was there has broken: a new one may work at once. Not when none could be made."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated
-    if isinstance(error, psycopg.OperationalError):  # from a bulk write, which had a connection
-        return error.sqlstate is None or error.sqlstate[:3] == "57P" or error.sqlstate[:2] == "08"
-    return False
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def ping(database: Database) -> None:

@@ -130,7 +130,7 @@ def cut_commit(now: Round) -> None:
     proxy = now.stack.proxies["api-postgres"]
     for _ in range(4):
         before = proxy.cut
-        proxy.swallow(_commits, now.rng.choice((0, 0, 7)))
+        proxy.swallow(committed, now.rng.choice((0, 0, 7)))
         with suppress(AssertionError):
             until(lambda before=before: proxy.cut > before, 2)  # type: ignore[misc]
         now.hit(proxy.cut - before)
@@ -138,7 +138,7 @@ def cut_commit(now: Round) -> None:
     proxy.heal()
 
 
-def _commits(reply: bytes) -> bool:
+def committed(reply: bytes) -> bool:
     """An insert in a transaction of its own, or a COMMIT, that is done: PostgreSQL is ready and in no transaction."""
     return (b"INSERT 0 " in reply or b"COMMIT\0" in reply) and reply.endswith(b"Z\0\0\0\x05I")
 
