@@ -11,7 +11,7 @@ from app.contract.data_rules import Family, Page
 from app.domain.profile import ApplySettings
 from app.store import lane, names
 from app.store.engine import Database
-from app.store.inbox import Entry
+from app.store.inbox import Entry, IdempotencyKey
 from app.store.workspaces import KeyRecord
 from app.synchronous import Synchronous
 
@@ -34,13 +34,13 @@ class DataRules:
 
         return Answer(200, msgspec.json.encode(await self._calls.run(look)))
 
-    async def decide(self, caller: KeyRecord, family: Family, body: bytes) -> Answer:
+    async def decide(self, caller: KeyRecord, family: Family, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """Change the rule of one name, and wait until it is in force. Raises RefusedError: as Synchronous.apply."""
         name, rule = data_rules.read_rule(family, body)
         workspace_id = caller.workspace_id
         settings = await self._calls.run(lambda: self._settings(workspace_id))
         codec, change = stored.settings_change(data_rules.change(family, name, rule, settings))
-        outcome = await self._synchronous.apply(caller, Entry(stored.KIND_SETTINGS, codec, change))
+        outcome = await self._synchronous.apply(caller, Entry(stored.KIND_SETTINGS, codec, change, key))
         settings = await self._calls.run(lambda: self._settings(workspace_id))
         shown = data_rules.entry(family, name, {}, settings)
         shown.pop("types", None)

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Final
 from fastapi import Request
 from msgspec import Meta
 
-from app.accept import Answer
+from app.accept import Answer, IdempotencyKey
 from app.access import KeyRecord
 from app.api.documentation import Documentation, Parameter
-from app.api.endpoints import Endpoint, posting
+from app.api.endpoints import Endpoint, accepting
 from app.api.models.data_rules import (
     AttributeDecided,
     AttributeRule,
@@ -46,6 +46,7 @@ def _decided(noun: str, text: str, body: Any, example: Any, answer: Any) -> Docu
         body=body,
         example=example,
         answers={201: answer},
+        idempotent=True,
     )
 
 
@@ -98,7 +99,10 @@ def endpoints(services: Services) -> list[Endpoint]:
         return listed
 
     def decides(family: Family) -> Any:
-        return posting(services, lambda caller, body: rules.decide(caller, family, body))
+        async def decided(caller: KeyRecord, body: bytes, key: IdempotencyKey | None) -> Answer:
+            return await rules.decide(caller, family, body, key)
+
+        return accepting(services, decided)
 
     found = []
     for family, path, permission, listed, decided in _FAMILIES:

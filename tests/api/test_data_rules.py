@@ -200,3 +200,23 @@ def test_commands(on_sqlite: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("attributes", "set", "k", "--type", "none", "--array-max", "0").exit_code == 0
     workspace.drain()
     assert rows(listed(workspace, "/v1/attributes")) == [name("k", number=1)]
+
+
+@pytest.mark.parametrize("path", ["/v1/attributes", "/v1/events", "/v1/products"])
+def test_a_decision_that_is_repeated_with_its_key_is_taken_once(workspace: Workspace, path: str) -> None:
+    """And a repeat takes nothing back that was decided in between."""
+
+    def ask(*, blocked: bool, **headers: str) -> Answer:
+        with workspace.service.draining(workspace.id):
+            return workspace.post(path, {"name": "x", "blocked": blocked}, drain=False, **headers)
+
+    first = ask(blocked=True, Idempotency_Key="k")
+    undone = ask(blocked=False)
+    again = ask(blocked=True, Idempotency_Key="k")
+    assert (first.status, undone.status, again.status) == (201, 201, 201)
+    assert (first.body["blocked"], again.body["blocked"]) == (True, False)
+    assert again.request_id == first.request_id
+    assert ask(blocked=False, Idempotency_Key="k").status == 422
+    assert ask(blocked=False, Idempotency_Key="x" * 256).status == 400
+    assert rows(listed(workspace, path)) == []
+    equal_to_the_reference(workspace)
