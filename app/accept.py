@@ -78,6 +78,12 @@ class Acceptor:
         self.granted += 1
         return admission
 
+    async def standing(self, caller: KeyRecord, group: str) -> Admission | None:
+        """As `take` for a call that is refused before it is counted: nothing is taken. None while Redis is away."""
+        counted = quota(caller, group, ietf=self._ietf_headers)
+        grant = await self._limiter.standing(caller.workspace_id, counted.buckets, counted.company_id)
+        return None if grant is None else Admission(grant, counted)
+
     async def track(
         self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Answer:

@@ -78,7 +78,10 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
                     if legacy:
                         authorization = await _legacy_key(request, services)
                     caller = await keys.authenticate(authorization, client, legacy=legacy)
-                    keys.admit(caller, endpoint.permission, client)
+                    try:
+                        keys.admit(caller, endpoint.permission, client)
+                    except RefusedError as refused:  # not counted, but whose key it is is known
+                        return refuse(refused, await acceptor.standing(caller, endpoint.group))
                     with services.gate.enter_as(caller.key_id):
                         group, other = endpoint.group, endpoint.other
                         if other is not None and group not in caller.group_limits:

@@ -146,18 +146,35 @@ class Limiter:
 
         It asks the script for zero tokens, so it writes each level again as it is now, and takes nothing.
         """
+        shape = self._shapes.get(buckets) or self._prepare(buckets)
+        reply = await self._look((workspace_id, company_id, shape))
+        if reply is None:
+            return None
+        pairs = zip(_levels(reply, shape), buckets, strict=True)
+        return tuple(take((level,), (bucket,), 0, reply[0])[0] for level, bucket in pairs)
+
+    async def standing(
+        self, workspace_id: int, buckets: tuple[Bucket, ...], company_id: int | None = None
+    ) -> Grant | None:
+        """What is left of the tightest bucket, as a Grant that took nothing; None while Redis is away."""
+        if not buckets:
+            return UNLIMITED
+        shape = self._shapes.get(buckets) or self._prepare(buckets)
+        reply = await self._look((workspace_id, company_id, shape))
+        return None if reply is None else take(_levels(reply, shape), buckets, 0, reply[0])[0]
+
+    async def _look(self, group: Group) -> Reply | None:
+        """The script's reply to a take of nothing; None while Redis is away."""
         if self._down or self._closed:
             return None
-        shape = self._shapes.get(buckets) or self._prepare(buckets)
-        keys, arguments = self._call((workspace_id, company_id, shape), [])
+        keys, arguments = self._call(group, [])
         try:
             # With the whole script, on a connection of its own: this is rare, and holds up no take.
             async with patience():
                 reply: Reply = await self._redis.eval(self._script, len(keys), *keys, *arguments)
         except (RedisError, OSError):
             return None
-        pairs = zip(_levels(reply, shape), buckets, strict=True)
-        return tuple(take((level,), (bucket,), 0, reply[0])[0] for level, bucket in pairs)
+        return reply
 
     async def usage(
         self, workspace_id: int, counters: Sequence[str], company_id: int | None = None
