@@ -78,6 +78,14 @@ def test_allow_list(proxied: Service) -> None:
             assert answer.headers["X-RateLimit-Limit"] == "1000"
 
 
+def test_a_denied_call_shows_what_is_left_and_takes_nothing(proxied: Service) -> None:
+    denied = proxied.key(proxied.workspace().id, "users.identify")
+    for _ in range(3):
+        answer = call(proxied, "203.0.113.60", denied)
+        assert (answer.status, answer.body) == (403, DENIED)
+        assert (answer.headers["X-RateLimit-Limit"], answer.headers["X-RateLimit-Remaining"]) == ("1000", "1000")
+
+
 def test_expiry_and_rotation(proxied: Service) -> None:
     made = proxied.workspace()
     soon = proxied.key(made.id, "users.track", expires_us=times_now() + 60_000_000)
