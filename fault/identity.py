@@ -133,13 +133,27 @@ def undo(turn: Turn) -> Sending:
     while turn.ledger.joined:
         joined = turn.ledger.joined[-1]
         source, kept = people[joined.source.person.number], people[joined.kept.person.number]
-        if source.exists or turn.ledger.page(kept) != joined.after:
+        if source.exists or turn.ledger.page(kept) != joined.after or _taken(joined.source.person, kept, turn.own):
             turn.ledger.joined.pop()
         elif (merge_id := _last_merge(turn, kept)) is not None:
             return _separated(merge_id, joined, source, kept)
         else:
             break
     return identity(turn)
+
+
+def _taken(merged: Person, kept: Person, people: Sequence[Person]) -> bool:
+    """Whether a name that somebody had before a merge belongs to a third person now: somebody of that name was made
+    again, and merged into one who had none. An undo is refused then."""
+    return any(
+        person.exists
+        and person is not kept
+        and (
+            (merged.external_id is not None and person.external_id == merged.external_id)
+            or (merged.alias is not None and person.alias == merged.alias)
+        )
+        for person in people
+    )
 
 
 def _separated(merge_id: str, joined: Joined, source: Person, kept: Person) -> Sending:

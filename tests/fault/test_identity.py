@@ -72,6 +72,17 @@ def test_a_merge_is_not_undone_once_the_kept_person_was_written_about() -> None:
     assert ledger.joined == []
 
 
+def test_a_merge_is_not_undone_once_a_third_person_has_a_name_of_the_merged_one() -> None:
+    kept, source, other = own_people(0, 1000, 3)
+    ledger = Ledger([kept, source, other])
+    kept.exists = source.exists = other.exists = True
+    _join(ledger, source, kept)
+    other.external_id = source.external_id
+    sending = OPERATIONS["undo"](Turn(0, 1, 5, [], [kept, source, other], ledger, random.Random(1), lambda _path: None))
+    assert "undo" not in sending.path
+    assert ledger.joined == []
+
+
 def test_a_preview_expects_the_pairs_that_can_be_merged_and_books_nothing() -> None:
     own = own_people(0, 1000, 6)
     ledger, rng = Ledger(own), random.Random(4)
