@@ -22,7 +22,7 @@ from app.reads import Reader
 from app.store import crowds, inbox, lane, profiles
 from app.store import merges as store
 from app.store.engine import Database
-from app.store.inbox import Entry
+from app.store.inbox import Entry, IdempotencyKey
 from app.store.workspaces import KeyRecord
 from app.synchronous import Synchronous
 
@@ -62,12 +62,15 @@ class Merges:
             raise RefusedError(404, UNKNOWN_PROFILE)
         return await self._read(caller, lambda: self._history(caller, braze_id))
 
-    async def undo(self, caller: KeyRecord, merge_id: str) -> Answer:
-        """Take a merge back, and tell what could not be separated. Raises RefusedError."""
+    async def undo(self, caller: KeyRecord, merge_id: str, key: IdempotencyKey | None = None) -> Answer:
+        """Take a merge back, and tell what could not be separated; a repeat is told what came of the first request.
+
+        Raises RefusedError.
+        """
         if not merges.is_id(merge_id):
             return _refusal(MERGE_NOT_FOUND)
         codec, body = merges.undo(merge_id)
-        outcome = await self._synchronous.apply(caller, Entry(merges.KIND_UNDO, codec, body))
+        outcome = await self._synchronous.apply(caller, Entry(merges.KIND_UNDO, codec, body, key))
         if outcome.problems:
             return _refusal(outcome.problems[0][3], outcome.request_id)
         document = await self._calls.run(lambda: self._record(caller, merge_id))

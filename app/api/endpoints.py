@@ -131,8 +131,7 @@ def accepting(
 
     async def post(caller: KeyRecord, request: Request) -> Answer:
         body = await receive(request, limit, services.receive_timeout_seconds, too_large=too_large)
-        path = request.scope["path"] + variant
-        key = idempotency_key(caller, path, request.headers.getlist("idempotency-key"), body)
+        key = key_of(caller, request, body, variant)
         try:
             return await action(caller, body, key)
         except RefusedError as refused:
@@ -143,3 +142,9 @@ def accepting(
             raise
 
     return post
+
+
+def key_of(caller: KeyRecord, request: Request, body: bytes = b"", variant: str = "") -> IdempotencyKey | None:
+    """The request's Idempotency-Key. It stands for the path with all that is in it. Raises RefusedError(400)."""
+    sent = request.headers.getlist("idempotency-key")
+    return idempotency_key(caller, request.scope["path"] + variant, sent, body)

@@ -8,7 +8,7 @@ from msgspec import Meta
 from app.accept import Answer
 from app.access import KeyRecord
 from app.api.documentation import Documentation, Parameter
-from app.api.endpoints import Endpoint, posting
+from app.api.endpoints import Endpoint, key_of, posting
 from app.api.models.identity import MergeBody
 from app.api.models.merges import History, MergeList, Preview, Undone, UndoRefusal
 from app.api.models.refusals import Refusal
@@ -62,6 +62,7 @@ _UNDO: Final = Documentation(
     text="The merged profile comes back with its identifiers and its history; what was written to the kept one since "
     "stays. The last merge into a profile comes first. Answered when it is applied; a body is not looked at.",
     answers={200: Undone, 404: UndoRefusal, 409: UndoRefusal},
+    idempotent=True,
     parameters=(Parameter("id", "path", str, "The merge's `id`."),),
 )
 
@@ -76,7 +77,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         return await merges.history(caller, request.path_params["braze_id"])
 
     async def undo(caller: KeyRecord, request: Request) -> Answer:
-        return await merges.undo(caller, request.path_params["id"])
+        return await merges.undo(caller, request.path_params["id"], key_of(caller, request))
 
     return [
         Endpoint("POST", "/v1/merges/preview", PERMISSION, "default", posting(services, merges.preview), _PREVIEW),

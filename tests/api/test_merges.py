@@ -64,10 +64,10 @@ def braze_id(workspace: Workspace, external_id: str) -> str:
     return str(user["braze_id"])
 
 
-def undo(workspace: Workspace, merge_id: str) -> Answer:
+def undo(workspace: Workspace, merge_id: str, **headers: str) -> Answer:
     """The undo is applied while the call waits for it."""
     with workspace.service.draining(workspace.id):
-        return workspace.post(f"/v1/merges/{merge_id}/undo", {}, drain=False)
+        return workspace.post(f"/v1/merges/{merge_id}/undo", {}, drain=False, **headers)
 
 
 def equal(workspace: Workspace) -> bool:
@@ -143,6 +143,24 @@ def test_a_merge_from_preview_to_undo(workspace: Workspace) -> None:
         ("restored", key_name),
     ]
     assert history["history"][1]["request_id"] == done.request_id
+    assert equal(workspace)
+
+
+def test_an_undo_with_a_key_is_answered_like_the_first(workspace: Workspace) -> None:
+    workspace.post("/users/track", {"attributes": [{"external_id": name} for name in ("ada", "b", "c")]})
+    for name in ("b", "c"):
+        identifiers = {"identifier_to_merge": {"external_id": name}, "identifier_to_keep": {"external_id": "ada"}}
+        workspace.post("/users/merge", {"merge_updates": [identifiers]})
+    last, first = (str(record["id"]) for record in merges(workspace, "external_id=ada"))
+    early, undone, again = (undo(workspace, id_, Idempotency_Key="k") for id_ in (first, last, last))
+    assert (early.status, early.body["reason"]) == (409, "later_merge_first")
+    assert (undone.status, undone.body["merge"]["status"]) == (200, "undone")
+    assert (again.status, again.text, again.request_id) == (200, undone.text, undone.request_id)
+    # What came of the first request stays what the key is told; the next try has a key of its own.
+    late = undo(workspace, first, Idempotency_Key="k")
+    assert (late.status, late.text, late.request_id) == (409, early.text, early.request_id)
+    assert undo(workspace, first, Idempotency_Key="l").status == 200
+    assert undo(workspace, first, Idempotency_Key="").status == 400
     assert equal(workspace)
 
 
