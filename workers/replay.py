@@ -6,7 +6,7 @@ Used to prove the stored profiles right: by tests, by benches, and by `onefold v
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.domain.apply import reduce
 from app.domain.history import Happening
@@ -49,11 +49,13 @@ def differences(
     expected = reference(database, workspace_id, secret, state)
     # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
     with database.read() as connection:
+        _without_hurry(connection)
         stored_occurrences = profiles.occurrences(connection, workspace_id)
         stored_counts = names.counts(connection, workspace_id)
         stored_lineage = lineage.everything(connection, workspace_id)
         stored_merges, stored_history, stored_deletions = merges.everything(connection, workspace_id)
     with database.read() as connection:
+        _without_hurry(connection)
         found = profiles.dump(connection, workspace_id)
     problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - found.profiles.keys())]
     problems += [
@@ -89,6 +91,12 @@ def differences(
     if stored_counts != dict(expected.changes.written):
         problems.append("counts of names differ")
     return problems[:most]
+
+
+def _without_hurry(connection: Connection) -> None:
+    """Nobody waits for a comparison, and its statements read a whole workspace: none is ended for taking long."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set local statement_timeout = 0")
 
 
 def expected_occurrences(state: State) -> list[Any]:

@@ -168,15 +168,13 @@ _ALL_IDENTIFIERS = text("select kind, label, value, pid from identifier where wo
 _ALL_ADDRESSES = text(
     "select channel, address, group_id, state, changed_us from address_state where workspace_id = :workspace_id"
 )
+# No joins: what is known of a workspace's size is too little for a plan of them, and the rest fits into memory.
 _ALL_OCCURRENCES = text(
-    """
-    select o.stream, o.seq, o.ordinal, o.pid, n.kind, n.name, o.time_us, o.app_id, o.properties, o.quantity, o.cents
-    from occurrence o join name n on n.workspace_id = o.workspace_id and n.id = o.name_id
-    left join lineage l on l.workspace_id = o.workspace_id and l.member_pid = o.pid
-    join profile p on p.workspace_id = o.workspace_id and p.pid = coalesce(l.root_pid, o.pid)
-    where o.workspace_id = :workspace_id order by o.stream, o.seq, o.ordinal
-    """
+    "select stream, seq, ordinal, pid, name_id, time_us, app_id, properties, quantity, cents from occurrence"
+    " where workspace_id = :workspace_id"
 )
+_ALL_NAMES = text("select id, kind, name from name where workspace_id = :workspace_id")
+_ALL_ROOTS = text("select member_pid, root_pid from lineage where workspace_id = :workspace_id")
 
 #: Names are never changed, so a worker remembers their ids between batches. Cleared when it gets large.
 NameCache = dict[tuple[int, int, str], int]
@@ -521,6 +519,16 @@ def occurrences(connection: Connection, workspace_id: int) -> list[tuple[Any, ..
 
     `pid` is the profile that they happened to, which may have been merged since. Not for large workspaces.
     """
-    rows = connection.execute(_ALL_OCCURRENCES, {"workspace_id": workspace_id})
+    one = {"workspace_id": workspace_id}
+    there = set(connection.execute(_ALL_PIDS, one).scalars())
+    known = {number: (kind, name) for number, kind, name in connection.execute(_ALL_NAMES, one)}
+    roots = {row.member_pid: row.root_pid for row in connection.execute(_ALL_ROOTS, one)}
+    rows = sorted(
+        (row for row in connection.execute(_ALL_OCCURRENCES, one) if roots.get(row.pid, row.pid) in there),
+        key=lambda row: (row.stream, row.seq, row.ordinal),
+    )
     # SQLite gives the document as text, psycopg gives it parsed.
-    return [(*row[:8], _decode(row[8]) if isinstance(row[8], str) else row[8], *row[9:]) for row in rows]
+    return [
+        (*row[:4], *known[row.name_id], *row[5:7], _decode(row[7]) if isinstance(row[7], str) else row[7], *row[8:])
+        for row in rows
+    ]
