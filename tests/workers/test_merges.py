@@ -171,6 +171,24 @@ def test_a_deletion_leaves_a_hash(database: Database) -> None:
     assert differences(database, one) == []
 
 
+def test_a_deletion_before_an_undo_takes_the_record_along_a_chain(database: Database) -> None:
+    """The deleted profile is not the one that was kept: that one was merged into another, and so on."""
+    one = workspace(database)
+    worker = applier(database)
+    send(database, one, "/users/track", {"attributes": [{"external_id": name} for name in "mkab"]})
+    for merged, kept in ("mk", "ka", "ab"):
+        identifiers = {"identifier_to_merge": {"external_id": merged}, "identifier_to_keep": {"external_id": kept}}
+        send(database, one, "/users/merge", {"merge_updates": [identifiers]})
+    worker.drain(one)
+    first = merge_id(workspaces.secret(database, one), one, 0, 2, 0)
+    undo(database, one, first)
+    send(database, one, "/users/delete", {"external_ids": ["b"]})
+    undo(database, one, first)
+    assert worker.drain(one).batches == 1
+    assert (reasons(database, one, 5), reasons(database, one, 7)) == (["kept_profile_merged"], ["merge_not_found"])
+    assert differences(database, one) == []
+
+
 def test_the_comparison_sees_a_difference(database: Database) -> None:
     one = workspace(database)
     send(database, one, "/users/track", PAIR)
