@@ -14,7 +14,7 @@ from app.contract import body as bodies
 from app.contract import elements, identifiers
 from app.contract.elements import MAX_ELEMENTS
 from app.contract.errors import ObjectRefusedError, RefusedError
-from app.domain import identity
+from app.domain import guard, identity
 from app.domain.commands import RemoveExternalId, RenameExternalId
 
 KIND_RENAME: Final = 8
@@ -31,6 +31,7 @@ _RENAME_ERRORS: Final = {
     identity.EXTERNAL_ID_DEPRECATED: "current_external_id is deprecated",
     identity.EXTERNAL_ID_UNCHANGED: "new_external_id must differ from current_external_id",
     identity.EXTERNAL_ID_TAKEN: "new_external_id is already in use",
+    guard.TOO_MANY_IDENTIFIERS: "the profile has too many identifiers, remove former external ids first",
 }
 _REMOVAL_ERRORS: Final = {
     identity.EXTERNAL_ID_NOT_FOUND: "external_id does not exist",

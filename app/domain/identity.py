@@ -164,6 +164,9 @@ def _rename(step: Step, command: RenameExternalId) -> None:
     else:
         profile = state.owner(current)
         assert profile is not None  # noqa: S101 - it was found above
+        if guard.is_full(profile, state.settings):
+            step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
+            return
         state.drop_key(profile, current)
         profile.external_id = command.new
         state.add_key(profile, new)

@@ -303,15 +303,23 @@ def rename(current: object, new: object) -> Json:
 
 
 def test_renames_and_their_results() -> None:
-    body = {"external_id_renames": [rename(1, "b"), rename("", "b"), rename("c", "x" * 988), rename("d", "e")]}
-    found = external_ids.read_renames(json.dumps(body).encode())
-    assert stored.commands(found.kind, 1, found.body) == [RenameExternalId(0, "1", "b"), RenameExternalId(3, "d", "e")]
-    problems = [("external_id_renames", 3, "", "external_id_taken")]
+    items = [rename(1, "b"), rename("", "b"), rename("c", "x" * 988), rename("d", "e"), rename("f", "g")]
+    found = external_ids.read_renames(json.dumps({"external_id_renames": items}).encode())
+    assert stored.commands(found.kind, 1, found.body) == [
+        RenameExternalId(0, "1", "b"),
+        RenameExternalId(3, "d", "e"),
+        RenameExternalId(4, "f", "g"),
+    ]
+    problems = [
+        ("external_id_renames", 3, "", "external_id_taken"),
+        ("external_id_renames", 4, "", "too_many_identifiers"),
+    ]
     assert json.loads(found.answer(problems)) == {
         "message": "success",
         "external_ids": [rename("1", "b")],
         "rename_errors": [[1, external_ids.NOT_TEXT], [2, external_ids.NOT_TEXT],
-                          [3, "new_external_id is already in use"]],
+                          [3, "new_external_id is already in use"],
+                          [4, "the profile has too many identifiers, remove former external ids first"]],
     }  # fmt: skip
 
 

@@ -9,12 +9,15 @@ from app.domain.apply import reduce
 from app.domain.commands import Request
 from app.domain.profile import (
     ALIAS,
+    BRAZE,
     CHANNEL_EMAIL,
     DEPRECATED,
     EMAIL,
     EXTERNAL,
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
+    PHONE,
+    ApplySettings,
     Profile,
 )
 from app.domain.state import State, keys_of
@@ -514,6 +517,25 @@ def test_rename(world: World) -> None:
     ]
     world.track(external_id="a", n=2)  # resolves, and makes nobody
     assert world.custom() == {"c": {"n": 2}, "x": {}}
+
+
+def test_no_profile_gets_more_identifiers_than_it_may_have(world: World) -> None:
+    world.state.settings = ApplySettings(max_identifiers_per_profile=3)
+    alias = {"external_id": "c", "alias_label": "web", "alias_name": "w"}
+    world.track(external_id="a")
+    assert rename(world, "a", "b", "b", "c", "c", "d") == [(2, "too_many_identifiers")]
+    assert world.do("/users/alias/new", {"user_aliases": [alias]}) == [("user_aliases", 0, "", "too_many_identifiers")]
+    world.alias("n", email=DUP, phone="+14155550123")
+    assert world.identify("e", "n") == ["too_many_identifiers"]
+    assert sorted(key for key, pids in world.state.index.items() if pids and key[0] != BRAZE) == [
+        (EXTERNAL, "", "c"),
+        (DEPRECATED, "", "a"),
+        (DEPRECATED, "", "b"),
+        (ALIAS, "web", "n"),
+        (EMAIL, "", DUP),
+        (PHONE, "", "+14155550123"),
+    ]
+    assert remove(world, "a") == rename(world, "c", "d") == []
 
 
 def remove(world: World, *ids: str) -> list[tuple[int, str]]:
