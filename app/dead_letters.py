@@ -1,5 +1,6 @@
 """Dead letters for the API: the list, and sending them again."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Final
@@ -10,16 +11,22 @@ from app.accept import Answer
 from app.calls import StoreCalls
 from app.contract import request_id
 from app.contract.dead_letters import MAX_REPLAY, Filter, Page, read_replay
+from app.contract.errors import RefusedError
 from app.contract.stored import KIND_NAMES
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
 from app.store import dead
-from app.store.dead import Letter
+from app.store.dead import DeletionPendingError, Letter
 from app.store.engine import Database
 from app.store.workspaces import KeyRecord
 
 #: Bodies that are in memory, and in one transaction, at once.
 MAX_BYTES: Final = 16 * 1024 * 1024
+#: How often a replay looks whether the deletions before it are applied, and for how long altogether.
+LOOKS: Final = 20
+LOOK_SECONDS: Final = 0.05
+
+DELETION_PENDING: Final = "Deletions wait to be applied; nothing can be sent again before"
 
 
 class DeadLetters:
@@ -52,7 +59,8 @@ class DeadLetters:
         """POST /v1/dead-letters/replay: each letter is sent once, whoever asks and however often.
 
         The answer names what letters were sent as, now or before, and why some were not. A filter means letters that
-        can still be sent; `more` says that there are further ones. Raises RefusedError 400 or 503.
+        can still be sent; `more` says that there are further ones. Raises RefusedError 400 or 503; also 503 while
+        deletions wait to be applied, and then some letters may have been sent.
         """
         wanted = read_replay(body)
         refused: list[dict[str, str]] = []
@@ -72,9 +80,10 @@ class DeadLetters:
             ]
         done: list[Letter] = []
         for part in chunks(letters):
-            done += await self._calls.run(lambda part=part: self._replay(caller.workspace_id, part))  # type: ignore[misc]
-        for stream in {letter.stream for letter in done}:
-            self._ring((caller.workspace_id, stream))
+            sent = await self._patiently(caller.workspace_id, part)
+            for stream in {letter.stream for letter in sent}:
+                self._ring((caller.workspace_id, stream))
+            done += sent
         refused += [
             {"id": _id(caller, letter.stream, letter.seq), "reason": "body_is_gone"}
             for letter in done
@@ -104,6 +113,15 @@ class DeadLetters:
         places = [request_id.read(caller.workspace_secret, caller.workspace_id, identifier) for identifier in ids]
         with self._database.read() as connection:
             return [None if place is None else dead.get(connection, caller.workspace_id, *place) for place in places]
+
+    async def _patiently(self, workspace_id: int, letters: list[Letter]) -> list[Letter]:
+        """As `_replay`, once the deletions before it are applied. Raises RefusedError(503)."""
+        for _ in range(LOOKS):
+            try:
+                return await self._calls.run(lambda: self._replay(workspace_id, letters))
+            except DeletionPendingError:
+                await asyncio.sleep(LOOK_SECONDS)
+        raise RefusedError(503, DELETION_PENDING, headers={"Retry-After": "1"})
 
     def _replay(self, workspace_id: int, letters: list[Letter]) -> list[Letter]:
         now_us = self._now_us()

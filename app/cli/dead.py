@@ -14,7 +14,7 @@ from app.contract.dead_letters import MAX_REPLAY, Filter, read_page
 from app.contract.errors import RefusedError
 from app.contract.stored import KIND_NAMES
 from app.contract.stored import opened as opened_body
-from app.dead_letters import chunks
+from app.dead_letters import DELETION_PENDING, chunks
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
 from app.store import dead, workspaces
@@ -130,4 +130,7 @@ def _named(database: Database, number: int, identifiers: list[str]) -> list[Lett
 
 
 def _replay(database: Database, number: int, letters: list[Letter]) -> int:
-    return sum(len(dead.replay(database, number, part, now_us())) for part in chunks(letters))
+    try:
+        return sum(len(dead.replay(database, number, part, now_us())) for part in chunks(letters))
+    except dead.DeletionPendingError:
+        raise fail(f"{DELETION_PENDING}. Try again later.") from None

@@ -2,21 +2,30 @@
 
 A letter goes to the stream that it came from, as a new request behind everything accepted so far; the letter stays and
 says so. It is sent once: the place of a letter is the idempotency key of its replay.
+
+A deletion erases the bodies that name its people when it is applied. So nothing is sent while one is still to be
+applied: it would come behind the deletion and bring somebody back.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, text
 
-from app.store import idempotency
+from app.domain.commands import STREAM_NORMAL
+from app.store import idempotency, inbox, lane
 from app.store.engine import Database
 from app.store.inbox import DAY_US, STREAMS, Entry, IdempotencyKey, Place, Stored
 
 #: Bodies are kept this long; the rest of a letter stays, since it is what became of a request.
 BODY_DAYS: Final = 30
+
+
+class DeletionPendingError(Exception):
+    """A deletion is accepted and not applied yet: whom a letter names may have to be forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +160,26 @@ def replay(database: Database, workspace_id: int, letters: Sequence[Letter], now
 
     One transaction on PostgreSQL. On SQLite the inbox commits first, and if the process dies before the letters are
     marked, sending them again finds the same numbers for as long as idempotency keys are kept.
+
+    Raises DeletionPendingError, and then nothing was sent.
     """
-    with database.read() as connection:
-        stored = {
-            (request.stream, request.seq): request
-            for stream in STREAMS
-            for request in _stored(connection, workspace_id, stream, [x.seq for x in letters if x.stream == stream])
-        }
-    wanted = [stored[x.stream, x.seq] for x in letters if (x.stream, x.seq) in stored]
     sent: dict[tuple[int, int], int] = {}
     with database.write(database.inbox) as connection:
+        # From here on no deletion gets a number before ours; the bodies are read behind those that were applied.
+        inbox.hold(connection, workspace_id, STREAM_NORMAL)
+        with nullcontext(connection) if database.is_postgresql else database.read() as other:
+            found = lane.read(other, workspace_id)
+        if found is not None and inbox.has_deletion(
+            connection, workspace_id, found.cursors[STREAM_NORMAL], found.hours[STREAM_NORMAL]
+        ):
+            raise DeletionPendingError
+        with nullcontext(connection) if database.is_postgresql else database.read() as other:
+            stored = {
+                (request.stream, request.seq): request
+                for stream in STREAMS
+                for request in _stored(other, workspace_id, stream, [x.seq for x in letters if x.stream == stream])
+            }
+        wanted = [stored[x.stream, x.seq] for x in letters if (x.stream, x.seq) in stored]
         for stream in STREAMS:
             group = [request for request in wanted if request.stream == stream]
             if not group:

@@ -7,9 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from app.domain.commands import STREAM_NORMAL
+
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
 STREAMS: Final = (0, 1)
+#: The kind of a deletion, of which this layer has to know nothing else; app.contract.deletion gives it.
+KIND_DELETE: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,11 @@ _CREATE_HEAD = text(
     " on conflict do nothing"
 )
 _HEAD = text("select head from inbox_head where workspace_id = :workspace_id and stream = :stream")
+_HOLD = text("select head from inbox_head where workspace_id = :workspace_id and stream = :stream for no key update")
+_DELETION = text(
+    "select 1 from inbox where workspace_id = :workspace_id and stream = :stream and seq > :after and hour >= :hour"
+    " and kind = :kind limit 1"
+)
 _HEADS = text("select workspace_id, stream, head from inbox_head where head > 0")
 _ACCEPTED = text("select accepted_us from inbox where workspace_id = :w and stream = :stream and seq = :seq")
 # What does not fit is not sent: its length is known without reading it.
@@ -180,6 +189,18 @@ def head(connection: Connection, workspace_id: int, stream: int) -> int:
     """Number of the last accepted request; 0 when there is none."""
     found = connection.execute(_HEAD, {"workspace_id": workspace_id, "stream": stream}).scalar()
     return int(found or 0)
+
+
+def hold(connection: Connection, workspace_id: int, stream: int) -> None:
+    """Nobody else gets a number of the stream before this transaction ends. On SQLite writing is enough for that."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_HOLD, {"workspace_id": workspace_id, "stream": stream})
+
+
+def has_deletion(connection: Connection, workspace_id: int, after: int, hour: int) -> bool:
+    """Whether a deletion lies behind number `after` of the normal stream. `hour` as in `read`."""
+    values = {"workspace_id": workspace_id, "stream": STREAM_NORMAL, "after": after, "hour": hour}
+    return connection.execute(_DELETION, {**values, "kind": KIND_DELETE}).first() is not None
 
 
 def heads(connection: Connection) -> dict[tuple[int, int], int]:

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from app.contract import dead_letters, stored
 from app.contract.idempotency import digest, fingerprint
 from app.contract.request_id import make
+from app.dead_letters import DELETION_PENDING
 from app.store import dead, idempotency, inbox, partitions
 from app.store.inbox import DAY_US, Entry, IdempotencyKey
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
@@ -237,6 +238,22 @@ def test_a_deletion_takes_the_bodies_of_letters_that_name_the_person(service: Se
     workspace.post("/users/delete", {"external_ids": ["4711"]})
     assert gone(workspace) == [1, 2, 3, 4, 5, 6, 9, 11]
     assert replay.differences(service.database, workspace.id, workspace.secret) == []
+
+
+def test_nothing_is_sent_behind_a_deletion_that_is_not_applied(service: Service, workspace: Workspace) -> None:
+    """It would bring the person back: the deletion erases the letter, and no longer what was sent."""
+    workspace.track({"attributes": [{"external_id": "ada"}, {"external_id": "bob"}]})
+    poison(workspace, b'{"attributes":[[0,["ada"],[]]]}', POISON)
+    service.drain(workspace.id)
+    workspace.post("/users/delete", {"external_ids": ["ada"]}, drain=False)
+    early = send_again(workspace, {"filter": {}})
+    assert (early.status, early.message, early.headers["Retry-After"]) == (503, DELETION_PENDING, "1")
+    with service.database.read(service.database.inbox) as connection:
+        assert inbox.head(connection, workspace.id, 0) == 4
+    with service.draining(workspace.id):
+        answer = send_again(workspace, {"ids": [identifier(workspace, seq) for seq in (2, 3)]}).body
+    assert answer["replayed"] == [{"id": identifier(workspace, 3), "replayed_as": identifier(workspace, 5)}]
+    assert answer["not_replayed"] == [{"id": identifier(workspace, 2), "reason": "body_is_gone"}]
 
 
 @pytest.mark.parametrize("batches", [1, 2])
