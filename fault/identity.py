@@ -116,6 +116,7 @@ def _join(ledger: Ledger, source: Person, kept: Person) -> None:
     mine.events.update(theirs.events)
     mine.purchases.update(theirs.purchases)
     mine.cents += theirs.cents
+    mine.joins += 1
     kept.external_id = kept.external_id or source.external_id
     kept.alias = kept.alias or source.alias
     _remove(ledger, source)

@@ -89,6 +89,8 @@ class Entry:
     events: Counter[str] = field(default_factory=Counter)
     purchases: Counter[str] = field(default_factory=Counter)
     cents: int = 0
+    #: Merges into this person that were not undone. One may leave no other trace.
+    joins: int = 0
 
     def add(self, other: "Entry") -> None:
         self.sums.update(other.sums)

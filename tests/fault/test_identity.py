@@ -72,6 +72,18 @@ def test_a_merge_is_not_undone_once_the_kept_person_was_written_about() -> None:
     assert ledger.joined == []
 
 
+def test_the_last_merge_is_undone_first_even_if_it_left_no_trace() -> None:
+    kept, source, later = own_people(0, 1000, 3)
+    ledger = Ledger([kept, source, later])
+    kept.exists = source.exists = later.exists = True
+    _join(ledger, source, kept)
+    _join(ledger, later, kept)
+    later.exists = True  # made again, so that its merge cannot be undone
+    sending = OPERATIONS["undo"](Turn(0, 1, 5, [], [kept, source, later], ledger, random.Random(1), lambda _path: None))
+    assert "undo" not in sending.path
+    assert ledger.joined == []
+
+
 def test_a_merge_is_not_undone_once_a_third_person_has_a_name_of_the_merged_one() -> None:
     kept, source, other = own_people(0, 1000, 3)
     ledger = Ledger([kept, source, other])
