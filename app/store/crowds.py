@@ -5,6 +5,7 @@ Who is at the ends of the ranking by last write is found by looking at all of th
 so a worker remembers it, and corrects it by what its batches change, for as long as nobody else applied anything.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -17,7 +18,8 @@ from app.domain.state import State, Unloaded
 
 _Recency = tuple[int, int, int, str]
 
-#: Members of all crowds that a worker remembers at most: about 100 bytes each.
+#: What a worker remembers of all crowds at most, in units of about 100 bytes: a member takes one, each place of it in
+#: a ranking takes four more, and a crowd without members twenty.
 MAX_REMEMBERED: Final = 500_000
 
 # Beyond any profile's recency.
@@ -104,6 +106,11 @@ class _Group:
                     self._first[end] = {one: found for found, one in kept}
                     self._border[end] = kept[-1][0]
 
+    @property
+    def size(self) -> int:
+        """As MAX_REMEMBERED counts."""
+        return 10 + len(self.pids) + 4 * sum(len(first) for first in self._first.values())
+
     def leave(self, pid: int) -> None:
         self.pids.discard(pid)
         for first in self._first.values():
@@ -133,6 +140,11 @@ class Ranking:
     def __len__(self) -> int:
         return sum(len(group.pids) for group in self._groups.values())
 
+    @property
+    def size(self) -> int:
+        """As MAX_REMEMBERED counts."""
+        return sum(group.size for group in self._groups.values())
+
     def knows(self, many: int) -> bool:
         """Whether so many of each end of both groups are known, or all there are."""
         return all(group.knows(many) for group in self._groups.values())
@@ -147,21 +159,20 @@ class Ranking:
                 part.borders[identified, end] = found[-1][0]
         return part
 
-    def correct(self, key: Key, state: State) -> None:
-        """Bring it in step with what a batch changed."""
-        changes = state.changes
-        for pid in changes.removed | {pid for dropped, pid in changes.keys_dropped if dropped == key}:
-            for group in self._groups.values():
+    def correct(self, state: State, joined: set[int], left: set[int]) -> None:
+        """Bring it in step with what a batch changed. The address was given to those who joined."""
+        written = state.changes.sections.keys()
+        for group in self._groups.values():
+            for pid in left | (group.pids & state.changes.removed):
                 group.leave(pid)
-        new = {pid for added, pid in changes.keys_added if added == key}
-        for pid in changes.sections:
-            if pid in new or any(pid in group.pids for group in self._groups.values()):
-                profile = state.profiles[pid]
-                for identified, group in self._groups.items():
-                    if identified is (profile.external_id is not None):
-                        group.enter(pid, profile.recency)
-                    else:
-                        group.leave(pid)
+        # Not all that were written, crowd by crowd: there may be many of both.
+        for pid in set().union(*(group.pids & written for group in self._groups.values()), joined & written):
+            profile = state.profiles[pid]
+            for identified, group in self._groups.items():
+                if identified is (profile.external_id is not None):
+                    group.enter(pid, profile.recency)
+                else:
+                    group.leave(pid)
 
 
 @dataclass(slots=True)
@@ -195,8 +206,10 @@ class Crowds:
         #: Whether one had to be made anew since this was last set.
         self.looked = False
 
-    def __len__(self) -> int:
-        return sum(len(ranking) for ranking in self._rankings.values())
+    @property
+    def size(self) -> int:
+        """As MAX_REMEMBERED counts."""
+        return sum(ranking.size for ranking in self._rankings.values())
 
     def part(
         self, connection: Connection, workspace_id: int, key: Key, limits: Limits, choices: Choices | None
@@ -211,11 +224,19 @@ class Crowds:
         return ranking.part(ends, many)
 
     def correct(self, state: State) -> None:
-        """Bring them in step with what a committed batch changed; those that are no longer crowds are forgotten."""
+        """Bring them in step with what a committed batch changed; those that nobody has any more are forgotten."""
+        joined, left = self._by_key(state.changes.keys_added), self._by_key(state.changes.keys_dropped)
         for key, ranking in list(self._rankings.items()):
-            ranking.correct(key, state)
+            ranking.correct(state, joined[key], left[key])
             if not len(ranking):
                 del self._rankings[key]
+
+    def _by_key(self, entries: Iterable[tuple[Key, int]]) -> defaultdict[Key, set[int]]:
+        found: defaultdict[Key, set[int]] = defaultdict(set)
+        for key, pid in entries:
+            if key in self._rankings:
+                found[key].add(pid)
+        return found
 
 
 def _look(connection: Connection, workspace_id: int, key: Key, depth: int) -> Ranking:
@@ -238,11 +259,12 @@ class Memory:
 
     def remember(self, workspace_id: int, cursors: Sequence[int], crowds: Crowds) -> None:
         """Keep them for the next batch, once this one is committed."""
-        if not crowds:
+        size = crowds.size
+        if not size:
             return
-        if len(crowds) + sum(len(known) for known, _ in self._known.values()) > MAX_REMEMBERED:
+        if size + sum(known.size for known, _ in self._known.values()) > MAX_REMEMBERED:
             self._known.clear()
-        if len(crowds) <= MAX_REMEMBERED:
+        if size <= MAX_REMEMBERED:
             self._known[workspace_id] = (crowds, list(cursors))
 
     def forget(self) -> None:
