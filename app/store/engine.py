@@ -53,6 +53,19 @@ class Database:
         if self.inbox is not self.main:
             self.inbox.dispose()
 
+    def forget(self) -> None:
+        """On SQLite, bring `main` in step with its log and empty the log: what was deleted is in neither then.
+
+        Not while somebody reads or writes; then the log is emptied by a later call, or overwritten by later writes.
+        """
+        if self.is_postgresql:
+            return
+        plain = self.main.raw_connection()
+        try:
+            plain.cursor().execute("pragma wal_checkpoint(truncate)")  # outside of any transaction
+        finally:
+            plain.close()
+
     @contextmanager
     def write(self, engine: Engine | None = None) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on an exception."""
@@ -123,6 +136,8 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
         connection.execute(f"pragma synchronous = {synchronous}")
         connection.execute("pragma cache_size = -65536")
         connection.execute("pragma temp_store = memory")
+        # What is deleted is overwritten, whatever SQLite was built with.
+        connection.execute("pragma secure_delete = on")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
