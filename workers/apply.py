@@ -153,6 +153,7 @@ class Applier:
                     break
             except DATABASE_ERRORS as error:
                 self._crowds.forget()
+                self._names.clear()  # those of lost batches are not stored, and their ids may be given again
                 # Its connection may have died long ago, in the pool; the next one is new, and its batch is shorter.
                 # Where no connection can be made at all, somebody rings again.
                 if elapsed > most_seconds or not is_lost(error):

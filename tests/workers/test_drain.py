@@ -349,6 +349,24 @@ def test_one_doorbell_survives_connections_that_have_died_in_the_pool(database: 
     assert differences(database, one) == []
 
 
+def test_a_name_that_a_crash_took_back_is_stored_again(database: Database) -> None:
+    """A crash of PostgreSQL may lose the last batches while the worker lives on."""
+    if not database.is_postgresql:
+        pytest.skip("on SQLite a lost commit means that the worker is gone as well")
+    one = workspace(database, "a")
+    worker = applier(database)
+    event = {"external_id": "u", "name": "click", "time": "2026-11-20T00:00:00Z"}
+    send(database, one, {"events": [event]})
+    assert worker.drain(one).events == 1
+    with database.write() as connection:
+        connection.execute(text("delete from name"))
+    send(database, one, {"events": [event]})
+    end_sessions(database)
+    assert worker.drain(one).events == 1
+    with database.read() as connection:
+        assert connection.execute(text("select name from name")).scalars().all() == ["click"]
+
+
 def end_sessions(database: Database) -> None:
     """What an operator does, or a server that is started again: every other session ends."""
     other = Database(database.url)
