@@ -133,6 +133,8 @@ class Applier:
         self._before_commit = before_commit
         self._ahead = ReadAhead(database)
         self._names: profiles.NameCache = {}
+        #: When the last batch was committed that names and crowds are remembered of.
+        self._remembered = float("-inf")
         self._secrets: dict[int, bytes] = {}
         self._sizes = {stream: BatchSize() for stream in inbox.STREAMS}
         self._suspects = Suspects()
@@ -152,8 +154,6 @@ class Applier:
                 if self._turn(workspace_id, summary, must_yield):
                     break
             except DATABASE_ERRORS as error:
-                self._crowds.forget()
-                self._names.clear()  # those of lost batches are not stored, and their ids may be given again
                 # Its connection may have died long ago, in the pool; the next one is new, and its batch is shorter.
                 # Where no connection can be made at all, somebody rings again.
                 if elapsed > most_seconds or not is_lost(error):
@@ -235,6 +235,8 @@ class Applier:
             locked = self._lock(connection, workspace_id)
             if locked is None:
                 return False
+            if connection.info.setdefault("applying_since", began) > self._remembered:
+                self._forget()
             after, hour = locked.cursors[stream], locked.hours[stream]
             ready = self._ahead.take(workspace_id, stream, after, limit)
             batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit, most)
@@ -263,11 +265,18 @@ class Applier:
         known.correct(state)
         self._crowds.remember(workspace_id, locked.cursors, known)
         profiles.remember(self._names, made)
+        self._remembered = time.monotonic()
         summary.requests += len(batch)
         summary.batches += 1
         summary.add(state.changes)
         summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
         return True
+
+    def _forget(self) -> None:
+        """Trust nothing of earlier batches: a crash of the database may have taken them back, and then ids of names
+        are given again. Only a connection that was there before they were committed proves that there was none."""
+        self._crowds.forget()
+        self._names.clear()
 
     def _begin(self, workspace_id: int, stream: int) -> tuple[int, int] | None:
         """Count an attempt before it is made: how many there were, and how many requests this one may try.
