@@ -10,6 +10,7 @@ A ring with somebody waiting for its outcome goes to a queue of its own, which w
 
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 import redis
@@ -119,8 +120,8 @@ class Doorbell:
             free = self._redis.set(key, "1", nx=queue != QUEUES[0], px=OUTSTANDING_MS)
         except RedisError:
             free = True
-        if free:
-            self.send(workspace_id)
+        if free and not self.send(workspace_id):
+            self._take_back([key])
 
     def close(self) -> None:
         """Ring what is waiting, then stop the thread."""
@@ -150,9 +151,15 @@ class Doorbell:
         except (RedisError, OSError):
             self.failed += len(waiting)
             return False
-        for (workspace_id, queue), first in zip(waiting, free, strict=True):
-            if not first:
-                self.suppressed += 1
-            elif not self.send(workspace_id, queue):
+        rings = [place for place, first in zip(waiting, free, strict=True) if first]
+        self.suppressed += len(waiting) - len(rings)
+        for n, (workspace_id, queue) in enumerate(rings):
+            if not self.send(workspace_id, queue):
+                self._take_back([bell_key(self._prefix, *place) for place in rings[n:]])
                 return False
         return True
+
+    def _take_back(self, keys: list[str]) -> None:
+        """Nothing was sent for these: whoever comes next is not to think so."""
+        with suppress(RedisError, OSError):
+            self._redis.delete(*keys)

@@ -110,3 +110,18 @@ def test_a_drain_that_has_more_to_do_rings_on_without_adding_a_ring(bell: Doorbe
         bell.ring((1, 0))
         until(lambda: bell.suppressed == 1)
     assert bell.rung == 3
+
+
+def test_a_ring_that_could_not_be_sent_holds_back_none_that_can(settings: Settings) -> None:
+    """The broker is away, and bell keys are elsewhere, as with a BROKER_URL of its own."""
+    nobody = "redis://127.0.0.1:1/0"
+    bell = bootstrap.doorbell(
+        settings, bootstrap.celery(settings.model_copy(update={"broker_url": nobody}), producer=True)
+    )
+    with redis.Redis.from_url(settings.redis()) as keys:
+        bell.ring((1, 0))
+        until(lambda: bell.failed == 1)
+        bell.send_on(2, "normal")
+        until(lambda: list(keys.scan_iter(f"{settings.key_prefix}bell:*")) == [], 3)  # before they expire
+        assert (bell.rung, bell.failed) == (0, 2)
+    bell.close()

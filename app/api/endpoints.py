@@ -81,7 +81,8 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
                     try:
                         keys.admit(caller, endpoint.permission, client)
                     except RefusedError as refused:  # not counted, but whose key it is is known
-                        return refuse(refused, await acceptor.standing(caller, endpoint.group))
+                        with services.gate.enter_as(caller.key_id):
+                            return refuse(refused, await acceptor.standing(caller, endpoint.group))
                     with services.gate.enter_as(caller.key_id):
                         group, other = endpoint.group, endpoint.other
                         if other is not None and group not in caller.group_limits:
