@@ -179,7 +179,7 @@ class Merges:
 
 
 def _created(pid: int, created_us: int) -> Origin:
-    """A profile's number is the place of the request that made it."""
+    """Of a profile whose history does not tell it: its number is the place of the request that made it."""
     return Origin(*place_of(pid), created_us)
 
 

@@ -127,9 +127,11 @@ class Renderer:
         return document
 
     def lines(self, created: Origin | None, lines: list[Happening]) -> list[dict[str, object]]:
-        """A history, oldest line first."""
-        first = [] if created is None else [Happening(CREATED, created)]
-        return [self._line(line) for line in first + lines]
+        """A history, oldest line first. `created` stands in for that line where none was written down."""
+        first = [line for line in lines if line.what == CREATED]
+        if not first and created is not None:
+            first = [Happening(CREATED, created)]
+        return [self._line(line) for line in first + [line for line in lines if line.what != CREATED]]
 
     def _line(self, line: Happening) -> dict[str, object]:
         document: dict[str, object] = {

@@ -50,8 +50,8 @@ _DECODERS: Final[dict[int, msgspec.json.Decoder[Any]]] = {
     merges.KIND_UNDO: msgspec.json.Decoder(list[UndoMerge]),
 }
 
-#: Kinds whose effects are in no history, or are not worth it.
-UNSIGNED: Final = (KIND_TRACK, KIND_SETTINGS)
+#: Kinds whose effects are in no history.
+UNSIGNED: Final = (KIND_SETTINGS,)
 #: Bit of the codec: before the body stands who sent it.
 SIGNED: Final = 64
 
@@ -59,7 +59,7 @@ SIGNED: Final = 64
 def signed(codec: int, body: bytes, key_name: str) -> tuple[int, bytes]:
     """(codec, body) of a request whose effects are written into histories, with the name of the API key.
 
-    In the body and not in a column of its own: requests to /users/track, nearly all there are, do not pay for it.
+    In the body and not in a column of its own, so rows that were stored without it stay as they are.
     """
     name = key_name.encode()
     return codec | SIGNED, len(name).to_bytes(2) + name + body

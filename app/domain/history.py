@@ -16,7 +16,8 @@ class Origin:
     key_name: str = ""
 
 
-# What happened. The names are stored and shown. That a profile was created is not written down: the profile says it.
+# What happened. The names are stored and shown.
+#: The first line; profiles made before it was written down have none.
 CREATED: Final = "created"
 IDENTIFIED: Final = "identified"
 ALIAS_ADDED: Final = "alias_added"

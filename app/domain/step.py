@@ -2,7 +2,7 @@
 
 from app.domain import ids
 from app.domain.commands import Command, Request
-from app.domain.history import Happening, Origin
+from app.domain.history import CREATED, Happening, Origin
 from app.domain.profile import Problem, Profile
 from app.domain.state import MAX_PROBLEMS_PER_REQUEST, State
 
@@ -81,4 +81,5 @@ class Step:
             messages={},
         )
         self.state.create(profile)
+        self.happened(profile, CREATED)
         return profile

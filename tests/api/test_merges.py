@@ -138,12 +138,40 @@ def test_a_merge_from_preview_to_undo(workspace: Workspace) -> None:
     history = get(workspace, f"/v1/profiles/{merged_id}/history").body
     assert history["status"] == "active"
     assert [(line["what"], line["key_name"]) for line in history["history"]] == [
-        ("created", None),
+        ("created", key_name),
         ("merged_into", key_name),
         ("restored", key_name),
     ]
     assert history["history"][1]["request_id"] == done.request_id
     assert equal(workspace)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/users/track", {"attributes": [{"external_id": "ada"}]}),
+        ("/users/track/bulk", {"events": [{"external_id": "ada", "name": "e", "time": "2026-11-20"}]}),
+        ("/users/track/sync", {"attributes": [{"external_id": "ada"}]}),
+        ("/users/alias/new", {"user_aliases": [{"alias_label": "crm", "alias_name": "1"}]}),
+    ],
+)
+def test_who_made_a_profile(service: Service, workspace: Workspace, path: str, body: Json) -> None:
+    """The first line, by name of the key. Profiles that an older version made have a line without it."""
+    made = workspace.track_sync(body) if path.endswith("/sync") else workspace.post(path, body)
+    assert made.status == 201, made.text
+    workspace.post("/users/track", {"attributes": [{"external_id": "ada", "_update_existing_only": True, "n": 1}]})
+    with service.database.read() as connection:
+        of_workspace = {"workspace_id": workspace.id}
+        name = connection.execute(text("select name from api_key where workspace_id = :workspace_id"), of_workspace)
+        key_name = name.scalar_one()
+        statement = text("select braze_id from profile where workspace_id = :workspace_id")
+        found = connection.execute(statement, of_workspace).scalar_one()
+    (line,) = get(workspace, f"/v1/profiles/{found}/history").body["history"]
+    assert (line["what"], line["request_id"], line["key_name"]) == ("created", made.request_id, key_name)
+    assert equal(workspace)
+    with service.database.write() as connection:
+        connection.execute(text("delete from history where workspace_id = :workspace_id"), of_workspace)
+    assert get(workspace, f"/v1/profiles/{found}/history").body["history"] == [line | {"key_name": None}]
 
 
 def test_an_undo_with_a_key_is_answered_like_the_first(workspace: Workspace) -> None:

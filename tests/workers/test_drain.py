@@ -96,7 +96,7 @@ def test_a_braze_id_finds_its_profile_in_any_batch(database: Database) -> None:
         (profile,) = profiles.dump(connection, one).profiles.values()
     send(database, one, {"attributes": [{"braze_id": profile.braze_id, "n": {"inc": 1}}]})
     with database.write() as connection:
-        for table in ("profile", "profile_core", "profile_custom", "identifier", "applied", "name_count"):
+        for table in ("profile", "profile_core", "profile_custom", "identifier", "history", "applied", "name_count"):
             connection.execute(text(f"delete from {table}"))
         connection.execute(text("update lane set cursor_normal = 0, applied_n = 0"))
     worker.drain(one)

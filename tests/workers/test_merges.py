@@ -140,8 +140,13 @@ def test_a_merge_and_its_undo(database: Database) -> None:
     worker.drain(one)
     with database.read() as connection:
         assert profiles.dump(connection, one).profiles == before
-        assert [line.what for line in merges.history(connection, one, found.kept_pid)] == ["merged", "unmerged"]
+        assert [(line.what, line.origin.key_name) for line in merges.history(connection, one, found.kept_pid)] == [
+            ("created", "backend"),
+            ("merged", "backend"),
+            ("unmerged", "admin"),
+        ]
         assert [(line.what, line.origin.key_name) for line in merges.history(connection, one, found.merged_pid)] == [
+            ("created", "backend"),
             ("merged_into", "backend"),
             ("restored", "admin"),
         ]
