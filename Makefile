@@ -34,6 +34,7 @@ check: $(VENV)/.installed-dev ## Formatting, lint, types, import contracts, and 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.layout.imports
 	$(BIN)/python -m app.store.migrate --check
 
 fmt: $(VENV)/.installed-dev ## Format the code and mend what ruff can mend

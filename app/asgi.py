@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from app import bootstrap, logs, runtime
+from app import bootstrap
+from app.adapters import logs, runtime
 from app.api.app import create_app
 from app.settings import Settings
 

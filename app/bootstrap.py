@@ -9,29 +9,29 @@ import structlog
 from celery import Celery
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.accept import Acceptor
-from app.access import KeyRing
-from app.backlog import BacklogWatch, Limits
-from app.calls import StoreCalls
-from app.canary import Canary
-from app.data_rules import DataRules
-from app.dead_letters import DeadLetters
-from app.doorbell import TIMEOUT_SECONDS, Doorbell
-from app.gate import Gate
-from app.limits_desk import LimitsDesk
-from app.merges import Merges
-from app.metrics import Metrics, Readings
-from app.networks import parse_networks
+from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.adapters.metrics import Metrics, Readings
 from app.quota.limiter import Limiter
-from app.readings import ApiReadings
-from app.reads import Reader
-from app.services import Services
+from app.services.accepting.acceptor import Acceptor
+from app.services.accepting.backlog import BacklogWatch, Limits
+from app.services.accepting.gate import Gate
+from app.services.accepting.writer import InboxWriter
+from app.services.calls import StoreCalls
+from app.services.canary import Canary
+from app.services.data_rules import DataRules
+from app.services.dead_letters import DeadLetters
+from app.services.keys import KeyRing
+from app.services.limits import WorkspaceLimits
+from app.services.merges import Merges
+from app.services.networks import parse_networks
+from app.services.reading import Reader
+from app.services.readings import ApiReadings
+from app.services.registry import Services
+from app.services.synchronous import Synchronous
+from app.services.waiting import Waiting
 from app.settings import Settings
 from app.store import migrate, workspaces
 from app.store.engine import Database, ping
-from app.synchronous import Synchronous
-from app.waiting import Waiting
-from app.writer import InboxWriter
 from workers.apply import Applier
 
 log = structlog.get_logger()
@@ -80,7 +80,7 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
             "unacked_mutex_expire": 15,
-            "queue_order_strategy": "app.doorbell:WaitedForFirst",
+            "queue_order_strategy": "app.adapters.doorbell:WaitedForFirst",
             "socket_connect_timeout": TIMEOUT_SECONDS,
             # kombu would try for 6 s before it gives up a broker that refuses connections.
             **({"socket_timeout": TIMEOUT_SECONDS, **_ONE_TRY} if producer else {}),
@@ -168,7 +168,7 @@ def services(settings: Settings) -> Services:
         reader=reader,
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
-        limits=LimitsDesk(database, calls, quotas, now_us, keys.forget),
+        limits=WorkspaceLimits(database, calls, quotas, now_us, keys.forget),
         readiness=readiness,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.store import inbox
+from app.store.inbox import log as inbox
 from bench import data, preload
 from bench.options import Options
 from bench.stack import Site, Stack

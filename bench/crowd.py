@@ -7,12 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from app.bootstrap import now_us
-from app.contract import aliases, deletion, identify, merge, stored, track
+from app.contract import aliases, deletion, identify, merge_request, stored, track
 from app.domain.commands import STREAM_NORMAL
 from app.domain.profile import CHANNEL_EMAIL, CORE, CUSTOM, AddressState, Profile
 from app.domain.state import State, keys_of
-from app.store import inbox, profiles, workspaces
-from app.store.inbox import Entry
+from app.store import workspaces
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
+from app.store.profiles import profiles
 from bench import data
 from bench.options import Options
 from bench.preload import CHUNK
@@ -147,7 +149,7 @@ _REQUESTS: Final[dict[str, Callable[[int], Body]]] = {
 
 _ACCEPT: Final[dict[str, Callable[[bytes], Any]]] = {
     "/users/identify": identify.accept,
-    "/users/merge": merge.accept,
+    "/users/merge": merge_request.accept,
     "/users/alias/new": aliases.accept_new,
     "/users/delete": deletion.accept,
 }

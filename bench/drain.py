@@ -9,11 +9,11 @@ import json
 import sys
 import time
 
-from app import runtime
+from app.adapters import runtime
 from app.bootstrap import now_us
 from app.store import workspaces
 from app.store.engine import Database
-from app.store.inbox import Stored
+from app.store.inbox.log import Stored
 from workers.apply import Applier
 
 

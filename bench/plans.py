@@ -9,9 +9,9 @@ from sqlalchemy import event
 
 from app.bootstrap import now_us
 from app.contract import stored, track
-from app.store import inbox
 from app.store.engine import Database
-from app.store.inbox import Entry
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
 from bench import data, preload
 from bench.applying import filled, finish
 from bench.options import Options

@@ -21,9 +21,11 @@ from app.domain.profile import (
     Profile,
 )
 from app.domain.state import State, keys_of
-from app.store import inbox, lane, profiles
+from app.store import lane
 from app.store.engine import Database
-from app.store.inbox import Entry
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
+from app.store.profiles import profiles
 from bench import data
 from bench.stack import Site
 from bench.table import BenchError

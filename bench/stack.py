@@ -16,7 +16,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from app.bootstrap import now_us
-from app.permissions import PERMISSIONS
+from app.services.permissions import PERMISSIONS
 from app.store import migrate, partitions, workspaces
 from app.store.engine import Database
 from bench.cpu import Meter

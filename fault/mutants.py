@@ -101,7 +101,7 @@ MUTANTS: Final = (
     Mutant(
         "numbers become visible before their rows, as those of a sequence",
         36,
-        "app/store/inbox.py",
+        "app/store/inbox/log.py",
         (
             (
                 "        rows = driver.execute(_APPEND_POSTGRESQL, values).fetchall()\n",
@@ -134,7 +134,7 @@ MUTANTS: Final = (
     Mutant(
         "a flush that fails fails one of its waiters, the others get their 201",
         9,
-        "app/writer.py",
+        "app/services/accepting/writer.py",
         (
             (
                 "                if not future.done():\n                    error = UnavailableError()",
@@ -164,7 +164,7 @@ MUTANTS: Final = (
     Mutant(
         "an idempotency key is stored and never looked for",
         13,
-        "app/store/idempotency.py",
+        "app/store/inbox/idempotency.py",
         (
             ("first = known.get(key.digest) if key is not None else None", "first = None"),
             ("        if kept:\n", "        if False:\n"),

@@ -22,9 +22,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bootstrap import now_us
-from app.permissions import PERMISSIONS
-from app.store import inbox, lane, migrate, partitions, workspaces
+from app.services.permissions import PERMISSIONS
+from app.store import lane, migrate, partitions, workspaces
 from app.store.engine import Database
+from app.store.inbox import log as inbox
 from fault.clients import Wire
 from fault.processes import Program
 from fault.proxy import HOST, Proxy

@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from app.contract import aliases, deletion, external_ids, identify, merge, stored, track
+from app.contract import aliases, deletion, external_ids, identify, merge_request, stored, track
 from app.contract.elements import CODEC_COMMANDS
 from app.contract.errors import RefusedError
-from app.store.inbox import Entry
+from app.store.inbox.log import Entry
 
 _QUEUED = {
     "/users/identify": identify.accept,
-    "/users/merge": merge.accept,
+    "/users/merge": merge_request.accept,
     "/users/alias/new": aliases.accept_new,
     "/users/alias/update": aliases.accept_update,
     "/users/delete": deletion.accept,

@@ -25,7 +25,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
 
-from app import embedded
+from app.adapters import embedded
 from tests.polling import gone, until
 
 START_SECONDS = 30.0

@@ -13,8 +13,8 @@ from kombu.message import Message
 from kombu.messaging import Consumer
 
 from app import bootstrap
+from app.adapters.doorbell import Doorbell
 from app.cli.run import QUEUES
-from app.doorbell import Doorbell
 from app.settings import Settings
 from tests.polling import until
 from tests.servers import ValkeyServer

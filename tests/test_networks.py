@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from app.networks import client_address, contains, origin, parse_network, parse_networks
+from app.services.networks import client_address, contains, origin, parse_network, parse_networks
 
 PROXIES = parse_networks(["10.0.0.0/8", "2001:db8::1"])
 

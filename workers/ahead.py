@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from app.contract import stored
 from app.domain.commands import Request
-from app.store import inbox
 from app.store.engine import Database
-from app.store.inbox import Stored
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Stored
 
 
 @dataclass(frozen=True, slots=True)

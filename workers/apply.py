@@ -18,10 +18,12 @@ from app.contract.naming import names_anybody
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
 from app.domain.state import Changes, State, TooFewLoadedError
-from app.store import crowds, dead, inbox, lane, profiles
+from app.store import dead_letters, lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
-from app.store.inbox import Stored
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Stored
 from app.store.lane import Lane
+from app.store.profiles import crowds, profiles
 from workers.ahead import ReadAhead, decoded, is_full
 from workers.batches import BatchSize, Suspects
 
@@ -332,7 +334,7 @@ class Applier:
         made = profiles.save(connection, workspace_id, state, self._names)
         if state.changes.erased:  # sent again, a letter would bring the person back
             named = frozenset(state.changes.erased_identifiers)
-            dead.erase_bodies(connection, workspace_id, lambda codec, body: names_anybody(codec, body, named))
+            dead_letters.erase_bodies(connection, workspace_id, lambda codec, body: names_anybody(codec, body, named))
         accepted = {(request.stream, request.seq): request.accepted_us for request in batch}
         lane.write_problems(connection, workspace_id, state.changes.problems, accepted)
         if state.changes.settings_changed:
@@ -352,7 +354,7 @@ class Applier:
                 return False
             if locked.cursors[request.stream] != request.seq - 1:
                 return True
-            dead.bury(connection, workspace_id, request, reason, self._now_us())
+            dead_letters.bury(connection, workspace_id, request, reason, self._now_us())
             lane.advance(connection, workspace_id, locked, request)
         summary.dead += 1
         self._on_dead(workspace_id, request, reason)

@@ -1,7 +1,8 @@
 """Celery's entry point, `celery -A workers.celery_app worker`: the one module that reads the settings on import."""
 
-from app import bootstrap, logs
-from app.metrics import Metrics
+from app import bootstrap
+from app.adapters import logs
+from app.adapters.metrics import Metrics
 from app.settings import Settings
 from workers import tasks
 

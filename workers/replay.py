@@ -10,11 +10,13 @@ from sqlalchemy import Connection, text
 
 from app.domain.apply import reduce
 from app.domain.history import Happening
-from app.domain.merge_plan import MergeRecord
+from app.domain.merging.plan import MergeRecord
 from app.domain.profile import BRAZE, Profile
 from app.domain.state import State, keys_of
-from app.store import inbox, lane, lineage, merges, names, profiles
+from app.store import lane, merges, names
 from app.store.engine import Database
+from app.store.inbox import log as inbox
+from app.store.profiles import lineage, profiles
 from workers.ahead import decoded
 
 _DEAD = text("select stream, seq from dead where workspace_id = :workspace_id")
@@ -106,7 +108,7 @@ def expected_occurrences(state: State) -> list[Any]:
 
 
 def expected_lineage(state: State) -> dict[int, tuple[int, int]]:
-    """{member: (parent, root)} as app.store.lineage has it."""
+    """{member: (parent, root)} as app.store.profiles.lineage has it."""
     return {member: (link.parent_pid, state.root(member)) for member, link in state.lineage.items()}
 
 

@@ -6,8 +6,9 @@ from typing import Final
 
 import structlog
 
-from app.store import erasure, inbox_size, merges, partitions
+from app.store import erasure, merges, partitions
 from app.store.engine import DATABASE_ERRORS, Database
+from app.store.inbox import size
 
 log = structlog.get_logger()
 
@@ -70,7 +71,7 @@ class Retention:
         erased = self._erase(now)
         if erased:
             log.info("erased", profiles=erased)
-        if self._inbox_bytes and (shrunk := inbox_size.shrink(self._database, now, self._inbox_bytes)):
+        if self._inbox_bytes and (shrunk := size.shrink(self._database, now, self._inbox_bytes)):
             log.info("inbox_shrunk", **shrunk)
             self._aged_out({f"inbox_{what}": number for what, number in shrunk.items()})
 

@@ -10,10 +10,11 @@ from typing import Final
 
 import structlog
 
-from app.doorbell import Doorbell
-from app.metrics import Metrics
-from app.store import inbox, lane, sessions
+from app.adapters.doorbell import Doorbell
+from app.adapters.metrics import Metrics
+from app.store import lane, sessions
 from app.store.engine import DATABASE_ERRORS, Database, is_lost
+from app.store.inbox import log as inbox
 from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier, Summary
 
 log = structlog.get_logger()

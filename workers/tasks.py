@@ -12,10 +12,10 @@ from celery.signals import setup_logging, task_failure, worker_process_init, wor
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from app import runtime
-from app.doorbell import QUEUES, TASK, Doorbell
-from app.launcher import die_with_parent
-from app.metrics import Metrics
+from app.adapters import runtime
+from app.adapters.doorbell import QUEUES, TASK, Doorbell
+from app.adapters.launcher import die_with_parent
+from app.adapters.metrics import Metrics
 from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
 
 log = structlog.get_logger()

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 from fastapi import Response
 
-from app.accept import Admission, Answer, RateLimitedError
 from app.contract.errors import RefusedError
+from app.services.accepting.acceptor import Admission, Answer, RateLimitedError
 
 
 def respond(answer: Answer, admission: Admission | None) -> Response:

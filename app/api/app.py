@@ -8,24 +8,19 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from app.api import (
-    data_rules,
-    dead_letters,
-    docs,
-    exports,
-    health,
-    identity,
-    limits,
-    merges,
-    metrics,
-    openapi,
-    requests,
-    track,
-)
+from app.api import docs, health, metrics, openapi
 from app.api.answers import refuse
-from app.api.endpoints import serve
+from app.api.data_rules import endpoints as data_rules
+from app.api.dead_letters import endpoints as dead_letters
+from app.api.endpoint import serve
+from app.api.exports import endpoints as exports
+from app.api.identity import endpoints as identity
+from app.api.limits import endpoints as limits
+from app.api.merges import endpoints as merges
+from app.api.requests import endpoints as requests
+from app.api.track import endpoints as track
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
-from app.services import Services
+from app.services.registry import Services
 
 log = structlog.get_logger()
 

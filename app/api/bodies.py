@@ -8,8 +8,8 @@ from typing import Final
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app import budget
 from app.contract.errors import TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RefusedError
+from app.services import budget
 
 JSON: Final = "application/json"
 BAD_ENCODING: Final = "The request body could not be decompressed."

@@ -7,8 +7,8 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-from app.accept import Answer
 from app.api.answers import respond
+from app.services.accepting.acceptor import Answer
 
 DOCUMENT_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"

@@ -2,14 +2,14 @@
 
 from fastapi import Request, Response
 
-from app.accept import Answer
 from app.api.answers import refuse, respond
 from app.api.documentation import Documentation
-from app.api.endpoints import Probe
-from app.api.models.refusals import Refusal
-from app.api.models.requests import Healthy
+from app.api.endpoint import Probe
+from app.api.refusals import Refusal
+from app.api.requests.models import Healthy
 from app.contract.errors import RefusedError
-from app.services import Services
+from app.services.accepting.acceptor import Answer
+from app.services.registry import Services
 
 
 def probes(services: Services) -> list[Probe]:

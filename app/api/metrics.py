@@ -8,10 +8,10 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
+from app.adapters.metrics import CONTENT_TYPE
 from app.api.answers import refuse
 from app.contract.errors import INVALID_KEY, RefusedError
-from app.metrics import CONTENT_TYPE
-from app.services import Services
+from app.services.registry import Services
 
 PATH: Final = "/metrics"
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from app.api.documentation import TAGS, Documentation, Parameter
-from app.api.endpoints import Endpoint, Probe
-from app.api.models.refusals import BodyRefusal, RateLimited, Refusal
+from app.api.endpoint import Endpoint, Probe
+from app.api.refusals import BodyRefusal, RateLimited, Refusal
 
 Json = dict[str, Any]
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import bootstrap
-from app.embedded import socket_path, urls
-from app.networks import parse_networks
+from app.adapters.embedded import socket_path, urls
+from app.services.networks import parse_networks
 from app.settings import Settings
 from app.store import migrate, partitions, roles
 from app.store.engine import Database

@@ -9,13 +9,15 @@ from redis.exceptions import RedisError
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import bootstrap, embedded
+from app import bootstrap
+from app.adapters import embedded
+from app.adapters.doorbell import client
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
 from app.cli.keys import workspace_id
-from app.doorbell import client
 from app.settings import Settings
-from app.store import inbox, lane, migrate, workspaces
+from app.store import lane, migrate, workspaces
 from app.store.engine import Database, ping
+from app.store.inbox import log as inbox
 from workers import replay
 
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
 from app.domain import times
-from app.networks import parse_networks
-from app.permissions import PERMISSIONS, SYNONYMS
+from app.services.networks import parse_networks
+from app.services.permissions import PERMISSIONS, SYNONYMS
 from app.store import workspaces
 from app.store.engine import Database
 from app.store.tables import ApiKey

@@ -9,13 +9,13 @@ import typer
 from rich.table import Table
 
 from app import bootstrap
-from app.calls import StoreCalls
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
 from app.cli.keys import workspace_id
 from app.contract.errors import RefusedError
 from app.contract.limits import read_change
 from app.contract.plans import GROUPS, MAX_LIMIT, MAX_WINDOW_SECONDS, PLANS, REFILLS, RESET_STYLES, TRACK_BULK
-from app.limits_desk import LimitsDesk
+from app.services.calls import StoreCalls
+from app.services.limits import WorkspaceLimits
 from app.settings import Settings
 from app.store import workspaces
 from app.store.engine import Database
@@ -62,7 +62,7 @@ async def _found(settings: Settings, database: Database, number: int) -> dict[st
     limiter = bootstrap.limiter(settings)
     try:
         calls = StoreCalls(executor, settings.answer_seconds)
-        desk = LimitsDesk(database, calls, limiter, bootstrap.now_us, lambda _workspace: None)
+        desk = WorkspaceLimits(database, calls, limiter, bootstrap.now_us, lambda _workspace: None)
         found: dict[str, Any] = msgspec.json.decode((await desk.of(number)).body)
         return found
     finally:

@@ -2,7 +2,7 @@
 
 import typer
 
-from app.cli import companies, data_rules, dead, doctor, keys, limits, merges, requests, roles, run, workspaces
+from app.cli import companies, data_rules, dead_letters, doctor, keys, limits, merges, requests, roles, run, workspaces
 
 app = typer.Typer(
     name="onefold",
@@ -22,7 +22,7 @@ app.add_typer(companies.app, name="company")
 app.add_typer(keys.app, name="keys")
 app.add_typer(limits.app, name="limits")
 app.add_typer(requests.app, name="requests")
-app.add_typer(dead.app, name="dead")
+app.add_typer(dead_letters.app, name="dead")
 app.add_typer(merges.app, name="merges")
 app.add_typer(roles.app, name="db")
 app.add_typer(data_rules.attributes, name="attributes")

@@ -9,13 +9,15 @@ from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
 from app.cli.keys import workspace_id
 from app.cli.workspaces import change_settings
-from app.contract import merges as contract
+from app.contract import merge_records as contract
 from app.contract import request_id, stored
 from app.domain import times
 from app.domain.commands import STREAM_NORMAL
 from app.domain.profile import DEPRECATED, EXTERNAL
-from app.store import inbox, merges, profiles, workspaces
-from app.store.inbox import Entry
+from app.store import merges, workspaces
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
+from app.store.profiles import profiles
 
 app = typer.Typer(help="Merges: the list, undoing, and guards against wrong ones.", no_args_is_help=True)
 

@@ -10,7 +10,8 @@ from app.cli.keys import workspace_id
 from app.contract import request_id
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
-from app.store import dead, inbox, lane, workspaces
+from app.store import dead_letters, lane, workspaces
+from app.store.inbox import log as inbox
 
 app = typer.Typer(help="Accepted requests.", no_args_is_help=True)
 
@@ -33,7 +34,7 @@ def show(
         with database.read() as connection:
             found = lane.read(connection, number)
             applied = found is not None and found.cursors[stream] >= seq
-            letter = dead.get(connection, number, stream, seq)
+            letter = dead_letters.get(connection, number, stream, seq)
             problems = lane.problems(connection, number, stream, seq)
     status = "queued" if not applied else "applied" if letter is None else f"dead ({letter.reason})"
     out.print(f"request {seq} of stream {STREAM_NAMES[stream]}: {status}", highlight=False)

@@ -16,11 +16,12 @@ from urllib.request import urlopen
 import typer
 from pydantic import SecretStr
 
-from app import bootstrap, embedded, logs, metrics, runtime
+from app import bootstrap
+from app.adapters import embedded, logs, metrics, runtime
+from app.adapters.launcher import Child, Launcher, StartError, die_with_parent
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, environment, errors, executable, fail, opened, out, settings_for
 from app.contract.plans import DEFAULT_PLAN
-from app.launcher import Child, Launcher, StartError, die_with_parent
-from app.permissions import PERMISSIONS
+from app.services.permissions import PERMISSIONS
 from app.settings import Settings
 from app.store import migrate, roles, workspaces
 from app.store.engine import Database

@@ -12,9 +12,10 @@ from app.contract.data_rules import MAX_ARRAY
 from app.contract.export import REQUIRES_FIELDS
 from app.contract.plans import DEFAULT_PLAN, MAX_LIMIT, PLANS
 from app.contract.stored import KIND_SETTINGS, settings_change
-from app.store import companies, inbox, workspaces
+from app.store import companies, workspaces
 from app.store.engine import Database
-from app.store.inbox import Entry
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
 
 app = typer.Typer(help="Workspaces: tenants with profiles, keys and limits of their own.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import aliases, deletion, external_ids, identify, merge, merges, track
+from app.contract import aliases, deletion, external_ids, identify, merge_records, merge_request, track
 from app.contract.elements import CODEC_COMMANDS
 from app.domain.commands import (
     ChangeSettings,
@@ -41,13 +41,13 @@ KIND_NAMES: Final = {
 #: Kinds whose body is a list of commands of one class.
 _DECODERS: Final[dict[int, msgspec.json.Decoder[Any]]] = {
     identify.KIND: msgspec.json.Decoder(list[Identify]),
-    merge.KIND: msgspec.json.Decoder(list[Merge]),
+    merge_request.KIND: msgspec.json.Decoder(list[Merge]),
     aliases.KIND_NEW: msgspec.json.Decoder(list[NewAlias]),
     aliases.KIND_UPDATE: msgspec.json.Decoder(list[UpdateAlias]),
     deletion.KIND: msgspec.json.Decoder(list[Delete]),
     external_ids.KIND_RENAME: msgspec.json.Decoder(list[RenameExternalId]),
     external_ids.KIND_REMOVE: msgspec.json.Decoder(list[RemoveExternalId]),
-    merges.KIND_UNDO: msgspec.json.Decoder(list[UndoMerge]),
+    merge_records.KIND_UNDO: msgspec.json.Decoder(list[UndoMerge]),
 }
 
 #: Kinds whose effects are in no history.

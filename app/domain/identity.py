@@ -18,10 +18,10 @@ from app.domain.commands import (
     UndoMerge,
     UpdateAlias,
 )
-from app.domain.merge import MERGE, NONE, perform, plan_merge
+from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
+from app.domain.merging.undo import undo
 from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Key, Profile
 from app.domain.step import PROFILE_NOT_FOUND, Step
-from app.domain.undo import undo
 
 # Reasons for which a command has no effect, besides those of resolve.select and of guard.
 ALREADY_IDENTIFIED: Final = "already_identified"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.history import Happening, Origin
-from app.domain.merge_plan import MergeRecord
+from app.domain.merging.plan import MergeRecord
 from app.domain.profile import (
     ALIAS,
     ALL_SECTIONS,

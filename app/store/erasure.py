@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import bindparam, text
 
 from app.store.engine import Database
-from app.store.inbox import DAY_US
+from app.store.inbox.log import DAY_US
 from app.store.partitions import OCCURRENCE_DAYS
 
 #: People at a time: one pass over a workspace's occurrences serves all of them.

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.profile import ApplySettings, Problem
 from app.store.bulk import BulkWrite, encode
-from app.store.inbox import DAY_US, HOUR_US, Stored
+from app.store.inbox.log import DAY_US, HOUR_US, Stored
 from app.store.tables import ProblemRow
 
 STREAM_COLUMNS: Final = ("normal", "bulk")

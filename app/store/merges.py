@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, text
 
 from app.domain.history import Happening, Origin
-from app.domain.merge_plan import MergePlan, MergeRecord
+from app.domain.merging.plan import MergePlan, MergeRecord
 from app.domain.profile import Profile
 from app.domain.state import State, identifiers_merged
 from app.store import tables

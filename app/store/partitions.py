@@ -6,9 +6,9 @@ import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.store import dead, lane
+from app.store import dead_letters, lane
 from app.store.engine import Database
-from app.store.inbox import DAY_US, HOUR_US
+from app.store.inbox.log import DAY_US, HOUR_US
 from app.store.tables import INBOX_TABLES
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
         if number:
             dropped[table] = number
     with database.write() as connection:
-        forgotten = dead.forget_bodies(connection, now_us)
+        forgotten = dead_letters.forget_bodies(connection, now_us)
     if forgotten:
         dropped["dead"] = forgotten
     return dropped

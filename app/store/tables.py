@@ -244,7 +244,7 @@ class Dead(SQLModel, table=True):
     seq: int = _big(key=True)
     kind: int = _small()
     codec: int = _small()
-    #: Empty once it is gone: kept for a time, see app.store.dead, and erased with a person whom it names.
+    #: Empty once it is gone: kept for a time, see app.store.dead_letters, and erased with a person whom it names.
     body: bytes = _bytes()
     accepted_us: int = _big()
     dead_us: int = _big()

@@ -11,8 +11,9 @@ import msgspec
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from app.store import inbox, lane
+from app.store import lane
 from app.store.engine import Database
+from app.store.inbox import log as inbox
 from app.store.tables import ApiKey, Workspace
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -20,7 +21,7 @@ _ID_LENGTH: Final = 8
 _SECRET_LENGTH: Final = 43  # base 62 digits of 32 random bytes
 _CHECKSUM_LENGTH: Final = 6
 PREFIX: Final = "onefold"
-#: Onefold's own workspace, see app.canary.
+#: Onefold's own workspace, see app.services.canary.
 CANARY: Final = "onefold canary"
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import psutil
 
+from app.adapters.doorbell import client
 from app.bootstrap import celery
-from app.doorbell import client
 from app.settings import Settings
 from fault.clients import LoadPlan
 from fault.rounds import Round, Scenario

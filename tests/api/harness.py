@@ -42,11 +42,12 @@ from app.domain.profile import (
     Profile,
 )
 from app.domain.state import State
-from app.permissions import PERMISSIONS
-from app.services import Services
+from app.services.permissions import PERMISSIONS
+from app.services.registry import Services
 from app.settings import Settings
-from app.store import lane, migrate, profiles, workspaces
+from app.store import lane, migrate, workspaces
 from app.store.engine import Database
+from app.store.profiles import profiles
 from tests.api.conformity import Conformity
 from tests.polling import until
 from workers.apply import Applier, Summary

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.access import KeyRing
 from app.contract.errors import RefusedError
+from app.services.keys import KeyRing
 from app.store import workspaces
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for, times_now

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.backlog import RETRY_AFTER_SECONDS, Limits
 from app.contract.errors import BACKLOG_FULL, OVERLOADED, RefusedError
-from app.gate import Gate
-from app.store.backlog import Backlog
+from app.services.accepting.backlog import RETRY_AFTER_SECONDS, Limits
+from app.services.accepting.gate import Gate
+from app.store.inbox.backlog import Backlog
 from tests.api.harness import Answer, Service, Workspace, checked, running
 from tests.polling import until
 

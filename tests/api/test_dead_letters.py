@@ -5,12 +5,15 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import text
 
-from app.contract import dead_letters, stored
+from app.contract import dead_letters as contract
+from app.contract import stored
 from app.contract.idempotency import digest, fingerprint
 from app.contract.request_id import make
-from app.dead_letters import DELETION_PENDING
-from app.store import dead, idempotency, inbox, partitions
-from app.store.inbox import DAY_US, Entry, IdempotencyKey
+from app.services.dead_letters import DELETION_PENDING
+from app.store import dead_letters, partitions
+from app.store.inbox import idempotency
+from app.store.inbox import log as inbox
+from app.store.inbox.log import DAY_US, Entry, IdempotencyKey
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from workers import replay
 
@@ -95,15 +98,15 @@ def test_a_query_that_is_none(workspace: Workspace, query: str) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, dead_letters.IDS_OR_FILTER),
-        ([], dead_letters.IDS_OR_FILTER),
-        ({"ids": ["x"], "filter": {}}, dead_letters.IDS_OR_FILTER),
-        ({"ids": ["x"], "other": 1}, dead_letters.IDS_OR_FILTER),
-        ({"ids": []}, dead_letters.BAD_IDS),
-        ({"ids": ["x"] * 501}, dead_letters.BAD_IDS),
-        ({"ids": [1]}, dead_letters.BAD_IDS),
-        ({"filter": []}, dead_letters.BAD_FILTER),
-        ({"filter": {"reason": 1}}, dead_letters.BAD_FILTER),
+        ({}, contract.IDS_OR_FILTER),
+        ([], contract.IDS_OR_FILTER),
+        ({"ids": ["x"], "filter": {}}, contract.IDS_OR_FILTER),
+        ({"ids": ["x"], "other": 1}, contract.IDS_OR_FILTER),
+        ({"ids": []}, contract.BAD_IDS),
+        ({"ids": ["x"] * 501}, contract.BAD_IDS),
+        ({"ids": [1]}, contract.BAD_IDS),
+        ({"filter": []}, contract.BAD_FILTER),
+        ({"filter": {"reason": 1}}, contract.BAD_FILTER),
         ({"filter": {"from": "x"}}, "'from' must be a time"),
         ({"filter": {"limit": "1"}}, "Only these may be asked for: from, kind, reason, to"),
     ],
@@ -191,11 +194,11 @@ def test_a_replay_that_was_interrupted_sends_nothing_twice(service: Service, wor
     service.drain(workspace.id)
     database = service.database
     with database.read() as connection:
-        found = dead.find(connection, workspace.id, 10, times_now())
-    first = dead.replay(database, workspace.id, found, times_now())
+        found = dead_letters.find(connection, workspace.id, 10, times_now())
+    first = dead_letters.replay(database, workspace.id, found, times_now())
     with database.write() as connection:
         connection.execute(text(f"update dead set replayed_seq = null where workspace_id = {workspace.id}"))
-    assert dead.replay(database, workspace.id, found, times_now()) == first == {(0, 1): 3, (0, 2): 4}
+    assert dead_letters.replay(database, workspace.id, found, times_now()) == first == {(0, 1): 3, (0, 2): 4}
     with database.read(database.inbox) as connection:
         assert inbox.head(connection, workspace.id, 0) == 4
 
@@ -203,7 +206,7 @@ def test_a_replay_that_was_interrupted_sends_nothing_twice(service: Service, wor
 def test_bodies_go_after_a_time_and_what_became_of_the_request_stays(service: Service, workspace: Workspace) -> None:
     poison(workspace)
     service.drain(workspace.id)
-    then = times_now() - (dead.BODY_DAYS + 1) * DAY_US
+    then = times_now() - (dead_letters.BODY_DAYS + 1) * DAY_US
     with service.database.write() as connection:
         connection.execute(text(f"update dead set dead_us = {then} where workspace_id = {workspace.id}"))
     assert partitions.expire(service.database, times_now(), 24)["dead"] == 1

@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from app.contract.idempotency import BAD_KEY, REUSED
-from app.store import inbox
 from app.store.engine import Database
+from app.store.inbox import log as inbox
 from tests.api.harness import Answer, Json, Service, Workspace, checked, running
 from tests.polling import until
 

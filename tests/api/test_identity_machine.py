@@ -12,7 +12,8 @@ from app.contract import stored
 from app.domain.apply import reduce
 from app.domain.commands import Request
 from app.domain.state import State
-from app.store import inbox, workspaces
+from app.store import workspaces
+from app.store.inbox import log as inbox
 from tests import strategies
 from tests.accepting import entry
 from tests.api.harness import Json, Service

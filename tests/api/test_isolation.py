@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.api.app import FAMILIES
-from app.api.endpoints import Endpoint
+from app.api.endpoint import Endpoint
 from app.contract.plans import GROUPS, TRACK
-from app.permissions import PERMISSIONS
+from app.services.permissions import PERMISSIONS
 from tests.api.harness import Answer, Service, Workspace
 
 

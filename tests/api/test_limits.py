@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from app.cli.main import app as cli
 from app.contract.plans import GROUPS, TRACK
-from app.limits import buckets_of
-from app.permissions import PERMISSIONS
 from app.quota.bucket import Bucket
+from app.services.permissions import PERMISSIONS
+from app.services.quotas import buckets_of
 from app.store import companies, workspaces
 from tests.api.harness import Answer, Json, Service, Workspace, running, settings_for, times_now
 from tests.servers import ValkeyServer

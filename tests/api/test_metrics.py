@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.metrics import CONTENT_TYPE, Metrics
+from app.adapters.metrics import CONTENT_TYPE, Metrics
 from app.store import workspaces
 from tests.api.harness import Json, Service, Workspace, running
 from tests.polling import until

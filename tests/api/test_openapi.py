@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from app.api import docs
 from app.api.documentation import TAGS
-from app.api.models.export import Profile
-from app.api.models.track import Attributes
+from app.api.exports.models import Profile
+from app.api.track.models import Attributes
 from app.contract.attributes import FIELDS
 from app.contract.export import RENDERERS
 from tests.api.conformity import Conformity
@@ -38,7 +38,7 @@ def keyed(service: Service) -> list[tuple[str, str, Json]]:
 
 
 def test_every_endpoint_is_documented(on_sqlite: Service) -> None:
-    """Failed? Give the new Endpoint a Documentation, as app/api/track.py does."""
+    """Failed? Give the new Endpoint a Documentation, as app/api/track/endpoints.py does."""
     routes = {(method, r.path) for r in on_sqlite.app.routes if isinstance(r, Route) for method in r.methods or ()}
     told = {(method, path) for method, path, _ in operations(on_sqlite)}
     assert {route for route in routes if route[0] != "HEAD"} == told

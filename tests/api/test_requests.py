@@ -9,8 +9,8 @@ import pytest
 from app.contract import request_id
 from app.contract.stored import KIND_TRACK
 from app.domain import times
-from app.store import inbox
-from app.store.inbox import Entry
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
 from tests.api.harness import Service, Workspace, lane_cursor, times_now
 
 GOOD: Final = {"attributes": [{"external_id": "r", "n": {"inc": 1}}]}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.domain.apply import reduce
 from app.domain.profile import Profile
 from app.domain.state import State
-from app.store import inbox
+from app.store.inbox import log as inbox
 from tests.api.harness import Answer, Service, Workspace
 from tests.api.objects import bodies, nearly_clean, recent
 from workers.ahead import decoded

@@ -9,7 +9,8 @@ from app.cli.main import app
 from app.contract import stored
 from app.domain.commands import ChangeSettings
 from app.domain.profile import ApplySettings
-from app.store import inbox, lane, workspaces
+from app.store import lane, workspaces
+from app.store.inbox import log as inbox
 from tests.api.harness import Service, Workspace
 
 

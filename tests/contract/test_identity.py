@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.contract import aliases, deletion, external_ids, identifiers, identify, merge, stored
+from app.contract import aliases, deletion, external_ids, identifiers, identify, merge_request, stored
 from app.contract.elements import Queued
 from app.contract.errors import PARSE_ERROR, RefusedError
 from app.domain.commands import (
@@ -81,7 +81,7 @@ def test_identify_wants_an_array_of_objects(body: object) -> None:
     assert refused(identify.accept, body) == (identify.NOT_ARRAYS, [])
 
 
-@pytest.mark.parametrize("accept", [identify.accept, merge.accept, aliases.accept_new, aliases.accept_update,
+@pytest.mark.parametrize("accept", [identify.accept, merge_request.accept, aliases.accept_new, aliases.accept_update,
     deletion.accept, external_ids.read_renames, external_ids.read_removals])  # fmt: skip
 def test_what_is_no_json_is_refused_everywhere(accept: Callable[[bytes], object]) -> None:
     assert refused(accept, b"{") == (PARSE_ERROR, [])
@@ -161,7 +161,7 @@ def test_prioritization(identify_array: str, delete_array: str, name: str, value
     assert [c.who for c in answered(identify.accept, {identify_array: [{"external_id": "e", **who}]})[0]] == [selector]
     assert [c.who for c in answered(deletion.accept, {delete_array: [who]})[0]] == [selector]
     pair = {"identifier_to_merge": who, "identifier_to_keep": {"external_id": "k"}}
-    assert [c.merge for c in answered(merge.accept, {"merge_updates": [pair]})[0]] == [selector]
+    assert [c.merge for c in answered(merge_request.accept, {"merge_updates": [pair]})[0]] == [selector]
 
 
 @pytest.mark.parametrize(("identify_array", "delete_array", "name", "value"), ADDRESSES)
@@ -173,7 +173,7 @@ def test_bad_prioritization(
     assert refused(identify.accept, {identify_array: [{"external_id": "e", **who}]})[1] == [(type_, identify_array, 0)]
     assert refused(deletion.accept, {delete_array: [who]})[1] == [(type_, delete_array, 0)]
     pair = {"identifier_to_merge": {"external_id": "k"}, "identifier_to_keep": who}
-    assert refused(merge.accept, {"merge_updates": [pair]}) == (merge.BAD_PRIORITIZATION, [])
+    assert refused(merge_request.accept, {"merge_updates": [pair]}) == (merge_request.BAD_PRIORITIZATION, [])
 
 
 @pytest.mark.parametrize(("array", "entry_", "type_"), [
@@ -196,7 +196,7 @@ def test_merge() -> None:
     by_braze = {"identifier_to_keep": {"braze_id": "b"}}
     nobody = {"identifier_to_merge": {"phone": "12", "prioritization": OLDEST}}
     body = {"merge_updates": [PAIR, {**by_email, **by_braze}, {**nobody, **by_braze}]}
-    commands, answer = answered(merge.accept, body)
+    commands, answer = answered(merge_request.accept, body)
     assert answer == {"message": "success"}
     assert commands == [
         Merge(0, Selector((ALIAS, "a", "b")), Selector((EXTERNAL, "", "5"))),
@@ -207,16 +207,16 @@ def test_merge() -> None:
 
 @pytest.mark.parametrize("updates", [None, [], "x", {}, ["<object>"], [PAIR, None], [[PAIR]]])
 def test_merge_wants_an_array_of_objects(updates: object) -> None:
-    assert refused(merge.accept, {"merge_updates": updates}) == (merge.NOT_AN_ARRAY, [])
+    assert refused(merge_request.accept, {"merge_updates": updates}) == (merge_request.NOT_AN_ARRAY, [])
 
 
 def test_the_first_failing_check_of_a_merge_wins() -> None:
     incomplete = {"identifier_to_keep": {"external_id": "a"}}
-    assert refused(merge.accept, {"merge_updates": [incomplete] * 51}) == (merge.TOO_MANY, [])
+    assert refused(merge_request.accept, {"merge_updates": [incomplete] * 51}) == (merge_request.TOO_MANY, [])
     shapeless = {**PAIR, "identifier_to_keep": "a"}
-    assert refused(merge.accept, {"merge_updates": [shapeless, incomplete]}) == (merge.BAD_ELEMENT, [])
-    assert refused(merge.accept, {"merge_updates": [{**PAIR, "note": 1}]}) == (merge.BAD_ELEMENT, [])
-    assert len(answered(merge.accept, {"merge_updates": [PAIR] * 50})[0]) == 50
+    assert refused(merge_request.accept, {"merge_updates": [shapeless, incomplete]}) == (merge_request.BAD_ELEMENT, [])
+    assert refused(merge_request.accept, {"merge_updates": [{**PAIR, "note": 1}]}) == (merge_request.BAD_ELEMENT, [])
+    assert len(answered(merge_request.accept, {"merge_updates": [PAIR] * 50})[0]) == 50
 
 
 @pytest.mark.parametrize("identifier", ["a", None, [], {}, {"external_id": ""}, {"external_id": None},
@@ -226,7 +226,10 @@ def test_the_first_failing_check_of_a_merge_wins() -> None:
     {"external_id": "a\0"}, {"external_id": "x" * 988}, {"unknown": "a"}, {"braze_id": {}}])  # fmt: skip
 def test_identifiers_of_a_wrong_form(identifier: object) -> None:
     for side in ("identifier_to_merge", "identifier_to_keep"):
-        assert refused(merge.accept, {"merge_updates": [{**PAIR, side: identifier}]}) == (merge.BAD_IDENTIFIER, [])
+        assert refused(merge_request.accept, {"merge_updates": [{**PAIR, side: identifier}]}) == (
+            merge_request.BAD_IDENTIFIER,
+            [],
+        )
 
 
 def test_new_aliases() -> None:

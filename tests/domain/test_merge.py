@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.domain.history import Origin
-from app.domain.merge import MERGE, NONE, perform, plan_merge
-from app.domain.merge_plan import Change, MergePlan
-from app.domain.merge_rules import RULES
+from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
+from app.domain.merging.plan import Change, MergePlan
+from app.domain.merging.rules import RULES
 from app.domain.profile import (
     ALIAS,
     BRAZE,

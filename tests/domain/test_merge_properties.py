@@ -7,18 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.history import Origin
-from app.domain.merge import MERGE, NONE, POLICIES, get, perform, plan_merge
-from app.domain.profile import (
-    BRAZE,
-    CHANNEL_EMAIL,
-    SUBSCRIPTION_STATES,
-    Address,
-    AddressState,
-    Key,
-    Profile,
-)
+from app.domain.merging.merge import MERGE, NONE, POLICIES, get, perform, plan_merge
+from app.domain.merging.undo import undo
+from app.domain.profile import BRAZE, CHANNEL_EMAIL, SUBSCRIPTION_STATES, Address, AddressState, Key, Profile
 from app.domain.state import State, keys_of
-from app.domain.undo import undo
 from tests.domain.test_merge import profile, state_of
 
 TIMES = st.integers(1, 50)

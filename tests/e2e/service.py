@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import psutil
 
 from app.bootstrap import now_us
-from app.permissions import PERMISSIONS
+from app.services.permissions import PERMISSIONS
 from app.store import workspaces
 from app.store.engine import Database
 from tests.polling import gone, until

@@ -26,7 +26,7 @@ import pytest
 import redis
 import yaml
 
-from app import embedded
+from app.adapters import embedded
 from tests.polling import gone, until
 from tests.servers import PostgresServer, ValkeyServer
 

@@ -14,7 +14,7 @@ import pytest
 import redis
 from kombu.connection import Connection
 
-from app import embedded
+from app.adapters import embedded
 from tests.polling import until
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.store import inbox, lane, workspaces
+from app.store import lane, workspaces
 from app.store.engine import Database
+from app.store.inbox import log as inbox
 from tests.e2e.ledger import Ledger
 from tests.e2e.service import Service, up
 from tests.polling import gone, until

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from app.launcher import Child, Launcher, StartError, restart_pause
+from app.adapters.launcher import Child, Launcher, StartError, restart_pause
 from tests.polling import gone, until
 from tests.servers import ValkeyServer
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 RUN = """
 import json, os, sys
 from pathlib import Path
-from app.launcher import Child, Launcher
+from app.adapters.launcher import Child, Launcher
 children = []
 for given in json.loads(sys.argv[1]):
     log = Path(given.pop("log")) if "log" in given else None
@@ -235,7 +235,7 @@ app = Celery("probe", broker=os.environ["PROBE_BROKER"])
 """
 ASGI_APP = """
 import multiprocessing
-from app.launcher import die_with_parent
+from app.adapters.launcher import die_with_parent
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from app.contract import stored, track
 from app.contract.errors import RefusedError
 from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Accepted, Limits
-from app.store import inbox
-from app.store.inbox import Entry
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
 from tests.api.harness import Service, times_now
 from tests.api.test_roundtrip import check_reference, exact
 from tests.fuzz.hostile import FAMILY, family

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.profile import EMAIL
 from app.domain.resolve import NEWEST, OLDEST
-from app.store.crowds import MAX_REMEMBERED, Crowds, Memory, Ranking
+from app.store.profiles.crowds import MAX_REMEMBERED, Crowds, Memory, Ranking
 
 DEPTH = 2_048
 

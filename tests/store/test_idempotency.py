@@ -5,10 +5,11 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from app.store import idempotency, inbox
 from app.store.engine import Database
-from app.store.idempotency import KeyReusedError, Outcome
-from app.store.inbox import Entry, IdempotencyKey, Place, UnknownWorkspaceError
+from app.store.inbox import idempotency
+from app.store.inbox import log as inbox
+from app.store.inbox.idempotency import KeyReusedError, Outcome
+from app.store.inbox.log import Entry, IdempotencyKey, Place, UnknownWorkspaceError
 from tests.polling import until
 from tests.stores import NOW_US, workspace
 

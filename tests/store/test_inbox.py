@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from app.store import inbox
 from app.store.engine import Database
-from app.store.inbox import Entry, Place, Stored, UnknownWorkspaceError
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry, Place, Stored, UnknownWorkspaceError
 from tests.stores import NOW_US, workspace
 
 

@@ -2,11 +2,12 @@
 
 import os
 
-from app.store import backlog, inbox_size, partitions
-from app.store.backlog import Backlog
+from app.store import partitions
 from app.store.engine import Database
-from app.store.inbox import HOUR_US, Entry
-from app.store.inbox import append as store
+from app.store.inbox import backlog, size
+from app.store.inbox.backlog import Backlog
+from app.store.inbox.log import HOUR_US, Entry
+from app.store.inbox.log import append as store
 from tests.store.test_partitions import apply_up_to, kept
 from tests.stores import NOW_US, workspace
 
@@ -27,11 +28,11 @@ def test_the_oldest_applied_requests_go_first(database: Database) -> None:
     append(database, one, 20, NOW_US)
     append(database, two, 1, NOW_US - 2 * HOUR_US)
     apply_up_to(database, one, 70)
-    before = inbox_size.size(database)
-    assert inbox_size.shrink(database, NOW_US, before) == {}
+    before = size.size(database)
+    assert size.shrink(database, NOW_US, before) == {}
     most = before - 32 * BODY  # more than the first hour has
-    found = inbox_size.shrink(database, NOW_US, most, chunk=5)
-    assert inbox_size.size(database) <= most
+    found = size.shrink(database, NOW_US, most, chunk=5)
+    assert size.size(database) <= most
     left = kept(database, one)
     if database.is_postgresql:
         # the first hour; the second holds a queued request of another workspace and is halved; then the third
@@ -50,7 +51,7 @@ def test_nothing_that_is_queued_goes(database: Database) -> None:
     append(database, one, 20, NOW_US, stream=1)
     apply_up_to(database, one, 10)
     for _ in range(6):
-        inbox_size.shrink(database, NOW_US, 1)
+        size.shrink(database, NOW_US, 1)
     assert kept(database, one)[-10:] == list(range(11, 21))
     assert len(kept(database, one)) <= 11
     assert kept(database, one, stream=1) == list(range(1, 21))

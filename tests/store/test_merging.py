@@ -5,12 +5,13 @@ from typing import Any
 from sqlalchemy import event, text
 
 from app.domain.history import Origin
-from app.domain.merge import MERGE, NONE, perform, plan_merge
+from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
+from app.domain.merging.undo import undo
 from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, NAME_EVENT, ApplySettings, Occurrence, Profile
 from app.domain.state import State, keys_of
-from app.domain.undo import undo
-from app.store import lineage, merges, profiles
+from app.store import merges
 from app.store.engine import Database
+from app.store.profiles import lineage, profiles
 from tests.domain.test_merge import profile
 from tests.stores import NOW_US, workspace
 from workers.replay import expected_lineage, expected_occurrences

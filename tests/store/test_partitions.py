@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from app.store import idempotency, inbox, lane, partitions
+from app.store import lane, partitions
 from app.store.engine import Database
-from app.store.inbox import DAY_US, HOUR_US, Entry, IdempotencyKey
+from app.store.inbox import idempotency
+from app.store.inbox import log as inbox
+from app.store.inbox.log import DAY_US, HOUR_US, Entry, IdempotencyKey
 from tests.stores import NOW_US, workspace
 
 OLD_US = NOW_US - 30 * HOUR_US

@@ -16,9 +16,11 @@ from sqlalchemy.exc import OperationalError
 from app.contract import stored, track
 from app.contract.errors import RefusedError
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
-from app.store import dead, inbox, lane, profiles, workspaces
+from app.store import dead_letters, lane, workspaces
 from app.store.engine import Database
-from app.store.inbox import Entry, Stored
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry, Stored
+from app.store.profiles import profiles
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
 from workers import replay
@@ -212,7 +214,7 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
     assert cursors(database, one) == [11, 0]
     with database.read() as connection:
         (profile,) = profiles.dump(connection, one).profiles.values()
-        letters = [dead.get(connection, one, 0, seq) for seq in (3, 4, 10)]
+        letters = [dead_letters.get(connection, one, 0, seq) for seq in (3, 4, 10)]
         assert [letter and letter.reason for letter in letters] == [None, *["ObjectRefusedError"] * 2]
     assert profile.custom == {"n": 9}
     assert differences(database, one) == []

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from app.store import inbox
-from app.store.crowds import Limits
 from app.store.engine import Database
+from app.store.inbox import log as inbox
+from app.store.profiles.crowds import Limits
 from tests.accepting import entry
 from tests.people import People
 from tests.stores import NOW_US, workspace

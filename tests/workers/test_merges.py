@@ -7,12 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.contract import merges as contract
+from app.contract import merge_records as contract
 from app.contract import stored
 from app.domain.ids import erased_id, merge_id
-from app.store import inbox, lane, merges, profiles, workspaces
+from app.store import lane, merges, workspaces
 from app.store.engine import Database
-from app.store.inbox import DAY_US, Entry
+from app.store.inbox import log as inbox
+from app.store.inbox.log import DAY_US, Entry
+from app.store.profiles import profiles
 from tests.accepting import entry
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests

@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from app.store import inbox
 from app.store.engine import Database
+from app.store.inbox import log as inbox
 from tests.accepting import entry
 from tests.people import Json, People
 from tests.stores import NOW_US, workspace

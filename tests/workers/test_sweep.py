@@ -5,10 +5,10 @@ import threading
 import psycopg
 
 from app import bootstrap
-from app.metrics import Metrics
+from app.adapters.metrics import Metrics
 from app.settings import Settings
 from app.store.engine import Database
-from app.store.inbox import Stored
+from app.store.inbox.log import Stored
 from tests.stores import workspace
 from tests.workers.test_drain import ADA, applier, cursors, differences, send
 from workers.sweep import Sweeper

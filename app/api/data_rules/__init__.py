@@ -1,0 +1,1 @@
+"""Rules of attributes, events and products: endpoints, and the models of bodies and answers."""

@@ -1,0 +1,1 @@
+"""Dead letters: endpoints, and the models of bodies and answers."""

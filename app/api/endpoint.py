@@ -1,0 +1,151 @@
+"""One endpoint, and how it is served: key, permission, quota, then its action (spec api-keys.md 1)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from app.api.answers import refuse, respond
+from app.api.bodies import hold, receive
+from app.api.documentation import Documentation
+from app.contract.body import api_key_of
+from app.contract.errors import RefusedError
+from app.contract.plans import MAX_BODY_BYTES
+from app.services import budget
+from app.services.accepting.acceptor import Admission, Answer, IdempotencyKey, idempotency_key
+from app.services.accepting.backlog import BacklogFullError
+from app.services.keys import Address, KeyRecord
+from app.services.networks import client_address
+from app.services.registry import Services
+
+Action = Callable[[KeyRecord, Request], Awaitable[Answer]]
+Accepting = Callable[[KeyRecord, bytes, IdempotencyKey | None], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A method and a path, who may call it, what a call costs, and what it does."""
+
+    method: str
+    path: str
+    #: None: any live key of the workspace.
+    permission: str | None
+    #: The group of endpoints whose limit counts the call, see app.contract.plans.
+    group: str
+    #: Reads the body, if there is one, and answers. Raises RefusedError.
+    action: Action
+    documentation: Documentation
+    #: Another group for bodies of some kind, where the workspace has the default limit for `group`.
+    other: "OtherGroup | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherGroup:
+    """A group of endpoints, and which bodies it counts."""
+
+    group: str
+    counts: Callable[[bytes], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A path for GET that needs no key and that no limit counts."""
+
+    path: str
+    handler: Callable[[Request], Awaitable[Response]]
+    documentation: Documentation
+
+
+def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint as a request handler. A refusal for key, permission or quota comes before the body is read.
+
+    Two things need the body earlier, and get it only where they are switched on: a key in the body of an old client,
+    and a limit that depends on what is asked for. Whatever is wrong with such a body is still said last.
+    """
+    keys, acceptor = services.keys, services.acceptor
+
+    async def handle(request: Request) -> Response:
+        admission: Admission | None = None
+
+        def client() -> Address | None:
+            return _client(request, services)
+
+        with budget.answering(services.answer_seconds):
+            try:
+                with services.gate.enter():
+                    authorization = request.headers.get("authorization")
+                    legacy = authorization is None and await keys.takes_legacy(client)
+                    if legacy:
+                        authorization = await _legacy_key(request, services)
+                    caller = await keys.authenticate(authorization, client, legacy=legacy)
+                    try:
+                        keys.admit(caller, endpoint.permission, client)
+                    except RefusedError as refused:  # not counted, but whose key it is is known
+                        with services.gate.enter_as(caller.key_id):
+                            return refuse(refused, await acceptor.standing(caller, endpoint.group))
+                    with services.gate.enter_as(caller.key_id):
+                        group, other = endpoint.group, endpoint.other
+                        if other is not None and group not in caller.group_limits:
+                            body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+                            if body is not None and other.counts(body):
+                                group = other.group
+                        admission = await acceptor.take(caller, group)
+                        return respond(await endpoint.action(caller, request), admission)
+            except RefusedError as refused:
+                return refuse(refused, admission)
+
+    return handle
+
+
+def _client(request: Request, services: Services) -> Address | None:
+    peer = request.client.host if request.client is not None else None
+    return client_address(peer, request.headers.getlist("x-forwarded-for"), services.trusted_proxies)
+
+
+async def _legacy_key(request: Request, services: Services) -> str | None:
+    """The key of a request without an Authorization header, as the header would have it: of the query, or the body."""
+    key: object = request.query_params.get("api_key")
+    if key is None and request.method != "GET":
+        body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+        key = None if body is None else api_key_of(body)
+    return f"Bearer {key}" if isinstance(key, str) else None
+
+
+def posting(services: Services, action: Callable[[KeyRecord, bytes], Awaitable[Answer]]) -> Action:
+    """An action that reads: it needs the body of the request and nothing else of it."""
+
+    async def post(caller: KeyRecord, request: Request) -> Answer:
+        return await action(caller, await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds))
+
+    return post
+
+
+def accepting(
+    services: Services, action: Accepting, *, limit: int = MAX_BODY_BYTES, too_large: int = 413, variant: str = ""
+) -> Action:
+    """An action that accepts a request: it needs its body, and puts the Idempotency-Key, if there is one, into the
+    Entry that it stores. What is refused is not stored, so the same key may come again with a body that is mended.
+
+    A body of more than `limit` bytes is refused with the status `too_large`. `variant` names what the path alone does
+    not say of where the request goes: all uses of a key must go to one stream.
+    """
+
+    async def post(caller: KeyRecord, request: Request) -> Answer:
+        body = await receive(request, limit, services.receive_timeout_seconds, too_large=too_large)
+        key = key_of(caller, request, body, variant)
+        try:
+            return await action(caller, body, key)
+        except RefusedError as refused:
+            if key is not None and (refused.status == 400 or isinstance(refused, BacklogFullError)):
+                first = await services.acceptor.repeated(caller, key)
+                if first is not None:
+                    return first
+            raise
+
+    return post
+
+
+def key_of(caller: KeyRecord, request: Request, body: bytes = b"", variant: str = "") -> IdempotencyKey | None:
+    """The request's Idempotency-Key. It stands for the path with all that is in it. Raises RefusedError(400)."""
+    sent = request.headers.getlist("idempotency-key")
+    return idempotency_key(caller, request.scope["path"] + variant, sent, body)

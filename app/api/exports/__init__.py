@@ -1,0 +1,1 @@
+"""Exports of users: endpoints, and the models of bodies and answers."""

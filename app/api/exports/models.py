@@ -1,0 +1,72 @@
+"""Selectors of an export, and a profile as it is given back."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.api.identifiers import BrazeId, Email, ExternalId, Phone, UserAlias
+
+
+class ExportBody(Struct):
+    """At least one selector; of device_id, email_address and phone only one."""
+
+    external_ids: Annotated[list[ExternalId], Meta(max_length=50)] | None = None
+    user_aliases: Annotated[list[UserAlias], Meta(max_length=50)] | None = None
+    braze_id: BrazeId | None = None
+    email_address: Email | None = None
+    phone: Phone | None = None
+    device_id: str | None = None
+    fields_to_export: Annotated[list[str], Meta(description="Fields to give back; all when left out.")] | None = None
+
+
+class AliasShown(Struct, forbid_unknown_fields=True):
+    alias_name: str
+    alias_label: str
+
+
+class Summary(Struct, forbid_unknown_fields=True):
+    """A name with activity in the last 90 days."""
+
+    name: str
+    first: str
+    last: str
+    count: int
+
+
+class Profile(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A field without a value is left out."""
+
+    created_at: Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])] | UnsetType = UNSET
+    external_id: str | UnsetType = UNSET
+    user_aliases: list[AliasShown] | UnsetType = UNSET
+    braze_id: str | UnsetType = UNSET
+    appboy_id: Annotated[str, Meta(description="The same as braze_id.")] | UnsetType = UNSET
+    first_name: str | UnsetType = UNSET
+    last_name: str | UnsetType = UNSET
+    random_bucket: Annotated[int, Meta(ge=0, le=9999)] | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    phone: str | UnsetType = UNSET
+    dob: str | UnsetType = UNSET
+    country: str | UnsetType = UNSET
+    language: str | UnsetType = UNSET
+    time_zone: str | UnsetType = UNSET
+    home_city: str | UnsetType = UNSET
+    gender: str | UnsetType = UNSET
+    last_coordinates: (
+        Annotated[list[float], Meta(min_length=2, max_length=2, description="Longitude, latitude.")] | UnsetType
+    ) = UNSET
+    custom_attributes: dict[str, Any] | UnsetType = UNSET
+    custom_events: list[Summary] | UnsetType = UNSET
+    purchases: list[Summary] | UnsetType = UNSET
+    total_revenue: Annotated[float, Meta(description="USD.")] | UnsetType = UNSET
+    push_subscribe: str | UnsetType = UNSET
+    push_opted_in_at: str | UnsetType = UNSET
+    email_subscribe: str | UnsetType = UNSET
+
+
+class Exported(Struct, forbid_unknown_fields=True):
+    users: list[Profile]
+    message: Literal["success"]
+    invalid_user_ids: (
+        Annotated[list[str], Meta(min_length=1, description="Selectors that nobody has, aliases excepted.")] | UnsetType
+    ) = UNSET

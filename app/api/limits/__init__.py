@@ -1,0 +1,1 @@
+"""Limits of a workspace: endpoints, and the models of bodies and answers."""

@@ -1,0 +1,1 @@
+"""Merges: preview, records, undo, history: endpoints, and the models of bodies and answers."""

@@ -1,0 +1,87 @@
+"""Merges before and after: previews, the list, histories, undoing. Endpoints of our own."""
+
+from typing import Annotated, Final
+
+from fastapi import Request
+from msgspec import Meta
+
+from app.api.documentation import Documentation, Parameter
+from app.api.endpoint import Endpoint, key_of, posting
+from app.api.identity.models import MergeBody
+from app.api.merges.models import History, MergeList, Preview, Undone, UndoRefusal
+from app.api.refusals import Refusal
+from app.contract.merge_records import MAX_LIMIT, MAX_OFFSET
+from app.services.accepting.acceptor import Answer
+from app.services.keys import KeyRecord
+from app.services.registry import Services
+
+PERMISSION: Final = "admin.merges"
+
+_STALE: Final = {"X-Onefold-Stale": "`true` when some of what was accepted before is not applied yet."}
+_ALIAS: Final = {"alias_label": "basket", "alias_name": "guest-7"}
+
+_PREVIEW: Final = Documentation(
+    title="What a merge would do",
+    tag="Merges",
+    text="Takes the body of `/users/merge` and changes nothing. The plans are what the merge would do if it were the "
+    "next request.",
+    body=MergeBody,
+    example={
+        "merge_updates": [{"identifier_to_merge": {"user_alias": _ALIAS}, "identifier_to_keep": {"external_id": "ada"}}]
+    },
+    answers={200: Preview},
+    headers=_STALE,
+)
+_LIST: Final = Documentation(
+    title="Merges of a profile",
+    tag="Merges",
+    text="Of the profile that has the identifier, and of all that was merged into it. Name it in one way.",
+    answers={200: MergeList},
+    parameters=(
+        Parameter("external_id", "query", str, "The profile's, or a former one."),
+        Parameter("braze_id", "query", str, "Also that of a profile that was merged into another one."),
+        Parameter("email", "query", str, "All profiles with the address, at most 100."),
+        Parameter("alias_name", "query", str, "Together with `alias_label`."),
+        Parameter("alias_label", "query", str, "Together with `alias_name`."),
+        Parameter("limit", "query", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "Merges in a page; 50 by default."),
+        Parameter("offset", "query", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "Merges to leave out."),
+    ),
+    headers=_STALE,
+)
+_HISTORY: Final = Documentation(
+    title="What happened to a profile",
+    tag="Merges",
+    text="By which request and key, without values. A merged or deleted profile has one as well.",
+    answers={200: History, 404: Refusal},
+    parameters=(Parameter("braze_id", "path", str, "The id that Onefold gave the profile."),),
+    headers=_STALE,
+)
+_UNDO: Final = Documentation(
+    title="Undo a merge",
+    tag="Merges",
+    text="The merged profile comes back with its identifiers and its history; what was written to the kept one since "
+    "stays. The last merge into a profile comes first. Answered when it is applied; a body is not looked at.",
+    answers={200: Undone, 404: UndoRefusal, 409: UndoRefusal},
+    idempotent=True,
+    parameters=(Parameter("id", "path", str, "The merge's `id`."),),
+)
+
+
+def endpoints(services: Services) -> list[Endpoint]:
+    merges = services.merges
+
+    async def listed(caller: KeyRecord, request: Request) -> Answer:
+        return await merges.listed(caller, request.query_params)
+
+    async def history(caller: KeyRecord, request: Request) -> Answer:
+        return await merges.history(caller, request.path_params["braze_id"])
+
+    async def undo(caller: KeyRecord, request: Request) -> Answer:
+        return await merges.undo(caller, request.path_params["id"], key_of(caller, request))
+
+    return [
+        Endpoint("POST", "/v1/merges/preview", PERMISSION, "default", posting(services, merges.preview), _PREVIEW),
+        Endpoint("GET", "/v1/merges", PERMISSION, "default", listed, _LIST),
+        Endpoint("GET", "/v1/profiles/{braze_id}/history", PERMISSION, "default", history, _HISTORY),
+        Endpoint("POST", "/v1/merges/{id}/undo", PERMISSION, "default", undo, _UNDO),
+    ]

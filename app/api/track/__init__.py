@@ -1,0 +1,1 @@
+"""Attributes, events and purchases: endpoints, and the models of bodies and answers."""

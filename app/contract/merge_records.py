@@ -1,0 +1,244 @@
+"""Merges and histories as clients see them: our own endpoints under /v1."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from app.contract import addresses, identifiers, request_id
+from app.contract.elements import CODEC_COMMANDS
+from app.contract.errors import ObjectRefusedError, RefusedError
+from app.domain import custom_attributes, times
+from app.domain.commands import UndoMerge
+from app.domain.history import CREATED, Happening, Origin
+from app.domain.merging.plan import Change, MergePlan, MergeRecord
+from app.domain.merging.rules import Path
+from app.domain.profile import ALIAS, BRAZE, DEPRECATED, EMAIL, EXTERNAL, PHONE, TEST_USER, AddressState, Key
+
+KIND_UNDO: Final = 10
+
+ONE_IDENTIFIER: Final = (
+    "exactly one of 'external_id', 'braze_id', 'email', or 'alias_name' with 'alias_label' is required"
+)
+BAD_LIMIT: Final = "'limit' must be a number between 1 and 100"
+BAD_OFFSET: Final = "'offset' must be a number between 0 and 1000000"
+UNKNOWN_PROFILE: Final = "Unknown profile"
+TOO_MANY_HOLDERS: Final = "More than 100 profiles have this address"
+MAX_LIMIT: Final = 100
+MAX_OFFSET: Final = 1_000_000
+MAX_HOLDERS: Final = 100
+
+#: Why a merge was not undone: status and sentence by the reason's name.
+REFUSALS: Final = {
+    "merge_not_found": (404, "Unknown merge"),
+    "already_undone": (409, "The merge is already undone"),
+    "merge_too_old": (409, "The merge is too old to be undone"),
+    "later_merge_first": (409, "A later merge into the same profile has to be undone first"),
+    "kept_profile_merged": (409, "The kept profile was itself merged since; that merge has to be undone first"),
+    "identifier_reused": (409, "An identifier of the merged profile is in use again"),
+}
+
+_ID: Final = re.compile("[0-9a-f]{24}")
+_KINDS: Final = {
+    EXTERNAL: "external_id",
+    DEPRECATED: "deprecated_external_id",
+    EMAIL: "email",
+    PHONE: "phone",
+    BRAZE: "braze_id",
+}
+
+
+def is_id(text: str) -> bool:
+    """Whether a merge could have this id."""
+    return _ID.fullmatch(text) is not None
+
+
+def undo(merge_id: str) -> tuple[int, bytes]:
+    """(codec, body) of a request of KIND_UNDO."""
+    return CODEC_COMMANDS, msgspec.json.encode([UndoMerge(0, merge_id)])
+
+
+def whose(parameters: Mapping[str, str]) -> Key | None:
+    """The identifier that the query names; None when nobody can have it. Raises RefusedError."""
+    sent = [name for name in ("external_id", "braze_id", "email") if parameters.get(name)]
+    by_alias = "alias_name" in parameters or "alias_label" in parameters
+    if len(sent) + by_alias != 1:
+        raise RefusedError(400, ONE_IDENTIFIER)
+    if any("\0" in value for value in parameters.values()):  # no stored text has one
+        return None
+    try:
+        if by_alias:
+            return (ALIAS, *identifiers.alias(dict(parameters)))
+        value = parameters[sent[0]]
+        if sent[0] == "email":
+            email = addresses.email(value)
+            return None if email is None else (EMAIL, "", email)
+        if sent[0] == "braze_id":
+            return (BRAZE, "", value)
+        return (EXTERNAL, "", identifiers.external_id(value))
+    except ObjectRefusedError as refused:
+        raise RefusedError(400, refused.type) from None
+
+
+def page(parameters: Mapping[str, str]) -> tuple[int, int]:
+    """(limit, offset). Raises RefusedError."""
+    limit = _number(parameters.get("limit", "50"), 1, MAX_LIMIT, BAD_LIMIT)
+    return limit, _number(parameters.get("offset", "0"), 0, MAX_OFFSET, BAD_OFFSET)
+
+
+def _number(text: str, least: int, most: int, refusal: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise RefusedError(400, refusal)
+    return int(text)
+
+
+class Renderer:
+    """Makes JSON of records for one workspace, whose secret is in the request ids."""
+
+    def __init__(self, workspace_id: int, secret: bytes) -> None:
+        self._workspace_id = workspace_id
+        self._secret = secret
+
+    def _request_id(self, origin: Origin) -> str:
+        return request_id.make(self._secret, self._workspace_id, origin.stream, origin.seq)
+
+    def record(self, record: MergeRecord, now_us: int) -> dict[str, object]:
+        """A merge that was performed. What it changed is left out once it is too old to be undone."""
+        undone = record.undone
+        document: dict[str, object] = {
+            "id": record.id,
+            "status": "merged" if undone is None else "undone",
+            "merged_at": times.iso(record.origin.us),
+            "request_id": self._request_id(record.origin),
+            "key_name": record.origin.key_name or None,
+            "kept_braze_id": record.kept_braze_id,
+            "merged_braze_id": record.merged_braze_id,
+        }
+        if undone is None:
+            document["undo_until"] = times.iso(record.expires_us)
+        else:
+            document["undone_at"] = times.iso(undone.us)
+            document["undone_by_request_id"] = self._request_id(undone)
+            document["undone_by_key_name"] = undone.key_name or None
+            document["unseparated"] = [name_of(tuple(path.split("."))) for path in record.unseparated or ()]
+        if record.plan is not None and (undone is not None or now_us < record.expires_us):
+            document |= plan(record.plan)
+        return document
+
+    def lines(self, created: Origin | None, lines: list[Happening]) -> list[dict[str, object]]:
+        """A history, oldest line first. `created` stands in for that line where none was written down."""
+        first = [line for line in lines if line.what == CREATED]
+        if not first and created is not None:
+            first = [Happening(CREATED, created)]
+        return [self._line(line) for line in first + [line for line in lines if line.what != CREATED]]
+
+    def _line(self, line: Happening) -> dict[str, object]:
+        document: dict[str, object] = {
+            "what": line.what,
+            "at": times.iso(line.origin.us),
+            "request_id": self._request_id(line.origin),
+            "key_name": line.origin.key_name or None,
+        }
+        if line.other:
+            document["other_braze_id"] = line.other
+        if line.merge_id:
+            document["merge_id"] = line.merge_id
+        return document
+
+
+def plan(found: MergePlan) -> dict[str, object]:
+    """What a merge does: values of the kept profile that change, and what of the merged one is lost."""
+    document: dict[str, object] = {
+        "policy": found.policy,
+        "changes": [_change(change) for change in found.changes],
+        "lost": [_change(change) for change in found.lost],
+        "moved_identifiers": [_identifier(key) for key in found.moved],
+        "retired_identifiers": [_identifier(key) for key in found.retired],
+        "alias_conflicts": [
+            {"alias_label": label, "kept_alias_name": kept, "merged_alias_name": merged}
+            for label, kept, merged in found.alias_conflicts
+        ],
+    }
+    if found.consent is not None:
+        document["consent"] = {
+            "email": found.consent.address[1],
+            "kept": _state(found.consent.before),
+            "result": _state(found.consent.after),
+        }
+    return document
+
+
+def _change(change: Change) -> dict[str, object]:
+    show = _shown(change.path)
+    values = (("kept", change.kept), ("merged", change.merged), ("result", change.result))
+    return {"field": name_of(change.path)} | {name: None if value is None else show(value) for name, value in values}
+
+
+def _state(state: AddressState | None) -> object:
+    return None if state is None else {"state": state.state, "changed_at": times.iso(state.changed_us)}
+
+
+def _identifier(key: Key) -> dict[str, object]:
+    kind, label, value = key
+    if kind == ALIAS:
+        return {"user_alias": {"alias_name": value, "alias_label": label}}
+    return {_KINDS[kind]: value}
+
+
+#: Fields that clients know under another name.
+_NAMES: Final = {
+    "aliases": "user_aliases",
+    "deprecated": "deprecated_external_ids",
+    "custom": "custom_attributes",
+    "events": "custom_events",
+    "revenue_cents": "total_revenue",
+    "session_count": "sessions",
+    "first_purchase_us": "first_purchase",
+    "last_purchase_us": "last_purchase",
+    "first_session_us": "date_of_first_session",
+    "last_session_us": "date_of_last_session",
+    "flags": "test_user",
+}
+
+
+def name_of(path: Path) -> str:
+    """A place in a profile as clients would call it: `first_name`, `custom_attributes.tier`."""
+    return ".".join((_NAMES.get(path[0], path[0]), *path[1:]))
+
+
+def _shown(path: Path) -> Callable[[Any], object]:
+    return _VALUES.get(path[0], lambda value: value)
+
+
+def _summary(value: list[int]) -> object:
+    return {"count": value[0], "first": times.iso(value[1]), "last": times.iso(value[2])}
+
+
+def _dated(value: Any) -> object:
+    """Moments inside devices and messages as texts: what is a number there and no count is a moment."""
+    if isinstance(value, dict):
+        return {name: member if name == "sessions" else _dated(member) for name, member in value.items()}
+    return times.iso(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _consent(value: list[Any]) -> object:
+    return {"state": value[0], "changed_at": times.iso(value[1])}
+
+
+_VALUES: Final[dict[str, Callable[[Any], object]]] = {
+    "custom": custom_attributes.exported,
+    "events": _summary,
+    "purchases": _summary,
+    "revenue_cents": lambda value: value / 100,
+    "first_purchase_us": times.iso,
+    "last_purchase_us": times.iso,
+    "first_session_us": times.iso,
+    "last_session_us": times.iso,
+    "marked_email_as_spam_at": times.iso,
+    "push_subscribe": _consent,
+    "email_subscribe": _consent,
+    "devices": _dated,
+    "messages": _dated,
+    "flags": lambda value: bool(value & TEST_USER),
+}

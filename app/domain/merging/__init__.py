@@ -1,0 +1,1 @@
+"""Merging two profiles: the rule of each field, the plan, performing it, taking it back."""

@@ -1,0 +1,241 @@
+"""Merging one profile into another: first a plan, which changes nothing, then the plan is performed.
+
+A preview shows the plan; what is performed is the plan itself, so the two cannot differ. The rules of the fields are in
+`merge_rules`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import fields
+from typing import Any, Final
+
+from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
+from app.domain.merging.plan import Change, Consent, MergePlan, MergeRecord
+from app.domain.merging.rules import KEEP, RULES, ByKey, Leaf, Members, Pair, Path, Rule, same, stricter
+from app.domain.profile import (
+    BRAZE,
+    CHANNEL_EMAIL,
+    CORE,
+    CORE_FIELDS,
+    SECTION_NAMES,
+    SUBSCRIBED,
+    SUBSCRIPTION_STATES,
+    Address,
+    AddressState,
+    Profile,
+)
+from app.domain.state import NotLoadedError, State, keys_from, keys_of
+
+#: Everything of the table in spec merge.md 3.
+MERGE: Final = "merge"
+#: Only push tokens, message history and aliases (spec identify.md 6).
+NONE: Final = "none"
+POLICIES: Final = (MERGE, NONE)
+
+DAY_US: Final = 86_400_000_000
+
+
+def plan_merge(
+    kept: Profile,
+    merged: Profile,
+    policy: str = MERGE,
+    consent_of: Callable[[Address], AddressState | None] = lambda _address: None,
+) -> MergePlan:
+    """What becomes of `kept` when `merged` is merged into it. Both have all sections.
+
+    `consent_of` tells the recorded state of an address (State.address). Raises NotLoadedError for a missing section,
+    ValueError for one profile given twice.
+    """
+    if kept.pid == merged.pid:
+        raise ValueError("a profile is not merged into itself")
+    pair = _pair(kept, merged)
+    changes: list[Change] = []
+    lost: list[Change] = []
+    core: dict[str, Any] = {**_core(kept), "aliases": dict(_core(kept).get("aliases", {}))}
+    external_id = kept.external_id
+    for path, leaf, kept_value, merged_value in _leaves(kept, merged):
+        heeded = policy == MERGE or leaf.always
+        result = leaf.join(kept_value, merged_value, pair) if heeded else kept_value
+        if not same(result, kept_value):
+            changes.append(Change(path, kept_value, merged_value, result))
+            if path[0] == "aliases":
+                core["aliases"][path[1]] = result
+            elif path[0] in CORE_FIELDS:
+                core[path[0]] = result
+            elif path[0] == "external_id":
+                external_id = result
+        if merged_value not in (None, 0) and not same(result, merged_value) and _is_lost(leaf, policy):
+            lost.append(Change(path, kept_value, merged_value, result))
+    afterwards = keys_from(external_id, core)
+    had = keys_of(merged)
+    return MergePlan(
+        policy,
+        kept.pid,
+        merged.pid,
+        kept.braze_id,
+        merged.braze_id,
+        tuple(changes),
+        tuple(lost),
+        moved=tuple(sorted(had & afterwards)),
+        retired=tuple(sorted((had - afterwards) | {(BRAZE, "", merged.braze_id)})),
+        alias_conflicts=tuple(
+            (change.path[1], change.kept, change.merged) for change in lost if change.path[0] == "aliases"
+        ),
+        consent=_consent(kept, merged, core.get("email"), consent_of) if policy == MERGE else None,
+    )
+
+
+def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> None:
+    """Do what the plan says, which was made of the state as it is, and keep a record under `merge_id`.
+
+    Raises KeyError when one of the profiles is not there.
+    """
+    kept, merged = state.profiles[plan.kept_pid], state.profiles[plan.merged_pid]
+    record = MergeRecord(
+        merge_id,
+        kept.pid,
+        merged.pid,
+        kept.braze_id,
+        merged.braze_id,
+        merged.created_us,
+        origin,
+        previous=state.section(kept, CORE).get("last_merge"),
+        kept_updated=(kept.updated_us, kept.updated_index),
+        expires_us=origin.us + state.settings.merge_undo_days * DAY_US,
+        plan=plan,
+        snapshot=merged,
+    )
+    state.fold(merged, kept, with_occurrences=plan.policy == MERGE)
+    with rekeyed(state, kept):
+        for change in plan.changes:
+            put(state, kept, change.path, deepcopy(change.result))
+        put(state, kept, ("last_merge",), merge_id)
+    if plan.consent is not None:
+        state.set_address(plan.consent.address, plan.consent.after)
+    state.touch(kept, origin.us, origin.ordinal)
+    state.keep(record)
+    state.happened(kept.pid, Happening(MERGED, origin, merged.braze_id, merge_id))
+    state.happened(merged.pid, Happening(MERGED_INTO, origin, kept.braze_id, merge_id))
+    state.changes.counts["merged"] += 1
+
+
+def get(state: State, profile: Profile, path: Path) -> Any:
+    """The value at a place, None where there is none."""
+    name, *keys = path
+    section = section_of(name)
+    if section == 0:
+        return getattr(profile, name)
+    node: Any = state.section(profile, section)
+    for key in [name, *keys] if section == CORE else keys:
+        if node is None:
+            return None
+        node = node.get(key)
+    return node
+
+
+def put(state: State, profile: Profile, path: Path, value: Any) -> None:
+    """Set the value at a place, or take it away (None), with what is empty then. Does not look after identifiers."""
+    name, *keys = path
+    section = section_of(name)
+    state.changed(profile, section)
+    if section == 0:
+        setattr(profile, name, value)
+        return
+    _put(state.section(profile, section), [name, *keys] if section == CORE else keys, value)
+
+
+def _put(node: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    key, *rest = keys
+    if rest:
+        inner = dict(node.get(key) or {})  # a new one: snapshots and plans may hold the present one
+        _put(inner, rest, value)
+        value = inner or None
+    if value is None:
+        node.pop(key, None)
+    else:
+        node[key] = value
+
+
+@contextmanager
+def rekeyed(state: State, profile: Profile) -> Iterator[None]:
+    """A block that changes a profile; afterwards its identifiers are brought in step with it."""
+    before = keys_of(profile)
+    yield
+    after = keys_of(profile)
+    for key in sorted(before - after):
+        state.drop_key(profile, key)
+    for key in sorted(after - before):
+        state.add_key(profile, key)
+
+
+def leaf_of(path: Path) -> Leaf:
+    """The rule of the value at a place."""
+    rule: Rule = RULES[path[0]]
+    for key in path[1:]:
+        rule = rule.rule if isinstance(rule, ByKey) else rule.rules[key] if isinstance(rule, Members) else rule
+    if not isinstance(rule, Leaf):
+        raise LookupError("no rule for this place")
+    return rule
+
+
+def section_of(field: str) -> int:
+    """The section in which a field of RULES lies; 0 for the profile's own row."""
+    if field in CORE_FIELDS:
+        return CORE
+    return next((section for section, name in SECTION_NAMES.items() if name == field), 0)
+
+
+def _leaves(kept: Profile, merged: Profile) -> Iterator[tuple[Path, Leaf, Any, Any]]:
+    for item in fields(Profile):
+        if item.name == "core":
+            continue
+        if section_of(item.name) and None in (getattr(kept, item.name), getattr(merged, item.name)):
+            raise NotLoadedError("section")
+        yield from RULES[item.name].leaves((item.name,), getattr(kept, item.name), getattr(merged, item.name))
+    for name in CORE_FIELDS:
+        yield from RULES[name].leaves((name,), _core(kept).get(name), _core(merged).get(name))
+
+
+def _core(profile: Profile) -> dict[str, Any]:
+    if profile.core is None:
+        raise NotLoadedError("section")
+    return profile.core
+
+
+def _pair(kept: Profile, merged: Profile) -> Pair:
+    ours, theirs = _core(kept), _core(merged)
+    has_phone = "phone" in ours or "phone_raw" in ours
+    return Pair(
+        kept,
+        merged,
+        takes_email="email" not in ours and "email" in theirs,
+        same_email="email" in ours and ours["email"] == theirs.get("email"),
+        takes_phone=not has_phone,
+    )
+
+
+def _is_lost(leaf: Leaf, policy: str) -> bool:
+    if leaf is KEEP:
+        return False
+    return leaf.loses or (policy != MERGE and not leaf.always)
+
+
+def _consent(
+    kept: Profile, merged: Profile, email: object, consent_of: Callable[[Address], AddressState | None]
+) -> Consent | None:
+    """What the address of the kept profile learns from a person who had none: only a refusal (D11)."""
+    if not isinstance(email, str):
+        return None
+    own = None
+    for profile in (kept, merged):
+        if "email" not in _core(profile):
+            own = stricter(own, _core(profile).get("email_subscribe"))
+    if own is None:
+        return None
+    address = (CHANNEL_EMAIL, email, "")
+    recorded = consent_of(address)
+    effective = SUBSCRIBED if recorded is None else recorded.state
+    if SUBSCRIPTION_STATES.index(own[0]) >= SUBSCRIPTION_STATES.index(effective):
+        return None
+    return Consent(address, recorded, AddressState(own[0], own[1]))

@@ -1,0 +1,84 @@
+"""Undoing a merge: the merged profile comes back as it was, the kept one gives back what it got.
+
+What was written to the kept profile since stays with it. A value that both the merge and a later write may have set
+cannot be told apart: it is treated as the merge's, and named in the record.
+"""
+
+from copy import deepcopy
+from typing import Any, Final
+
+from app.domain.history import RESTORED, UNMERGED, Happening, Origin
+from app.domain.merging.merge import get, leaf_of, put, rekeyed
+from app.domain.merging.plan import MergePlan, MergeRecord
+from app.domain.merging.rules import Undone
+from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Key, Profile
+from app.domain.state import State, keys_of
+
+# Reasons for which a merge cannot be undone.
+MERGE_NOT_FOUND: Final = "merge_not_found"
+ALREADY_UNDONE: Final = "already_undone"
+TOO_OLD: Final = "merge_too_old"
+LATER_MERGE_FIRST: Final = "later_merge_first"
+KEPT_PROFILE_MERGED: Final = "kept_profile_merged"
+IDENTIFIER_REUSED: Final = "identifier_reused"
+
+
+def undo(state: State, merge_id: str, origin: Origin) -> str:
+    """Take a merge back. Returns the reason why that is impossible, "" when it was done."""
+    record = state.record(merge_id)
+    if record is None:
+        return MERGE_NOT_FOUND
+    if record.undone is not None:
+        return ALREADY_UNDONE
+    plan, snapshot = record.plan, record.snapshot
+    if origin.us >= record.expires_us or plan is None or snapshot is None:
+        return TOO_OLD
+    kept = state.profiles.get(record.kept_pid)
+    if kept is None:
+        return KEPT_PROFILE_MERGED  # a deleted one would have taken the record with it
+    if state.section(kept, CORE).get("last_merge") != record.id:
+        return LATER_MERGE_FIRST
+    if any(_taken(state, key, kept, plan) for key in keys_of(snapshot)):
+        return IDENTIFIER_REUSED
+    record.unseparated = _separate(state, kept, record, plan)
+    state.unfold(deepcopy(snapshot))
+    record.undone, record.snapshot = origin, None
+    state.changes.records.add(record.id)
+    state.happened(kept.pid, Happening(UNMERGED, origin, record.merged_braze_id, record.id))
+    state.happened(record.merged_pid, Happening(RESTORED, origin, record.kept_braze_id, record.id))
+    state.changes.counts["unmerged"] += 1
+    return ""
+
+
+def _taken(state: State, key: Key, kept: Profile, plan: MergePlan) -> bool:
+    """Whether an identifier of the merged profile belongs to somebody who will not give it back."""
+    if key[0] not in (EXTERNAL, DEPRECATED, ALIAS):
+        return False
+    names = [key] if key[0] == ALIAS else [(kind, "", key[2]) for kind in (EXTERNAL, DEPRECATED)]
+    for name in names:
+        holders = state.holders(name)
+        if holders and not (holders == {kept.pid} and name == key and key in plan.moved):
+            return True
+    return False
+
+
+def _separate(state: State, kept: Profile, record: MergeRecord, plan: MergePlan) -> list[str]:
+    """Give back what came with the merge; the names of the values that could not be separated for sure."""
+    written = (kept.updated_us, kept.updated_index) != (record.origin.us, record.origin.ordinal)
+    unseparated = []
+    with rekeyed(state, kept):
+        for change in plan.changes:
+            now = get(state, kept, change.path)
+            value, exact = leaf_of(change.path).separate(
+                Undone(change.kept, change.merged, change.result, now, written=written)
+            )
+            if not exact:
+                unseparated.append(".".join(change.path))
+            put(state, kept, change.path, deepcopy(value))
+        put(state, kept, ("last_merge",), record.previous)
+    consent: Any = plan.consent
+    if consent is not None and state.address(consent.address) == consent.after:
+        state.set_address(consent.address, consent.before)
+    if not written:
+        kept.updated_us, kept.updated_index = record.kept_updated
+    return unseparated

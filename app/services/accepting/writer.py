@@ -1,0 +1,188 @@
+"""The coalescing writer: requests that arrive while a commit is in flight share the next one.
+
+One commit costs a disk flush whatever it holds, so sixty-four simultaneous requests cost one flush and not sixty-four.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from sqlalchemy import Connection
+
+from app.services import budget
+from app.store.engine import DATABASE_ERRORS, Database
+from app.store.inbox import idempotency
+from app.store.inbox import log as inbox
+from app.store.inbox.idempotency import KeyReusedError, Outcome
+from app.store.inbox.log import Entry, Place, UnknownWorkspaceError
+
+#: Requests of one stream of a workspace in one commit.
+MAX_GROUP: Final = 256
+
+Stream = tuple[int, int]
+Waiter = tuple[Entry, asyncio.Future[Place]]
+#: Of one group of a flush: of each request, or what failed them all.
+Result = list[Outcome] | BaseException
+
+
+class UnavailableError(Exception):
+    """The request could not be stored for sure within the time allowed; the client may try again."""
+
+
+class InboxWriter:
+    """Appends requests to the inbox; one per API process and event loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        now_us: Callable[[], int],
+        timeout: float,
+        on_stored: Callable[[Stream], None],
+    ) -> None:
+        """`timeout` in seconds bounds a wait for a place. `on_stored` is told of every stream that got requests."""
+        self._database = database
+        self._now_us = now_us
+        self._timeout = timeout
+        self._on_stored = on_stored
+        self._pending: dict[Stream, list[Waiter]] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
+        #: Used by the one thread of the executor only.
+        self._kept: Connection | None = None
+        #: Commits, and requests in them.
+        self.flushes = 0
+        self.requests = 0
+
+    async def append(self, workspace_id: int, stream: int, entry: Entry) -> Place:
+        """Store a request, or find the first one with its idempotency key.
+
+        Raises UnavailableError; then it may still be stored, as after any lost answer. Raises KeyReusedError.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Place] = loop.create_future()
+        # The future is the caller's alone: a client that goes away cancels its wait, never the flush.
+        self._pending.setdefault((workspace_id, stream), []).append((entry, future))
+        if self._runner is None:
+            self._runner = loop.create_task(self._run())
+        timer = loop.call_later(budget.left(self._timeout), _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def first(self, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
+        """(stream, place) of the first request with an idempotency key. Raises UnavailableError."""
+        try:
+            async with asyncio.timeout(budget.left(self._timeout)):
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._executor, self._find, workspace_id, digest
+                )
+        except DATABASE_ERRORS as error:  # a timeout is an OSError
+            raise UnavailableError from error
+
+    async def aclose(self) -> None:
+        """Store what is pending, then stop."""
+        if self._runner is not None:
+            await self._runner
+        self._executor.shutdown(wait=True)
+        if self._kept is not None:
+            self._kept.close()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._pending:
+                groups = self._take()
+                work = [(stream, [entry for entry, _ in waiters]) for stream, waiters in groups]
+                results: list[Result]
+                try:
+                    results = await loop.run_in_executor(self._executor, self._flush, work)
+                except Exception as error:  # noqa: BLE001 - every waiter has to hear of it, whatever it was
+                    results = [error] * len(groups)
+                for (stream, waiters), result in zip(groups, results, strict=True):
+                    self._answer(stream, waiters, result)
+        finally:
+            self._runner = None
+
+    def _take(self) -> list[tuple[Stream, list[Waiter]]]:
+        groups = []
+        for stream in sorted(self._pending):  # one order for all processes, so that they cannot deadlock
+            waiters = [waiter for waiter in self._pending[stream] if not waiter[1].done()]
+            if waiters:
+                groups.append((stream, waiters[:MAX_GROUP]))
+            if len(waiters) > MAX_GROUP:
+                self._pending[stream] = waiters[MAX_GROUP:]
+            else:
+                del self._pending[stream]
+        return groups
+
+    def _find(self, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
+        with self._database.read(self._database.inbox) as connection:
+            return idempotency.find(connection, workspace_id, digest)
+
+    def _flush(self, work: list[tuple[Stream, list[Entry]]]) -> list[Result]:
+        if not work:
+            return []
+        try:
+            if len(work) == 1 and self._database.is_postgresql and not _any_key(work[0][1]):
+                return [self._flush_one(*work[0])]
+            with self._database.write(self._database.inbox) as connection:
+                return [_append(connection, stream, entries, self._now_us()) for stream, entries in work]
+        except UnknownWorkspaceError as error:
+            if len(work) == 1:
+                return [error]
+            # One workspace that is gone must not fail the others.
+            return [result for group in work for result in self._flush([group])]
+        except DATABASE_ERRORS as error:
+            return [error] * len(work)
+
+    def _flush_one(self, stream: Stream, entries: list[Entry]) -> list[Outcome]:
+        """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
+        connection, self._kept = self._kept or self._database.statements(), None
+        try:
+            places = inbox.append(connection, *stream, entries, self._now_us())
+        except UnknownWorkspaceError:
+            self._kept = connection
+            raise
+        except BaseException:
+            connection.invalidate()
+            connection.close()
+            raise
+        self._kept = connection
+        return [*places]
+
+    def _answer(self, stream: Stream, waiters: list[Waiter], result: Result) -> None:
+        self.flushes += 1
+        if isinstance(result, BaseException):
+            for _, future in waiters:
+                if not future.done():
+                    error = UnavailableError()
+                    error.__cause__ = result
+                    future.set_exception(error)
+            return
+        self.requests += len(waiters)
+        for (_, future), outcome in zip(waiters, result, strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, KeyReusedError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+        self._on_stored(stream)
+
+
+def _any_key(entries: list[Entry]) -> bool:
+    return any(entry.idempotency is not None for entry in entries)
+
+
+def _append(connection: Connection, stream: Stream, entries: list[Entry], now_us: int) -> list[Outcome]:
+    """Requests without keys, nearly all, do not pay for those with one."""
+    if _any_key(entries):
+        return idempotency.append(connection, *stream, entries, now_us)
+    return [*inbox.append(connection, *stream, entries, now_us)]
+
+
+def _give_up(future: asyncio.Future[Place]) -> None:
+    if not future.done():
+        future.set_exception(UnavailableError())

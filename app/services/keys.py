@@ -1,0 +1,231 @@
+"""Who is calling and whether they may: from an Authorization header to a key of a workspace (spec api-keys.md)."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.contract.errors import ACCESS_DENIED, FORBIDDEN, INVALID_KEY, RATE_LIMITED, RefusedError, unavailable
+from app.quota.bucket import Bucket, Grant
+from app.quota.local import LocalBuckets
+from app.services import budget
+from app.services.networks import Address, contains, origin, parse_networks
+from app.services.permissions import allows
+from app.store import workspaces
+from app.store.engine import Database
+from app.store.workspaces import KeyRecord
+
+__all__ = ["Address", "KeyRecord", "KeyRing"]
+
+log = structlog.get_logger()
+
+MAX_CACHED: Final = 10_000
+#: The use of a key is recorded at most this often, so that requests cost no write.
+SEEN_EVERY_US: Final = 60_000_000
+_SCHEME: Final = "bearer "
+_NOBODY: Final = b"\0" * 32
+
+From = Callable[[], Address | None]
+"""Finds the address of a client, which most requests do not need."""
+
+
+class _Away:
+    """The database did not answer, which says nothing about a key."""
+
+
+_AWAY: Final = _Away()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A key as it was looked up: good until `until`, and asked for again in the background from `refresh` on."""
+
+    record: KeyRecord
+    refresh: float
+    until: float
+
+
+class TooManyFailuresError(RefusedError):
+    """429: too many requests without a valid key from one address."""
+
+    def __init__(self, grant: Grant) -> None:
+        seconds = str(max(1, -(-grant.retry_after_ms // 1000)))
+        super().__init__(429, RATE_LIMITED, headers={"Retry-After": seconds, "X-RateLimit-Retry-After": seconds})
+
+    def body(self) -> bytes:
+        return b'{"message":"Rate Limited","limit":"address"}'
+
+
+class KeyRing:
+    """Finds keys, and remembers them for `cache_seconds`: that long a change or a revocation may take to be seen here.
+
+    A key in use is looked up again when half of that is over, while requests go on with what is known. While the
+    database is away, a remembered key goes on working, so that an outage is answered 503 and not 401.
+
+    `lookups` counts questions to the database, `failures` requests without a valid key, `floods` those of them that
+    were answered 429.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        cache_seconds: float,
+        timeout: float,
+        now_us: Callable[[], int],
+        failures_per_minute: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`failures_per_minute` bounds requests without a valid key by address of the client; 0 = no bound."""
+        self._database = database
+        self._executor = executor
+        self._cache_seconds = cache_seconds
+        self._timeout = timeout
+        self._now_us = now_us
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+        self._asking: dict[str, asyncio.Task[KeyRecord | _Away | None]] = {}
+        self._legacy: tuple[float, bool] = (float("-inf"), False)
+        self._failing = LocalBuckets()
+        self._bound = (Bucket("address", failures_per_minute, 60_000),) if failures_per_minute else ()
+        self.lookups = self.failures = self.floods = 0
+
+    async def authenticate(self, authorization: str | None, client: From, *, legacy: bool = False) -> KeyRecord:
+        """The key of a caller. `legacy`: it did not come in the header, which its workspace has to allow.
+
+        Raises RefusedError: 401 for anything but a live key, 429 for too many of these, 503 when it cannot be known.
+        """
+        if authorization is None or authorization[:7].lower() != _SCHEME:
+            raise self._failed(client)
+        key = authorization[7:]
+        identifier = workspaces.key_id(key)
+        if identifier is None:
+            raise self._failed(client)
+        record = await self._find(identifier, client)
+        # The same work for a known and an unknown id, so that the time tells nothing.
+        matches = compare_digest(workspaces.digest(key), record.digest if record is not None else _NOBODY)
+        if record is None or not matches or (legacy and not record.legacy_api_key_auth):
+            raise self._failed(client)
+        if record.expires_us is not None and record.expires_us <= self._now_us():
+            raise self._failed(client)
+        return record
+
+    def admit(self, caller: KeyRecord, permission: str | None, client: From) -> None:
+        """Let a caller through, or raise RefusedError 403. `permission` None: any live key of the workspace."""
+        if caller.disabled:
+            raise RefusedError(403, FORBIDDEN)
+        if permission is not None and not allows(caller.permissions, permission):
+            raise RefusedError(403, ACCESS_DENIED)
+        if caller.ip_allowlist:
+            networks = caller.kept.get("networks")
+            if networks is None:
+                networks = caller.kept["networks"] = parse_networks(caller.ip_allowlist)
+            address = client()
+            if address is None or not contains(networks, address):
+                raise RefusedError(403, ACCESS_DENIED)
+
+    async def takes_legacy(self, client: From) -> bool:
+        """Whether a key in a body or a query string may be valid at all: some workspace allows it.
+
+        Raises RefusedError 429, so that a flood of bodies is not read to find no key in them.
+        """
+        self._refuse_flood(client)
+        until, found = self._legacy
+        if self._clock() >= until:
+            try:
+                async with asyncio.timeout(budget.left(self._timeout)):
+                    loop = asyncio.get_running_loop()
+                    found = await loop.run_in_executor(self._executor, workspaces.any_legacy, self._database)
+            except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
+                raise unavailable() from error
+            self._legacy = (self._clock() + self._cache_seconds, found)
+        return found
+
+    def forget(self, workspace_id: int) -> None:
+        """Look the keys of a workspace up again: something about it was changed here."""
+        for identifier in [i for i, known in self._known.items() if known.record.workspace_id == workspace_id]:
+            del self._known[identifier]
+
+    async def _find(self, identifier: str, client: From) -> KeyRecord | None:
+        known, now = self._known.get(identifier), self._clock()
+        if known is not None and now < known.until:
+            if now >= known.refresh and identifier not in self._asking:
+                self._ask(identifier)
+            return known.record
+        if known is None:
+            self._refuse_flood(client)
+        # Whoever comes meanwhile waits for the same look-up; a client that goes away does not end it.
+        found = await asyncio.shield(self._asking.get(identifier) or self._ask(identifier))
+        if isinstance(found, _Away):
+            raise unavailable()
+        return found
+
+    def _ask(self, identifier: str) -> "asyncio.Task[KeyRecord | _Away | None]":
+        task = self._asking[identifier] = asyncio.get_running_loop().create_task(self._answer(identifier))
+        return task
+
+    async def _answer(self, identifier: str) -> KeyRecord | _Away | None:
+        try:
+            return await self._look_up(identifier)
+        finally:
+            # Before it is done, so that nobody takes the answer of a look-up that is over.
+            self._asking.pop(identifier, None)
+
+    async def _look_up(self, identifier: str) -> KeyRecord | _Away | None:
+        loop, asked = asyncio.get_running_loop(), self._clock()
+        self.lookups += 1
+        known = self._known.get(identifier)
+        try:
+            # Whoever is known leaves time for what was asked for.
+            most = self._timeout if known is None else self._timeout / 2
+            async with asyncio.timeout(budget.left(most)):
+                record = await loop.run_in_executor(self._executor, workspaces.find_key, self._database, identifier)
+        except (SQLAlchemyError, OSError):  # a timeout is an OSError
+            if known is None:
+                return _AWAY
+            # Not asked again for a while: every request would wait for the timeout.
+            self._remember(identifier, known.record, self._clock())
+            return known.record
+        if record is None:
+            self._known.pop(identifier, None)
+            return None
+        self._remember(identifier, record, asked)
+        now_us = self._now_us()
+        if record.last_seen_us is None or record.last_seen_us < now_us - SEEN_EVERY_US:
+            loop.run_in_executor(self._executor, self._see, identifier, now_us)  # nobody waits for it
+        return record
+
+    def _remember(self, identifier: str, record: KeyRecord, since: float) -> None:
+        if identifier not in self._known and len(self._known) >= MAX_CACHED:
+            self._known.clear()
+        self._known[identifier] = _Known(record, since + self._cache_seconds / 2, since + self._cache_seconds)
+
+    def _see(self, identifier: str, now_us: int) -> None:
+        """Only keys that exist are recorded, also when a made-up secret was sent with the id."""
+        try:
+            workspaces.see_key(self._database, identifier, now_us)
+        except SQLAlchemyError as error:
+            log.warning("last_seen_not_recorded", error=type(error).__name__)
+
+    def _refuse_flood(self, client: From) -> None:
+        if self._bound:
+            grant = self._failing.lacks(origin(client()), self._bound[0], self._now_us() // 1000)
+            if grant is not None:
+                self.floods += 1
+                raise TooManyFailuresError(grant)
+
+    def _failed(self, client: From) -> RefusedError:
+        """Count a request without a valid key; what to answer to it."""
+        self.failures += 1
+        if self._bound:
+            grant = self._failing.take(origin(client()), self._bound, 1, self._now_us() // 1000)[0]
+            if not grant.granted:
+                self.floods += 1
+                return TooManyFailuresError(grant)
+        return RefusedError(401, INVALID_KEY)

@@ -1,0 +1,103 @@
+"""Which buckets count a call: from the limits of a workspace and the group of the endpoint (limits-and-errors.md 1)."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from app.contract.plans import CLOCK_HOUR, GROUPS, PLANS, SECONDS, TRACK, TRACK_BULK
+from app.contract.track import Limits
+from app.quota.bucket import Bucket, Grant
+from app.store.workspaces import KeyRecord
+
+HOUR_MS: Final = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one key may call of one group of endpoints. All of `buckets` must have a token."""
+
+    buckets: tuple[Bucket, ...]
+    company_id: int | None
+    #: Under what the calls are counted.
+    counter: str
+    #: X-RateLimit-Reset is the number of seconds until then, and no point in time.
+    counts_down: bool
+    #: The value of RateLimit-Policy; empty = the answers carry no such header.
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A call that was counted: the answer of the buckets, and how to tell it."""
+
+    grant: Grant
+    quota: Quota
+
+
+def quota(caller: KeyRecord, group: str, *, ietf: bool = False) -> Quota:
+    """The quota of a caller. Made once for a record, so that a call costs a look-up."""
+    found: Quota | None = caller.kept.get(group)
+    if found is None:
+        buckets = buckets_of(caller, group)
+        found = caller.kept[group] = Quota(
+            buckets=buckets,
+            company_id=None if caller.company is None else caller.company.company_id,
+            counter=f"{caller.key_id}:{group}",
+            counts_down=caller.track_reset_style == SECONDS and group.startswith(TRACK),
+            policy=", ".join(f'"{b.name}";q={b.capacity};w={_seconds(b.window_ms)}' for b in buckets) if ietf else "",
+        )
+    return found
+
+
+def buckets_of(caller: KeyRecord, group: str) -> tuple[Bucket, ...]:
+    """TRACK: burst, hourly on plans that have one, and the same of the company. Any other group has one bucket."""
+    chosen = caller.group_limits.get(group)
+    if group == TRACK or (group == TRACK_BULK and chosen == "plan"):
+        return _track(caller)
+    if chosen is not None:
+        requests, seconds = chosen
+        return (Bucket(group, requests, seconds * 1000),)
+    return _default(group)
+
+
+def objects_of(caller: KeyRecord) -> Limits:
+    """Objects that one request to /users/track may carry."""
+    found: Limits | None = caller.kept.get("objects")
+    if found is None:
+        plan = PLANS[caller.plan]
+        found = caller.kept["objects"] = Limits(
+            caller.max_objects_combined or plan.max_objects_combined,
+            caller.max_objects_per_array or plan.max_objects_per_array,
+        )
+    return found
+
+
+@lru_cache(64)
+def _default(group: str) -> tuple[Bucket, ...]:
+    limit = GROUPS[group]
+    return (Bucket(group, limit.limit, limit.window_seconds * 1000),)
+
+
+def _track(caller: KeyRecord) -> tuple[Bucket, ...]:
+    plan = PLANS[caller.plan]
+    window = caller.burst_window_seconds or plan.burst_window_seconds
+    buckets = [Bucket("burst", caller.burst_limit or plan.burst_limit, window * 1000)]
+    hourly = caller.hourly_limit or plan.hourly_limit
+    if hourly is not None:
+        buckets.append(Bucket("hourly", hourly, HOUR_MS, _align(caller.hourly_refill)))
+    company = caller.company
+    if company is not None and company.burst_limit is not None:
+        window_ms = company.burst_window_seconds * 1000
+        buckets.append(Bucket("company-burst", company.burst_limit, window_ms, company=True))
+    if company is not None and company.hourly_limit is not None:
+        align_ms = _align(company.hourly_refill)
+        buckets.append(Bucket("company-hourly", company.hourly_limit, HOUR_MS, align_ms, company=True))
+    return tuple(buckets)
+
+
+def _align(refill: str) -> int:
+    return HOUR_MS if refill == CLOCK_HOUR else 0
+
+
+def _seconds(window_ms: int) -> int:
+    return -(-window_ms // 1000)

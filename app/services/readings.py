@@ -1,0 +1,87 @@
+"""Numbers that an API process keeps anyway: they are read when metrics are asked for, and counting costs nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.pool import QueuePool
+
+from app.adapters.doorbell import Doorbell
+from app.adapters.metrics import Reading
+from app.domain.commands import STREAM_NAMES
+from app.quota.limiter import Limiter
+from app.services.accepting.acceptor import Acceptor
+from app.services.accepting.backlog import BacklogWatch
+from app.services.accepting.gate import Gate
+from app.services.accepting.writer import InboxWriter
+from app.services.canary import Canary
+from app.store.engine import Database
+from app.store.inbox import backlog
+from app.store.inbox.backlog import Backlog
+
+
+@dataclass(frozen=True, slots=True)
+class ApiReadings:
+    """Where the numbers are."""
+
+    database: Database
+    watch: BacklogWatch
+    writer: InboxWriter
+    acceptor: Acceptor
+    limiter: Limiter
+    bell: Doorbell
+    gate: Gate
+    canary: Canary
+    now_us: Callable[[], int]
+
+    def read(self) -> Iterator[Reading]:
+        """All of them, now."""
+        yield from self._backlog()
+        yield "onefold_accepted_requests_total", "Requests stored.", (), {(): self.writer.requests}
+        yield (
+            "onefold_inbox_flushes_total",
+            "Commits of the inbox; each holds many requests.",
+            (),
+            {(): self.writer.flushes},
+        )
+        quota = {"granted": self.acceptor.granted, "refused": self.acceptor.refused, "degraded": self.limiter.degraded}
+        yield (
+            "onefold_quota_total",
+            "Calls by what the limits said; degraded: decided without Redis.",
+            *_by("result", quota),
+        )
+        rung = {"rung": self.bell.rung, "suppressed": self.bell.suppressed, "failed": self.bell.failed}
+        yield "onefold_doorbells_total", "Doorbells; suppressed: one was outstanding.", *_by("result", rung)
+        yield "onefold_requests_in_hand", "Requests that are being answered.", (), {(): self.gate.inside}
+        shed = {"process": self.gate.refused, "key": self.gate.refused_by_key, "backlog": self.watch.refused}
+        yield (
+            "onefold_shed_total",
+            "Requests answered 503 because there are too many, by what is full.",
+            *_by("full", shed),
+        )
+        yield "onefold_pool_connections", "Connections to the database in use.", *_by("pool", self._pools())
+        yield "onefold_canary_total", "Canary requests by what became of them.", *_by("result", self.canary.results)
+        yield "onefold_canary_seconds", "From accept to applied, of the last canary.", (), {(): self.canary.seconds}
+        applied = self.canary.applied_us / 1_000_000
+        yield "onefold_canary_applied_timestamp_seconds", "When the last canary was applied.", (), {(): applied}
+
+    def _backlog(self) -> Iterator[Reading]:
+        now_us, labels = self.now_us(), ("workspace", "stream")
+        seen: dict[tuple[str, ...], Backlog] = {
+            (str(place[0]), STREAM_NAMES[place[1]]): waiting for place, waiting in self.watch.seen.items()
+        }
+        queued = {of: float(waiting.requests) for of, waiting in seen.items()}
+        ages = {of: backlog.age_seconds(waiting, now_us) for of, waiting in seen.items()}
+        yield "onefold_backlog_requests", "Accepted and not applied; no value: nothing queued.", labels, queued
+        yield "onefold_oldest_queued_seconds", "How long the oldest of them has waited.", labels, ages
+
+    def _pools(self) -> dict[str, int]:
+        pools: dict[str, Engine] = {"main": self.database.main}
+        if self.database.inbox is not self.database.main:
+            pools["inbox"] = self.database.inbox
+        return {name: e.pool.checkedout() for name, e in pools.items() if isinstance(e.pool, QueuePool)}
+
+
+def _by(label: str, values: Mapping[str, int]) -> tuple[tuple[str, ...], dict[tuple[str, ...], float]]:
+    """Label names and {labels: value} for one label."""
+    return (label,), {(name,): float(value) for name, value in values.items()}

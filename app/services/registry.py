@@ -1,0 +1,44 @@
+"""What an API process works with. Built by app.bootstrap; the API sees only this."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.adapters.metrics import Metrics, Readings
+from app.services.accepting.acceptor import Acceptor
+from app.services.accepting.gate import Gate
+from app.services.data_rules import DataRules
+from app.services.dead_letters import DeadLetters
+from app.services.keys import KeyRing
+from app.services.limits import WorkspaceLimits
+from app.services.merges import Merges
+from app.services.networks import Network
+from app.services.reading import Reader
+from app.services.synchronous import Synchronous
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    gate: Gate
+    keys: KeyRing
+    acceptor: Acceptor
+    synchronous: Synchronous
+    reader: Reader
+    merges: Merges
+    dead_letters: DeadLetters
+    limits: WorkspaceLimits
+    data_rules: DataRules
+    metrics: Metrics
+    #: What of the process is read when metrics are asked for.
+    readings: Readings
+    #: Who has it may read the metrics; empty = nobody may.
+    metrics_token: str
+    #: None when the process can serve, else what is wrong, in words for an operator.
+    readiness: Callable[[], Awaitable[str | None]]
+    aclose: Callable[[], Awaitable[None]]
+    receive_timeout_seconds: float
+    #: Whether /openapi.json and /docs are served.
+    docs: bool
+    #: Whose X-Forwarded-For is believed.
+    trusted_proxies: tuple[Network, ...]
+    #: From the arrival of a request, without the time that its body takes, to the answer.
+    answer_seconds: float

@@ -1,0 +1,70 @@
+"""Waiting until accepted requests are applied: a look at heads and cursors, a doorbell, and more looks."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from app.services.calls import StoreCalls
+from app.store import lane
+from app.store.engine import Database
+from app.store.inbox import log as inbox
+
+_FIRST_PAUSE: Final = 0.004
+_LAST_PAUSE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Heads and cursors of the two streams of a workspace at one instant."""
+
+    heads: tuple[int, ...]
+    cursors: tuple[int, ...]
+
+    def reached(self, targets: Mapping[int, int]) -> bool:
+        """Whether {stream: number} are all applied."""
+        return all(self.cursors[stream] >= seq for stream, seq in targets.items())
+
+
+class Waiting:
+    """Looks at the progress of workspaces for those who wait for it."""
+
+    def __init__(self, database: Database, calls: StoreCalls, ring: Callable[[int], None]) -> None:
+        """`ring` tells the workers that somebody waits for a workspace; it must return at once."""
+        self._database = database
+        self._calls = calls
+        self._ring = ring
+
+    async def progress(self, workspace_id: int) -> Progress:
+        """The progress as of now. Raises RefusedError(503)."""
+        return await self._calls.run(lambda: self._look(workspace_id))
+
+    async def until(
+        self, workspace_id: int, targets: Mapping[int, int], seconds: float, progress: Progress | None = None
+    ) -> Progress:
+        """Wait until {stream: number} are applied, for at most `seconds`, and return the last look, which tells.
+
+        `progress` is a look that was taken already. Raises RefusedError(503) when the database goes away.
+        """
+        deadline = time.monotonic() + seconds
+        if progress is None:
+            progress = await self.progress(workspace_id)
+        pause = _FIRST_PAUSE
+        while not progress.reached(targets):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            if pause == _FIRST_PAUSE:
+                self._ring(workspace_id)
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 1.5, _LAST_PAUSE)
+            progress = await self.progress(workspace_id)
+        return progress
+
+    def _look(self, workspace_id: int) -> Progress:
+        with self._database.read(self._database.inbox) as connection:
+            heads = tuple(inbox.head(connection, workspace_id, stream) for stream in inbox.STREAMS)
+        with self._database.read() as connection:
+            found = lane.read(connection, workspace_id)
+        return Progress(heads, tuple(found.cursors) if found is not None else (0, 0))

@@ -1,0 +1,70 @@
+"""What is queued: for each stream that is behind, how many requests wait and since when the oldest does."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from app.store import lane
+from app.store.engine import Database
+from app.store.inbox import log as inbox
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Requests of a stream of a workspace that are accepted and not applied."""
+
+    requests: int
+    #: When the oldest of them was accepted.
+    oldest_us: int
+
+
+_BEHIND_POSTGRESQL: Final = text(
+    """
+    select h.workspace_id, h.stream, h.head, c.cursor, c.hour
+    from inbox_head h join lane l using (workspace_id)
+         cross join lateral (select case h.stream when 0 then l.cursor_normal else l.cursor_bulk end as cursor,
+                                    case h.stream when 0 then l.hour_normal else l.hour_bulk end as hour) c
+    where h.head > c.cursor
+    """
+)
+# `hour` keeps old partitions out; a stream that was never applied has 0 there.
+_OLDEST: Final = text(
+    "select accepted_us from inbox where workspace_id = :workspace_id and stream = :stream and seq = :seq"
+    " and hour >= :hour"
+)
+
+
+def read(database: Database, now_us: int) -> dict[Place, Backlog]:
+    """{(workspace, stream): what waits} of all streams that are behind. Raises what the database raises."""
+    found: dict[Place, Backlog] = {}
+    if database.is_postgresql:
+        with database.read() as connection:
+            rows = [tuple(row) for row in connection.execute(_BEHIND_POSTGRESQL)]
+            for workspace_id, stream, head, cursor, hour in rows:
+                found[workspace_id, stream] = _backlog(connection, workspace_id, stream, head, cursor, hour, now_us)
+        return found
+    # Cursors first: a request that is accepted in between counts as queued, one that is applied never does.
+    with database.read() as connection:
+        cursors = lane.cursors(connection)
+    with database.read(database.inbox) as connection:
+        for (workspace_id, stream), head in inbox.heads(connection).items():
+            cursor = cursors.get((workspace_id, stream), head)
+            if head > cursor:
+                found[workspace_id, stream] = _backlog(connection, workspace_id, stream, head, cursor, 0, now_us)
+    return found
+
+
+def _backlog(
+    connection: Connection, workspace_id: int, stream: int, head: int, cursor: int, hour: int, now_us: int
+) -> Backlog:
+    values = {"workspace_id": workspace_id, "stream": stream, "seq": cursor + 1, "hour": hour}
+    oldest = connection.execute(_OLDEST, values).scalar()
+    return Backlog(head - cursor, now_us if oldest is None else int(oldest))
+
+
+def age_seconds(backlog: Backlog, now_us: int) -> float:
+    """How long the oldest request has waited."""
+    return max(0, now_us - backlog.oldest_us) / 1_000_000

@@ -1,0 +1,1 @@
+"""Profiles in the database: finding, loading and saving what a batch touches."""

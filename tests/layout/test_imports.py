@@ -1,0 +1,98 @@
+"""An import that does not belong is found, wherever it is planted; the documentation shows the same table."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.layout.imports import ALLOWED, STANDARD, violations
+
+ROOT = Path(__file__).parents[2]
+
+#: Module, the line that is planted into it, and what the check says of it.
+PLANTED = [
+    ("app/domain/step.py", "from app import budget", "app.domain may not import app.budget"),
+    ("app/domain/step.py", "from app.services import budget", "app.domain may not import app.services.budget"),
+    ("app/domain/step.py", "import time", "app.domain may not import time"),
+    ("app/domain/merging/rules.py", "import msgspec", "app.domain may not import msgspec"),
+    ("app/domain/track.py", "from random import random", "app.domain may not import random"),
+    ("app/contract/track.py", "from app.store import lane", "app.contract may not import app.store.lane"),
+    ("app/contract/track.py", "import os", "app.contract may not import os"),
+    ("app/store/lane.py", "from app import metrics", "app.store may not import app.metrics"),
+    ("app/store/lane.py", "from app.adapters import metrics", "app.store may not import app.adapters.metrics"),
+    ("app/store/lane.py", "from app.contract import track", "app.store may not import app.contract.track"),
+    ("app/quota/limiter.py", "from app import networks", "app.quota may not import app.networks"),
+    ("app/quota/limiter.py", "from app.services import networks", "app.quota may not import app.services.networks"),
+    ("app/services/merges.py", "from fastapi import Request", "app.services may not import fastapi"),
+    ("app/api/app.py", "from app.store import lane", "app.api may not import app.store.lane"),
+    ("workers/apply.py", "from app.services import waiting", "workers may not import app.services.waiting"),
+    ("app/loose.py", "", "app.loose has no place in the layout"),
+]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code, to plant into."""
+    root = tmp_path_factory.mktemp("layout")
+    for name in ("app", "workers"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    return root
+
+
+def test_this_tree() -> None:
+    assert violations(ROOT) == []
+
+
+@pytest.mark.parametrize(("module", "line", "message"), PLANTED, ids=[f"{m}: {line}" for m, line, _ in PLANTED])
+def test_a_planted_import(copy: Path, module: str, line: str, message: str) -> None:
+    path = copy / module
+    before = path.read_text() if path.exists() else None
+    path.write_text(f"{line}\n{before or ''}")
+    try:
+        assert violations(copy) == [f"{module}:1: {message}"]
+    finally:
+        path.unlink() if before is None else path.write_text(before)
+
+
+def test_the_layers_know_every_module(copy: Path) -> None:
+    """import-linter's contract is exhaustive: a module beside the packages breaks it, as does an import upwards."""
+    assert "5 kept, 0 broken" in _lint_imports(copy)
+    (copy / "app/loose.py").write_text("")
+    (copy / "app/contract/naming.py").write_text("from app.services import budget\n\n__all__ = ['budget']\n")
+    try:
+        report = _lint_imports(copy)
+    finally:
+        shutil.copy(ROOT / "app/contract/naming.py", copy / "app/contract/naming.py")
+        (copy / "app/loose.py").unlink()
+    assert "app.loose" in report
+    assert "app.contract.naming -> app.services.budget" in report
+
+
+def _lint_imports(root: Path) -> str:
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    environment = {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def test_the_table_of_the_architecture() -> None:
+    """docs/architecture.md has a row for each package, with what it may import, and for no other."""
+    section = (ROOT / "docs/architecture.md").read_text().split("\n## Modules\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(app/\w+|workers)`[^|]*\|[^|]*\| ([^|]*) \| ([^|]*) \|$", section, re.MULTILINE)
+    shown = {name: (_names(ours), _names(others)) for name, ours, others in rows}
+    expected = {
+        package.replace(".", "/"): (
+            {name.removeprefix("app.") for name in allowed.ours},
+            set(allowed.others - STANDARD),
+        )
+        for package, allowed in ALLOWED.items()
+    }
+    assert shown == expected
+
+
+def _names(cell: str) -> set[str]:
+    return set(re.findall(r"`([\w.]+)`", cell))
