@@ -14,7 +14,7 @@ from app.domain.state import State, keys_of
 from app.store import workspaces
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
-from app.store.profiles import profiles
+from app.store.profiles.save import save
 from bench import data
 from bench.options import Options
 from bench.preload import CHUNK
@@ -66,7 +66,7 @@ def _fill(site: Site, users: int) -> float:
             if first == 0:
                 changes.addresses = {(CHANNEL_EMAIL, EVERYBODY, ""): AddressState("opted_in", data.WRITTEN_US)}
             with database.write() as connection:
-                profiles.save(connection, site.workspace_id, part, {})
+                save(connection, site.workspace_id, part, {})
         with database.main.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("vacuum analyze" if database.is_postgresql else "analyze")
     finally:

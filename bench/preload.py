@@ -25,7 +25,7 @@ from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
-from app.store.profiles import profiles
+from app.store.profiles.save import NameCache, remember, save
 from bench import data
 from bench.stack import Site
 from bench.table import BenchError
@@ -59,7 +59,7 @@ def fill(site: Site, users: int) -> float:
     """Write the profiles; returns the seconds that it took."""
     began = time.monotonic()
     database = site.open()
-    names: profiles.NameCache = {}
+    names: NameCache = {}
     try:
         for first in range(0, users, CHUNK):
             part = state(range(first, min(first + CHUNK, users)))
@@ -72,7 +72,7 @@ def fill(site: Site, users: int) -> float:
             changes.keys_added = {(key, pid) for pid, one in part.profiles.items() for key in keys_of(one)}
             changes.addresses = {address: consent for address, consent in part.addresses.items() if consent}
             with database.write() as connection:
-                profiles.remember(names, profiles.save(connection, site.workspace_id, part, names))
+                remember(names, save(connection, site.workspace_id, part, names))
         if database.is_postgresql:
             with database.main.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("set statement_timeout = 0")

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 from app.bootstrap import now_us
 from app.services.permissions import PERMISSIONS
-from app.store import migrate, partitions, workspaces
+from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database
 from bench.cpu import Meter
 from bench.load import HOST, Result, Run
@@ -205,7 +205,7 @@ def _workspace(database: Database, url: str, name: str) -> Site:
     limits = {"hourly_limit": HOURLY, "burst_limit": BURST, "burst_window_seconds": 1}
     made = workspaces.create(database, name, "mau_cy_24_25", now_us(), **limits)
     number = workspaces.number(made)
-    key = workspaces.create_key(database, number, "bench", PERMISSIONS, now_us())
+    key = keys.create(database, number, "bench", PERMISSIONS, now_us())
     return Site(url, number, workspaces.secret(database, number), key)
 
 

@@ -59,8 +59,8 @@ MUTANTS: Final = (
                 ),
             ),
             (
-                "        profiles.remember(self._names, made)\n",
-                ("        profiles.remember(self._names, made)\n        mine[workspace_id, stream] = batch[-1].seq\n"),
+                "        remember(self._names, made)\n",
+                ("        remember(self._names, made)\n        mine[workspace_id, stream] = batch[-1].seq\n"),
             ),
         ),
     ),

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.bootstrap import now_us
 from app.services.permissions import PERMISSIONS
-from app.store import lane, migrate, partitions, workspaces
+from app.store import keys, lane, migrate, partitions, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from fault.clients import Wire
@@ -223,7 +223,7 @@ class Stack:
             burst_window_seconds=seconds,
         )
         number = workspaces.number(made)
-        key = workspaces.create_key(self.database, number, "fault", PERMISSIONS, now_us())
+        key = keys.create(self.database, number, "fault", PERMISSIONS, now_us())
         return Workspace(number, workspaces.secret(self.database, number), key)
 
     def look(self, work: Callable[[], T]) -> T:

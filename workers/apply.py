@@ -23,7 +23,9 @@ from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
-from app.store.profiles import crowds, profiles
+from app.store.profiles import crowds
+from app.store.profiles.load import load
+from app.store.profiles.save import NameCache, remember, save
 from workers.ahead import ReadAhead, decoded, is_full
 from workers.batches import BatchSize, Suspects
 
@@ -134,7 +136,7 @@ class Applier:
         self._on_dead = on_dead
         self._before_commit = before_commit
         self._ahead = ReadAhead(database)
-        self._names: profiles.NameCache = {}
+        self._names: NameCache = {}
         #: When the last batch was committed that names and crowds are remembered of.
         self._remembered = float("-inf")
         self._secrets: dict[int, bytes] = {}
@@ -266,7 +268,7 @@ class Applier:
         self._sizes[stream].adapt(time.monotonic() - began, len(batch), size, shrink=not known.looked)
         known.correct(state)
         self._crowds.remember(workspace_id, locked.cursors, known)
-        profiles.remember(self._names, made)
+        remember(self._names, made)
         self._remembered = time.monotonic()
         summary.requests += len(batch)
         summary.batches += 1
@@ -319,7 +321,7 @@ class Applier:
         limits = self._crowd_limits
         while True:
             commands = [command for request in requests for command in request.commands]
-            state = profiles.load(connection, workspace_id, commands, locked.settings, limits, known)
+            state = load(connection, workspace_id, commands, locked.settings, limits, known)
             try:
                 reduce(requests, state, workspace_id, self._secret_of(workspace_id))
             except TooFewLoadedError:  # never when all are loaded, so this ends
@@ -330,8 +332,8 @@ class Applier:
 
     def _save(
         self, connection: Connection, workspace_id: int, locked: Lane, state: State, batch: list[Stored]
-    ) -> profiles.NameCache:
-        made = profiles.save(connection, workspace_id, state, self._names)
+    ) -> NameCache:
+        made = save(connection, workspace_id, state, self._names)
         if state.changes.erased:  # sent again, a letter would bring the person back
             named = frozenset(state.changes.erased_identifiers)
             dead_letters.erase_bodies(connection, workspace_id, lambda codec, body: names_anybody(codec, body, named))

@@ -16,7 +16,8 @@ from app.domain.state import State, keys_of
 from app.store import lane, merges, names
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.profiles import lineage, profiles
+from app.store.profiles import lineage
+from app.store.profiles.dump import dump, occurrences
 from workers.ahead import decoded
 
 _DEAD = text("select stream, seq from dead where workspace_id = :workspace_id")
@@ -52,13 +53,13 @@ def differences(
     # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
     with database.read() as connection:
         _without_hurry(connection)
-        stored_occurrences = profiles.occurrences(connection, workspace_id)
+        stored_occurrences = occurrences(connection, workspace_id)
         stored_counts = names.counts(connection, workspace_id)
         stored_lineage = lineage.everything(connection, workspace_id)
         stored_merges, stored_history, stored_deletions = merges.everything(connection, workspace_id)
     with database.read() as connection:
         _without_hurry(connection)
-        found = profiles.dump(connection, workspace_id)
+        found = dump(connection, workspace_id)
     problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - found.profiles.keys())]
     problems += [
         f"profile {pid:x} should not exist" for pid in sorted(found.profiles.keys() - expected.profiles.keys())

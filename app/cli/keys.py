@@ -12,7 +12,7 @@ from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settin
 from app.domain import times
 from app.services.networks import parse_networks
 from app.services.permissions import PERMISSIONS, SYNONYMS
-from app.store import workspaces
+from app.store import keys, workspaces
 from app.store.engine import Database
 from app.store.tables import ApiKey
 
@@ -63,7 +63,7 @@ def create(
     expires_us = None if expires is None else _expiry(expires, now_us())
     with opened(settings_for(data_dir)) as database:
         try:
-            key = workspaces.create_key(
+            key = keys.create(
                 database,
                 workspace_id(database, workspace),
                 name,
@@ -83,7 +83,7 @@ def list_keys(workspace: InWorkspace, data_dir: DataDir = DEFAULT_DATA_DIR) -> N
     """The keys of a workspace, without the keys themselves."""
     table = Table("name", "id", "created", "by", "last seen", "ends", "from", "permissions")
     with opened(settings_for(data_dir)) as database:
-        for key in workspaces.keys(database, workspace_id(database, workspace)):
+        for key in keys.listed(database, workspace_id(database, workspace)):
             every = set(PERMISSIONS) <= set(key.permissions)
             table.add_row(
                 key.name,
@@ -103,7 +103,7 @@ def revoke(workspace: InWorkspace, name: Name, data_dir: DataDir = DEFAULT_DATA_
     """Stop a key from working, in running processes within seconds (ONEFOLD_KEY_CACHE_SECONDS, 4 by default)."""
     with opened(settings_for(data_dir)) as database:
         try:
-            workspaces.revoke_key(database, workspace_id(database, workspace), name, now_us())
+            keys.revoke(database, workspace_id(database, workspace), name, now_us())
         except workspaces.UnknownNameError:
             raise fail("No live key of the workspace has this name.") from None
     out.print(f"key {name} revoked", highlight=False)

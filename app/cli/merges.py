@@ -17,7 +17,7 @@ from app.domain.profile import DEPRECATED, EXTERNAL
 from app.store import merges, workspaces
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
-from app.store.profiles import profiles
+from app.store.profiles import look_up
 
 app = typer.Typer(help="Merges: the list, undoing, and guards against wrong ones.", no_args_is_help=True)
 
@@ -39,7 +39,7 @@ def list_merges(
         number = workspace_id(database, workspace)
         with database.read() as connection:
             keys = {(kind, "", external_id) for kind in (EXTERNAL, DEPRECATED)}
-            pids = set().union(*profiles.find(connection, number, keys).values())
+            pids = set().union(*look_up.find(connection, number, keys).values())
             for record in merges.listed(connection, number, pids, limit, 0):
                 origin, now = record.origin, now_us()
                 state = "undone" if record.undone else "undoable" if now < record.expires_us else ""

@@ -23,7 +23,7 @@ from app.cli.context import DEFAULT_DATA_DIR, DataDir, environment, errors, exec
 from app.contract.plans import DEFAULT_PLAN
 from app.services.permissions import PERMISSIONS
 from app.settings import Settings
-from app.store import migrate, roles, workspaces
+from app.store import keys, migrate, roles, workspaces
 from app.store.engine import Database
 from workers.retention import Retention
 from workers.sweep import Sweeper
@@ -146,7 +146,7 @@ def _first_start(database: Database, data_dir: Path) -> Path:
     if not _is_known(database, path):
         number = workspaces.number(known[DEFAULT_WORKSPACE])
         name = f"default {secrets.token_hex(3)}"
-        _private(path, workspaces.create_key(database, number, name, PERMISSIONS, bootstrap.now_us()))
+        _private(path, keys.create(database, number, name, PERMISSIONS, bootstrap.now_us()))
     return path
 
 
@@ -168,8 +168,8 @@ def _is_known(database: Database, path: Path) -> bool:
     """Whether the file holds a live key of this database, and not one of another that was used with the same folder."""
     if not path.exists():
         return False
-    identifier = workspaces.key_id(path.read_text().strip())
-    return identifier is not None and workspaces.find_key(database, identifier) is not None
+    identifier = keys.public_id(path.read_text().strip())
+    return identifier is not None and keys.find(database, identifier) is not None
 
 
 def _private(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from app.services.synchronous import Synchronous
 from app.store import lane, names
 from app.store.engine import Database
 from app.store.inbox.log import Entry, IdempotencyKey
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
 
 
 class DataRules:

@@ -18,7 +18,7 @@ from app.services.calls import StoreCalls
 from app.store import dead_letters
 from app.store.dead_letters import DeletionPendingError, Letter
 from app.store.engine import Database
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
 
 #: Bodies that are in memory, and in one transaction, at once.
 MAX_BYTES: Final = 16 * 1024 * 1024

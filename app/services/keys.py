@@ -17,9 +17,9 @@ from app.quota.local import LocalBuckets
 from app.services import budget
 from app.services.networks import Address, contains, origin, parse_networks
 from app.services.permissions import allows
-from app.store import workspaces
+from app.store import keys, workspaces
 from app.store.engine import Database
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
 
 __all__ = ["Address", "KeyRecord", "KeyRing"]
 
@@ -104,12 +104,12 @@ class KeyRing:
         if authorization is None or authorization[:7].lower() != _SCHEME:
             raise self._failed(client)
         key = authorization[7:]
-        identifier = workspaces.key_id(key)
+        identifier = keys.public_id(key)
         if identifier is None:
             raise self._failed(client)
         record = await self._find(identifier, client)
         # The same work for a known and an unknown id, so that the time tells nothing.
-        matches = compare_digest(workspaces.digest(key), record.digest if record is not None else _NOBODY)
+        matches = compare_digest(keys.digest(key), record.digest if record is not None else _NOBODY)
         if record is None or not matches or (legacy and not record.legacy_api_key_auth):
             raise self._failed(client)
         if record.expires_us is not None and record.expires_us <= self._now_us():
@@ -185,7 +185,7 @@ class KeyRing:
             # Whoever is known leaves time for what was asked for.
             most = self._timeout if known is None else self._timeout / 2
             async with asyncio.timeout(budget.left(most)):
-                record = await loop.run_in_executor(self._executor, workspaces.find_key, self._database, identifier)
+                record = await loop.run_in_executor(self._executor, keys.find, self._database, identifier)
         except (SQLAlchemyError, OSError):  # a timeout is an OSError
             if known is None:
                 return _AWAY
@@ -209,7 +209,7 @@ class KeyRing:
     def _see(self, identifier: str, now_us: int) -> None:
         """Only keys that exist are recorded, also when a made-up secret was sent with the id."""
         try:
-            workspaces.see_key(self._database, identifier, now_us)
+            keys.see(self._database, identifier, now_us)
         except SQLAlchemyError as error:
             log.warning("last_seen_not_recorded", error=type(error).__name__)
 

@@ -12,10 +12,10 @@ from app.services.accepting.acceptor import Answer
 from app.services.calls import StoreCalls
 from app.services.permissions import allows
 from app.services.quotas import buckets_of, objects_of
-from app.store import workspaces
+from app.store import keys, workspaces
 from app.store.engine import Database
+from app.store.keys import KeyRecord
 from app.store.tables import ApiKey
-from app.store.workspaces import KeyRecord
 
 PERMISSION: Final = "admin.limits"
 #: Usage is kept for two days, so keys that ended before are not asked about.
@@ -44,10 +44,10 @@ class WorkspaceLimits:
         """GET /v1/limits: limits and what is left of them, to any key; usage of the caller, or with PERMISSION of all
         keys of the workspace. Raises RefusedError(503).
         """
-        record, keys = await self._calls.run(lambda: self._read(caller.workspace_id))
+        record, shown_keys = await self._calls.run(lambda: self._read(caller.workspace_id))
         if not allows(caller.permissions, PERMISSION):
-            keys = [key for key in keys if key.key_id == caller.key_id]
-        return await self._answer(record, keys)
+            shown_keys = [key for key in shown_keys if key.key_id == caller.key_id]
+        return await self._answer(record, shown_keys)
 
     async def change(self, caller: KeyRecord, body: bytes) -> Answer:
         """PUT /v1/limits: the limits as they are now. Other processes follow within the life of their cache.
@@ -66,18 +66,18 @@ class WorkspaceLimits:
 
     def _read(self, workspace_id: int) -> tuple[KeyRecord, list[ApiKey]]:
         ended = self._now_us() - ENDED_US
-        keys = workspaces.keys(self._database, workspace_id)
-        live = [key for key in keys if key.revoked_us is None or key.revoked_us > ended]
-        return workspaces.record(self._database, workspace_id), live
+        listed = keys.listed(self._database, workspace_id)
+        live = [key for key in listed if key.revoked_us is None or key.revoked_us > ended]
+        return keys.of_workspace(self._database, workspace_id), live
 
-    async def _answer(self, record: KeyRecord, keys: Sequence[ApiKey]) -> Answer:
+    async def _answer(self, record: KeyRecord, shown_keys: Sequence[ApiKey]) -> Answer:
         company_id = None if record.company is None else record.company.company_id
         groups = {group: buckets_of(record, group) for group in (TRACK, *GROUPS)}
         distinct = tuple(dict.fromkeys(bucket for buckets in groups.values() for bucket in buckets))
         left = await self._limiter.peek(record.workspace_id, distinct, company_id)
         grants: dict[Bucket, Grant] = {} if left is None else dict(zip(distinct, left, strict=True))
         shown = [_limit(group, bucket, grants.get(bucket)) for group, buckets in groups.items() for bucket in buckets]
-        places = {f"{key.key_id}:{group}": (key, group) for key in keys for group in groups}
+        places = {f"{key.key_id}:{group}": (key, group) for key in shown_keys for group in groups}
         found = await self._limiter.usage(record.workspace_id, list(places), company_id) if left is not None else None
         used = (
             found

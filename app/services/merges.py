@@ -25,8 +25,9 @@ from app.store import merges as store
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, IdempotencyKey
-from app.store.profiles import crowds, profiles
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
+from app.store.profiles import crowds, look_up
+from app.store.profiles.load import load
 
 _STALE = (("X-Onefold-Stale", "true"),)
 
@@ -117,7 +118,7 @@ class Merges:
         """The reducer's own work on a copy that is thrown away, so a preview cannot differ from the merge."""
         limits, known = crowds.Limits(), crowds.Crowds()
         while True:
-            state = profiles.load(connection, caller.workspace_id, commands, settings, limits, known)
+            state = load(connection, caller.workspace_id, commands, settings, limits, known)
             request = Request(STREAM_NORMAL, seq, self._now_us(), commands, caller.key_name)
             try:
                 reduce([request], state, caller.workspace_id, caller.workspace_secret)
@@ -138,7 +139,7 @@ class Merges:
     def _holders(self, connection: Connection, workspace_id: int, key: Key) -> set[int]:
         """Who has the identifier, or had the braze_id before a merge. Raises RefusedError for a crowd."""
         keys = {key, (DEPRECATED, "", key[2])} if key[0] == EXTERNAL else {key}
-        index = profiles.find(connection, workspace_id, keys, MAX_HOLDERS + 1)
+        index = look_up.find(connection, workspace_id, keys, MAX_HOLDERS + 1)
         found = {pid for pids in index.values() for pid in pids}
         if len(found) > MAX_HOLDERS:
             raise RefusedError(400, TOO_MANY_HOLDERS)
@@ -159,8 +160,8 @@ class Merges:
         render = Renderer(workspace_id, caller.workspace_secret)
         erased = erased_id(caller.workspace_secret, workspace_id, braze_id)
         with self._database.read() as connection:
-            pids = profiles.find(connection, workspace_id, {(BRAZE, "", braze_id)})[BRAZE, "", braze_id]
-            living = profiles.fetch(connection, workspace_id, dict.fromkeys(pids, 0))
+            pids = look_up.find(connection, workspace_id, {(BRAZE, "", braze_id)})[BRAZE, "", braze_id]
+            living = look_up.fetch(connection, workspace_id, dict.fromkeys(pids, 0))
             record = None if living else store.merged_away(connection, workspace_id, braze_id)
             deletion = store.deletion(connection, workspace_id, erased)
             pid = living[0].pid if living else record.merged_pid if record is not None else None

@@ -7,7 +7,7 @@ from typing import Final
 from app.contract.plans import CLOCK_HOUR, GROUPS, PLANS, SECONDS, TRACK, TRACK_BULK
 from app.contract.track import Limits
 from app.quota.bucket import Bucket, Grant
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
 
 HOUR_MS: Final = 3_600_000
 

@@ -23,8 +23,8 @@ from app.services.waiting import Waiting
 from app.store import dead_letters, lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.profiles import profiles
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
+from app.store.profiles import look_up
 
 MAX_WAIT_SECONDS: Final = 30.0
 #: What is kept of a request's budget for reading once the wait is over.
@@ -93,7 +93,7 @@ class Reader:
                 if selector.key[0] == EXTERNAL:
                     keys.add((DEPRECATED, "", selector.key[2]))
         with self._database.read() as connection:
-            index = profiles.find(connection, workspace_id, keys)
+            index = look_up.find(connection, workspace_id, keys)
             order: dict[int, None] = {}
             invalid: list[str] = []
             for selector in wanted.selectors:
@@ -105,13 +105,13 @@ class Reader:
         return export.answer(views, invalid, wanted.fields)
 
     def _views(self, connection: Connection, workspace_id: int, pids: list[int]) -> list[View]:
-        found = {p.pid: p for p in profiles.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))}
+        found = {p.pid: p for p in look_up.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))}
         emails: dict[int, Address] = {}
         for pid, profile in found.items():
             email = (profile.core or {}).get("email")
             if isinstance(email, str):
                 emails[pid] = (CHANNEL_EMAIL, email, "")
-        states = profiles.fetch_addresses(connection, workspace_id, emails.values())
+        states = look_up.fetch_addresses(connection, workspace_id, emails.values())
         now_us = self._now_us()
         return [
             View(found[pid], states[emails[pid]] if pid in emails else None, now_us) for pid in pids if pid in found

@@ -23,8 +23,8 @@ from app.store import dead_letters, lane
 from app.store.dead_letters import Letter
 from app.store.engine import Database
 from app.store.inbox.log import Entry, IdempotencyKey
-from app.store.profiles import profiles
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
+from app.store.profiles import look_up
 
 TIMED_OUT = "timeout"
 
@@ -115,6 +115,6 @@ class Synchronous:
         """Who has the identifier now, which is whom the request went to unless somebody moved it since."""
         keys = {key, (DEPRECATED, "", key[2])} if key[0] == EXTERNAL else {key}
         with self._database.read() as connection:
-            index = profiles.find(connection, workspace_id, keys)
+            index = look_up.find(connection, workspace_id, keys)
             wanted = {pid: sections for pids in index.values() for pid in pids}
-            return find(State(profiles.fetch(connection, workspace_id, wanted), index), key)
+            return find(State(look_up.fetch(connection, workspace_id, wanted), index), key)

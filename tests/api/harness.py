@@ -45,9 +45,10 @@ from app.domain.state import State
 from app.services.permissions import PERMISSIONS
 from app.services.registry import Services
 from app.settings import Settings
-from app.store import lane, migrate, workspaces
+from app.store import keys, lane, migrate, workspaces
 from app.store.engine import Database
-from app.store.profiles import profiles
+from app.store.profiles.dump import dump, occurrences
+from app.store.profiles.save import save
 from tests.api.conformity import Conformity
 from tests.polling import until
 from workers.apply import Applier, Summary
@@ -180,7 +181,7 @@ class Service:
         return Workspace(self, number, key, bytes(made.secret))
 
     def key(self, workspace_id: int, *permissions: str, **options: Any) -> str:
-        return workspaces.create_key(self.database, workspace_id, uuid.uuid4().hex, permissions, times_now(), **options)
+        return keys.create(self.database, workspace_id, uuid.uuid4().hex, permissions, times_now(), **options)
 
     def drain(self, workspace_id: int) -> Summary:
         summary = self.applier.drain(workspace_id)
@@ -284,7 +285,7 @@ class Workspace:
     def state(self) -> State:
         """Everything the store has of this workspace."""
         with self.service.database.read() as connection:
-            return profiles.dump(connection, self.id)
+            return dump(connection, self.id)
 
     def stored(self) -> list[Json]:
         """Every profile as an export without the 90-day window shows it, in order of creation."""
@@ -293,7 +294,7 @@ class Workspace:
 
     def occurrences(self) -> list[tuple[Any, ...]]:
         with self.service.database.read() as connection:
-            return profiles.occurrences(connection, self.id)
+            return occurrences(connection, self.id)
 
     def seed(self, given: Sequence[Json]) -> None:
         """Profiles that were there before, in the notation of the specification's examples."""
@@ -304,7 +305,7 @@ class Workspace:
         with self.service.database.write() as connection:
             for address in {(CHANNEL_EMAIL, w["email"], "") for w in given if "email_subscribe" in w and "email" in w}:
                 state.set_address(address, AddressState(_subscription(given, address[1]), 0))
-            profiles.save(connection, self.id, state, {})
+            save(connection, self.id, state, {})
 
 
 def _subscription(given: Sequence[Json], email: str) -> str:

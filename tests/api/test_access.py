@@ -15,7 +15,7 @@ import pytest
 
 from app.contract.errors import RefusedError
 from app.services.keys import KeyRing
-from app.store import workspaces
+from app.store import keys, workspaces
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for, times_now
 from tests.polling import until
@@ -120,13 +120,13 @@ def test_the_use_of_a_key_is_recorded(service: Service) -> None:
     assert made.track({"attributes": [{"external_id": "t"}]}).status == 201
 
     def seen() -> int | None:
-        return workspaces.keys(service.database, made.id)[0].last_seen_us
+        return keys.listed(service.database, made.id)[0].last_seen_us
 
     until(lambda: seen() is not None)
     first = seen()
     assert first is not None
     assert abs(first - times_now()) < 60_000_000
-    workspaces.see_key(service.database, workspaces.key_id(made.key) or "", first - 1)  # a process that was slow
+    keys.see(service.database, keys.public_id(made.key) or "", first - 1)  # a process that was slow
     assert seen() == first
 
 
@@ -174,7 +174,7 @@ def call_raw(service: Service, content: bytes, kind: str) -> Answer:
 def test_a_flood_without_a_key_is_stopped_by_address(proxied: Service) -> None:
     made = proxied.workspace("mau_cy_24_25", burst_limit=5, burst_window_seconds=3600)
     assert call(proxied, "198.51.100.1", made.key).headers["X-RateLimit-Remaining"] == "4"
-    nobody = workspaces.new_key()
+    nobody = keys.new()
     answers = [call(proxied, "198.51.100.1", key) for key in (None, "x", nobody, nobody, None)]
     assert [answer.status for answer in answers] == [401, 401, 401, 429, 429]
     for answer in answers[3:]:
@@ -184,7 +184,7 @@ def test_a_flood_without_a_key_is_stopped_by_address(proxied: Service) -> None:
         assert "X-RateLimit-Limit" not in answer.headers
     # It asked the database nothing more.
     lookups = proxied.services.keys.lookups
-    assert call(proxied, "198.51.100.1", workspaces.new_key()).status == 429
+    assert call(proxied, "198.51.100.1", keys.new()).status == 429
     assert proxied.services.keys.lookups == lookups
     # The tenant who calls from there goes on, and nothing was taken from it; so does everybody else.
     assert call(proxied, "198.51.100.1", made.key).headers["X-RateLimit-Remaining"] == "3"
@@ -219,71 +219,71 @@ def somewhere() -> Any:
 
 def test_a_change_is_seen_within_the_time_of_the_cache_and_nobody_waits_for_it(database: Database) -> None:
     number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US, burst_limit=7))
-    key = workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
+    key = keys.create(database, number, "k", {"users.track"}, NOW_US)
     clock = Clock()
 
-    async def scenario(keys: KeyRing) -> None:
+    async def scenario(key_ring: KeyRing) -> None:
         async def limit() -> int | None:
-            return (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit
+            return (await key_ring.authenticate(f"Bearer {key}", somewhere)).burst_limit
 
         # Sixty-four at once are one look-up.
         assert await asyncio.gather(*(limit() for _ in range(64))) == [7] * 64
-        assert keys.lookups == 1
+        assert key_ring.lookups == 1
         workspaces.update(database, "shop", {"burst_limit": 8})
         clock.now += 1.9
-        assert (await limit(), keys.lookups) == (7, 1)
+        assert (await limit(), key_ring.lookups) == (7, 1)
         clock.now += 0.2  # half of the time is over: asked for in the background
         assert await limit() == 7
         deadline = time.monotonic() + 10
         while await limit() == 7:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.001)
-        assert keys.lookups == 2
-        workspaces.revoke_key(database, number, "k", NOW_US)
+        assert key_ring.lookups == 2
+        keys.revoke(database, number, "k", NOW_US)
         clock.now += 4.1  # nobody asked meanwhile: the first one waits
         with pytest.raises(RefusedError) as refused:
             await limit()
         assert refused.value.status == 401
 
-    with ring(database, clock) as keys:
-        asyncio.run(scenario(keys))
+    with ring(database, clock) as key_ring:
+        asyncio.run(scenario(key_ring))
 
 
 def test_forgetting_makes_a_change_seen_at_once(database: Database) -> None:
     number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US, burst_limit=7))
-    key = workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
+    key = keys.create(database, number, "k", {"users.track"}, NOW_US)
 
-    async def scenario(keys: KeyRing) -> None:
-        assert (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit == 7
+    async def scenario(key_ring: KeyRing) -> None:
+        assert (await key_ring.authenticate(f"Bearer {key}", somewhere)).burst_limit == 7
         workspaces.update(database, "shop", {"burst_limit": 8})
-        keys.forget(number + 1)
-        assert (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit == 7
-        keys.forget(number)
-        assert (await keys.authenticate(f"Bearer {key}", somewhere)).burst_limit == 8
+        key_ring.forget(number + 1)
+        assert (await key_ring.authenticate(f"Bearer {key}", somewhere)).burst_limit == 7
+        key_ring.forget(number)
+        assert (await key_ring.authenticate(f"Bearer {key}", somewhere)).burst_limit == 8
 
-    with ring(database, Clock()) as keys:
-        asyncio.run(scenario(keys))
+    with ring(database, Clock()) as key_ring:
+        asyncio.run(scenario(key_ring))
 
 
 def test_an_outage_keeps_known_keys_and_expiry(database: Database, tmp_path: Path) -> None:
     number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US))
-    key = workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
-    ends = workspaces.create_key(database, number, "e", {"users.track"}, NOW_US, expires_us=NOW_US + 1)
+    key = keys.create(database, number, "k", {"users.track"}, NOW_US)
+    ends = keys.create(database, number, "e", {"users.track"}, NOW_US, expires_us=NOW_US + 1)
     clock = Clock()
 
-    async def scenario(keys: KeyRing) -> None:
-        await keys.authenticate(f"Bearer {key}", somewhere)
-        await keys.authenticate(f"Bearer {ends}", somewhere)
-        keys._database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
+    async def scenario(key_ring: KeyRing) -> None:
+        await key_ring.authenticate(f"Bearer {key}", somewhere)
+        await key_ring.authenticate(f"Bearer {ends}", somewhere)
+        key_ring._database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
         clock.now += 100
-        assert (await keys.authenticate(f"Bearer {key}", somewhere)).key_name == "k"
+        assert (await key_ring.authenticate(f"Bearer {key}", somewhere)).key_name == "k"
         with pytest.raises(RefusedError) as refused:
-            await keys.authenticate(f"Bearer {workspaces.new_key()}", somewhere)
+            await key_ring.authenticate(f"Bearer {keys.new()}", somewhere)
         assert refused.value.status == 503
-        keys._now_us = lambda: NOW_US + 1
+        key_ring._now_us = lambda: NOW_US + 1
         with pytest.raises(RefusedError) as refused:
-            await keys.authenticate(f"Bearer {ends}", somewhere)
+            await key_ring.authenticate(f"Bearer {ends}", somewhere)
         assert refused.value.status == 401
 
-    with ring(database, clock) as keys:
-        asyncio.run(scenario(keys))
+    with ring(database, clock) as key_ring:
+        asyncio.run(scenario(key_ring))

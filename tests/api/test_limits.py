@@ -12,7 +12,7 @@ from app.contract.plans import GROUPS, TRACK
 from app.quota.bucket import Bucket
 from app.services.permissions import PERMISSIONS
 from app.services.quotas import buckets_of
-from app.store import companies, workspaces
+from app.store import companies, keys
 from tests.api.harness import Answer, Json, Service, Workspace, running, settings_for, times_now
 from tests.servers import ValkeyServer
 
@@ -44,7 +44,7 @@ def used(answer: Answer) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def key_id(key: str) -> str:
-    return workspaces.key_id(key) or ""
+    return keys.public_id(key) or ""
 
 
 def test_what_is_configured_left_and_used(service: Service) -> None:
@@ -217,7 +217,7 @@ def test_buckets(on_sqlite: Service, given: Json, group: str, expected: tuple[Bu
         more = {"hourly_limit": 90, "burst_limit": 9, "burst_window_seconds": 2, "hourly_refill": "clock_hour"}
         values["company_id"] = companies.create(on_sqlite.database, name, 0, **more).id
     workspace = on_sqlite.workspace(values.pop("plan", "mau_cy_24_25"), **values)
-    assert buckets_of(workspaces.record(on_sqlite.database, workspace.id), group) == expected
+    assert buckets_of(keys.of_workspace(on_sqlite.database, workspace.id), group) == expected
 
 
 def test_a_company_is_one_limit_for_its_workspaces(service: Service) -> None:

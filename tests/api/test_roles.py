@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app as cli
 from app.cli.workspaces import change_settings
-from app.store import migrate, partitions, roles, workspaces
+from app.store import keys, migrate, partitions, roles, workspaces
 from app.store.engine import Database
 from tests.api.harness import Service, Workspace, settings_for, times_now
 from tests.polling import until
@@ -70,7 +70,7 @@ def site(
     )
     assert result.exit_code == 0, result.output
     made = workspaces.create(owned, "w", "legacy", times_now())
-    key = workspaces.create_key(owned, workspaces.number(made), "k", ("users.track", "users.export.ids",
+    key = keys.create(owned, workspaces.number(made), "k", ("users.track", "users.export.ids",
         "users.identify", "users.delete", "users.track.bulk", "admin.limits"), times_now())  # fmt: skip
     settings = settings_for(urls["api"], valkey_server.url, folder, WORKER_DATABASE_URL=urls["worker"])
     service = Service(settings)
@@ -156,7 +156,7 @@ def test_together_they_do_everything(site: Site) -> None:
     owned = Database(site.owner)
     change_settings(owned, workspace.id, {"nested_null_deletes": False})
     workspace.drain()
-    until(lambda: workspaces.keys(owned, workspace.id)[0].last_seen_us is not None)
+    until(lambda: keys.listed(owned, workspace.id)[0].last_seen_us is not None)
     owned.dispose()
 
 

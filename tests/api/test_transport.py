@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from app.store import workspaces
+from app.store import keys
 from tests.api.harness import Service, Workspace, times_now
 
 TRACK: Final = "/users/track"
@@ -209,15 +209,15 @@ def authorizations(key: str) -> dict[str, bytes | None]:
         "one digit wrong": b"Bearer " + good[:-1] + (b"0" if good[-1:] != b"0" else b"1"),
         "cut": b"Bearer " + good[:-1],
         "two keys": b"Bearer " + good + b", Bearer " + good,
-        "well-formed and unknown": b"Bearer " + workspaces.new_key().encode(),
+        "well-formed and unknown": b"Bearer " + keys.new().encode(),
         "known id, other secret": b"Bearer " + forged(key).encode(),
     }
 
 
 def forged(key: str) -> str:
     """The public id of a key with another secret and a right checksum."""
-    body = "_".join((*key.split("_")[:2], workspaces.new_key().split("_")[2][:-6]))
-    return body + workspaces._checksum(body)
+    body = "_".join((*key.split("_")[:2], keys.new().split("_")[2][:-6]))
+    return body + keys._checksum(body)
 
 
 @pytest.mark.parametrize("name", authorizations("x" * 67))
@@ -243,7 +243,7 @@ def test_the_scheme_has_no_case(workspace: Workspace, scheme: bytes) -> None:
 
 def test_14_two_authorizations(workspace: Workspace) -> None:
     """One good key beside a wrong one lets nobody choose which is meant; either answer is fine, an error is not."""
-    wrong = (b"authorization", b"Bearer " + workspaces.new_key().encode())
+    wrong = (b"authorization", b"Bearer " + keys.new().encode())
     for headers in (with_key(workspace, wrong), [wrong, *with_key(workspace)]):
         assert workspace.service.send("POST", TRACK, GOOD, headers, workspace.key).status in (201, 401)
 
@@ -252,11 +252,11 @@ def test_25_revoked(workspace: Workspace) -> None:
     service = workspace.service
     for used_before in (False, True):
         name = f"soon gone {used_before}"
-        key = workspaces.create_key(service.database, workspace.id, name, ["users.track"], times_now())
+        key = keys.create(service.database, workspace.id, name, ["users.track"], times_now())
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         if used_before:
             assert service.send("POST", TRACK, GOOD, headers, key).status == 201
-        workspaces.revoke_key(service.database, workspace.id, name, times_now())
+        keys.revoke(service.database, workspace.id, name, times_now())
         if used_before:
             continue  # it may go on for the time that a process remembers a key
         answer = service.send("POST", TRACK, GOOD, headers, key)

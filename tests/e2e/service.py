@@ -18,7 +18,7 @@ import psutil
 
 from app.bootstrap import now_us
 from app.services.permissions import PERMISSIONS
-from app.store import workspaces
+from app.store import keys, workspaces
 from app.store.engine import Database
 from tests.polling import gone, until
 
@@ -90,7 +90,7 @@ class Service:
         try:
             name = uuid.uuid4().hex
             number = workspaces.number(workspaces.create(database, name, plan, now_us(), **limits))
-            return workspaces.create_key(database, number, name, permissions or PERMISSIONS, now_us())
+            return keys.create(database, number, name, permissions or PERMISSIONS, now_us())
         finally:
             database.dispose()
 

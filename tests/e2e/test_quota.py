@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.bootstrap import now_us
-from app.store import migrate, partitions, workspaces
+from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database
 from tests.e2e.service import environment, free_port
 from tests.polling import until
@@ -92,7 +92,7 @@ def test_two_processes_share_one_limit(valkey_server: ValkeyServer, tmp_path: Pa
     migrate.upgrade(database)
     partitions.prepare(database, now_us())
     made = workspaces.create(database, "w", "mau_cy_24_25", now_us(), burst_limit=BURST, burst_window_seconds=1)
-    key = workspaces.create_key(database, workspaces.number(made), "k", ("users.track",), now_us())
+    key = keys.create(database, workspaces.number(made), "k", ("users.track",), now_us())
     database.dispose()
     load = Load()
     with ExitStack() as stack:

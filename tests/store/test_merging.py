@@ -11,7 +11,9 @@ from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, NAME_EVENT, A
 from app.domain.state import State, keys_of
 from app.store import merges
 from app.store.engine import Database
-from app.store.profiles import lineage, profiles
+from app.store.profiles import lineage, look_up
+from app.store.profiles.dump import dump, occurrences
+from app.store.profiles.save import save
 from tests.domain.test_merge import profile
 from tests.stores import NOW_US, workspace
 from workers.replay import expected_lineage, expected_occurrences
@@ -22,14 +24,12 @@ Step = tuple[Any, ...]
 def take(database: Database, one: int, profile_numbers: list[int]) -> State:
     """What a drain would have loaded for these profiles."""
     with database.read() as connection:
-        found = profiles.fetch(connection, one, dict.fromkeys(profile_numbers, ALL_SECTIONS))
+        found = look_up.fetch(connection, one, dict.fromkeys(profile_numbers, ALL_SECTIONS))
         wanted = {f"{merged}>{kept}" for kept in profile_numbers for merged in profile_numbers}
         records = merges.fetch(connection, one, sorted(wanted))
         again = {key for record in records.values() if record and record.snapshot for key in keys_of(record.snapshot)}
         again |= {key for each in found for key in keys_of(each)}
-        index = profiles.find(
-            connection, one, again | {(DEPRECATED, "", key[2]) for key in again if key[0] == EXTERNAL}
-        )
+        index = look_up.find(connection, one, again | {(DEPRECATED, "", key[2]) for key in again if key[0] == EXTERNAL})
     state = State(found, index, {}, ApplySettings())
     state.records = records
     return state
@@ -88,21 +88,19 @@ def _compare(database: Database, one: int, batches: list[list[Step]]) -> None:
             state.changes.occurrences.append(occurred(each.pid))
         state.changes.names.add((NAME_EVENT, "e"))
     with database.write() as connection:
-        profiles.save(connection, one, first, {})
+        save(connection, one, first, {})
     for steps in batches:
         do(expected, steps)
         state = take(database, one, list(range(1, 7)))
         do(state, steps)
         with database.write() as connection:
-            profiles.save(connection, one, state, {(one, NAME_EVENT, "e"): 1})
+            save(connection, one, state, {(one, NAME_EVENT, "e"): 1})
     with database.read() as connection:
-        found = profiles.dump(connection, one)
+        found = dump(connection, one)
         assert found.profiles == expected.profiles
         assert found.index == {key: pids for key, pids in expected.index.items() if pids}
         assert lineage.everything(connection, one) == expected_lineage(expected)
-        assert [row[3] for row in profiles.occurrences(connection, one)] == [
-            each.pid for each in expected_occurrences(expected)
-        ]
+        assert [row[3] for row in occurrences(connection, one)] == [each.pid for each in expected_occurrences(expected)]
         erased = set(connection.execute(text("select pid from erasure where workspace_id = :w"), {"w": one}).scalars())
         assert erased == {pid for pid in range(1, 7) if _deleted(batches, pid)}
         records, history, deletions = merges.everything(connection, one)
@@ -143,7 +141,7 @@ def test_a_long_history_is_one_row(database: Database) -> None:
         Occurrence(0, seq, 0, 2, NAME_EVENT, "e", NOW_US, None, None) for seq in range(1, 10_001)
     ]
     with database.write() as connection:
-        profiles.save(connection, one, first, {})
+        save(connection, one, first, {})
     state = take(database, one, [1, 2])
     do(state, [("merge", 1, 2, MERGE)])
     rows: list[int] = []
@@ -153,10 +151,10 @@ def test_a_long_history_is_one_row(database: Database) -> None:
             rows.append(cursor.rowcount)
 
         event.listen(connection, "after_cursor_execute", count)
-        profiles.save(connection, one, state, {(one, NAME_EVENT, "e"): 1})
+        save(connection, one, state, {(one, NAME_EVENT, "e"): 1})
     # The merged one's rows and identifier go, the kept one's are written, and the link, the record and two lines.
     assert len(rows) <= 15
     assert sum(rows) <= 20
     with database.read() as connection:
         assert lineage.everything(connection, one) == {2: (1, 1)}
-        assert len(profiles.occurrences(connection, one)) == 10_000
+        assert len(occurrences(connection, one)) == 10_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.store import workspaces
+from app.store import keys, workspaces
 from app.store.engine import Database
 from app.store.workspaces import NameTakenError, UnknownNameError
 from tests.stores import NOW_US
@@ -11,35 +11,35 @@ from tests.stores import NOW_US
 def test_a_key_finds_its_workspace_until_it_is_revoked(database: Database) -> None:
     made = workspaces.create(database, "shop", "legacy", NOW_US, burst_limit=7)
     number = workspaces.number(made)
-    key = workspaces.create_key(database, number, "cdp", {"users.track"}, NOW_US)
-    identifier = workspaces.key_id(key)
+    key = keys.create(database, number, "cdp", {"users.track"}, NOW_US)
+    identifier = keys.public_id(key)
     assert identifier is not None
-    record = workspaces.find_key(database, identifier)
+    record = keys.find(database, identifier)
     assert record is not None
     assert (record.workspace_id, record.workspace_name, record.key_name) == (number, "shop", "cdp")
     assert (record.permissions, record.plan, record.burst_limit) == (frozenset({"users.track"}), "legacy", 7)
     assert record.hourly_limit is record.burst_window_seconds is None
-    assert record.digest == workspaces.digest(key)
+    assert record.digest == keys.digest(key)
     assert record.workspace_secret == workspaces.secret(database, number)
     assert len(record.workspace_secret) == 32
-    workspaces.revoke_key(database, number, "cdp", NOW_US)
-    assert workspaces.find_key(database, identifier) is None
-    assert [(stored.name, stored.revoked_us) for stored in workspaces.keys(database, number)] == [("cdp", NOW_US)]
+    keys.revoke(database, number, "cdp", NOW_US)
+    assert keys.find(database, identifier) is None
+    assert [(stored.name, stored.revoked_us) for stored in keys.listed(database, number)] == [("cdp", NOW_US)]
 
 
 def test_names_are_unique_among_the_living(database: Database) -> None:
     number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US))
     with pytest.raises(NameTakenError):
         workspaces.create(database, "shop", "standard", NOW_US)
-    workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
+    keys.create(database, number, "k", {"users.track"}, NOW_US)
     with pytest.raises(NameTakenError):
-        workspaces.create_key(database, number, "k", {"users.track"}, NOW_US)
-    workspaces.revoke_key(database, number, "k", NOW_US)
-    workspaces.create_key(database, number, "k", {"users.track"}, NOW_US + 1)
+        keys.create(database, number, "k", {"users.track"}, NOW_US)
+    keys.revoke(database, number, "k", NOW_US)
+    keys.create(database, number, "k", {"users.track"}, NOW_US + 1)
     for unknown in (
         lambda: workspaces.get(database, "nobody"),
         lambda: workspaces.update(database, "nobody", {}),
-        lambda: workspaces.revoke_key(database, number, "nobody", NOW_US),
+        lambda: keys.revoke(database, number, "nobody", NOW_US),
         lambda: workspaces.secret(database, 4711),
     ):
         with pytest.raises(UnknownNameError):
@@ -50,9 +50,9 @@ def test_names_are_unique_among_the_living(database: Database) -> None:
 
 @pytest.mark.parametrize("change", [lambda k: k[:-1], lambda k: k + "0", lambda k: k.replace("_", "-"), lambda k: ""])
 def test_a_mistyped_key_is_known_as_such(change: object) -> None:
-    key = workspaces.new_key()
-    assert workspaces.key_id(key) == key.split("_")[1]
+    key = keys.new()
+    assert keys.public_id(key) == key.split("_")[1]
     assert callable(change)
-    assert workspaces.key_id(change(key)) is None
+    assert keys.public_id(change(key)) is None
     last = "1" if key[-1] != "1" else "2"
-    assert workspaces.key_id(key[:-1] + last) is None
+    assert keys.public_id(key[:-1] + last) is None

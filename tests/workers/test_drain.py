@@ -20,7 +20,7 @@ from app.store import dead_letters, lane, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
-from app.store.profiles import profiles
+from app.store.profiles.dump import dump
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
 from workers import replay
@@ -95,7 +95,7 @@ def test_a_braze_id_finds_its_profile_in_any_batch(database: Database) -> None:
     worker = applier(database)
     worker.drain(one)
     with database.read() as connection:
-        (profile,) = profiles.dump(connection, one).profiles.values()
+        (profile,) = dump(connection, one).profiles.values()
     send(database, one, {"attributes": [{"braze_id": profile.braze_id, "n": {"inc": 1}}]})
     with database.write() as connection:
         for table in ("profile", "profile_core", "profile_custom", "identifier", "history", "applied", "name_count"):
@@ -104,7 +104,7 @@ def test_a_braze_id_finds_its_profile_in_any_batch(database: Database) -> None:
     worker.drain(one)
     assert differences(database, one) == []
     with database.read() as connection:
-        (profile,) = profiles.dump(connection, one).profiles.values()
+        (profile,) = dump(connection, one).profiles.values()
     assert profile.custom == {"n": 2}
 
 
@@ -188,7 +188,7 @@ def test_settings_take_effect_at_their_place_in_the_log(database: Database) -> N
     worker.drain(one)
     assert differences(database, one) == []
     with database.read() as connection:
-        (profile,) = profiles.dump(connection, one).profiles.values()
+        (profile,) = dump(connection, one).profiles.values()
         found = lane.read(connection, one)
     assert profile.purchase_count == 1
     assert found is not None
@@ -213,7 +213,7 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
     assert buried == [(4, "ObjectRefusedError"), (10, "ObjectRefusedError")]
     assert cursors(database, one) == [11, 0]
     with database.read() as connection:
-        (profile,) = profiles.dump(connection, one).profiles.values()
+        (profile,) = dump(connection, one).profiles.values()
         letters = [dead_letters.get(connection, one, 0, seq) for seq in (3, 4, 10)]
         assert [letter and letter.reason for letter in letters] == [None, *["ObjectRefusedError"] * 2]
     assert profile.custom == {"n": 9}

@@ -14,7 +14,7 @@ from app.store import lane, merges, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import DAY_US, Entry
-from app.store.profiles import profiles
+from app.store.profiles.dump import dump, occurrences
 from tests.accepting import entry
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
@@ -128,20 +128,20 @@ def test_a_merge_and_its_undo(database: Database) -> None:
     send(database, one, "/users/track", PAIR)
     worker.drain(one)
     with database.read() as connection:
-        before = profiles.dump(connection, one).profiles
+        before = dump(connection, one).profiles
     send(database, one, "/users/merge", MERGE)
     worker.drain(one)
     done = merge_id(secret, one, 0, 2, 0)
     with database.read() as connection:
         (found,) = merges.listed(connection, one, set(before), 10, 0)
         assert (found.id, found.origin.key_name, found.undone) == (done, "backend", None)
-        assert profiles.dump(connection, one).profiles.keys() == {found.kept_pid}
-        assert len(profiles.occurrences(connection, one)) == 1
+        assert dump(connection, one).profiles.keys() == {found.kept_pid}
+        assert len(occurrences(connection, one)) == 1
     undo(database, one, done)
     undo(database, one, done)
     worker.drain(one)
     with database.read() as connection:
-        assert profiles.dump(connection, one).profiles == before
+        assert dump(connection, one).profiles == before
         assert [(line.what, line.origin.key_name) for line in merges.history(connection, one, found.kept_pid)] == [
             ("created", "backend"),
             ("merged", "backend"),
@@ -164,7 +164,7 @@ def test_a_deletion_leaves_a_hash(database: Database) -> None:
     send(database, one, "/users/merge", MERGE)
     worker.drain(one)
     with database.read() as connection:
-        (kept,) = profiles.dump(connection, one).profiles.values()
+        (kept,) = dump(connection, one).profiles.values()
     send(database, one, "/users/delete", {"external_ids": ["k"]})
     undo(database, one, merge_id(secret, one, 0, 2, 0))
     worker.drain(one)
@@ -174,7 +174,7 @@ def test_a_deletion_leaves_a_hash(database: Database) -> None:
         assert (records, history) == ({}, {})
         assert deletions.keys() == {erased_id(secret, one, kept.braze_id)}
         assert deletions.popitem()[1].key_name == "backend"
-        assert profiles.occurrences(connection, one) == []
+        assert occurrences(connection, one) == []
     assert differences(database, one) == []
 
 
@@ -248,13 +248,13 @@ def test_what_a_deletion_left_is_deleted(database: Database) -> None:
     send(database, one, "/users/delete", {"external_ids": ["k"]})
     for each in (one, other):
         worker.drain(each)
-    assert occurrences(database, one) != []
+    assert numbers_of_occurrences(database, one) != []
     Retention(database, lambda: NOW_US, inbox_hours=10**6).work(NOW_US)
-    assert (occurrences(database, one), len(occurrences(database, other))) == ([], 1)
+    assert (numbers_of_occurrences(database, one), len(numbers_of_occurrences(database, other))) == ([], 1)
     assert differences(database, one) == differences(database, other) == []
 
 
-def occurrences(database: Database, one: int) -> list[int]:
+def numbers_of_occurrences(database: Database, one: int) -> list[int]:
     with database.read() as connection:
         return list(
             connection.execute(text("select pid from occurrence where workspace_id = :w"), {"w": one}).scalars()

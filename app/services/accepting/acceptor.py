@@ -17,7 +17,7 @@ from app.services.accepting.writer import InboxWriter, UnavailableError
 from app.services.quotas import Admission, objects_of, quota
 from app.store.inbox.idempotency import KeyReusedError, matches
 from app.store.inbox.log import Entry, IdempotencyKey, Place, UnknownWorkspaceError
-from app.store.workspaces import KeyRecord
+from app.store.keys import KeyRecord
 
 #: What the API needs to name of the layers below.
 __all__ = ["Acceptor", "Admission", "Answer", "IdempotencyKey", "RateLimitedError"]

@@ -1,0 +1,137 @@
+"""Loading the part of a workspace that a batch of commands can see or change."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+
+from sqlalchemy import Connection
+
+from app.domain.commands import Command, UndoMerge
+from app.domain.merging.plan import MergeRecord
+from app.domain.profile import (
+    ALL_SECTIONS,
+    CHANNEL_EMAIL,
+    CORE,
+    DEPRECATED,
+    EMAIL,
+    EXTERNAL,
+    PHONE,
+    Address,
+    ApplySettings,
+    Key,
+)
+from app.domain.resolve import Needs, addresses_needed, choices, needs
+from app.domain.state import State, keys_of
+from app.store import merges
+from app.store.profiles import crowds, lineage
+from app.store.profiles.look_up import fetch, fetch_addresses, find
+
+
+def load(
+    connection: Connection,
+    workspace_id: int,
+    commands: Sequence[Command],
+    settings: ApplySettings,
+    limits: crowds.Limits,
+    known: crowds.Crowds,
+) -> State:
+    """The part of a workspace that the commands can see or change.
+
+    `limits` says how many are loaded of the holders of an address. When reducing raises TooFewLoadedError, it takes
+    more of them. `known` are crowds as they are now; those that had to be looked over are added.
+    """
+    wanted: Needs = needs(commands)
+    records = merges.fetch(connection, workspace_id, [c.merge_id for c in commands if isinstance(c, UndoMerge)])
+    index = find(connection, workspace_id, wanted.sections, limits.holders + 1)
+    crowded = _crowded(connection, workspace_id, index, commands, limits, known)
+    sections: dict[int, int] = {}
+    for key, pids in index.items():
+        for pid in pids:
+            sections[pid] = sections.get(pid, 0) | wanted.sections[key]
+    if crowded:
+        # Who of the others belongs to a crowd as well is told by their profiles, and is then addressed by its commands.
+        union = reduce(or_, wanted.sections.values(), CORE)
+        sections = dict.fromkeys(sections, union)
+    for record in records.values():
+        if record is not None:
+            sections[record.kept_pid] = ALL_SECTIONS
+    state = State(fetch(connection, workspace_id, sections), index, {}, settings)
+    _join_crowds(state, crowded)
+    if wanted.identity:
+        _load_shared(connection, workspace_id, state, wanted)
+    if records:
+        _load_records(connection, workspace_id, state, records)
+    addresses = addresses_needed(commands, state, wanted.moving or bool(wanted.identity or records))
+    addresses |= {address for record in records.values() for address in _addresses_of(record)}
+    if addresses:
+        state.addresses = fetch_addresses(connection, workspace_id, addresses)
+    return state
+
+
+def _crowded(
+    connection: Connection,
+    workspace_id: int,
+    index: dict[Key, set[int]],
+    commands: Sequence[Command],
+    limits: crowds.Limits,
+    known: crowds.Crowds,
+) -> dict[Key, crowds.Part]:
+    """The crowds among the holders; the index then has those of them that are loaded."""
+    crowded = {}
+    found = [key for key, pids in index.items() if len(pids) > limits.holders]
+    chosen = choices(commands) if found else {}
+    for key in found:
+        crowded[key] = known.part(connection, workspace_id, key, limits, chosen.get(key))
+        index[key] = crowded[key].pids
+    return crowded
+
+
+def _join_crowds(state: State, crowded: dict[Key, crowds.Part]) -> None:
+    for key, part in crowded.items():
+        loaded = {True: 0, False: 0}
+        for pid, profile in state.profiles.items():
+            if key in keys_of(profile):
+                state.index[key].add(pid)
+                loaded[profile.external_id is not None] += 1
+        rest = part.unloaded(loaded)
+        if rest:
+            state.unloaded[key] = rest
+
+
+def _load_shared(connection: Connection, workspace_id: int, state: State, wanted: Needs) -> None:
+    """Whether anybody else has the addresses of profiles that may be deleted: consent goes with the last holder.
+
+    Who they are does not matter, since nobody looks for them; so one more than there are profiles to be deleted is
+    enough to know that an address stays.
+    """
+    pids = {pid for key in wanted.identity for pid in state.index[key]}
+    profiles = [state.profiles[pid] for pid in pids] if not wanted.moving else list(state.profiles.values())
+    keys = {key for profile in profiles for key in keys_of(profile)} | wanted.given
+    shared = [key for key in keys if key[0] in (EMAIL, PHONE) and key not in state.index]
+    if shared:
+        state.index |= find(connection, workspace_id, shared, len(state.profiles) + 1)
+
+
+def _load_records(
+    connection: Connection, workspace_id: int, state: State, records: dict[str, MergeRecord | None]
+) -> None:
+    """What undoing these merges looks at: who has the identifiers now, and where the kept profiles went.
+
+    After a crash a merge may be done again in the batch that undoes it; so the identifiers of all who are here count.
+    """
+    state.records = records
+    found = [record for record in records.values() if record is not None]
+    state.lineage = lineage.above(connection, workspace_id, {record.kept_pid for record in found})
+    people = [record.snapshot for record in found if record.snapshot is not None] + list(state.profiles.values())
+    keys = {key for profile in people for key in keys_of(profile)}
+    keys |= {(kind, "", key[2]) for key in keys if key[0] in (EXTERNAL, DEPRECATED) for kind in (EXTERNAL, DEPRECATED)}
+    missing = find(connection, workspace_id, keys - state.index.keys(), len(people) + 1)
+    state.index |= missing
+
+
+def _addresses_of(record: MergeRecord | None) -> list[Address]:
+    found: list[Address] = []
+    if record is not None and record.plan is not None and record.plan.consent is not None:
+        found.append(record.plan.consent.address)
+    email = (record.snapshot.core or {}).get("email") if record is not None and record.snapshot is not None else None
+    return [*found, (CHANNEL_EMAIL, email, "")] if isinstance(email, str) else found

@@ -1,0 +1,112 @@
+"""Reading profiles: who has an identifier, profiles by number, and consent of addresses."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain.profile import (
+    ALIAS,
+    BRAZE,
+    CORE,
+    CUSTOM,
+    DEPRECATED,
+    EMAIL,
+    EXTERNAL,
+    PHONE,
+    SECTION_NAMES,
+    Address,
+    AddressState,
+    Key,
+    Profile,
+)
+from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
+
+_decode = msgspec.json.decode
+
+_COLUMNS: Final = ", ".join(f"t.{name}" for name in ROW_FIELDS)
+_FIND = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,))
+#: Of the holders of each key only some, `most`.
+_FIND_SOME = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), some="pid")
+_FIND_BRAZE = Query("profile", "t.pid", "t.braze_id = {one}")
+#: Where each section lies, and what else its row has to match. The key of _PROFILES is [pid, bit mask of sections].
+_SECTION_ROWS: Final = {
+    CORE: ("profile_core", ""),
+    CUSTOM: ("profile_custom", ""),
+    **{part: ("profile_part", f" and s.part = {part}") for part in PARTS},
+}
+_PROFILES = Query(
+    "profile",
+    _COLUMNS
+    + "".join(
+        f", case when {{1}} & {section} <> 0 then (select s.doc from {table} s"
+        f" where s.workspace_id = t.workspace_id and s.pid = t.pid{extra}) end as doc_{section}"
+        for section, (table, extra) in _SECTION_ROWS.items()
+    ),
+    "t.pid = {0}",
+    numbers=(0, 1),
+)
+_ADDRESSES = Query(
+    "address_state",
+    "t.channel, t.address, t.group_id, t.state, t.changed_us",
+    "t.channel = {0} and t.address = {1} and t.group_id = {2}",
+    numbers=(0,),
+)
+
+
+def find(
+    connection: Connection, workspace_id: int, keys: Iterable[Key], most: int | None = None
+) -> dict[Key, set[int]]:
+    """Who has which of the identifiers; every asked key is in the result.
+
+    `most` bounds the holders of an e-mail address or a phone number that are found.
+    """
+    index: dict[Key, set[int]] = {key: set() for key in keys}
+    unique = [key for key in index if key[0] in (EXTERNAL, ALIAS) or (most is None and key[0] in (EMAIL, PHONE))]
+    _find_listed(connection, workspace_id, index, unique)
+    if most is not None:
+        shared = [key for key in index if key[0] in (EMAIL, PHONE)]
+        if shared:
+            for n, pid in _FIND_SOME.run(connection, workspace_id, shared, most=most):
+                index[shared[n]].add(pid)
+    # A former external id counts only where nobody has it as the present one, so few have to be looked for.
+    former = [key for key in index if key[0] == DEPRECATED and not index.get((EXTERNAL, "", key[2]))]
+    _find_listed(connection, workspace_id, index, former)
+    braze_ids = [key[2] for key in index if key[0] == BRAZE]
+    if braze_ids:
+        for n, pid in _FIND_BRAZE.run(connection, workspace_id, braze_ids):
+            index[BRAZE, "", braze_ids[n]].add(pid)
+    return index
+
+
+def _find_listed(connection: Connection, workspace_id: int, index: dict[Key, set[int]], keys: list[Key]) -> None:
+    if keys:
+        for n, pid in _FIND.run(connection, workspace_id, keys):
+            index[keys[n]].add(pid)
+
+
+def fetch(connection: Connection, workspace_id: int, sections: dict[int, int]) -> list[Profile]:
+    """Profiles by number, each with the sections of its bit mask; a section without a row is empty."""
+    if not sections:
+        return []
+    profiles = []
+    names = list(SECTION_NAMES.items())
+    for row in _PROFILES.run(connection, workspace_id, sorted(sections.items())):
+        profile = Profile(*row[1 : 1 + len(ROW_FIELDS)])
+        wanted = sections[profile.pid]
+        for (section, name), doc in zip(names, row[1 + len(ROW_FIELDS) :], strict=True):
+            if wanted & section:
+                setattr(profile, name, {} if doc is None else _decode(doc))
+        profiles.append(profile)
+    return profiles
+
+
+def fetch_addresses(
+    connection: Connection, workspace_id: int, addresses: Iterable[Address]
+) -> dict[Address, AddressState | None]:
+    """Recorded consent of addresses; None where nothing was ever recorded."""
+    found: dict[Address, AddressState | None] = dict.fromkeys(addresses)
+    for _, channel, address, group_id, state, changed_us in _ADDRESSES.run(connection, workspace_id, list(found)):
+        found[channel, address, group_id] = AddressState(state, changed_us)
+    return found

@@ -1,0 +1,202 @@
+"""Writing what a batch changed."""
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from app.domain.profile import CORE, CUSTOM, SECTION_NAMES, Profile
+from app.domain.state import Changes, State
+from app.store import merges, tables
+from app.store.bulk import BulkWrite, encode, pipelined
+from app.store.profiles import lineage
+from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
+
+_MUTABLE: Final = tuple(
+    name for name in ROW_FIELDS if name not in ("pid", "braze_id", "created_us", "created_from", "random_bucket")
+)
+
+_INSERT_PROFILES = BulkWrite(tables.ProfileRow)
+_UPDATE_PROFILES = BulkWrite(tables.ProfileRow, update=_MUTABLE)
+_WRITE_SECTION = {
+    CORE: BulkWrite(tables.ProfileCore, update=("doc",)),
+    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",)),
+}
+_WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",))
+_INSERT_IDENTIFIERS = BulkWrite(tables.Identifier)
+_WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us"))
+_INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
+_INSERT_NAMES = BulkWrite(tables.Name)
+_COUNT_NAMES = BulkWrite(tables.NameCount, add=("count",))
+_NAMES = Query("name", "t.kind, t.name, t.id", "t.kind = {0} and t.name = {1}", numbers=(0,))
+_LAST_NAME = text("select coalesce(max(id), 0) from name where workspace_id = :workspace_id")
+_DELETE_IDENTIFIER = text(
+    "delete from identifier where workspace_id = :workspace_id and kind = :kind and label = :label and value = :value"
+    " and pid = :pid"
+)
+_DELETE_PROFILE: Final = [
+    text(f"delete from {table} where workspace_id = :workspace_id and pid = :pid")
+    for table in ("profile", "profile_core", "profile_custom", "profile_part")
+]
+_FORGET_ADDRESS = text(
+    "delete from address_state where workspace_id = :workspace_id and channel = :channel and address = :address"
+)
+_TAKE_BACK_ADDRESS = text(
+    "delete from address_state where workspace_id = :workspace_id and channel = :channel and address = :address"
+    " and group_id = :group_id"
+)
+
+#: Names are never changed, so a worker remembers their ids between batches. Cleared when it gets large.
+NameCache = dict[tuple[int, int, str], int]
+_MAX_CACHED_NAMES: Final = 100_000
+
+
+def save(connection: Connection, workspace_id: int, state: State, names: NameCache) -> NameCache:
+    """Write what changed. Returns newly made names, to be remembered once the transaction is committed."""
+    changes = state.changes
+    made = _make_names(connection, workspace_id, changes, names)
+    _delete(connection, workspace_id, changes)
+    lineage.save(connection, workspace_id, changes.lineage)
+    family = lineage.erase(connection, workspace_id, changes.erased)
+    changes.erased_identifiers |= merges.identifiers(connection, workspace_id, family)
+    merges.erase(connection, workspace_id, family)
+    touched = sorted(changes.sections)
+    with pipelined(connection):
+        _UPDATE_PROFILES.run(
+            connection, workspace_id, [_row(state.profiles[pid]) for pid in touched if pid not in changes.created]
+        )
+        for section, write in _WRITE_SECTION.items():
+            write.run(connection, workspace_id, _section_rows(state, touched, section))
+        _WRITE_PARTS.run(
+            connection,
+            workspace_id,
+            [{**row, "part": part} for part in PARTS for row in _section_rows(state, touched, part)],
+        )
+        _INSERT_PROFILES.run(connection, workspace_id, [_row(state.profiles[pid]) for pid in sorted(changes.created)])
+        _INSERT_IDENTIFIERS.run(connection, workspace_id, _identifier_rows(changes))
+        _WRITE_ADDRESSES.run(connection, workspace_id, _address_rows(changes))
+        _COUNT_NAMES.run(connection, workspace_id, _count_rows(changes))
+        _INSERT_OCCURRENCES.run(connection, workspace_id, _occurrence_rows(workspace_id, changes, made, names))
+        merges.save(connection, workspace_id, state)
+    return made
+
+
+_values = attrgetter(*ROW_FIELDS)
+
+
+def _row(profile: Profile) -> dict[str, Any]:
+    return dict(zip(ROW_FIELDS, _values(profile), strict=True))
+
+
+def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[str, Any]]:
+    name, changed = SECTION_NAMES[section], state.changes.sections
+    return [{"pid": pid, "doc": encode(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
+
+
+def _delete(connection: Connection, workspace_id: int, changes: Changes) -> None:
+    """What is gone goes before anything is written: a unique identifier may have moved to another profile."""
+    if changes.removed:
+        gone = [{"workspace_id": workspace_id, "pid": pid} for pid in sorted(changes.removed)]
+        for statement in _DELETE_PROFILE:
+            connection.execute(statement, gone)
+    if changes.forgotten:
+        connection.execute(
+            _FORGET_ADDRESS,
+            [
+                {"workspace_id": workspace_id, "channel": channel, "address": address}
+                for channel, address in sorted(changes.forgotten)
+            ],
+        )
+    taken_back = sorted(address for address, consent in changes.addresses.items() if consent is None)
+    if taken_back:
+        connection.execute(
+            _TAKE_BACK_ADDRESS,
+            [
+                {"workspace_id": workspace_id, "channel": channel, "address": address, "group_id": group_id}
+                for channel, address, group_id in taken_back
+            ],
+        )
+    if changes.keys_dropped:
+        connection.execute(
+            _DELETE_IDENTIFIER,
+            [
+                {"workspace_id": workspace_id, "kind": kind, "label": label, "value": value, "pid": pid}
+                for (kind, label, value), pid in sorted(changes.keys_dropped)
+            ],
+        )
+
+
+def _identifier_rows(changes: Changes) -> list[dict[str, Any]]:
+    return [
+        {"kind": kind, "label": label, "value": value, "pid": pid}
+        for (kind, label, value), pid in sorted(changes.keys_added)
+    ]
+
+
+def _address_rows(changes: Changes) -> list[dict[str, Any]]:
+    return [
+        {
+            "channel": channel,
+            "address": address,
+            "group_id": group_id,
+            "state": consent.state,
+            "changed_us": consent.changed_us,
+        }
+        for (channel, address, group_id), consent in sorted(changes.addresses.items())
+        if consent is not None
+    ]
+
+
+def _count_rows(changes: Changes) -> list[dict[str, Any]]:
+    return [
+        {"kind": kind, "name": name, "type": type_, "count": count}
+        for (kind, name, type_), count in sorted(changes.written.items())
+    ]
+
+
+def _make_names(connection: Connection, workspace_id: int, changes: Changes, cache: NameCache) -> NameCache:
+    """Ids of the batch's names that the cache does not have; new ones are stored."""
+    wanted = [name for name in sorted(changes.names) if (workspace_id, *name) not in cache]
+    made: NameCache = {}
+    if wanted:
+        for _, kind, name, number in _NAMES.run(connection, workspace_id, wanted):
+            made[workspace_id, kind, name] = number
+        missing = [name for name in wanted if (workspace_id, *name) not in made]
+        if missing:
+            last = connection.execute(_LAST_NAME, {"workspace_id": workspace_id}).scalar_one()
+            rows = [{"kind": kind, "name": name, "id": last + 1 + n} for n, (kind, name) in enumerate(missing)]
+            _INSERT_NAMES.run(connection, workspace_id, [dict(row) for row in rows])
+            made |= {(workspace_id, row["kind"], row["name"]): row["id"] for row in rows}
+    return made
+
+
+def _occurrence_rows(workspace_id: int, changes: Changes, made: NameCache, cache: NameCache) -> list[dict[str, Any]]:
+    return [
+        {
+            "day": occurrence.time_us // 86_400_000_000,
+            "stream": occurrence.stream,
+            "seq": occurrence.seq,
+            "ordinal": occurrence.ordinal,
+            "pid": occurrence.pid,
+            "name_id": _id(workspace_id, occurrence.name_kind, occurrence.name, made, cache),
+            "time_us": occurrence.time_us,
+            "app_id": occurrence.app_id,
+            "properties": occurrence.properties,
+            "quantity": occurrence.quantity,
+            "cents": occurrence.cents,
+        }
+        for occurrence in changes.occurrences
+    ]
+
+
+def _id(workspace_id: int, kind: int, name: str, made: NameCache, cache: NameCache) -> int:
+    key = (workspace_id, kind, name)
+    return made[key] if key in made else cache[key]
+
+
+def remember(cache: NameCache, made: NameCache) -> None:
+    """Keep committed names for the next batches."""
+    if len(cache) > _MAX_CACHED_NAMES:
+        cache.clear()
+    cache.update(made)
