@@ -14,6 +14,7 @@ import phonenumbers
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 MAX_EMAIL_BYTES: Final = 254
+_MAX_LABEL: Final = 63
 MAX_PHONE_DIGITS: Final = 15
 #: Region of a phone number without a `+`, as a two-letter code, where a workspace does not say another.
 DEFAULT_REGION: Final = "US"
@@ -33,8 +34,13 @@ _PLAIN_LENGTH: Final = 64
 # such a domain is shown to it with an ordinary ending.
 _SPECIAL: Final = frozenset(SPECIAL_USE_DOMAIN_NAMES)
 _ORDINARY_ENDING: Final = ".example"
+_DOTS: Final = re.compile(r"\.{2,}")
+_HYPHENS: Final = re.compile(r"-{2,}")
 
-_PHONE_SEPARATORS: Final = str.maketrans("", "", " \t-()")
+# What libphonenumber skips inside a number; a tilde is left out, since it also takes that for an extension.
+_PHONE_PUNCTUATION: Final = frozenset(
+    "-./()[]\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d\uff0e\uff0f\uff08\uff09\uff3b\uff3d"
+)
 
 
 def email(text: str) -> str | None:
@@ -42,6 +48,7 @@ def email(text: str) -> str | None:
 
     Quoted local parts, address literals, display names and domains without a dot are refused, and so is a domain that
     is only a compatibility spelling of another (full-width letters, ignored characters), or more than 254 bytes.
+    Dots anywhere in the local part and `--` in a label of the domain are taken (DECISIONS D67): such addresses exist.
     """
     if len(text) <= _PLAIN_LENGTH and _PLAIN(text) is not None:
         return text.lower()
@@ -57,14 +64,27 @@ def _email(text: str) -> str | None:
     local, at, domain = text.rpartition("@")
     if not at or "@" in local or "." not in domain:
         return None
-    ending = _ORDINARY_ENDING if domain.rpartition(".")[2] in _SPECIAL else ""
+    # The library judges all else of the address: it is shown a twin without the dots and hyphens that it refuses.
+    twin_local = _DOTS.sub(".", local).strip(".")
+    labels = domain.split(".")
+    twin_labels = [_HYPHENS.sub("-", label) if label.isascii() and label[:4] != "xn--" else label for label in labels]
+    ending = _ORDINARY_ENDING if labels[-1] in _SPECIAL else ""
+    twin = ".".join(twin_labels) + ending
     try:
-        valid = validate_email(f"{local}@{domain}{ending}", check_deliverability=False, allow_quoted_local=False)
+        valid = validate_email(f"{twin_local}@{twin}", check_deliverability=False, allow_quoted_local=False)
     except EmailNotValidError:
         return None
-    if valid.ascii_domain is None or f"{domain}{ending}" not in (valid.domain, valid.ascii_domain):
+    if valid.ascii_domain is None or twin not in (valid.domain, valid.ascii_domain):
         return None
-    return f"{local}@{valid.ascii_domain.removesuffix(ending)}"
+    ascii_labels = valid.ascii_domain.removesuffix(ending).split(".")
+    host = ".".join(
+        sent if sent != twin_label else checked
+        for sent, twin_label, checked in zip(labels, twin_labels, ascii_labels, strict=True)
+    )
+    if max(map(len, host.split("."))) > _MAX_LABEL:
+        return None
+    address = f"{local}@{host}"
+    return address if len(address.encode()) <= MAX_EMAIL_BYTES else None
 
 
 def region(text: str) -> str | None:
@@ -82,8 +102,10 @@ def region_of(options: Mapping[str, Any]) -> str:
 def phone(text: str, region: str = DEFAULT_REGION) -> str | None:
     """The number in E.164, or None when it is not a valid number. `region` is meant where there is no `+`.
 
-    After `+` everything but digits is dropped; without it blanks, hyphens and parentheses are, and all else must be
-    digits. Digits of any script count. Valid is what the numbering plans in the phonenumbers library assign.
+    After `+` everything but digits is dropped. Without it everything is dropped that libphonenumber skips (blanks,
+    dots, hyphens, brackets and their relatives, invisible marks); all else must be digits. Digits of any script count.
+    Letters and extensions are refused: those name another line. Valid is what the numbering plans in the phonenumbers
+    library assign.
     """
     return _phone(text, region) if len(text) <= _MAX_PHONE_TEXT else None
 
@@ -91,13 +113,15 @@ def phone(text: str, region: str = DEFAULT_REGION) -> str | None:
 @lru_cache(maxsize=8192)
 def _phone(text: str, region: str) -> str | None:
     text = text.strip()
-    if text.startswith("+"):
-        number = "+" + _digits(text)
-    else:
-        number = text.translate(_PHONE_SEPARATORS)
-        if not number.isdecimal():
-            return None
+    if text[:4].lower() == "tel:":
+        text = text[4:]
+    number = "".join(filter(_is_part_of_number, text))
+    if number[:1] in ("+", "\uff0b"):
+        number = "+" + _digits(number)
+    elif number.isdecimal():
         number = _digits(number)
+    else:
+        return None
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
@@ -106,6 +130,10 @@ def _phone(text: str, region: str) -> str | None:
         return None
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     return e164 if len(e164) <= MAX_PHONE_DIGITS + 1 else None
+
+
+def _is_part_of_number(character: str) -> bool:
+    return character not in _PHONE_PUNCTUATION and unicodedata.category(character) not in ("Zs", "Zl", "Zp", "Cf", "Cc")
 
 
 def _digits(text: str) -> str:

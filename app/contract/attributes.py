@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from app.contract import addresses, identifiers, locales
-from app.contract.body import holds_out_of_range
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
 from app.domain.commands import TrackAttributes
@@ -22,7 +21,6 @@ MAX_TEXT: Final = 255
 
 INVALID: Final = "invalid_value"
 INVALID_NAME: Final = "invalid_name"
-OUT_OF_RANGE: Final = "value_out_of_range"
 
 _SUBSCRIPTION_STATES: Final = frozenset(("opted_in", "subscribed", "unsubscribed"))
 
@@ -43,9 +41,6 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
                 continue
             custom[name] = value
         elif reader is not _control:
-            if type(value) is not str and holds_out_of_range(value):
-                ignored.append((name, OUT_OF_RANGE))
-                continue
             found = reader(value)
             if found is IGNORED or found is CLEARED_INVALID:
                 ignored.append((name, INVALID))

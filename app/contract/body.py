@@ -12,20 +12,39 @@ from app.domain.custom_attributes import OUT_OF_RANGE
 #: Deepest nesting inside one object of a request. Parsers take more than serialisers survive.
 MAX_DEPTH: Final = 16
 
+REASON_OUT_OF_RANGE: Final = "value_out_of_range"
+REASON_BROKEN_TEXT: Final = "invalid_text"
+
 _decode = msgspec.json.Decoder().decode
+
+
+class BrokenText:
+    """The type of BROKEN_TEXT."""
+
+    __slots__ = ()
+
+
+#: What the parser puts where the JSON has a text with half a surrogate pair, which no UTF-8 can hold.
+BROKEN_TEXT: Final = BrokenText()
 
 
 def parse(body: bytes) -> Any:
     """The JSON value of the body. Raises RefusedError(400).
 
-    A number that no IEEE double or no sane integer can hold (1e400, 5,000 digits) is valid JSON: it becomes
-    OUT_OF_RANGE, so that only the value is refused that contains it. Of a repeated key the last one counts.
+    Two kinds of values are valid JSON, though nothing can hold them: a number beyond an IEEE double or a sane integer
+    (1e400, 5,000 digits) becomes OUT_OF_RANGE, and a text with half a surrogate pair BROKEN_TEXT. So only what contains
+    them is refused. A member whose name is such a text has the name in ASCII and BROKEN_TEXT as its value. Of a
+    repeated key the last one counts.
     """
     try:
         return _decode(body)
     except msgspec.ValidationError:  # syntax is fine, a number is out of range
-        return _parse_large_numbers(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _parse_unstorable(body)
+    except msgspec.DecodeError:
+        if _SURROGATE.search(body) is None:
+            raise RefusedError(400, PARSE_ERROR) from None
+        return _parse_unstorable(body)
+    except (RecursionError, UnicodeDecodeError):
         raise RefusedError(400, PARSE_ERROR) from None
 
 
@@ -45,14 +64,35 @@ def api_key_of(body: bytes) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def _parse_large_numbers(body: bytes) -> Any:
+def _parse_unstorable(body: bytes) -> Any:
     try:
         value = json.loads(body.decode(), parse_int=_int, parse_float=_float, parse_constant=_constant)
-        # This parser lets halves of surrogate pairs through, which no UTF-8 encoder takes: refused like the other does.
-        json.dumps(value, ensure_ascii=False, default=str).encode()
-        return value
+        return value if _SURROGATE.search(body) is None else _without_surrogates(value)
     except (ValueError, RecursionError):
         raise RefusedError(400, PARSE_ERROR) from None
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return BROKEN_TEXT if _is_broken(value) else value
+    if isinstance(value, list):
+        return [_without_surrogates(member) for member in value]
+    if isinstance(value, dict):
+        return {
+            ascii(name)[1:-1] if _is_broken(name) else name: BROKEN_TEXT
+            if _is_broken(name)
+            else _without_surrogates(member)
+            for name, member in value.items()
+        }
+    return value
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _int(digits: str) -> object:
@@ -67,6 +107,9 @@ def _float(text: str) -> object:
 def _constant(name: str) -> object:
     raise ValueError(name)
 
+
+#: The escape of half a surrogate pair; of a whole pair, too.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 # A string of JSON cannot hold a raw control character, so an escape is the only way to a NUL.
 _NUL = re.compile(rb"\\u0000")
@@ -98,12 +141,12 @@ def unsound(value: object, depth: int = 0) -> str | None:
     return None
 
 
-def holds_out_of_range(value: object) -> bool:
-    """Whether OUT_OF_RANGE stands anywhere inside."""
-    if value is OUT_OF_RANGE:
-        return True
+def unstorable(value: object) -> str | None:
+    """The reason why no store can hold a value: of the first OUT_OF_RANGE or BROKEN_TEXT inside; else None."""
     if isinstance(value, dict):
-        return any(holds_out_of_range(member) for member in value.values())
+        value = list(value.values())
     if isinstance(value, list):
-        return any(holds_out_of_range(member) for member in value)
-    return False
+        return next((reason for member in value if (reason := unstorable(member)) is not None), None)
+    if value is OUT_OF_RANGE:
+        return REASON_OUT_OF_RANGE
+    return REASON_BROKEN_TEXT if value is BROKEN_TEXT else None

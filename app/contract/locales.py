@@ -26,23 +26,15 @@ def country(text: str) -> str | None:
 
 
 def language(text: str) -> str | None:
-    """The ISO 639-1 code in lower case, with a script or region behind it when one was sent: `en`, `zh-hans`, `pt-br`.
+    """The language code of a tag, in lower case; script, region and variants behind it are dropped (DECISIONS D68).
 
-    The contract asks for lower case and knows tags like `zh-Hans`. An underscore counts as a hyphen.
+    `zh-Hans-CN`, `es_419` and `fil` are `zh`, `es` and `fil`. A code that is not one of LANGUAGES is no language.
     """
-    if text in _LANGUAGES:
+    if text in LANGUAGES:
         return text
-    found = _LANGUAGE_TAG(text)
-    if found is None:
-        return None
-    code, script, region = found[1].lower(), found[2], found[3]
-    if code not in _LANGUAGES:
-        return None
-    if script is not None:
-        return f"{code}-{script.lower()}" if script.lower() in _SCRIPTS else None
-    if region is not None:
-        return f"{code}-{region.lower()}" if region == "419" or region.upper() in _countries() else None
-    return code
+    tag = _LANGUAGE_TAG(text)
+    code = tag[1].lower() if tag is not None else ""
+    return code if code in LANGUAGES else None
 
 
 def time_zone(text: str) -> str | None:
@@ -56,34 +48,36 @@ def gender(text: str) -> str | None:
 
 
 def date_of_birth(text: str) -> str | None:
-    """The text itself when it is `YYYY-MM-DD` and a day of the years 1 to 3000."""
-    return text if len(text) == 10 and text[4] == "-" and times.parse(text) is not None else None
+    """`YYYY-MM-DD`, a day of the years 1 to 3000; of a date-time, which exports show, the date as it is written."""
+    day = text.strip()[:10]
+    return day if len(day) == 10 and day[4] == "-" and times.parse(day) and times.moment(text) is not None else None
 
 
 def currency(text: str) -> str | None:
-    """The ISO 4217 code in upper case. XTS (testing) and XXX (no currency) name no currency."""
-    if text in _CURRENCIES:
+    """The code in upper case: ISO 4217, its historic list, and a few more (DECISIONS D68).
+
+    XTS (testing) and XXX (no currency) name no currency.
+    """
+    if text in _CURRENCIES:  # the present ones: nearly all there is
         return text
-    code = text.upper() if text.isascii() else ""
-    return code if code in _CURRENCIES else None
+    code = text.strip().upper() if text.isascii() else ""
+    return code if code in _currencies() else None
 
 
 _GENDERS: Final = {letter: letter.upper() for letter in "MFONPmfonp"}
 
-_LANGUAGE_TAG: Final = re.compile(r"([A-Za-z]{2})(?:[-_](?:([A-Za-z]{4})|([A-Za-z]{2}|419)))?").fullmatch
+_LANGUAGE_TAG: Final = re.compile(r"\s*([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{1,8}){0,8}\s*").fullmatch
 
-# ISO 639-1, in the state of pycountry 26.
+#: The language codes that profiles may have: most of ISO 639-1, and some of ISO 639-3.
 _LANGUAGE_CODES: Final = """
-aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en
-eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja
-jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb
-nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so
-sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+af agq ak am ar as asa ay az bas be bem bez bg bm bn bo br brx bs ca cgg chr cs cy da dav de dje dua dyo dz ebu
+ee el en eo es et eu ewo fa ff fi fil fo fr ga gd gl gn gsw gu guz gv ha haw he hi hr hu hy id ig ii is it iu ja
+jmc jv ka kab kam kde kea khq ki kk kl kln km kn ko kok ks ksb ksf ku kw ky la lb lg ln lo lt lu luo luy lv mas
+mer mfe mg mgh mk ml mn mo mr ms mt mua my naq nb nd ne nl nn nus nyn om or pa pl ps pt qu rm rn ro rof ru rw
+rwk sa saq sbp sd se seh ses shi si sk sl sn so sq sr su sv sw swc ta te teo tg th ti tk tl to tr tt twq tzm ug
+uk ur uz vai vi vun xh xog yav yi yo zh zu
 """
-_LANGUAGES: Final = frozenset(_LANGUAGE_CODES.split())
-
-# Scripts in which CLDR knows languages that are written in more than one.
-_SCRIPTS: Final = frozenset(("arab", "beng", "cyrl", "deva", "guru", "hans", "hant", "latn", "mong", "mtei", "tfng"))
+LANGUAGES: Final = frozenset(_LANGUAGE_CODES.split())
 
 # ISO 4217, in the state of pycountry 26.
 _CURRENCY_CODES: Final = """
@@ -96,6 +90,8 @@ TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD XAF XAG XAU XBA 
 XPF XPT XSU XUA YER ZAR ZMW ZWG
 """
 _CURRENCIES: Final = frozenset(_CURRENCY_CODES.split())
+#: No ISO 4217 codes, but sent and taken: Bitcoin and the pounds of Guernsey, the Isle of Man and Jersey.
+_MORE_CURRENCIES: Final = frozenset(("BTC", "GGP", "IMP", "JEP"))
 
 #: Rails' names of time zones (ActiveSupport::TimeZone::MAPPING) to IANA names.
 RAILS_ZONES: Final[dict[str, str]] = dict(
@@ -174,6 +170,14 @@ _MORE_NAMES: Final = {
     "VG": "British Virgin Islands",
     "VI": "US Virgin Islands",
 }
+
+
+@lru_cache(maxsize=1)
+def _currencies() -> frozenset[str]:
+    import babel  # noqa: PLC0415 - as for the countries
+
+    historic = frozenset(babel.Locale("en").currencies)  # CLDR has every code that ISO 4217 ever had
+    return (_CURRENCIES | historic | _MORE_CURRENCIES) - {"XTS", "XXX"}
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,10 @@ MAX_PROPERTIES_BYTES: Final = 100 * 1024
 MAX_PROPERTIES: Final = 256
 MAX_PROPERTY_TEXT: Final = 255
 MAX_PRICE: Final = Decimal(10) ** 12
+MAX_QUANTITY: Final = 100
 BAD_PROPERTIES: Final = "Invalid 'properties' field"
+#: A property is left out, because its name belongs to the object (DECISIONS D61).
+RESERVED_NAME: Final = "reserved_name"
 
 EVENT_RESERVED: Final = frozenset(("time", "event_name"))
 PURCHASE_RESERVED: Final = frozenset(("time", "product_id", "quantity", "event_name", "price", "currency"))
@@ -53,11 +56,8 @@ def read_purchase(obj: dict[str, Any], index: int, region: str = addresses.DEFAU
     if currency is None:
         raise ObjectRefusedError("'currency' is not valid")
     price = _price(obj.get("price"))
-    quantity = obj.get("quantity")
-    quantity = 1 if quantity is None else quantity
-    if isinstance(quantity, float) and quantity.is_integer():
-        quantity = int(quantity)
-    if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity <= 100:
+    quantity = 1 if obj.get("quantity") is None else numbers.integer(obj["quantity"])
+    if quantity is None or not 1 <= quantity <= MAX_QUANTITY:
         raise ObjectRefusedError("'quantity' is not valid")
     time_us = _time(obj.get("time"))
     ignored: list[tuple[str, str]] = []
@@ -94,10 +94,10 @@ def _name(value: object, field: str) -> str:
 def _time(value: object) -> int:
     if value is None:
         raise ObjectRefusedError("'time' is required")
-    found = times.parse(value) if isinstance(value, str) else None
-    if found is None:
+    us = times.past_or_future(value) if isinstance(value, str) else None
+    if us is None:
         raise ObjectRefusedError("'time' is not valid")
-    return found
+    return us
 
 
 def _price(value: object) -> Decimal:
@@ -117,15 +117,18 @@ def _app_id(value: object) -> str | None:
 
 
 def _properties(value: object, reserved: frozenset[str], ignored: list[tuple[str, str]]) -> dict[str, object] | None:
-    if value is None:
+    """The properties as they are stored. A reserved name says nothing that the object itself does not say: left out."""
+    if value is None or value == []:  # PHP's empty array (DECISIONS D63)
         return None
-    if not isinstance(value, dict) or not reserved.isdisjoint(value):
+    if not isinstance(value, dict):
         raise ObjectRefusedError(BAD_PROPERTIES)
     kept: dict[str, object] = {}
     for name, member in value.items():
         if not name or len(name) > MAX_NAME:
             raise ObjectRefusedError(BAD_PROPERTIES)
-        if len(kept) == MAX_PROPERTIES:
+        if name in reserved:
+            ignored.append((name, RESERVED_NAME))
+        elif len(kept) == MAX_PROPERTIES:
             ignored.append((name, "too_many_properties"))
         elif isinstance(member, str):
             kept[name] = member[:MAX_PROPERTY_TEXT]

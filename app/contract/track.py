@@ -6,6 +6,7 @@ exactly, writes the errors and keeps the valid rest. The worker reads with the r
 cannot fail on data.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from app.contract import body as bodies
 from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
-from app.contract.occurrences import EVENT_RESERVED, PURCHASE_RESERVED, read_event, read_purchase
+from app.contract.occurrences import read_event, read_purchase
 from app.domain import times
 from app.domain.commands import Track
 from app.domain.profile import ALIAS, EXTERNAL, Key
@@ -166,8 +167,13 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _decode_body = msgspec.json.Decoder(_Body).decode
 
-#: Bodies up to this size cannot hold a value that is over the limit of 100 KB for one value.
+#: What is written back of a body up to this size cannot hold a value that is over the limit of 100 KB for one value.
 _MAX_CLEAN_BYTES: Final = 100 * 1024
+#: Numbers alone take more bytes when they are written back (`1e18`), and those only with an exponent. Text and names
+#: take no more than was sent: an escape is never shorter than its character.
+_EXPONENT: Final = re.compile(rb"[0-9][eE]")
+_MOST_BYTES_GAINED: Final = 16
+_MOST_GROWTH: Final = 5  # `1e18,` becomes 20 bytes
 #: Reserved fields whose value can be refused; `email` and `external_id` are looked at.
 _RISKY: Final = frozenset(
     (
@@ -189,7 +195,7 @@ assert FIELDS.keys() >= _RISKY_ELSEWHERE  # noqa: S101 - a renamed field must no
 
 def _clean_counts(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> tuple[int, int, int] | None:
     """Numbers of objects when certainly nothing of the body can be refused; else None."""
-    if len(body) > _MAX_CLEAN_BYTES or bodies.may_hold_nul(body):
+    if _most_bytes(body) > _MAX_CLEAN_BYTES or bodies.may_hold_nul(body):
         return None
     try:
         document = _decode_body(body)
@@ -211,16 +217,25 @@ def _clean_counts(body: bytes, limits: Limits, region: str = addresses.DEFAULT_R
             if email is not None and (type(email) is not str or addresses.email(email) is None):
                 return None
     for event in events:
-        if not _is_clean_occurrence(event, EVENT_RESERVED) or event.name.isspace():
+        if not _is_clean_occurrence(event) or event.name.isspace():
             return None
     for purchase in purchases:
-        if not _is_clean_occurrence(purchase, PURCHASE_RESERVED) or purchase.product_id.isspace():
+        if not _is_clean_occurrence(purchase) or purchase.product_id.isspace():
             return None
         if locales.currency(purchase.currency) is None:
             return None
     limits.check(counts)
     limits.check_profiles(_key(obj) for obj in chain[Any](attributes, events, purchases))
     return counts
+
+
+def _most_bytes(body: bytes) -> int:
+    """A bound for the size of the body's values in the form in which the readers measure them."""
+    size = len(body)
+    if size * _MOST_GROWTH <= _MAX_CLEAN_BYTES:
+        return size * _MOST_GROWTH
+    rough = size + _MOST_BYTES_GAINED * (body.count(b"e") + body.count(b"E"))
+    return rough if rough <= _MAX_CLEAN_BYTES else size + _MOST_BYTES_GAINED * len(_EXPONENT.findall(body))
 
 
 def _key(obj: dict[str, Any] | _Occurrence) -> Key:
@@ -232,14 +247,12 @@ def _key(obj: dict[str, Any] | _Occurrence) -> Key:
     return (EXTERNAL, "", obj.external_id or "")
 
 
-def _is_clean_occurrence(occurrence: _Occurrence, reserved: frozenset[str]) -> bool:
+def _is_clean_occurrence(occurrence: _Occurrence) -> bool:
     if occurrence.user_alias is not None:
         alias = occurrence.user_alias
         if occurrence.external_id is not None or alias.alias_name.isspace() or alias.alias_label.isspace():
             return False
     elif occurrence.external_id is None or occurrence.external_id.isspace():
-        return False
-    if occurrence.properties is not None and not reserved.isdisjoint(occurrence.properties):
         return False
     return times.parse(occurrence.time) is not None
 
@@ -247,6 +260,8 @@ def _is_clean_occurrence(occurrence: _Occurrence, reserved: frozenset[str]) -> b
 # Tier 2.
 
 _IDENTIFIERS: Final = frozenset(("external_id", "user_alias", "braze_id", "email", "phone"))
+#: Members of events and purchases without which, or with a wrong one, there is no such object.
+_REQUIRED: Final = frozenset(("name", "product_id", "time", "currency", "price", "quantity", "properties"))
 
 
 def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Accepted:
@@ -300,26 +315,25 @@ def _checked(name: str, obj: object, index: int, region: str) -> tuple[dict[str,
     problem = bodies.unsound(obj)
     if problem is not None:
         raise ObjectRefusedError(problem)
-    ignored: list[tuple[str, str]] = []
-    kept = obj
-    if bodies.holds_out_of_range(obj):
-        kept, ignored = _without_out_of_range(name, obj)
+    kept, ignored = _without_unstorable(name, obj)
     return kept, ignored, READERS[name](kept, index, region).key
 
 
-def _without_out_of_range(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _without_unstorable(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The object without what no store can hold, and what was left out. Its own text may then still be refused."""
     ignored: list[tuple[str, str]] = []
     kept: dict[str, Any] = {}
     for field, value in obj.items():
-        if not bodies.holds_out_of_range(value):
+        reason = bodies.unstorable(value)
+        if reason is None:
             kept[field] = value
         elif field == "properties" and isinstance(value, dict):
             # The name stays, since it may be one that is refused; a property without a value is not kept.
-            large = [key for key, member in value.items() if bodies.holds_out_of_range(member)]
-            kept[field] = value | dict.fromkeys(large)
-            ignored += [(key, "value_out_of_range") for key in large]
+            lost = {key: lost for key, member in value.items() if (lost := bodies.unstorable(member)) is not None}
+            kept[field] = value | dict.fromkeys(lost)
+            ignored += lost.items()
         elif name == "attributes" and field not in _IDENTIFIERS:
-            ignored.append((field, "value_out_of_range"))
-        else:
-            kept[field] = []  # its reader refuses the object for it, or takes it for absent
+            ignored.append((field, reason))
+        elif field in _IDENTIFIERS or field in _REQUIRED:
+            kept[field] = {}  # sent, but of no form that its reader takes
     return kept, ignored

@@ -22,3 +22,13 @@ def canonical(value: int | float) -> int | float | None:
     if size < 2.0**63:
         return int(value) if value.is_integer() else value
     return None
+
+
+def integer(value: object) -> int | None:
+    """The integer that a JSON number is, however it is written (`1`, `1.0`, `2e0`), within 64 bits; else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < 2.0**63):
+        return None
+    whole = int(value)
+    return whole if -MAX_INT - 1 <= whole <= MAX_INT else None

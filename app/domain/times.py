@@ -9,9 +9,13 @@ the table is silent, the rules are these:
 * A leap second (`23:59:60` UTC, and only there) is the first second of the next day, as POSIX counts.
 * The year written and the year in UTC must both lie in 1..3000. `24:00:00`, week dates, basic forms, a decimal comma
   and lower-case `t` or `z` are no times.
+
+`moment` is for fields that hold nothing but a time: there it also takes what ISO 8601 and RFC 9557 clients send
+(DECISIONS D65). In a custom attribute the same text stays a text.
 """
 
 import re
+from calendar import isleap
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -46,6 +50,13 @@ _WEEKDAY: Final = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([0-9]{2}) ([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})"
     r"\.([A-Za-z+-][^\s]{0,8}) ([0-9]{4})"
 ).fullmatch
+# Both forms of ISO 8601, each whole: a hyphen in the date goes with a colon in the time.
+_LENIENT: Final = re.compile(
+    r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})"
+    r"(?:[T ]([0-9]{2}):?([0-9]{2})(?::?([0-9]{2})(?:[.,]([0-9]+))?)? ?(Z|UTC|GMT|[+-][0-9:]{2,5})?)?"
+    r"((?:\[!?[A-Z0-9_./+:=-]+\])*)"
+).fullmatch
+_LONGEST: Final = 100
 _OFFSET: Final = re.compile(r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?").fullmatch
 
 
@@ -67,6 +78,45 @@ def parse(text: str) -> int | None:
         return _us_date(text)
     if text[3] == " ":
         return _weekday(text)
+    return None
+
+
+def moment(text: str) -> int | None:
+    """As `parse`, in a field that can hold only a time; None when the text is none.
+
+    Also taken: blanks around it, no seconds, the basic form (`20260105T192030Z`), a comma before the fraction, lower
+    case `t` and `z`, a minus sign for a hyphen, and suffixes in brackets (`[Europe/Paris]`).
+    """
+    us = parse(text)
+    if us is not None or len(text) > _LONGEST:
+        return us
+    text = text.strip()
+    us = parse(text)
+    if us is not None:
+        return us
+    parts = _LENIENT(text.upper().replace("\u2212", "-"))
+    if parts is None:
+        return None
+    year, month, day_, hour, minute, second, fraction, zone, suffix = parts.groups()
+    if suffix and not zone:  # a zone's name stands behind an offset, it does not replace it
+        return None
+    return _moment(year, month, day_, hour or "00", minute or "00", second or "00", fraction or "", zone)
+
+
+def past_or_future(text: str) -> int | None:
+    """As `moment`, for things that have happened: what lies beyond the year 3000 is the last moment before it ends.
+
+    Whoever reads it takes a future time for the present one, however far ahead it is.
+    """
+    found = moment(text)
+    if found is not None or len(text) > _LONGEST:
+        return found
+    text = text.strip()
+    for year, rest in ((text[:4], text[4:]), (text[-4:], text[:-4])):  # ISO 8601, or the forms that end with the year
+        if year.isascii() and year.isdecimal() and year >= _LAST_YEAR:
+            near = "2000" if isleap(int(year)) else "2001"
+            if moment(near + rest if rest == text[4:] else rest + near) is not None:
+                return END - MILLISECOND
     return None
 
 

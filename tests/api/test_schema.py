@@ -101,7 +101,7 @@ REFUSED: Final[dict[str, Refused]] = {
         "EMAIL_BAD_FORMAT",
     ),
     "66 quoted": ("attributes", {"email": '"a b"@example.org'}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
-    "66 trailing dot": ("attributes", {"email": "a.@example.org"}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
+    "66 dots alone": ("attributes", {"email": "..@example.org"}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
     "66 no top level": ("events", with_(EVENT, external_id=GONE, email="a@localhost"), BAD_EMAIL, "EMAIL_BAD_FORMAT"),
     "66 line break": ("attributes", {"email": "a@example.org\nBcc: b@example.org"}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
     "66 number": ("attributes", {"external_id": "x", "email": 5}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
@@ -191,10 +191,6 @@ REFUSED: Final[dict[str, Refused]] = {
     "76 array": ("events", with_(EVENT, name=["e"]), "'name' is not valid", ""),
     "properties array": ("events", with_(EVENT, properties=[1]), BAD_PROPERTIES, ""),
     "properties text": ("events", with_(EVENT, properties="{}"), BAD_PROPERTIES, ""),
-    "properties time": ("events", with_(EVENT, properties={"time": T}), BAD_PROPERTIES, ""),
-    "properties event_name": ("events", with_(EVENT, properties={"event_name": "x"}), BAD_PROPERTIES, ""),
-    "properties price": ("purchases", with_(PURCHASE, properties={"price": 1}), BAD_PROPERTIES, ""),
-    "properties currency": ("purchases", with_(PURCHASE, properties={"currency": None}), BAD_PROPERTIES, ""),
     "properties nameless": ("events", with_(EVENT, properties={"": 1}), BAD_PROPERTIES, ""),
     "properties long name": ("events", with_(EVENT, properties={"p" * 256: 1}), BAD_PROPERTIES, ""),
     "properties 100 KB": ("events", with_(EVENT, properties={"a": ["x" * 200] * 600}), BAD_PROPERTIES, ""),
@@ -462,7 +458,7 @@ def test_identifiers_that_differ(workspace: Workspace, one: Json, other: Json) -
 
 FIELDS: Final[dict[str, tuple[Json, Json, list[str]]]] = {
     "dob": ({"dob": "yesterday"}, {}, ["dob"]),
-    "dob with time": ({"dob": "1980-12-21T00:00:00Z"}, {}, ["dob"]),
+    "dob with time": ({"dob": "1980-12-21T23:00:00-05:00"}, {"dob": "1980-12-21T00:00:00.000Z"}, []),
     "dob right": ({"dob": "1980-12-21"}, {"dob": "1980-12-21T00:00:00.000Z"}, []),
     "gender": ({"gender": 3}, {}, ["gender"]),
     "gender right": ({"gender": "f"}, {"gender": "F"}, []),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.contract import track
 from app.contract.errors import RefusedError
 from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Accepted, Limits
-from app.domain.commands import Command
+from app.domain.commands import Command, TrackEvent
 from tests.api.objects import bodies, nearly_clean
 
 LEGACY = Limits(None, 75)
@@ -114,12 +114,14 @@ def test_any_bytes(body: bytes) -> None:
 
 
 ALIAS = '"user_alias":{"alias_name":"n","alias_label":"l"}'
+EVENT = f'"external_id":"a","name":"e",{TIME}'
 PURCHASE = f'"external_id":"a","product_id":"p","currency":"USD","price":1,{TIME}'
 CLEAN = {
     "attributes": '{"attributes":[{"external_id":"a","email":"A@Example.org","k":[1,{"a":"b"}]}]}',
     "event": f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"$current_url":"x"}}}}]}}',
     "alias": f'{{"events":[{{"user_alias":{{"alias_name":"n","alias_label":"l"}},"name":"e",{TIME}}}]}}',
     "purchase": f'{{"purchases":[{{"external_id":"a","product_id":"p","currency":"usd","price":1,{TIME}}}]}}',
+    "reserved property": f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"time":1}}}}]}}',
     "null arrays": '{"attributes":[{"external_id":"a"}],"events":null,"purchases":[]}',
 }
 
@@ -133,7 +135,8 @@ UNSURE = {
     "unknown key": '{"attributes":[{"external_id":"a"}],"partner":1}',
     "singular": f'{{"purchase":[{{"external_id":"a","product_id":"p","currency":"usd","price":1,{TIME}}}]}}',
     "two identifiers": f'{{"events":[{{"external_id":"a",{ALIAS},"name":"e",{TIME}}}]}}',
-    "reserved property": f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"time":1}}}}]}}',
+    "numbers that grow": f'{{"events":[{{{EVENT},"properties":{{"a":[{"1e18," * 5200}1]}}}}]}}',
+    "half a surrogate pair": f'{{"events":[{{{EVENT},"properties":{{"a":"\\ud83d"}}}}]}}',
     "bad e-mail": '{"attributes":[{"external_id":"a","email":"a"}]}',
     "bad currency": f'{{"purchases":[{{"external_id":"a","product_id":"p","currency":"ABC","price":1,{TIME}}}]}}',
     "bad time": '{"events":[{"external_id":"a","name":"e","time":"2024-02-30"}]}',
@@ -178,10 +181,32 @@ def test_without_a_phone_number_the_region_does_not_matter() -> None:
         assert track.accept(text.encode(), LEGACY, "DE") == track.accept(text.encode(), LEGACY)
 
 
-def test_a_reserved_property_is_refused_whatever_its_value() -> None:
-    """A number that nobody can hold is left out of properties, but its name still counts."""
-    for value in ("1", "1e400", "9" * 400):
-        body = f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"time":{value}}}}}]}}'
-        with pytest.raises(RefusedError) as refused:
-            track.accept(body.encode(), LEGACY)
-        assert [error.type for error in refused.value.errors] == ["Invalid 'properties' field"]
+def test_a_reserved_property_is_left_out_whatever_its_value() -> None:
+    """Its object counts (DECISIONS D61), also where nobody can hold the value."""
+    for value in ("1", "1e400", "9" * 400, "null", '"\\ud800"'):
+        body = f'{{"events":[{{"external_id":"a","name":"e",{TIME},"properties":{{"time":{value},"k":1}}}}]}}'
+        accepted = track.accept(body.encode(), LEGACY)
+        (command,) = track.decode(accepted.codec, accepted.body)
+        assert isinstance(command, TrackEvent)
+        assert command.properties == {"k": 1}
+        assert ("time", "reserved_name") in command.ignored
+
+
+#: A value whose stored form is longer than what was sent.
+GROWING = ["1e18", "9E18", "-1e18", "1.0E7", "1e14", "1e15", "1E0", "1e-4", "123456789012e6", "5e-324"]
+
+
+@pytest.mark.parametrize("number", GROWING)
+@pytest.mark.parametrize("room", [0, 40_000])
+def test_what_grows_when_it_is_written_back(number: str, room: int) -> None:
+    """The measure is the same at the door and in the worker: at no length is something accepted that cannot be read."""
+    for count in {*range(4_000, 30_000, 2_600), (100 * 1024 - room) // (len(str(float(number))) + 1)}:
+        values = ",".join([number] * count)
+        events = f'{{"external_id":"a","name":"e",{TIME},"properties":{{"p":"{"x" * room}","a":[{values}]}}}}'
+        innocent = f'{{"external_id":"b","name":"innocent",{TIME}}}'
+        accepted = track.accept(f'{{"events":[{events},{innocent}]}}'.encode(), LEGACY)
+        names = [
+            command.name for command in track.decode(accepted.codec, accepted.body) if isinstance(command, TrackEvent)
+        ]
+        errors = json.loads(accepted.answer).get("errors", [])
+        assert names == ["innocent"] if errors else ["e", "innocent"]

@@ -147,3 +147,71 @@ def test_the_fast_path_is_only_faster(text: str) -> None:
 def test_no_text_raises(text: str) -> None:
     us = times.parse(text)
     assert us is None or (times.EARLIEST <= us < times.END and us % times.MILLISECOND == 0)
+
+
+#: What clients send where only a time can stand (DECISIONS D65), and the moment in the common form.
+MOMENTS = {
+    "2026-01-05T19:20": "2026-01-05T19:20:00.000Z",
+    "2026-01-05 19:20": "2026-01-05T19:20:00.000Z",
+    "2026-01-05T19:20+01:00": "2026-01-05T18:20:00.000Z",
+    "20260105T192030Z": "2026-01-05T19:20:30.000Z",
+    "20260105T1920+0100": "2026-01-05T18:20:00.000Z",
+    "20260105T192030.5+01": "2026-01-05T18:20:30.500Z",
+    "20260105": "2026-01-05T00:00:00.000Z",
+    "2026-01-05T19:20:30,25Z": "2026-01-05T19:20:30.250Z",
+    "2026-01-05T19:20:30+01:00[Europe/Paris]": "2026-01-05T18:20:30.000Z",
+    "2026-01-05T19:20:30Z[Etc/UTC][u-ca=gregory]": "2026-01-05T19:20:30.000Z",
+    "2026-01-05T19:20+01:00[!Europe/Paris]": "2026-01-05T18:20:00.000Z",
+    "\t 2026-01-05T19:20:30Z \n": "2026-01-05T19:20:30.000Z",
+    " 01/05/2026 ": "2026-01-05T00:00:00.000Z",
+    "2026-01-05t19:20:30z": "2026-01-05T19:20:30.000Z",
+    "2026-01-05T19:20:30\u221201:00": "2026-01-05T20:20:30.000Z",
+    "2026-01-05T19:20:30[Europe/Paris]": None,
+    "2026-01-05[Europe/Paris]": None,
+    "20260230": None,
+    "20260105T19": None,
+    "20260105T192": None,
+    "2026-01-05T24:00": None,
+    "2026-W01-1": None,
+    "1767640830": None,
+    "\u0662\u0660\u0662\u0666\u0660\u0661\u0660\u0665": None,
+    "2026-01-05T19:20:30Z[" + "a" * 200 + "]": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), MOMENTS.items())
+def test_a_moment(text: str, expected: str | None) -> None:
+    us = times.moment(text)
+    assert (None if us is None else times.iso(us)) == expected
+    assert times.past_or_future(text) == us
+    if text not in ("2026-01-05T19:20+01:00", "2026-01-05T19:20:30Z"):
+        assert times.parse(text) is None, "an attribute with this text would no longer be a text"
+
+
+@unhurried
+@given(st.text("0123456789-/:. TZ+[]", max_size=40) | st.text())
+def test_what_parse_takes_moment_takes_alike(text: str) -> None:
+    us = times.parse(text)
+    assert us is None or times.moment(text) == times.moment(f" {text} ") == times.past_or_future(text) == us
+
+
+FAR = [
+    "9999-12-31T23:59:59Z",
+    "4000-02-29",
+    "3001-01-01 00:00",
+    "3000-12-31T23:00:00-02:00",
+    "12/31/9999",
+    "99991231T000000Z",
+]
+
+
+@pytest.mark.parametrize("text", FAR)
+def test_the_far_future_is_the_future(text: str) -> None:
+    assert times.moment(text) is None
+    assert times.past_or_future(text) == times.END - times.MILLISECOND
+
+
+@pytest.mark.parametrize("text", ["5000-02-29", "9999-13-01", "99999-01-01", "9999", "x9999-01-01", "0000-01-01"])
+def test_what_is_no_time_is_no_future_either(text: str) -> None:
+    assert times.past_or_future(text) is None
