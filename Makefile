@@ -85,15 +85,18 @@ $(VENV)/.installed-dev: requirements-dev.lock $(BIN)/onefold
 	$(call install,requirements-dev.lock)
 	@touch $@
 
-# uv installs 5 to 15 times faster than pip. It does not read pip's configuration (an index of your own, say): where it
-# cannot be had or fails, pip does the same, with the same hashes.
+# uv installs 5 to 15 times faster than pip. It trusts its own certificates first, then the system's, among which a
+# proxy's authority may be. It does not read pip's configuration (an index of your own, say): where it cannot be had or
+# fails, pip does the same, with the same hashes.
 define install
 @echo "Installing $(1) into $(VENV)"
 @{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); } \
-	&& $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1) \
+	&& { $(uv_install) -r $(1) \
+	|| { echo "uv cannot install it; once more, with the system's certificates"; $(uv_install) --system-certs -r $(1); }; } \
 	|| { echo "uv cannot install it; pip does it now, which takes a minute"; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); }
 endef
+uv_install = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes
 
 # The project itself: a path file and a script of four lines. An editable install by pip would need the build backend
 # from the network (hatchling is in no lock file) and would record absolute paths; these two keep working where the

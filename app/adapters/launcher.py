@@ -251,7 +251,11 @@ class Launcher:
 
     @contextmanager
     def _signals_taken(self) -> Iterator[None]:
-        """Turn signals into bytes on a socket (signal.set_wakeup_fd), so that one select waits for everything."""
+        """Turn signals into bytes on a socket (signal.set_wakeup_fd), so that one select waits for everything.
+
+        SIGINT is taken even where it is ignored, as in a background job of a script: else Ctrl-C would end the script
+        and leave the service behind. Children start with the default, as for any signal that has a handler here.
+        """
         taken = [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup it stays ignored
             taken.append(signal.SIGHUP)

@@ -98,6 +98,14 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         one.process.wait()
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["default", "ignored"])
+def sigint(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """How this process takes SIGINT. A shell without job control has its background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield request.param
+    signal.signal(signal.SIGINT, before)
+
+
 def python(name: str, notes: Path, program: str = SERVE + FOREVER, **more: Any) -> Given:
     return {"name": name, "argv": [sys.executable, "-S", "-c", program, str(notes)], **more}
 
@@ -228,6 +236,28 @@ def test_ctrl_c_in_the_terminal_reaches_the_launcher_only(tmp_path: Path, launch
     assert lines(notes)[1:] == ["term"]
 
 
+def test_started_where_sigint_is_ignored_it_stops_on_sigint_and_its_children_can_be_interrupted(
+    tmp_path: Path, launch: Launch
+) -> None:
+    notes = tmp_path / "notes"
+    # Whoever presses Ctrl-C in a script that runs `onefold up &` wants no service left behind.
+    program = NOTE + (
+        "ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN\n"
+        'on(signal.SIGTERM, "term", end=True)\n'
+        "note(f'ignored: {ignored}')\n"
+    )
+    running = launch(
+        python("api", notes, program + FOREVER),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    running.says("all started")
+    until(lambda: lines(notes))
+    running.process.send_signal(signal.SIGINT)
+    assert running.ends() == 0
+    assert lines(notes) == ["ignored: False", "term"]
+    assert running.output.read_text().splitlines() == ["all started", "stopping api", "all stopped"]
+
+
 CELERY_APP = """
 import os
 from celery import Celery
@@ -310,7 +340,9 @@ def test_the_next_child_waits_until_the_one_before_is_ready() -> None:
         (["/nonexistent/program"], 30.0, "could not be started: [Errno 2]"),
     ],
 )
-def test_a_failed_start_stops_what_was_started(tmp_path: Path, argv: list[str], timeout: float, reason: str) -> None:
+def test_a_failed_start_stops_what_was_started(
+    tmp_path: Path, argv: list[str], timeout: float, reason: str, sigint: Any
+) -> None:
     notes = tmp_path / "notes"
     said: list[str] = []
 
@@ -332,7 +364,7 @@ def test_a_failed_start_stops_what_was_started(tmp_path: Path, argv: list[str], 
     assert str(tmp_path / "api.log") in str(caught.value)
     assert lines(notes)[1:] == ["term"]
     assert "all started" not in said
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is sigint
 
 
 def test_stop_from_a_callback_ends_the_run_and_logs_are_kept(tmp_path: Path) -> None:
