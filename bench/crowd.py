@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from app.bootstrap import now_us
-from app.contract import aliases, deletion, identify, merge_request, stored, track
+from app.contract import aliases, deletion, identify, kinds, merge_request, track
 from app.domain.commands import STREAM_NORMAL
 from app.domain.profile import CHANNEL_EMAIL, CORE, CUSTOM, AddressState, Profile
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from app.store import workspaces
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
@@ -62,7 +62,7 @@ def _fill(site: Site, users: int) -> float:
             for pid, one in part.profiles.items():
                 changes.created.add(pid)
                 changes.sections[pid] = CORE | CUSTOM
-                changes.keys_added |= {(key, pid) for key in keys_of(one)}
+                changes.identifiers_added |= {(key, pid) for key in identifiers_of(one)}
             if first == 0:
                 changes.addresses = {(CHANNEL_EMAIL, EVERYBODY, ""): AddressState("opted_in", data.WRITTEN_US)}
             with database.write() as connection:
@@ -148,18 +148,18 @@ _REQUESTS: Final[dict[str, Callable[[int], Body]]] = {
 
 
 _ACCEPT: Final[dict[str, Callable[[bytes], Any]]] = {
-    "/users/identify": identify.accept,
-    "/users/merge": merge_request.accept,
-    "/users/alias/new": aliases.accept_new,
-    "/users/delete": deletion.accept,
+    "/users/identify": identify.check,
+    "/users/merge": merge_request.check,
+    "/users/alias/new": aliases.check_new,
+    "/users/delete": deletion.check,
 }
 
 
 def _entry(path: str, body: dict[str, Any]) -> Entry:
     content = msgspec.json.encode(body)
     if path == "/users/track":
-        accepted = track.accept(content, track.Limits(data.OBJECTS, None))
-        return Entry(stored.KIND_TRACK, accepted.codec, accepted.body)
+        accepted = track.check(content, track.Limits(data.OBJECTS, None))
+        return Entry(kinds.TRACK, accepted.codec, accepted.body)
     queued = _ACCEPT[path](content)
     return Entry(queued.kind, queued.codec, queued.body)
 

@@ -4,8 +4,8 @@ import random
 import time
 
 from app.bootstrap import now_us
-from app.contract import stored, track
-from app.domain.commands import STREAM_NORMAL
+from app.contract import kinds, track
+from app.domain.commands import STREAM_NORMAL, StreamKey
 from app.domain.profile import (
     CHANNEL_EMAIL,
     CORE,
@@ -17,10 +17,10 @@ from app.domain.profile import (
     PURCHASES,
     Address,
     AddressState,
-    Key,
+    Identifier,
     Profile,
 )
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
@@ -45,10 +45,10 @@ def profile(number: int) -> Profile:
 def state(numbers: range) -> State:
     """Those profiles, with their identifiers and consents, as a complete workspace."""
     made = [profile(number) for number in numbers]
-    index: dict[Key, set[int]] = {}
+    index: dict[Identifier, set[int]] = {}
     addresses: dict[Address, AddressState | None] = {}
     for one in made:
-        for key in keys_of(one):
+        for key in identifiers_of(one):
             index.setdefault(key, set()).add(one.pid)
         assert one.core is not None
         addresses[CHANNEL_EMAIL, str(one.core["email"]), ""] = AddressState("opted_in", data.WRITTEN_US)
@@ -69,7 +69,9 @@ def fill(site: Site, users: int) -> float:
                 changes.sections[pid] = _WRITTEN
                 changes.names |= {(NAME_EVENT, name) for name in one.events or ()}
                 changes.names |= {(NAME_PRODUCT, name) for name in one.purchases or ()}
-            changes.keys_added = {(key, pid) for pid, one in part.profiles.items() for key in keys_of(one)}
+            changes.identifiers_added = {
+                (key, pid) for pid, one in part.profiles.items() for key in identifiers_of(one)
+            }
             changes.addresses = {address: consent for address, consent in part.addresses.items() if consent}
             with database.write() as connection:
                 remember(names, save(connection, site.workspace_id, part, names))
@@ -91,9 +93,9 @@ def queue(site: Site, bodies: list[bytes], count: int) -> None:
     database = site.open()
     codec = track.CODEC_AS_SENT
     limits = track.Limits(data.OBJECTS, None)
-    if any(track.accept(body, limits).codec != codec for body in random.Random(1).sample(bodies, min(50, len(bodies)))):
+    if any(track.check(body, limits).codec != codec for body in random.Random(1).sample(bodies, min(50, len(bodies)))):
         raise BenchError("a request of the bench is not clean")
-    entries = [Entry(stored.KIND_TRACK, codec, bodies[n % len(bodies)]) for n in range(count)]
+    entries = [Entry(kinds.TRACK, codec, bodies[n % len(bodies)]) for n in range(count)]
     try:
         for first in range(0, count, 256):
             with database.write(database.inbox) as connection:
@@ -105,7 +107,7 @@ def queue(site: Site, bodies: list[bytes], count: int) -> None:
 def place(database: Database, site: Site) -> tuple[int, int]:
     """(head, cursor) of the workspace's live stream."""
     with database.read() as connection:
-        cursor = lane.cursors(connection)[site.workspace_id, STREAM_NORMAL]
+        cursor = lane.cursors(connection)[StreamKey(site.workspace_id, STREAM_NORMAL)]
     with database.read(database.inbox) as connection:
         return inbox.head(connection, site.workspace_id, STREAM_NORMAL), cursor
 

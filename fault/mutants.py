@@ -140,7 +140,7 @@ MUTANTS: Final = (
                 "                if not future.done():\n                    error = UnavailableError()",
                 (
                     "                if future is not waiters[0][1] and not future.done():\n"
-                    "                    future.set_result(Place(1, 0))\n"
+                    "                    future.set_result(Appended(1, 0))\n"
                     "                if not future.done():\n                    error = UnavailableError()"
                 ),
             ),

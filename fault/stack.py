@@ -22,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.bootstrap import now_us
+from app.domain.commands import STREAMS
 from app.services.permissions import PERMISSIONS
 from app.store import keys, lane, migrate, partitions, workspaces
 from app.store.engine import Database
@@ -244,7 +245,7 @@ class Stack:
     def heads(self, workspace_id: int) -> list[int]:
         def work() -> list[int]:
             with self.database.read(self.database.inbox) as connection:
-                return [inbox.head(connection, workspace_id, stream) for stream in inbox.STREAMS]
+                return [inbox.head(connection, workspace_id, stream) for stream in STREAMS]
 
         return self.look(work)
 

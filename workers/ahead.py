@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from app.contract import stored
-from app.domain.commands import Request
+from app.domain.commands import Request, StreamKey
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
@@ -24,16 +24,14 @@ class Batch:
     full: bool
 
 
-Place = tuple[int, int, int]
-
-
 class ReadAhead:
     """One stream at a time; the thread is started by the first use, after any fork."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._executor: ThreadPoolExecutor | None = None
-        self._place: Place | None = None
+        #: What is being read: the stream, and the number behind which it begins.
+        self._place: tuple[StreamKey, int] | None = None
         self._future: Future[Batch] | None = None
 
     def read(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> list[Stored]:
@@ -45,7 +43,7 @@ class ReadAhead:
         """Begin to read what follows number `after`."""
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="ahead")
-        self._place = (workspace_id, stream, after)
+        self._place = (StreamKey(workspace_id, stream), after)
         try:
             self._future = self._executor.submit(self._batch, workspace_id, stream, after, hour, limit, most)
         except RuntimeError:  # no thread can be had for lack of memory: that is no request's fault, and nobody needs it
@@ -55,7 +53,7 @@ class ReadAhead:
         """What was read ahead of this place, if it was, fits the limit, and nothing went wrong with it."""
         future, place = self._future, self._place
         self._future = self._place = None
-        if future is None or place != (workspace_id, stream, after) or future.exception() is not None:
+        if future is None or place != ((workspace_id, stream), after) or future.exception() is not None:
             return None
         batch = future.result()
         return batch if 0 < len(batch.stored) <= limit else None

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.contract.naming import names_anybody
 from app.domain.apply import reduce
-from app.domain.commands import STREAM_BULK, STREAM_NORMAL, Request
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL, STREAMS, Request, StreamKey
 from app.domain.state import Changes, State, TooFewLoadedError
 from app.store import dead_letters, lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
@@ -140,7 +140,7 @@ class Applier:
         #: When the last batch was committed that names and crowds are remembered of.
         self._remembered = float("-inf")
         self._secrets: dict[int, bytes] = {}
-        self._sizes = {stream: BatchSize() for stream in inbox.STREAMS}
+        self._sizes = {stream: BatchSize() for stream in STREAMS}
         self._suspects = Suspects()
         self._seconds: Counter[int] = Counter()
 
@@ -183,10 +183,10 @@ class Applier:
     def _work(self, workspace_id: int) -> dict[int, bool]:
         """Which streams have requests behind their cursor, as of now."""
         with self._database.read(self._database.inbox) as connection:
-            heads = {stream: inbox.head(connection, workspace_id, stream) for stream in inbox.STREAMS}
+            heads = {stream: inbox.head(connection, workspace_id, stream) for stream in STREAMS}
         with self._database.read() as connection:
             found = lane.read(connection, workspace_id)
-        return {stream: found is not None and heads[stream] > found.cursors[stream] for stream in inbox.STREAMS}
+        return {stream: found is not None and heads[stream] > found.cursors[stream] for stream in STREAMS}
 
     def _others_wait(self, workspace_id: int) -> bool:
         """Whether any other workspace has requests behind its cursor, also where another worker is at it."""
@@ -212,7 +212,7 @@ class Applier:
         except PoisonError as poison:
             found = True
             if len(poison.batch) > 1:
-                self._suspects.suspect((workspace_id, stream), poison.batch[-1].seq)
+                self._suspects.suspect(StreamKey(workspace_id, stream), poison.batch[-1].seq)
             else:
                 found = self._bury(workspace_id, poison, summary)
         self._seconds[stream] += time.monotonic() - began  # type: ignore[assignment]
@@ -292,9 +292,9 @@ class Applier:
             if locked is None:
                 return None
             if locked.attempts > 0:  # a process died in the batch before
-                self._suspects.suspect((workspace_id, locked.trial[0]), locked.trial[1])
+                self._suspects.suspect(StreamKey(workspace_id, locked.trial[0]), locked.trial[1])
             cursor = locked.cursors[stream]
-            limit = self._suspects.limit((workspace_id, stream), cursor, self._sizes[stream].requests)
+            limit = self._suspects.limit(StreamKey(workspace_id, stream), cursor, self._sizes[stream].requests)
             lane.count_attempt(connection, workspace_id, locked.attempts, stream, cursor + limit)
             return locked.attempts + 1, limit
 

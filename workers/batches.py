@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from app.domain.commands import StreamKey
+
 #: What a batch should take; longer ones delay readers, shorter ones waste round trips.
 BATCH_SECONDS: Final = 0.2
 FIRST_REQUESTS: Final = 64
@@ -12,8 +14,6 @@ MIN_BYTES: Final = 16 * 1024
 MAX_BYTES: Final = 8 * 1024 * 1024
 #: A range with a guilty request in it is tried in parts of this size.
 PARTS: Final = 4
-
-Place = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -47,18 +47,18 @@ class Suspects:
     """
 
     def __init__(self) -> None:
-        self._last: dict[Place, int] = {}
+        self._last: dict[StreamKey, int] = {}
 
-    def suspect(self, place: Place, last: int) -> None:
+    def suspect(self, key: StreamKey, last: int) -> None:
         """One of the requests up to number `last` is guilty."""
-        self._last[place] = last
+        self._last[key] = last
 
-    def limit(self, place: Place, cursor: int, limit: int) -> int:
+    def limit(self, key: StreamKey, cursor: int, limit: int) -> int:
         """How many requests may be tried behind the cursor."""
-        last = self._last.get(place)
+        last = self._last.get(key)
         if last is None:
             return limit
         if cursor >= last:
-            del self._last[place]
+            del self._last[key]
             return limit
         return min(limit, max(1, (last - cursor) // PARTS))

@@ -12,7 +12,7 @@ from app.domain.apply import reduce
 from app.domain.history import Happening
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import BRAZE, Profile
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from app.store import lane, merges, names
 from app.store.engine import Database
 from app.store.inbox import log as inbox
@@ -71,7 +71,7 @@ def differences(
             for item in fields(Profile)
             if _canonical(getattr(wanted, item.name)) != _canonical(getattr(stored, item.name))
         ]
-    wanted_keys = {(key, profile.pid) for profile in expected.profiles.values() for key in keys_of(profile)}
+    wanted_keys = {(key, profile.pid) for profile in expected.profiles.values() for key in identifiers_of(profile)}
     # The id that Onefold makes is in the profile alone, and in the index of a state.
     stored_keys = {(key, pid) for key, pids in found.index.items() if key[0] != BRAZE for pid in pids}
     problems += [f"identifier of kind {key[0]} of profile {pid:x} is missing" for key, pid in wanted_keys - stored_keys]

@@ -12,6 +12,7 @@ import structlog
 
 from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import Metrics
+from app.domain.commands import StreamKey
 from app.store import lane, sessions
 from app.store.engine import DATABASE_ERRORS, Database, is_lost
 from app.store.inbox import log as inbox
@@ -21,8 +22,6 @@ log = structlog.get_logger()
 
 #: Looks at the same cursor before the sweeper drains by itself.
 PATIENCE: Final = 2
-
-Place = tuple[int, int]
 
 
 class Sweeper:
@@ -35,7 +34,7 @@ class Sweeper:
         self._bell = bell
         self._interval = interval
         #: Stream -> (cursor when first seen behind, looks since).
-        self._stuck: dict[Place, tuple[int, int]] = {}
+        self._stuck: dict[StreamKey, tuple[int, int]] = {}
         #: The broker did not take the last doorbell: nobody else is on the way to any work.
         self._alone = False
 
@@ -83,19 +82,19 @@ class Sweeper:
         self._metrics.swept()
         return summary
 
-    def _behind(self) -> dict[Place, int]:
+    def _behind(self) -> dict[StreamKey, int]:
         """Streams with queued requests -> for how many looks their cursor has not moved."""
         with self._database.read() as connection:
             cursors = lane.cursors(connection)
         with self._database.read(self._database.inbox) as connection:
             heads = inbox.heads(connection)
-        stuck: dict[Place, tuple[int, int]] = {}
-        for place, head in heads.items():
-            cursor = cursors.get(place)
+        stuck: dict[StreamKey, tuple[int, int]] = {}
+        for key, head in heads.items():
+            cursor = cursors.get(key)
             if cursor is None or cursor >= head:
                 continue
-            before = self._stuck.get(place)
+            before = self._stuck.get(key)
             looks = before[1] + 1 if before is not None and before[0] == cursor else 1
-            stuck[place] = (cursor, looks)
+            stuck[key] = (cursor, looks)
         self._stuck = stuck
-        return {place: looks for place, (_, looks) in stuck.items()}
+        return {key: looks for key, (_, looks) in stuck.items()}

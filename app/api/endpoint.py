@@ -14,12 +14,13 @@ from app.contract.plans import MAX_BODY_BYTES
 from app.services import budget
 from app.services.accepting.acceptor import Admission, Answer, IdempotencyKey, idempotency_key
 from app.services.accepting.backlog import BacklogFullError
-from app.services.keys import Address, KeyRecord
+from app.services.caller import Caller
+from app.services.keys import Address
 from app.services.networks import client_address
 from app.services.registry import Services
 
-Action = Callable[[KeyRecord, Request], Awaitable[Answer]]
-Accepting = Callable[[KeyRecord, bytes, IdempotencyKey | None], Awaitable[Answer]]
+Action = Callable[[Caller, Request], Awaitable[Answer]]
+Accepting = Callable[[Caller, bytes, IdempotencyKey | None], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,10 @@ async def _legacy_key(request: Request, services: Services) -> str | None:
     return f"Bearer {key}" if isinstance(key, str) else None
 
 
-def posting(services: Services, action: Callable[[KeyRecord, bytes], Awaitable[Answer]]) -> Action:
+def posting(services: Services, action: Callable[[Caller, bytes], Awaitable[Answer]]) -> Action:
     """An action that reads: it needs the body of the request and nothing else of it."""
 
-    async def post(caller: KeyRecord, request: Request) -> Answer:
+    async def post(caller: Caller, request: Request) -> Answer:
         return await action(caller, await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds))
 
     return post
@@ -130,7 +131,7 @@ def accepting(
     not say of where the request goes: all uses of a key must go to one stream.
     """
 
-    async def post(caller: KeyRecord, request: Request) -> Answer:
+    async def post(caller: Caller, request: Request) -> Answer:
         body = await receive(request, limit, services.receive_timeout_seconds, too_large=too_large)
         key = key_of(caller, request, body, variant)
         try:
@@ -145,7 +146,7 @@ def accepting(
     return post
 
 
-def key_of(caller: KeyRecord, request: Request, body: bytes = b"", variant: str = "") -> IdempotencyKey | None:
+def key_of(caller: Caller, request: Request, body: bytes = b"", variant: str = "") -> IdempotencyKey | None:
     """The request's Idempotency-Key. It stands for the path with all that is in it. Raises RefusedError(400)."""
     sent = request.headers.getlist("idempotency-key")
     return idempotency_key(caller, request.scope["path"] + variant, sent, body)

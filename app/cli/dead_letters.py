@@ -9,10 +9,9 @@ from rich.table import Table
 from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
 from app.cli.keys import workspace_id
-from app.contract import request_id
+from app.contract import kinds, request_id
 from app.contract.dead_letters import MAX_REPLAY, Filter, read_page
 from app.contract.errors import RefusedError
-from app.contract.stored import KIND_NAMES
 from app.contract.stored import opened as opened_body
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
@@ -25,7 +24,7 @@ app = typer.Typer(help="Requests that could not be applied, and sending them aga
 
 InWorkspace = Annotated[str, typer.Option("--workspace", help="Name of the workspace.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Class of the error.")]
-Kind = Annotated[str | None, typer.Option("--kind", help=f"One of {', '.join(KIND_NAMES.values())}.")]
+Kind = Annotated[str | None, typer.Option("--kind", help=f"One of {', '.join(kinds.BY_NAME)}.")]
 From = Annotated[str | None, typer.Option("--from", help="Accepted at this time or later.")]
 To = Annotated[str | None, typer.Option("--to", help="Accepted before this time.")]
 Id = Annotated[str, typer.Argument(help="The X-Request-Id of the request.")]
@@ -65,7 +64,7 @@ def list_letters(
             table.add_row(
                 request_id.make(secret, number, letter.stream, letter.seq),
                 STREAM_NAMES[letter.stream],
-                KIND_NAMES.get(letter.kind, str(letter.kind)),
+                kinds.name_of(letter.kind),
                 letter.reason,
                 times.iso(letter.accepted_us),
                 str(letter.size) if letter.size else "gone",
@@ -131,6 +130,6 @@ def _named(database: Database, number: int, identifiers: list[str]) -> list[Lett
 
 def _replay(database: Database, number: int, letters: list[Letter]) -> int:
     try:
-        return sum(len(dead_letters.replay(database, number, part, now_us())) for part in chunks(letters))
+        return sum(len(dead_letters.replay(database, number, part, kinds.DELETE, now_us())) for part in chunks(letters))
     except dead_letters.DeletionPendingError:
         raise fail(f"{DELETION_PENDING}. Try again later.") from None

@@ -65,9 +65,10 @@ def undo(
         raise fail("That is not the id of a merge: see `onefold merges list`.")
     with opened(settings_for(data_dir)) as database:
         number = workspace_id(database, workspace)
-        codec, body = stored.signed(*contract.undo(merge_id), OPERATOR)
+        undo = contract.undo(merge_id)
+        codec, body = stored.signed(undo.codec, undo.body, OPERATOR)
         with database.write(database.inbox) as connection:
-            entry = Entry(contract.KIND_UNDO, codec, body)
+            entry = Entry(undo.kind, codec, body)
             (place,) = inbox.append(connection, number, STREAM_NORMAL, [entry], now_us())
         secret = workspaces.secret(database, number)
     out.print(request_id.make(secret, number, STREAM_NORMAL, place.seq), highlight=False)

@@ -11,7 +11,7 @@ from app.contract import addresses
 from app.contract.data_rules import MAX_ARRAY
 from app.contract.export import REQUIRES_FIELDS
 from app.contract.plans import DEFAULT_PLAN, MAX_LIMIT, PLANS
-from app.contract.stored import KIND_SETTINGS, settings_change
+from app.contract.stored import settings_change
 from app.store import companies, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
@@ -107,9 +107,9 @@ def _options(requires_fields: bool | None, phone_region: str | None) -> dict[str
 
 def change_settings(database: Database, workspace_id: int, values: dict[str, object]) -> None:
     """Queue new apply settings: they take effect behind everything accepted before, and before everything after."""
-    codec, body = settings_change(values)
+    change = settings_change(values)
     with database.write(database.inbox) as connection:
-        inbox.append(connection, workspace_id, 0, [Entry(KIND_SETTINGS, codec, body)], now_us())
+        inbox.append(connection, workspace_id, 0, [Entry(change.kind, change.codec, change.body)], now_us())
 
 
 @app.command("create")

@@ -5,28 +5,26 @@ from typing import Any, Final
 
 from app.contract import body as bodies
 from app.contract import elements, identifiers
-from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued, T
+from app.contract.checked import Checked, commands_checked
+from app.contract.elements import MAX_ELEMENTS, T
 from app.contract.errors import RefusedError
 from app.domain.commands import NewAlias, UpdateAlias
-
-KIND_NEW: Final = 5
-KIND_UPDATE: Final = 6
 
 NEW: Final = "user_aliases"
 UPDATES: Final = "alias_updates"
 
 
-def accept_new(body: bytes) -> Queued:
+def check_new(body: bytes) -> Checked:
     """Check a request to /users/alias/new. Raises RefusedError when nothing of it can be processed."""
-    return _accept(KIND_NEW, body, NEW, "user aliases", _new)
+    return _check(body, NEW, "user aliases", _new)
 
 
-def accept_update(body: bytes) -> Queued:
+def check_update(body: bytes) -> Checked:
     """Check a request to /users/alias/update. Raises RefusedError when nothing of it can be processed."""
-    return _accept(KIND_UPDATE, body, UPDATES, "alias updates", _update)
+    return _check(body, UPDATES, "alias updates", _update)
 
 
-def _accept(kind: int, body: bytes, name: str, noun: str, read: Callable[[str, dict[str, Any], int], T]) -> Queued:
+def _check(body: bytes, name: str, noun: str, read: Callable[[str, dict[str, Any], int], T]) -> Checked:
     array = (bodies.parse_object(body) or {}).get(name)
     if not isinstance(array, list) or not array:
         raise RefusedError(400, f"'{name}' must be an array of objects")
@@ -36,7 +34,7 @@ def _accept(kind: int, body: bytes, name: str, noun: str, read: Callable[[str, d
     answer = elements.answer(
         "aliases_processed", commands, errors, f"Valid data must be provided in the '{name}' field."
     )
-    return Queued(kind, CODEC_COMMANDS, elements.encode(commands), answer)
+    return commands_checked(commands, answer)
 
 
 def _new(_name: str, element: dict[str, Any], index: int) -> NewAlias:

@@ -29,7 +29,7 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
     """The command of one attributes object. Raises ObjectRefusedError."""
     if "push_token_import" in obj and flag(obj["push_token_import"]):
         _refuse_import(obj)
-    key = identifiers.key(obj, region)
+    identifier = identifiers.of(obj, region)
     fields: dict[str, object] = {}
     custom: dict[str, object] = {}
     ignored: list[tuple[str, str]] = []
@@ -46,17 +46,17 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
                 ignored.append((name, INVALID))
             if found is not IGNORED:
                 fields[_STORED_AS.get(name, name)] = CLEARED if found is CLEARED_INVALID else found
-    if "email" in fields and key[0] == EMAIL:
+    if "email" in fields and identifier[0] == EMAIL:
         del fields["email"]
     if "phone_raw" in fields:
-        if key[0] != PHONE:
+        if identifier[0] != PHONE:
             raw = fields["phone_raw"]
             fields["phone"] = addresses.phone(raw, region) if isinstance(raw, str) else None
         elif fields["phone_raw"] is None:
             del fields["phone_raw"]
     return TrackAttributes(
         index=index,
-        key=key,
+        identifier=identifier,
         update_only=flag(obj.get("_update_existing_only")),
         merge_objects=flag(obj.get("_merge_objects")) or False,
         fields=fields,

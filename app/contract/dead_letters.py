@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from app.contract.body import parse_object
 from app.contract.errors import RefusedError
-from app.contract.stored import KIND_NAMES
+from app.contract.kinds import BY_NAME
 from app.domain import times
 
 MAX_PAGE: Final = 500
@@ -17,8 +17,6 @@ MAX_REPLAY: Final = 500
 IDS_OR_FILTER: Final = "Either 'ids' or 'filter' must be given"
 BAD_IDS: Final = f"'ids' must be an array of 1 to {MAX_REPLAY} request ids"
 BAD_FILTER: Final = "'filter' must be an object of 'reason', 'kind', 'from' and 'to'"
-
-_KINDS: Final = {name: kind for kind, name in KIND_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def _filter(given: Mapping[str, Any], known: set[str]) -> Filter:
         raise RefusedError(400, f"Only these may be asked for: {', '.join(sorted(known))}")
     return Filter(
         given.get("reason"),
-        _read(given, "kind", _KINDS.get, f"one of {', '.join(_KINDS)}"),
+        _read(given, "kind", BY_NAME.get, f"one of {', '.join(BY_NAME)}"),
         _read(given, "from", times.parse, "a time"),
         _read(given, "to", times.parse, "a time"),
         _read(given, "replayed", {"true": True, "false": False}.get, "true or false"),

@@ -5,12 +5,11 @@ from typing import Any, Final
 
 from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
-from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
+from app.contract.checked import Checked, commands_checked
+from app.contract.elements import MAX_ELEMENTS
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.domain.commands import Delete, Selector
 from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE
-
-KIND: Final = 7
 
 TOO_MANY: Final = "The max number of ids per request was exceeded"
 NOTHING_VALID: Final = (
@@ -19,7 +18,7 @@ NOTHING_VALID: Final = (
 )
 
 
-def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
+def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
     """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
     document = bodies.parse_object(body) or {}
     arrays = {name: document[name] for name in _WHO if elements.is_sent(document.get(name))}
@@ -36,7 +35,7 @@ def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
             except ObjectRefusedError as refused:
                 errors.append(ObjectError(refused.type, name, index, refused.code))
     answer = elements.answer("deleted", commands, errors, NOTHING_VALID)
-    return Queued(KIND, CODEC_COMMANDS, elements.encode(commands), answer)
+    return commands_checked(commands, answer)
 
 
 def _external(element: object, _region: str) -> Selector:

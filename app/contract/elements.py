@@ -1,11 +1,9 @@
-"""What the endpoints about identity share: arrays of a body, their elements, and what goes to the inbox.
+"""What the endpoints about identity share: arrays of a body, their elements, and the answer.
 
-Only what is valid is stored, as the commands themselves, normalised: the worker reads them back without judging
-anything again.
+Only valid elements are stored, as commands. The others are named in the answer.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,9 +19,6 @@ MAX_ELEMENTS: Final = 50
 REQUIRED_PRIORITIZATION: Final = "'prioritization' is required"
 BAD_PRIORITIZATION: Final = "'prioritization' is not valid"
 
-#: How the commands of one kind are stored.
-CODEC_COMMANDS: Final = 1
-
 _RULES: Final = frozenset((IDENTIFIED, UNIDENTIFIED, MOST_RECENTLY_UPDATED, LEAST_RECENTLY_UPDATED))
 _CONTRADICTIONS: Final = (
     {IDENTIFIED, UNIDENTIFIED},
@@ -31,21 +26,6 @@ _CONTRADICTIONS: Final = (
 )
 
 T = TypeVar("T", bound=Identity)
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """What goes to the inbox, and the answer to give once it is there."""
-
-    kind: int
-    codec: int
-    body: bytes
-    answer: bytes
-
-
-def encode(commands: Iterable[Identity]) -> bytes:
-    """Commands as they are stored with CODEC_COMMANDS."""
-    return msgspec.json.encode(list(commands))
 
 
 def is_sent(value: object) -> bool:

@@ -10,7 +10,7 @@ from app.contract import addresses, identifiers
 from app.contract import body as bodies
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
-from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, SUBSCRIBED, AddressState, Key, Profile
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, SUBSCRIBED, AddressState, Identifier, Profile
 
 MAX_IDS: Final = 50
 #: Option of a workspace.
@@ -34,7 +34,7 @@ SUMMARY_WINDOW_US: Final = 90 * 86_400_000_000
 class Selector:
     """One identifier that was asked for. `key` is None when the text can belong to nobody."""
 
-    key: Key | None
+    key: Identifier | None
     #: What `invalid_user_ids` says when nobody has it; None for aliases, which are not listed.
     sent: str | None
 

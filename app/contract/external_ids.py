@@ -6,19 +6,17 @@ the problems that applying them left.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 
 from app.contract import body as bodies
 from app.contract import elements, identifiers
+from app.contract.checked import Checked, commands_checked
 from app.contract.elements import MAX_ELEMENTS
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import guard, identity
 from app.domain.commands import RemoveExternalId, RenameExternalId
-
-KIND_RENAME: Final = 8
-KIND_REMOVE: Final = 9
 
 RENAMES: Final = "external_id_renames"
 REMOVALS: Final = "external_ids"
@@ -49,11 +47,10 @@ class Renames:
     commands: list[RenameExternalId]
     refused: dict[int, str]
 
-    kind: ClassVar = KIND_RENAME
-
     @property
-    def body(self) -> bytes:
-        return elements.encode(self.commands)
+    def checked(self) -> Checked:
+        """What goes to the inbox. There is at least one command."""
+        return commands_checked(self.commands)
 
     def answer(self, problems: Problems) -> bytes:
         """The answer, from the problems of the applied request."""
@@ -73,11 +70,10 @@ class Removals:
     commands: list[RemoveExternalId]
     refused: dict[int, str]
 
-    kind: ClassVar = KIND_REMOVE
-
     @property
-    def body(self) -> bytes:
-        return elements.encode(self.commands)
+    def checked(self) -> Checked:
+        """What goes to the inbox. There is at least one command."""
+        return commands_checked(self.commands)
 
     def answer(self, problems: Problems) -> bytes:
         """The answer, from the problems of the applied request."""

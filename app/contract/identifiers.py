@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from app.contract import addresses
 from app.contract.errors import ObjectRefusedError
-from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, Key
+from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, Identifier
 
 MAX_EXTERNAL_ID_BYTES: Final = 987
 MAX_ALIAS_BYTES: Final = 236
@@ -75,7 +75,7 @@ def braze_id(value: object) -> str:
     return found
 
 
-def key(obj: dict[str, Any], region: str = addresses.DEFAULT_REGION) -> Key:
+def of(obj: dict[str, Any], region: str = addresses.DEFAULT_REGION) -> Identifier:
     """The identifier that addresses the profile. Raises ObjectRefusedError.
 
     null and "" count as not sent. A primary identifier beats e-mail and phone, and e-mail beats phone. `region` is
@@ -95,7 +95,7 @@ def key(obj: dict[str, Any], region: str = addresses.DEFAULT_REGION) -> Key:
     raise ObjectRefusedError(REQUIRED)
 
 
-def _primary(name: str, value: object) -> Key:
+def _primary(name: str, value: object) -> Identifier:
     if name == "external_id":
         return (EXTERNAL, "", external_id(value))
     if name == "user_alias":

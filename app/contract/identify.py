@@ -4,12 +4,11 @@ from typing import Any, Final
 
 from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
-from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
+from app.contract.checked import Checked, commands_checked
+from app.contract.elements import MAX_ELEMENTS
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain.commands import Identify, Selector
 from app.domain.profile import ALIAS, EMAIL, PHONE
-
-KIND: Final = 3
 
 ALIASES: Final = "aliases_to_identify"
 EMAILS: Final = "emails_to_identify"
@@ -24,7 +23,7 @@ NOTHING_VALID: Final = f"Valid data must be provided in the '{ALIASES}', '{EMAIL
 NO_EXTERNAL_ID: Final = "'external_id' is required"
 
 
-def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
+def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
     """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
     document = bodies.parse_object(body) or {}
     arrays = {name: document[name] for name in ARRAYS if elements.is_sent(document.get(name))}
@@ -42,7 +41,7 @@ def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
 
     commands, errors = elements.read_all(arrays, read)
     answer = elements.answer("aliases_processed", commands, errors, NOTHING_VALID)
-    return Queued(KIND, CODEC_COMMANDS, elements.encode(commands), answer)
+    return commands_checked(commands, answer)
 
 
 def _external_id(element: dict[str, Any]) -> str:

@@ -4,19 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from app.contract import addresses, identifiers, request_id
-from app.contract.elements import CODEC_COMMANDS
+from app.contract.checked import Checked, commands_checked
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
 from app.domain.commands import UndoMerge
 from app.domain.history import CREATED, Happening, Origin
 from app.domain.merging.plan import Change, MergePlan, MergeRecord
 from app.domain.merging.rules import Path
-from app.domain.profile import ALIAS, BRAZE, DEPRECATED, EMAIL, EXTERNAL, PHONE, TEST_USER, AddressState, Key
-
-KIND_UNDO: Final = 10
+from app.domain.profile import ALIAS, BRAZE, DEPRECATED, EMAIL, EXTERNAL, PHONE, TEST_USER, AddressState, Identifier
 
 ONE_IDENTIFIER: Final = (
     "exactly one of 'external_id', 'braze_id', 'email', or 'alias_name' with 'alias_label' is required"
@@ -54,12 +50,12 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def undo(merge_id: str) -> tuple[int, bytes]:
-    """(codec, body) of a request of KIND_UNDO."""
-    return CODEC_COMMANDS, msgspec.json.encode([UndoMerge(0, merge_id)])
+def undo(merge_id: str) -> Checked:
+    """The request to take a merge back."""
+    return commands_checked([UndoMerge(0, merge_id)])
 
 
-def whose(parameters: Mapping[str, str]) -> Key | None:
+def whose(parameters: Mapping[str, str]) -> Identifier | None:
     """The identifier that the query names; None when nobody can have it. Raises RefusedError."""
     sent = [name for name in ("external_id", "braze_id", "email") if parameters.get(name)]
     by_alias = "alias_name" in parameters or "alias_label" in parameters
@@ -179,7 +175,7 @@ def _state(state: AddressState | None) -> object:
     return None if state is None else {"state": state.state, "changed_at": times.iso(state.changed_us)}
 
 
-def _identifier(key: Key) -> dict[str, object]:
+def _identifier(key: Identifier) -> dict[str, object]:
     kind, label, value = key
     if kind == ALIAS:
         return {"user_alias": {"alias_name": value, "alias_label": label}}

@@ -4,12 +4,11 @@ from typing import Any, Final
 
 from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
-from app.contract.elements import CODEC_COMMANDS, MAX_ELEMENTS, Queued
+from app.contract.checked import Checked, commands_checked
+from app.contract.elements import MAX_ELEMENTS
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain.commands import Merge, Selector
 from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE
-
-KIND: Final = 4
 
 NOT_AN_ARRAY: Final = "'merge_updates' must be an array of objects"
 TOO_MANY: Final = "a single request may not contain more than 50 merge updates"
@@ -26,9 +25,9 @@ _SIDES: Final = {"identifier_to_merge", "identifier_to_keep"}
 _FORMS: Final = ("external_id", "user_alias", "braze_id", "email", "phone")
 
 
-def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> Queued:
+def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
     """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError."""
-    return Queued(KIND, CODEC_COMMANDS, elements.encode(read(body, region)), b'{"message":"success"}')
+    return commands_checked(read(body, region), b'{"message":"success"}')
 
 
 def read(body: bytes, region: str = addresses.DEFAULT_REGION) -> list[Merge]:

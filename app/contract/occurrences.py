@@ -30,14 +30,14 @@ _DECIMAL: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?
 
 def read_event(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackEvent:
     """The command of one event object. Raises ObjectRefusedError."""
-    key = identifiers.key(obj, region)
+    identifier = identifiers.of(obj, region)
     name = _name(obj.get("name"), "name")
     time_us = _time(obj.get("time"))
     ignored: list[tuple[str, str]] = []
     properties = _properties(obj.get("properties"), EVENT_RESERVED, ignored)
     return TrackEvent(
         index=index,
-        key=key,
+        identifier=identifier,
         update_only=flag(obj.get("_update_existing_only")),
         name=name,
         time_us=time_us,
@@ -49,7 +49,7 @@ def read_event(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_
 
 def read_purchase(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackPurchase:
     """The command of one purchase object. Raises ObjectRefusedError."""
-    key = identifiers.key(obj, region)
+    identifier = identifiers.of(obj, region)
     product_id = _name(obj.get("product_id"), "product_id")
     sent = obj.get("currency")
     currency = locales.currency(sent) if isinstance(sent, str) else None
@@ -64,7 +64,7 @@ def read_purchase(obj: dict[str, Any], index: int, region: str = addresses.DEFAU
     properties = _properties(obj.get("properties"), PURCHASE_RESERVED, ignored)
     return TrackPurchase(
         index=index,
-        key=key,
+        identifier=identifier,
         update_only=flag(obj.get("_update_existing_only")),
         product_id=product_id,
         currency=currency,

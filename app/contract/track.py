@@ -19,11 +19,13 @@ from app.contract import addresses, identifiers, locales
 from app.contract import body as bodies
 from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
+from app.contract.checked import Checked
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
+from app.contract.kinds import TRACK
 from app.contract.occurrences import read_event, read_purchase
 from app.domain import times
 from app.domain.commands import Track
-from app.domain.profile import ALIAS, EXTERNAL, Key
+from app.domain.profile import ALIAS, EXTERNAL, Identifier
 
 NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
 TOO_MANY: Final = "Max Input Length Exceeded"
@@ -59,27 +61,17 @@ class Limits:
         if self.per_array is not None and max(counts) > self.per_array:
             raise RefusedError(400, TOO_MANY)
 
-    def check_profiles(self, keys: Iterable[Key]) -> None:
+    def check_profiles(self, keys: Iterable[Identifier]) -> None:
         """`keys` of all objects that are accepted. Raises RefusedError."""
         if self.per_profile is not None and max(Counter(keys).values(), default=0) > self.per_profile:
             raise RefusedError(400, TOO_MANY)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What goes to the inbox, and the answer to give once it is there."""
-
-    codec: int
-    body: bytes
-    objects: int
-    answer: bytes
-
-
-def accept(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Accepted:
+def check(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Checked:
     """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
     counts = _clean_counts(body, limits, region)
     if counts is not None:
-        return Accepted(CODEC_AS_SENT, body, sum(counts), _answer(dict(zip(ARRAYS, counts, strict=True)), ()))
+        return Checked(TRACK, CODEC_AS_SENT, body, _answer(dict(zip(ARRAYS, counts, strict=True)), ()))
     return _walk(body, limits, region)
 
 
@@ -238,7 +230,7 @@ def _most_bytes(body: bytes) -> int:
     return rough if rough <= _MAX_CLEAN_BYTES else size + _MOST_BYTES_GAINED * len(_EXPONENT.findall(body))
 
 
-def _key(obj: dict[str, Any] | _Occurrence) -> Key:
+def _key(obj: dict[str, Any] | _Occurrence) -> Identifier:
     """The identifier of a clean object: the key that its reader would find."""
     if isinstance(obj, dict):
         return (EXTERNAL, "", obj["external_id"])
@@ -264,7 +256,7 @@ _IDENTIFIERS: Final = frozenset(("external_id", "user_alias", "braze_id", "email
 _REQUIRED: Final = frozenset(("name", "product_id", "time", "currency", "price", "quantity", "properties"))
 
 
-def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Accepted:
+def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Checked:
     document = bodies.parse_object(body)
     if document is None:
         raise RefusedError(400, NO_VALID_DATA)
@@ -274,7 +266,7 @@ def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -
     if not any(counts):
         raise RefusedError(400, NO_VALID_DATA)
     limits.check(counts)
-    keys: list[Key] = []
+    keys: list[Identifier] = []
     errors: list[ObjectError] = []
     valid: dict[str, list[tuple[int, dict[str, Any], list[tuple[str, str]]]]] = {name: [] for name in ARRAYS}
     for name in ARRAYS:
@@ -293,9 +285,7 @@ def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -
     stored: dict[str, object] = {name: entries for name, entries in valid.items() if entries}
     if region != addresses.DEFAULT_REGION:
         stored[_REGION] = region
-    return Accepted(
-        CODEC_VALID_REST, msgspec.json.encode(stored), sum(counted.values()), _answer(counted, errors, sent)
-    )
+    return Checked(TRACK, CODEC_VALID_REST, msgspec.json.encode(stored), _answer(counted, errors, sent))
 
 
 def _array(value: object) -> list[Any]:
@@ -308,7 +298,9 @@ def _array(value: object) -> list[Any]:
     return value
 
 
-def _checked(name: str, obj: object, index: int, region: str) -> tuple[dict[str, Any], list[tuple[str, str]], Key]:
+def _checked(
+    name: str, obj: object, index: int, region: str
+) -> tuple[dict[str, Any], list[tuple[str, str]], Identifier]:
     """An object that its reader takes, without members that the stores cannot hold; what was left out; its key."""
     if not isinstance(obj, dict):
         raise ObjectRefusedError("must be an object")
@@ -316,7 +308,7 @@ def _checked(name: str, obj: object, index: int, region: str) -> tuple[dict[str,
     if problem is not None:
         raise ObjectRefusedError(problem)
     kept, ignored = _without_unstorable(name, obj)
-    return kept, ignored, READERS[name](kept, index, region).key
+    return kept, ignored, READERS[name](kept, index, region).identifier
 
 
 def _without_unstorable(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -7,9 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from app.contract import addresses, identifiers, track
+from app.contract.checked import Checked
 from app.domain import custom_attributes, times
 from app.domain.commands import Track, TrackAttributes, TrackEvent
-from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Key, Profile
+from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Identifier, Profile
 from app.domain.step import PROFILE_NOT_FOUND
 
 _LIMITS: Final = track.Limits(combined=1, per_array=None)
@@ -21,11 +22,11 @@ class Asked:
     """The one object of a request: what it addresses, as it was sent, and what is asked about it."""
 
     command: Track
-    identifier: dict[str, object]
+    sent: dict[str, object]
 
     @property
-    def key(self) -> Key:
-        return self.command.key
+    def identifier(self) -> Identifier:
+        return self.command.identifier
 
     @property
     def sections(self) -> int:
@@ -40,7 +41,7 @@ class Asked:
 
     def answer(self, profile: Profile | None) -> dict[str, object]:
         """The answer; without a profile nobody was addressed."""
-        users = [] if profile is None else [self.identifier | self._values(profile)]
+        users = [] if profile is None else [self.sent | self._values(profile)]
         return {"users": users, "message": "success"}
 
     def _values(self, profile: Profile) -> dict[str, object]:
@@ -60,21 +61,21 @@ class Asked:
         return {"purchase_events": _summary("product_id", command.product_id, profile.purchases)}
 
 
-def accept(body: bytes, region: str = addresses.DEFAULT_REGION) -> tuple[track.Accepted, Asked]:
+def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> tuple[Checked, Asked]:
     """Check a request. Raises RefusedError: whatever is wrong with the object is wrong with the request."""
-    accepted = track.accept(body, _LIMITS, region)
-    (command,) = track.decode(accepted.codec, accepted.body)
-    return accepted, Asked(command, _identifier(command.key, _object(accepted)))
+    checked = track.check(body, _LIMITS, region)
+    (command,) = track.decode(checked.codec, checked.body)
+    return checked, Asked(command, _identifier(command.identifier, _object(checked)))
 
 
-def _object(accepted: track.Accepted) -> dict[str, Any]:
-    document = msgspec.json.decode(accepted.body)
+def _object(checked: Checked) -> dict[str, Any]:
+    document = msgspec.json.decode(checked.body)
     (found,) = (entries[0] for name in track.ARRAYS if (entries := document.get(name)))
-    obj: dict[str, Any] = found if accepted.codec == track.CODEC_AS_SENT else found[1]
+    obj: dict[str, Any] = found if checked.codec == track.CODEC_AS_SENT else found[1]
     return obj
 
 
-def _identifier(key: Key, obj: dict[str, Any]) -> dict[str, object]:
+def _identifier(key: Identifier, obj: dict[str, Any]) -> dict[str, object]:
     """The identifier that was chosen, as it was sent; numbers as the text that they stand for."""
     name = _FIELDS[key[0]]
     sent = obj[name]

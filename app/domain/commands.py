@@ -2,13 +2,21 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
-from app.domain.profile import Key
+from app.domain.profile import Identifier
 
 STREAM_NORMAL: Final = 0
 STREAM_BULK: Final = 1
 STREAM_NAMES: Final = ("normal", "bulk")
+STREAMS: Final = (STREAM_NORMAL, STREAM_BULK)
+
+
+class StreamKey(NamedTuple):
+    """One of the two streams of one workspace."""
+
+    workspace_id: int
+    stream: int
 
 
 @dataclass(slots=True)
@@ -18,7 +26,7 @@ class TrackAttributes:
     #: Position in the array as submitted.
     index: int
     #: The identifier that addresses the profile.
-    key: Key
+    identifier: Identifier
     #: `_update_existing_only`; None when it was left out.
     update_only: bool | None
     merge_objects: bool
@@ -37,7 +45,7 @@ class TrackEvent:
     """One element of `events`."""
 
     index: int
-    key: Key
+    identifier: Identifier
     update_only: bool | None
     name: str
     time_us: int
@@ -53,7 +61,7 @@ class TrackPurchase:
     """One element of `purchases`, or of the singular `purchase`."""
 
     index: int
-    key: Key
+    identifier: Identifier
     update_only: bool | None
     product_id: str
     currency: str
@@ -82,8 +90,8 @@ class ChangeSettings:
 class Selector:
     """Who is meant: an identifier, and what decides among the holders of an e-mail address or a phone number."""
 
-    #: None: nobody can have what was sent, for instance a phone number that is none.
-    key: Key | None
+    #: The identifier, stored under this name. None: nobody can have what was sent, such as an unreadable phone number.
+    key: Identifier | None
     #: The values of `prioritization`, in order; empty for an identifier that only one profile can have.
     prioritization: tuple[str, ...] = ()
 

@@ -13,10 +13,10 @@ from app.domain.profile import (
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
     ApplySettings,
-    Key,
+    Identifier,
     Profile,
 )
-from app.domain.state import keys_of
+from app.domain.state import identifiers_of
 
 #: Identifiers that are somebody's missing value, compared without case and surrounding blanks.
 DEFAULT_JUNK: Final = frozenset(
@@ -37,7 +37,7 @@ TOO_MANY_IDENTIFIERS: Final = "too_many_identifiers"
 TOO_MANY_MERGES: Final = "too_many_merges"
 
 
-def is_junk(key: Key, settings: ApplySettings) -> bool:
+def is_junk(key: Identifier, settings: ApplySettings) -> bool:
     """Whether an external id or the name of an alias stands for nobody in particular.
 
     The settings may replace the list; an address or a number that could be read is never junk.
@@ -62,14 +62,14 @@ def refusal(kept: Profile, merged: Profile, settings: ApplySettings) -> str | No
         return BEING_DELETED
     if merges(kept) + merges(merged) + 1 > settings.max_merges_per_profile:
         return TOO_MANY_MERGES
-    if len(keys_of(kept) | keys_of(merged)) > settings.max_identifiers_per_profile:
+    if len(identifiers_of(kept) | identifiers_of(merged)) > settings.max_identifiers_per_profile:
         return TOO_MANY_IDENTIFIERS
     return None
 
 
 def is_full(profile: Profile, settings: ApplySettings) -> bool:
     """Whether a profile may get no further identifier."""
-    return len(keys_of(profile)) >= settings.max_identifiers_per_profile
+    return len(identifiers_of(profile)) >= settings.max_identifiers_per_profile
 
 
 def merges(profile: Profile) -> int:

@@ -20,7 +20,7 @@ from app.domain.commands import (
 )
 from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
 from app.domain.merging.undo import undo
-from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Key, Profile
+from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
 from app.domain.step import PROFILE_NOT_FOUND, Step
 
 # Reasons for which a command has no effect, besides those of resolve.select and of guard.
@@ -59,7 +59,7 @@ def _identify(step: Step, command: Identify) -> None:
         step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
     elif owner is None:
         profile.external_id = command.external_id
-        state.add_key(profile, (EXTERNAL, "", command.external_id))
+        state.add_identifier(profile, (EXTERNAL, "", command.external_id))
         _touch(step, profile)
         step.happened(profile, history.IDENTIFIED)
         state.changes.counts["identified"] += 1
@@ -135,7 +135,7 @@ def _update_alias(step: Step, command: UpdateAlias) -> None:
     elif state.holders(new):
         step.refuse(command, ALIAS_TAKEN)
     else:
-        state.drop_key(profile, old)
+        state.drop_identifier(profile, old)
         state.add_alias(profile, command.label, command.new_name)
         _touch(step, profile)
         step.happened(profile, history.ALIAS_UPDATED)
@@ -167,11 +167,11 @@ def _rename(step: Step, command: RenameExternalId) -> None:
         if guard.is_full(profile, state.settings):
             step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
             return
-        state.drop_key(profile, current)
+        state.drop_identifier(profile, current)
         profile.external_id = command.new
-        state.add_key(profile, new)
+        state.add_identifier(profile, new)
         _set_deprecated(step, profile, [*_deprecated(step, profile), command.current])
-        state.add_key(profile, (DEPRECATED, "", command.current))
+        state.add_identifier(profile, (DEPRECATED, "", command.current))
         step.happened(profile, history.RENAMED)
         state.changes.counts["renamed"] += 1
 
@@ -185,7 +185,7 @@ def _remove(step: Step, command: RemoveExternalId) -> None:
     if profile is None:
         step.refuse(command, EXTERNAL_ID_NOT_FOUND)
         return
-    state.drop_key(profile, key)
+    state.drop_identifier(profile, key)
     _set_deprecated(step, profile, [other for other in _deprecated(step, profile) if other != command.external_id])
     step.happened(profile, history.EXTERNAL_ID_REMOVED)
     state.changes.counts["renamed"] += 1
@@ -197,7 +197,7 @@ def _undo(step: Step, command: UndoMerge) -> None:
         step.refuse(command, reason)
 
 
-def _is_junk(step: Step, *keys: Key | None) -> bool:
+def _is_junk(step: Step, *keys: Identifier | None) -> bool:
     """Whether one of the identifiers is what clients send for a missing one; such a name never joins two profiles."""
     return any(key is not None and guard.is_junk(key, step.state.settings) for key in keys)
 

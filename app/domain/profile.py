@@ -15,7 +15,7 @@ PHONE: Final = 5
 BRAZE: Final = 6
 
 #: (kind, label, value): label is the alias label and "" for every other kind.
-Key = tuple[int, str, str]
+Identifier = tuple[int, str, str]
 
 # Sections of a profile. A section is loaded when a command needs it and written only when it changed.
 CORE: Final = 1

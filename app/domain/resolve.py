@@ -36,7 +36,7 @@ from app.domain.profile import (
     PHONE,
     PURCHASES,
     Address,
-    Key,
+    Identifier,
     Profile,
 )
 from app.domain.state import State, TooFewLoadedError, Unloaded
@@ -55,7 +55,7 @@ INVALID_IDENTIFIER: Final = "invalid_identifier"
 _UNIQUE_KINDS = (EXTERNAL, ALIAS, BRAZE)
 
 
-def find(state: State, key: Key) -> Profile | None:
+def find(state: State, key: Identifier) -> Profile | None:
     """The profile that an object of /users/track addresses, or None.
 
     Of several holders of an e-mail address or a phone number: the identified ones first, then the last updated one.
@@ -142,14 +142,14 @@ class Choices:
     taken: int = 0
 
 
-def choices(commands: Iterable[Command]) -> dict[Key, Choices]:
+def choices(commands: Iterable[Command]) -> dict[Identifier, Choices]:
     """For each e-mail address and phone number by which somebody is chosen."""
-    found: dict[Key, Choices] = {}
+    found: dict[Identifier, Choices] = {}
     for command in commands:
-        chosen: list[tuple[Key | None, set[End]]] = []
+        chosen: list[tuple[Identifier | None, set[End]]] = []
         match command:
             case TrackAttributes() | TrackEvent() | TrackPurchase():
-                chosen = [(command.key, {(True, NEWEST), (False, NEWEST)})]
+                chosen = [(command.identifier, {(True, NEWEST), (False, NEWEST)})]
             case Identify(who=who) | Delete(who=who):
                 chosen = [(who.key, _ends(who))]
             case Merge(merge=merge, keep=keep):
@@ -174,7 +174,7 @@ def _ends(who: Selector) -> set[End]:
 
 def creates(state: State, command: Track) -> bool:
     """Whether the command makes a profile when nobody has its identifier (spec track.md 4.2)."""
-    kind = command.key[0]
+    kind = command.identifier[0]
     if kind == BRAZE:
         return False  # system-made ids cannot be invented (D38)
     if command.update_only is not None:
@@ -195,7 +195,7 @@ def sections_of(command: Command) -> int:
     return 0
 
 
-def keys_of_command(command: Identity) -> list[Key]:
+def identifiers_of_command(command: Identity) -> list[Identifier]:
     """Identifiers that the command looks up."""
     match command:
         case Identify(external_id=external_id, who=who):
@@ -223,13 +223,13 @@ def keys_of_command(command: Identity) -> list[Key]:
 class Needs:
     """What a batch has to load: every identifier that is looked up, with the sections wanted of its holders."""
 
-    sections: dict[Key, int] = field(default_factory=dict)
+    sections: dict[Identifier, int] = field(default_factory=dict)
     #: An identifier that the batch looks up may pass to another profile inside the batch.
     moving: bool = False
     #: Identifiers whose holders may be merged, deleted or get another identifier inside the batch.
-    identity: set[Key] = field(default_factory=set)
+    identity: set[Identifier] = field(default_factory=set)
     #: E-mail addresses and phone numbers that the batch gives to profiles.
-    given: set[Key] = field(default_factory=set)
+    given: set[Identifier] = field(default_factory=set)
 
 
 def needs(commands: Iterable[Command]) -> Needs:
@@ -247,9 +247,9 @@ def needs(commands: Iterable[Command]) -> Needs:
         if isinstance(command, ChangeSettings):
             continue
         if not isinstance(command, (TrackAttributes, TrackEvent, TrackPurchase)):
-            result.identity.update(keys_of_command(command))
+            result.identity.update(identifiers_of_command(command))
             continue
-        key = command.key
+        key = command.identifier
         wanted = sections.get(key, 0) | sections_of(command)
         sections[key] = wanted
         if key[0] == EXTERNAL:
@@ -283,8 +283,8 @@ def addresses_needed(commands: Sequence[Command], state: State, moving: bool) ->
     for command in commands:
         if not isinstance(command, (TrackAttributes, TrackEvent, TrackPurchase)):
             continue
-        kind, _, value = command.key
-        holders = [state.profiles[pid] for pid in state.holders(command.key)]
+        kind, _, value = command.identifier
+        holders = [state.profiles[pid] for pid in state.holders(command.identifier)]
         if kind == EMAIL and (moving or not holders):
             emails.add(value)
         if not isinstance(command, TrackAttributes):

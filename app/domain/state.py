@@ -26,7 +26,7 @@ from app.domain.profile import (
     Address,
     AddressState,
     ApplySettings,
-    Key,
+    Identifier,
     Occurrence,
     Problem,
     Profile,
@@ -62,8 +62,8 @@ class Changes:
     lineage: list[Link | int] = field(default_factory=list)
     #: (channel, address) whose every recorded consent has to go, before `addresses` are written.
     forgotten: set[tuple[int, str]] = field(default_factory=set)
-    keys_added: set[tuple[Key, int]] = field(default_factory=set)
-    keys_dropped: set[tuple[Key, int]] = field(default_factory=set)
+    identifiers_added: set[tuple[Identifier, int]] = field(default_factory=set)
+    identifiers_dropped: set[tuple[Identifier, int]] = field(default_factory=set)
     #: None is for one whose state was taken back, so that nothing is recorded any more.
     addresses: dict[Address, AddressState | None] = field(default_factory=dict)
     #: Ids of merge records that were made or changed.
@@ -122,21 +122,21 @@ class State:
     def __init__(
         self,
         profiles: Iterable[Profile] = (),
-        index: dict[Key, set[int]] | None = None,
+        index: dict[Identifier, set[int]] | None = None,
         addresses: dict[Address, AddressState | None] | None = None,
         settings: ApplySettings | None = None,
         *,
         complete: bool = False,
     ) -> None:
         self.profiles = {profile.pid: profile for profile in profiles}
-        self.index: dict[Key, set[int]] = {} if index is None else index
+        self.index: dict[Identifier, set[int]] = {} if index is None else index
         self.addresses: dict[Address, AddressState | None] = {} if addresses is None else addresses
         self.settings = settings or ApplySettings()
         self.changes = Changes()
         #: Links by member: all of them in the complete workspace, else those of this batch.
         self.lineage: dict[int, Link] = {}
         #: For an address with a great many holders: those that are in the workspace and not here.
-        self.unloaded: dict[Key, list[Unloaded]] = {}
+        self.unloaded: dict[Identifier, list[Unloaded]] = {}
         #: Merges by id; None for an id that was looked for and is not there.
         self.records: dict[str, MergeRecord | None] = {}
         self._complete = complete
@@ -144,7 +144,7 @@ class State:
             for profile in self.profiles.values():
                 self.index[BRAZE, "", profile.braze_id] = {profile.pid}
 
-    def holders(self, key: Key) -> set[int]:
+    def holders(self, key: Identifier) -> set[int]:
         """Numbers of the profiles that have the identifier."""
         found = self.index.get(key)
         if found is None:
@@ -153,7 +153,7 @@ class State:
             found = self.index[key] = set()
         return found
 
-    def owner(self, key: Key) -> Profile | None:
+    def owner(self, key: Identifier) -> Profile | None:
         """The one profile that has a unique identifier; a deprecated external id resolves as well."""
         for pid in self.holders(key):
             return self.profiles[pid]
@@ -213,8 +213,8 @@ class State:
         self._indexed((BRAZE, "", profile.braze_id), profile.pid)
 
     def _leave(self, profile: Profile) -> None:
-        for key in sorted(keys_of(profile)):
-            self.drop_key(profile, key)
+        for key in sorted(identifiers_of(profile)):
+            self.drop_identifier(profile, key)
         self.index.get((BRAZE, "", profile.braze_id), set()).discard(profile.pid)
         del self.profiles[profile.pid]
         self.changes.sections.pop(profile.pid, None)
@@ -232,7 +232,7 @@ class State:
         self.section(profile, CORE)
         self._leave(profile)
         self.changes.erased.add(profile.pid)
-        self.changes.erased_identifiers |= identifiers_of(profile)
+        self.changes.erased_identifiers |= names_of(profile)
         self.changes.deleted.append((erased_id, origin))
         family = self._family(profile.pid)
         for member in family:
@@ -243,9 +243,9 @@ class State:
         for record in list(self.records.values()):
             if record is not None and (record.kept_pid in family or record.merged_pid in family):
                 if record.merged_pid in family:
-                    self.changes.erased_identifiers |= identifiers_merged(record)
+                    self.changes.erased_identifiers |= names_merged(record)
                 self._drop_record(record)
-        for kind, _, value in keys_of(profile):
+        for kind, _, value in identifiers_of(profile):
             channel = _CHANNELS.get(kind)
             key = (kind, "", value)
             if channel is not None and not self.holders(key) and key not in self.unloaded:
@@ -286,8 +286,8 @@ class State:
         """Bring a merged-away profile back, with all its sections. Its identifiers have to be free."""
         self.changes.removed.discard(profile.pid)
         self._enter(profile, ALL_SECTIONS)
-        for key in sorted(keys_of(profile)):
-            self.add_key(profile, key)
+        for key in sorted(identifiers_of(profile)):
+            self.add_identifier(profile, key)
         self.lineage.pop(profile.pid, None)
         self.changes.lineage.append(profile.pid)
 
@@ -299,24 +299,24 @@ class State:
             link = self.lineage.get(pid)
         return pid
 
-    def _indexed(self, key: Key, pid: int) -> None:
+    def _indexed(self, key: Identifier, pid: int) -> None:
         if self._complete or key in self.index:
             self.index.setdefault(key, set()).add(pid)
 
-    def add_key(self, profile: Profile, key: Key) -> None:
+    def add_identifier(self, profile: Profile, key: Identifier) -> None:
         entry = (key, profile.pid)
-        if entry in self.changes.keys_dropped:
-            self.changes.keys_dropped.discard(entry)
+        if entry in self.changes.identifiers_dropped:
+            self.changes.identifiers_dropped.discard(entry)
         else:
-            self.changes.keys_added.add(entry)
+            self.changes.identifiers_added.add(entry)
         self._indexed(key, profile.pid)
 
-    def drop_key(self, profile: Profile, key: Key) -> None:
+    def drop_identifier(self, profile: Profile, key: Identifier) -> None:
         entry = (key, profile.pid)
-        if entry in self.changes.keys_added:
-            self.changes.keys_added.discard(entry)
+        if entry in self.changes.identifiers_added:
+            self.changes.identifiers_added.discard(entry)
         else:
-            self.changes.keys_dropped.add(entry)
+            self.changes.identifiers_dropped.add(entry)
         if key in self.index:
             self.index[key].discard(profile.pid)
 
@@ -329,19 +329,19 @@ class State:
         self.changed(profile, CORE)
         kind = _KEY_KINDS.get(name)
         if kind is not None and isinstance(before, str):
-            self.drop_key(profile, (kind, "", before))
+            self.drop_identifier(profile, (kind, "", before))
         if value is None:
             del core[name]
             return
         core[name] = value
         if kind is not None and isinstance(value, str):
-            self.add_key(profile, (kind, "", value))
+            self.add_identifier(profile, (kind, "", value))
 
     def add_alias(self, profile: Profile, label: str, name: str) -> None:
         core = self.section(profile, CORE)
         core["aliases"] = {**core.get("aliases", {}), label: name}
         self.changed(profile, CORE)
-        self.add_key(profile, (ALIAS, label, name))
+        self.add_identifier(profile, (ALIAS, label, name))
 
     def problem(self, problem: Problem) -> None:
         self.changes.problems.append(problem)
@@ -351,32 +351,32 @@ _KEY_KINDS = {"email": EMAIL, "phone": PHONE}
 _CHANNELS = {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}
 
 
-def keys_of(profile: Profile) -> set[Key]:
+def identifiers_of(profile: Profile) -> set[Identifier]:
     """Every identifier of a profile that is kept in the index; the profile itself is where they are stored."""
-    return keys_from(profile.external_id, profile.core or {})
+    return identifiers_from(profile.external_id, profile.core or {})
 
 
-def keys_from(external_id: str | None, core: dict[str, Any]) -> set[Key]:
+def identifiers_from(external_id: str | None, core: dict[str, Any]) -> set[Identifier]:
     """The identifiers of a profile with this external id and this section `core`."""
-    keys: set[Key] = set()
+    found: set[Identifier] = set()
     if external_id is not None:
-        keys.add((EXTERNAL, "", external_id))
-    keys.update((DEPRECATED, "", value) for value in core.get("deprecated", ()))
-    keys.update((ALIAS, label, name) for label, name in core.get("aliases", {}).items())
+        found.add((EXTERNAL, "", external_id))
+    found.update((DEPRECATED, "", value) for value in core.get("deprecated", ()))
+    found.update((ALIAS, label, name) for label, name in core.get("aliases", {}).items())
     for name, kind in _KEY_KINDS.items():
         if core.get(name) is not None:
-            keys.add((kind, "", core[name]))
-    return keys
+            found.add((kind, "", core[name]))
+    return found
 
 
-def identifiers_of(profile: Profile) -> set[str]:
+def names_of(profile: Profile) -> set[str]:
     """The values of everything by which a profile is addressed."""
-    return {value for _, _, value in keys_of(profile)} | {profile.braze_id}
+    return {value for _, _, value in identifiers_of(profile)} | {profile.braze_id}
 
 
-def identifiers_merged(record: MergeRecord) -> set[str]:
+def names_merged(record: MergeRecord) -> set[str]:
     """What the profile that was merged away was called, as far as the record still knows."""
     found = {record.merged_braze_id}
     if record.plan is not None:
         found |= {value for _, _, value in (*record.plan.moved, *record.plan.retired)}
-    return found | identifiers_of(record.snapshot) if record.snapshot is not None else found
+    return found | names_of(record.snapshot) if record.snapshot is not None else found

@@ -46,7 +46,7 @@ def apply(step: Step, command: Track) -> None:
         return
     for name, reason in command.ignored:
         step.skip(command, reason, name)
-    profile = resolve.find(state, command.key)
+    profile = resolve.find(state, command.identifier)
     if profile is None:
         if not resolve.creates(state, command):
             step.refuse(command, PROFILE_NOT_FOUND)
@@ -71,10 +71,10 @@ def _is_blocked(step: Step, command: Track) -> bool:
 
 def _create(step: Step, command: Track) -> Profile:
     profile = step.new_profile()
-    kind, label, value = command.key
+    kind, label, value = command.identifier
     if kind == EXTERNAL:
         profile.external_id = value
-        step.state.add_key(profile, command.key)
+        step.state.add_identifier(profile, command.identifier)
     elif kind == ALIAS:
         step.state.add_alias(profile, label, value)
     elif kind == EMAIL:

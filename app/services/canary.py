@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from app.contract import stored, track
+from app.contract import track
 from app.contract.errors import RefusedError
 from app.domain.commands import STREAM_NORMAL
 from app.services.accepting.writer import InboxWriter, UnavailableError
@@ -77,10 +77,10 @@ class Canary:
 
     async def _beat(self) -> str:
         began = time.monotonic()
-        accepted = track.accept(_BODY, track.Limits(None, None))
+        checked = track.check(_BODY, track.Limits(None, None))
         try:
             workspace_id = await self._calls.run(lambda: workspaces.canary(self._database, self._now_us()))
-            entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body)
+            entry = Entry(checked.kind, checked.codec, checked.body)
             place = await self._writer.append(workspace_id, STREAM_NORMAL, entry)
         except (RefusedError, UnavailableError):
             return "failed"

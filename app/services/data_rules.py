@@ -8,12 +8,12 @@ from app.contract import data_rules, stored
 from app.contract.data_rules import Family, Page
 from app.domain.profile import ApplySettings
 from app.services.accepting.acceptor import Answer
+from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.synchronous import Synchronous
 from app.store import lane, names
 from app.store.engine import Database
-from app.store.inbox.log import Entry, IdempotencyKey
-from app.store.keys import KeyRecord
+from app.store.inbox.log import IdempotencyKey
 
 
 class DataRules:
@@ -24,7 +24,7 @@ class DataRules:
         self._synchronous = synchronous
         self._calls = calls
 
-    async def listed(self, caller: KeyRecord, family: Family, page: Page) -> Answer:
+    async def listed(self, caller: Caller, family: Family, page: Page) -> Answer:
         """Names with counts and rules. Raises RefusedError(503)."""
 
         def look() -> dict[str, object]:
@@ -34,13 +34,13 @@ class DataRules:
 
         return Answer(200, msgspec.json.encode(await self._calls.run(look)))
 
-    async def decide(self, caller: KeyRecord, family: Family, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+    async def decide(self, caller: Caller, family: Family, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """Change the rule of one name, and wait until it is in force. Raises RefusedError: as Synchronous.apply."""
         name, rule = data_rules.read_rule(family, body)
         workspace_id = caller.workspace_id
         settings = await self._calls.run(lambda: self._settings(workspace_id))
-        codec, change = stored.settings_change(data_rules.change(family, name, rule, settings))
-        outcome = await self._synchronous.apply(caller, Entry(stored.KIND_SETTINGS, codec, change, key))
+        change = stored.settings_change(data_rules.change(family, name, rule, settings))
+        outcome = await self._synchronous.apply(caller, change, key)
         settings = await self._calls.run(lambda: self._settings(workspace_id))
         shown = data_rules.entry(family, name, {}, settings)
         shown.pop("types", None)

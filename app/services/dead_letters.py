@@ -7,18 +7,17 @@ from typing import Final
 
 import msgspec
 
-from app.contract import request_id
+from app.contract import kinds, request_id
 from app.contract.dead_letters import MAX_REPLAY, Filter, Page, read_replay
 from app.contract.errors import RefusedError
-from app.contract.stored import KIND_NAMES
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
 from app.services.accepting.acceptor import Answer
+from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.store import dead_letters
 from app.store.dead_letters import DeletionPendingError, Letter
 from app.store.engine import Database
-from app.store.keys import KeyRecord
 
 #: Bodies that are in memory, and in one transaction, at once.
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -45,7 +44,7 @@ class DeadLetters:
         self._now_us = now_us
         self._ring = ring
 
-    async def listed(self, caller: KeyRecord, page: Page) -> Answer:
+    async def listed(self, caller: Caller, page: Page) -> Answer:
         """GET /v1/dead-letters, in the order of acceptance. Raises RefusedError(503)."""
         letters = await self._calls.run(
             lambda: self._find(caller.workspace_id, page.filter, page.limit + 1, page.after_us)
@@ -55,7 +54,7 @@ class DeadLetters:
             document["next_cursor"] = str(letters[page.limit - 1].accepted_us)
         return Answer(200, msgspec.json.encode(document | {"message": "success"}))
 
-    async def replay(self, caller: KeyRecord, body: bytes) -> Answer:
+    async def replay(self, caller: Caller, body: bytes) -> Answer:
         """POST /v1/dead-letters/replay: each letter is sent once, whoever asks and however often.
 
         The answer names what letters were sent as, now or before, and why some were not. A filter means letters that
@@ -109,7 +108,7 @@ class DeadLetters:
                 connection, workspace_id, limit, self._now_us(), after_us=after_us, sendable=sendable, **chosen
             )
 
-    def _named(self, caller: KeyRecord, ids: Sequence[str]) -> list[Letter | None]:
+    def _named(self, caller: Caller, ids: Sequence[str]) -> list[Letter | None]:
         places = [request_id.read(caller.workspace_secret, caller.workspace_id, identifier) for identifier in ids]
         with self._database.read() as connection:
             return [
@@ -127,7 +126,7 @@ class DeadLetters:
 
     def _replay(self, workspace_id: int, letters: list[Letter]) -> list[Letter]:
         now_us = self._now_us()
-        sent = dead_letters.replay(self._database, workspace_id, letters, now_us)
+        sent = dead_letters.replay(self._database, workspace_id, letters, kinds.DELETE, now_us)
         return [replace(x, replayed_seq=sent.get((x.stream, x.seq), x.replayed_seq)) for x in letters]
 
 
@@ -144,15 +143,15 @@ def chunks(letters: Sequence[Letter]) -> list[list[Letter]]:
     return parts
 
 
-def _id(caller: KeyRecord, stream: int, seq: int) -> str:
+def _id(caller: Caller, stream: int, seq: int) -> str:
     return request_id.make(caller.workspace_secret, caller.workspace_id, stream, seq)
 
 
-def _shown(caller: KeyRecord, letter: Letter) -> dict[str, object]:
+def _shown(caller: Caller, letter: Letter) -> dict[str, object]:
     document: dict[str, object] = {
         "id": _id(caller, letter.stream, letter.seq),
         "stream": STREAM_NAMES[letter.stream],
-        "kind": KIND_NAMES.get(letter.kind, str(letter.kind)),
+        "kind": kinds.name_of(letter.kind),
         "reason": letter.reason,
         "accepted_at": times.iso(letter.accepted_us),
         "dead_at": times.iso(letter.dead_us),

@@ -15,13 +15,13 @@ from app.contract.errors import ACCESS_DENIED, FORBIDDEN, INVALID_KEY, RATE_LIMI
 from app.quota.bucket import Bucket, Grant
 from app.quota.local import LocalBuckets
 from app.services import budget
-from app.services.networks import Address, contains, origin, parse_networks
+from app.services.caller import Caller
+from app.services.networks import Address, contains, origin
 from app.services.permissions import allows
 from app.store import keys, workspaces
 from app.store.engine import Database
-from app.store.keys import KeyRecord
 
-__all__ = ["Address", "KeyRecord", "KeyRing"]
+__all__ = ["Address", "KeyRing"]
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ _AWAY: Final = _Away()
 class _Known:
     """A key as it was looked up: good until `until`, and asked for again in the background from `refresh` on."""
 
-    record: KeyRecord
+    caller: Caller
     refresh: float
     until: float
 
@@ -90,13 +90,13 @@ class KeyRing:
         self._now_us = now_us
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._asking: dict[str, asyncio.Task[KeyRecord | _Away | None]] = {}
+        self._asking: dict[str, asyncio.Task[Caller | _Away | None]] = {}
         self._legacy: tuple[float, bool] = (float("-inf"), False)
         self._failing = LocalBuckets()
         self._bound = (Bucket("address", failures_per_minute, 60_000),) if failures_per_minute else ()
         self.lookups = self.failures = self.floods = 0
 
-    async def authenticate(self, authorization: str | None, client: From, *, legacy: bool = False) -> KeyRecord:
+    async def authenticate(self, authorization: str | None, client: From, *, legacy: bool = False) -> Caller:
         """The key of a caller. `legacy`: it did not come in the header, which its workspace has to allow.
 
         Raises RefusedError: 401 for anything but a live key, 429 for too many of these, 503 when it cannot be known.
@@ -104,30 +104,27 @@ class KeyRing:
         if authorization is None or authorization[:7].lower() != _SCHEME:
             raise self._failed(client)
         key = authorization[7:]
-        identifier = keys.public_id(key)
-        if identifier is None:
+        key_id = keys.public_id(key)
+        if key_id is None:
             raise self._failed(client)
-        record = await self._find(identifier, client)
+        caller = await self._find(key_id, client)
         # The same work for a known and an unknown id, so that the time tells nothing.
-        matches = compare_digest(keys.digest(key), record.digest if record is not None else _NOBODY)
-        if record is None or not matches or (legacy and not record.legacy_api_key_auth):
+        matches = compare_digest(keys.digest(key), caller.digest if caller is not None else _NOBODY)
+        if caller is None or not matches or (legacy and not caller.legacy_api_key_auth):
             raise self._failed(client)
-        if record.expires_us is not None and record.expires_us <= self._now_us():
+        if caller.expires_us is not None and caller.expires_us <= self._now_us():
             raise self._failed(client)
-        return record
+        return caller
 
-    def admit(self, caller: KeyRecord, permission: str | None, client: From) -> None:
+    def admit(self, caller: Caller, permission: str | None, client: From) -> None:
         """Let a caller through, or raise RefusedError 403. `permission` None: any live key of the workspace."""
         if caller.disabled:
             raise RefusedError(403, FORBIDDEN)
         if permission is not None and not allows(caller.permissions, permission):
             raise RefusedError(403, ACCESS_DENIED)
         if caller.ip_allowlist:
-            networks = caller.kept.get("networks")
-            if networks is None:
-                networks = caller.kept["networks"] = parse_networks(caller.ip_allowlist)
             address = client()
-            if address is None or not contains(networks, address):
+            if address is None or not contains(caller.networks, address):
                 raise RefusedError(403, ACCESS_DENIED)
 
     async def takes_legacy(self, client: From) -> bool:
@@ -149,67 +146,68 @@ class KeyRing:
 
     def forget(self, workspace_id: int) -> None:
         """Look the keys of a workspace up again: something about it was changed here."""
-        for identifier in [i for i, known in self._known.items() if known.record.workspace_id == workspace_id]:
-            del self._known[identifier]
+        for key_id in [i for i, known in self._known.items() if known.caller.workspace_id == workspace_id]:
+            del self._known[key_id]
 
-    async def _find(self, identifier: str, client: From) -> KeyRecord | None:
-        known, now = self._known.get(identifier), self._clock()
+    async def _find(self, key_id: str, client: From) -> Caller | None:
+        known, now = self._known.get(key_id), self._clock()
         if known is not None and now < known.until:
-            if now >= known.refresh and identifier not in self._asking:
-                self._ask(identifier)
-            return known.record
+            if now >= known.refresh and key_id not in self._asking:
+                self._ask(key_id)
+            return known.caller
         if known is None:
             self._refuse_flood(client)
         # Whoever comes meanwhile waits for the same look-up; a client that goes away does not end it.
-        found = await asyncio.shield(self._asking.get(identifier) or self._ask(identifier))
+        found = await asyncio.shield(self._asking.get(key_id) or self._ask(key_id))
         if isinstance(found, _Away):
             raise unavailable()
         return found
 
-    def _ask(self, identifier: str) -> "asyncio.Task[KeyRecord | _Away | None]":
-        task = self._asking[identifier] = asyncio.get_running_loop().create_task(self._answer(identifier))
+    def _ask(self, key_id: str) -> "asyncio.Task[Caller | _Away | None]":
+        task = self._asking[key_id] = asyncio.get_running_loop().create_task(self._answer(key_id))
         return task
 
-    async def _answer(self, identifier: str) -> KeyRecord | _Away | None:
+    async def _answer(self, key_id: str) -> Caller | _Away | None:
         try:
-            return await self._look_up(identifier)
+            return await self._look_up(key_id)
         finally:
             # Before it is done, so that nobody takes the answer of a look-up that is over.
-            self._asking.pop(identifier, None)
+            self._asking.pop(key_id, None)
 
-    async def _look_up(self, identifier: str) -> KeyRecord | _Away | None:
+    async def _look_up(self, key_id: str) -> Caller | _Away | None:
         loop, asked = asyncio.get_running_loop(), self._clock()
         self.lookups += 1
-        known = self._known.get(identifier)
+        known = self._known.get(key_id)
         try:
             # Whoever is known leaves time for what was asked for.
             most = self._timeout if known is None else self._timeout / 2
             async with asyncio.timeout(budget.left(most)):
-                record = await loop.run_in_executor(self._executor, keys.find, self._database, identifier)
+                record = await loop.run_in_executor(self._executor, keys.find, self._database, key_id)
         except (SQLAlchemyError, OSError):  # a timeout is an OSError
             if known is None:
                 return _AWAY
             # Not asked again for a while: every request would wait for the timeout.
-            self._remember(identifier, known.record, self._clock())
-            return known.record
+            self._remember(key_id, known.caller, self._clock())
+            return known.caller
         if record is None:
-            self._known.pop(identifier, None)
+            self._known.pop(key_id, None)
             return None
-        self._remember(identifier, record, asked)
+        caller = Caller.of(record)
+        self._remember(key_id, caller, asked)
         now_us = self._now_us()
         if record.last_seen_us is None or record.last_seen_us < now_us - SEEN_EVERY_US:
-            loop.run_in_executor(self._executor, self._see, identifier, now_us)  # nobody waits for it
-        return record
+            loop.run_in_executor(self._executor, self._see, key_id, now_us)  # nobody waits for it
+        return caller
 
-    def _remember(self, identifier: str, record: KeyRecord, since: float) -> None:
-        if identifier not in self._known and len(self._known) >= MAX_CACHED:
+    def _remember(self, key_id: str, caller: Caller, since: float) -> None:
+        if key_id not in self._known and len(self._known) >= MAX_CACHED:
             self._known.clear()
-        self._known[identifier] = _Known(record, since + self._cache_seconds / 2, since + self._cache_seconds)
+        self._known[key_id] = _Known(caller, since + self._cache_seconds / 2, since + self._cache_seconds)
 
-    def _see(self, identifier: str, now_us: int) -> None:
+    def _see(self, key_id: str, now_us: int) -> None:
         """Only keys that exist are recorded, also when a made-up secret was sent with the id."""
         try:
-            keys.see(self._database, identifier, now_us)
+            keys.see(self._database, key_id, now_us)
         except SQLAlchemyError as error:
             log.warning("last_seen_not_recorded", error=type(error).__name__)
 

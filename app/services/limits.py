@@ -9,6 +9,7 @@ from app.domain import times
 from app.quota.bucket import Bucket, Grant
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Answer
+from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.permissions import allows
 from app.services.quotas import buckets_of, objects_of
@@ -40,7 +41,7 @@ class WorkspaceLimits:
         self._now_us = now_us
         self._forget = forget
 
-    async def show(self, caller: KeyRecord) -> Answer:
+    async def show(self, caller: Caller) -> Answer:
         """GET /v1/limits: limits and what is left of them, to any key; usage of the caller, or with PERMISSION of all
         keys of the workspace. Raises RefusedError(503).
         """
@@ -49,7 +50,7 @@ class WorkspaceLimits:
             shown_keys = [key for key in shown_keys if key.key_id == caller.key_id]
         return await self._answer(record, shown_keys)
 
-    async def change(self, caller: KeyRecord, body: bytes) -> Answer:
+    async def change(self, caller: Caller, body: bytes) -> Answer:
         """PUT /v1/limits: the limits as they are now. Other processes follow within the life of their cache.
 
         Raises RefusedError 400 or 503.

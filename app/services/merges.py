@@ -14,9 +14,10 @@ from app.domain.commands import STREAM_NORMAL, Command, Merge, Request
 from app.domain.history import DELETED, Happening, Origin
 from app.domain.ids import erased_id, place_of
 from app.domain.merging.undo import MERGE_NOT_FOUND
-from app.domain.profile import BRAZE, DEPRECATED, EXTERNAL, ApplySettings, Key
+from app.domain.profile import BRAZE, DEPRECATED, EXTERNAL, ApplySettings, Identifier
 from app.domain.state import State, TooFewLoadedError
 from app.services.accepting.acceptor import Answer
+from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.reading import Reader
 from app.services.synchronous import Synchronous
@@ -24,8 +25,7 @@ from app.store import lane
 from app.store import merges as store
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.inbox.log import Entry, IdempotencyKey
-from app.store.keys import KeyRecord
+from app.store.inbox.log import IdempotencyKey
 from app.store.profiles import crowds, look_up
 from app.store.profiles.load import load
 
@@ -49,43 +49,42 @@ class Merges:
         self._calls = calls
         self._now_us = now_us
 
-    async def preview(self, caller: KeyRecord, body: bytes) -> Answer:
+    async def preview(self, caller: Caller, body: bytes) -> Answer:
         """What a request to /users/merge would do if it were the next one. Raises RefusedError."""
         commands = merge_request.read(body, addresses.region_of(caller.options))
         return await self._read(caller, lambda: self._preview(caller, commands))
 
-    async def listed(self, caller: KeyRecord, parameters: Mapping[str, str]) -> Answer:
+    async def listed(self, caller: Caller, parameters: Mapping[str, str]) -> Answer:
         """Merges of a profile and of all that was merged into it. Raises RefusedError."""
         key, (limit, skip) = merge_records.whose(parameters), merge_records.page(parameters)
         return await self._read(caller, lambda: self._listed(caller, key, limit, skip))
 
-    async def history(self, caller: KeyRecord, braze_id: str) -> Answer:
+    async def history(self, caller: Caller, braze_id: str) -> Answer:
         """What happened to a profile. Raises RefusedError(404)."""
         if "\0" in braze_id:  # no stored text has one
             raise RefusedError(404, UNKNOWN_PROFILE)
         return await self._read(caller, lambda: self._history(caller, braze_id))
 
-    async def undo(self, caller: KeyRecord, merge_id: str, key: IdempotencyKey | None = None) -> Answer:
+    async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Answer:
         """Take a merge back, and tell what could not be separated; a repeat is told what came of the first request.
 
         Raises RefusedError.
         """
         if not merge_records.is_id(merge_id):
             return _refusal(MERGE_NOT_FOUND)
-        codec, body = merge_records.undo(merge_id)
-        outcome = await self._synchronous.apply(caller, Entry(merge_records.KIND_UNDO, codec, body, key))
+        outcome = await self._synchronous.apply(caller, merge_records.undo(merge_id), key)
         if outcome.problems:
             return _refusal(outcome.problems[0][3], outcome.request_id)
         document = await self._calls.run(lambda: self._record(caller, merge_id))
         return Answer(200, _encode({"merge": document, "message": "success"}), outcome.request_id)
 
-    async def _read(self, caller: KeyRecord, work: Callable[[], dict[str, object]]) -> Answer:
+    async def _read(self, caller: Caller, work: Callable[[], dict[str, object]]) -> Answer:
         """The answer, once everything accepted so far is applied, or with the header that says that it is not."""
         stale = await self._reader.catch_up(caller.workspace_id)
         document = await self._calls.run(work)
         return Answer(200, _encode(document | {"message": "success"}), headers=_STALE if stale else ())
 
-    def _preview(self, caller: KeyRecord, commands: list[Merge]) -> dict[str, object]:
+    def _preview(self, caller: Caller, commands: list[Merge]) -> dict[str, object]:
         with self._database.read(self._database.inbox) as connection:
             head = inbox.head(connection, caller.workspace_id, STREAM_NORMAL)
         with self._database.read() as connection:
@@ -113,7 +112,7 @@ class Merges:
         return {"plans": plans, "skipped": skipped}
 
     def _reduced(
-        self, connection: Connection, caller: KeyRecord, commands: list[Command], settings: ApplySettings, seq: int
+        self, connection: Connection, caller: Caller, commands: list[Command], settings: ApplySettings, seq: int
     ) -> State:
         """The reducer's own work on a copy that is thrown away, so a preview cannot differ from the merge."""
         limits, known = crowds.Limits(), crowds.Crowds()
@@ -127,7 +126,7 @@ class Merges:
             else:
                 return state
 
-    def _listed(self, caller: KeyRecord, key: Key | None, limit: int, skip: int) -> dict[str, object]:
+    def _listed(self, caller: Caller, key: Identifier | None, limit: int, skip: int) -> dict[str, object]:
         if key is None:
             return {"merges": []}
         render, now_us = Renderer(caller.workspace_id, caller.workspace_secret), self._now_us()
@@ -136,7 +135,7 @@ class Merges:
             found = store.listed(connection, caller.workspace_id, pids, limit, skip)
         return {"merges": [render.record(record, now_us) for record in found]}
 
-    def _holders(self, connection: Connection, workspace_id: int, key: Key) -> set[int]:
+    def _holders(self, connection: Connection, workspace_id: int, key: Identifier) -> set[int]:
         """Who has the identifier, or had the braze_id before a merge. Raises RefusedError for a crowd."""
         keys = {key, (DEPRECATED, "", key[2])} if key[0] == EXTERNAL else {key}
         index = look_up.find(connection, workspace_id, keys, MAX_HOLDERS + 1)
@@ -148,14 +147,14 @@ class Merges:
             found = set() if record is None else {record.merged_pid}
         return found
 
-    def _record(self, caller: KeyRecord, merge_id: str) -> dict[str, object]:
+    def _record(self, caller: Caller, merge_id: str) -> dict[str, object]:
         with self._database.read() as connection:
             record = store.fetch(connection, caller.workspace_id, [merge_id])[merge_id]
         if record is None:  # deleted in between
             raise RefusedError(*REFUSALS["merge_not_found"])
         return Renderer(caller.workspace_id, caller.workspace_secret).record(record, self._now_us())
 
-    def _history(self, caller: KeyRecord, braze_id: str) -> dict[str, object]:
+    def _history(self, caller: Caller, braze_id: str) -> dict[str, object]:
         workspace_id = caller.workspace_id
         render = Renderer(workspace_id, caller.workspace_secret)
         erased = erased_id(caller.workspace_secret, workspace_id, braze_id)

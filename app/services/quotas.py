@@ -34,42 +34,36 @@ class Admission:
     quota: Quota
 
 
-def quota(caller: KeyRecord, group: str, *, ietf: bool = False) -> Quota:
-    """The quota of a caller. Made once for a record, so that a call costs a look-up."""
-    found: Quota | None = caller.kept.get(group)
-    if found is None:
-        buckets = buckets_of(caller, group)
-        found = caller.kept[group] = Quota(
-            buckets=buckets,
-            company_id=None if caller.company is None else caller.company.company_id,
-            counter=f"{caller.key_id}:{group}",
-            counts_down=caller.track_reset_style == SECONDS and group.startswith(TRACK),
-            policy=", ".join(f'"{b.name}";q={b.capacity};w={_seconds(b.window_ms)}' for b in buckets) if ietf else "",
-        )
-    return found
+def quota_of(record: KeyRecord, group: str, *, ietf: bool) -> Quota:
+    """What a key may call of a group of endpoints. `ietf`: answers carry RateLimit-Policy."""
+    buckets = buckets_of(record, group)
+    return Quota(
+        buckets=buckets,
+        company_id=None if record.company is None else record.company.company_id,
+        counter=f"{record.key_id}:{group}",
+        counts_down=record.track_reset_style == SECONDS and group.startswith(TRACK),
+        policy=", ".join(f'"{b.name}";q={b.capacity};w={_seconds(b.window_ms)}' for b in buckets) if ietf else "",
+    )
 
 
-def buckets_of(caller: KeyRecord, group: str) -> tuple[Bucket, ...]:
+def buckets_of(record: KeyRecord, group: str) -> tuple[Bucket, ...]:
     """TRACK: burst, hourly on plans that have one, and the same of the company. Any other group has one bucket."""
-    chosen = caller.group_limits.get(group)
+    chosen = record.group_limits.get(group)
     if group == TRACK or (group == TRACK_BULK and chosen == "plan"):
-        return _track(caller)
+        return _track(record)
     if chosen is not None:
         requests, seconds = chosen
         return (Bucket(group, requests, seconds * 1000),)
     return _default(group)
 
 
-def objects_of(caller: KeyRecord) -> Limits:
+def objects_of(record: KeyRecord) -> Limits:
     """Objects that one request to /users/track may carry."""
-    found: Limits | None = caller.kept.get("objects")
-    if found is None:
-        plan = PLANS[caller.plan]
-        found = caller.kept["objects"] = Limits(
-            caller.max_objects_combined or plan.max_objects_combined,
-            caller.max_objects_per_array or plan.max_objects_per_array,
-        )
-    return found
+    plan = PLANS[record.plan]
+    return Limits(
+        record.max_objects_combined or plan.max_objects_combined,
+        record.max_objects_per_array or plan.max_objects_per_array,
+    )
 
 
 @lru_cache(64)
@@ -78,14 +72,14 @@ def _default(group: str) -> tuple[Bucket, ...]:
     return (Bucket(group, limit.limit, limit.window_seconds * 1000),)
 
 
-def _track(caller: KeyRecord) -> tuple[Bucket, ...]:
-    plan = PLANS[caller.plan]
-    window = caller.burst_window_seconds or plan.burst_window_seconds
-    buckets = [Bucket("burst", caller.burst_limit or plan.burst_limit, window * 1000)]
-    hourly = caller.hourly_limit or plan.hourly_limit
+def _track(record: KeyRecord) -> tuple[Bucket, ...]:
+    plan = PLANS[record.plan]
+    window = record.burst_window_seconds or plan.burst_window_seconds
+    buckets = [Bucket("burst", record.burst_limit or plan.burst_limit, window * 1000)]
+    hourly = record.hourly_limit or plan.hourly_limit
     if hourly is not None:
-        buckets.append(Bucket("hourly", hourly, HOUR_MS, _align(caller.hourly_refill)))
-    company = caller.company
+        buckets.append(Bucket("hourly", hourly, HOUR_MS, _align(record.hourly_refill)))
+    company = record.company
     if company is not None and company.burst_limit is not None:
         window_ms = company.burst_window_seconds * 1000
         buckets.append(Bucket("company-burst", company.burst_limit, window_ms, company=True))

@@ -14,16 +14,16 @@ from app.contract import addresses, export, request_id
 from app.contract.errors import RefusedError
 from app.contract.export import View
 from app.domain import times
-from app.domain.commands import STREAM_NORMAL
-from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Key
+from app.domain.commands import STREAM_NORMAL, STREAMS
+from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Identifier
 from app.services import budget
 from app.services.accepting.acceptor import Answer
+from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.waiting import Waiting
 from app.store import dead_letters, lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.keys import KeyRecord
 from app.store.profiles import look_up
 
 MAX_WAIT_SECONDS: Final = 30.0
@@ -50,7 +50,7 @@ class Reader:
         self._now_us = now_us
         self._wait_seconds = wait_seconds
 
-    async def export_ids(self, caller: KeyRecord, body: bytes) -> Answer:
+    async def export_ids(self, caller: Caller, body: bytes) -> Answer:
         """POST /users/export/ids. Raises RefusedError."""
         wanted = export.read(
             body,
@@ -61,11 +61,11 @@ class Reader:
         answer = await self._calls.run(lambda: self._export(caller.workspace_id, wanted))
         return Answer(201, answer, headers=(("X-Onefold-Stale", "true"),) if stale else ())
 
-    async def request_status(self, caller: KeyRecord, text: str, wait: float) -> Answer:
+    async def request_status(self, caller: Caller, text: str, wait: float) -> Answer:
         """GET /v1/requests/{id}. Raises RefusedError(404) for an id that this workspace was never given."""
         place = request_id.read(caller.workspace_secret, caller.workspace_id, text)
         progress = await self._waiting.progress(caller.workspace_id)
-        if place is None or place[0] not in inbox.STREAMS or not 0 < place[1] <= progress.heads[place[0]]:
+        if place is None or place[0] not in STREAMS or not 0 < place[1] <= progress.heads[place[0]]:
             raise RefusedError(404, UNKNOWN_REQUEST)
         stream, seq = place
         wait = min(wait, MAX_WAIT_SECONDS)
@@ -86,7 +86,7 @@ class Reader:
         return any(cursor < head for cursor, head in zip(progress.cursors, heads, strict=True))
 
     def _export(self, workspace_id: int, wanted: export.ExportRequest) -> bytes:
-        keys: set[Key] = set()
+        keys: set[Identifier] = set()
         for selector in wanted.selectors:
             if selector.key is not None:
                 keys.add(selector.key)
@@ -117,7 +117,7 @@ class Reader:
             View(found[pid], states[emails[pid]] if pid in emails else None, now_us) for pid in pids if pid in found
         ]
 
-    def _status(self, caller: KeyRecord, stream: int, seq: int, identifier: str) -> bytes:
+    def _status(self, caller: Caller, stream: int, seq: int, identifier: str) -> bytes:
         workspace_id, secret = caller.workspace_id, caller.workspace_secret
         with self._database.read(self._database.inbox) as connection:
             accepted_us = inbox.accepted_us(connection, workspace_id, stream, seq)
@@ -142,7 +142,7 @@ class Reader:
         return msgspec.json.encode(document | {"message": "success"})
 
 
-def _holders(index: dict[Key, set[int]], key: Key | None) -> list[int]:
+def _holders(index: dict[Identifier, set[int]], key: Identifier | None) -> list[int]:
     if key is None:
         return []
     pids = index[key]

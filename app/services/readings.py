@@ -68,7 +68,7 @@ class ApiReadings:
     def _backlog(self) -> Iterator[Reading]:
         now_us, labels = self.now_us(), ("workspace", "stream")
         seen: dict[tuple[str, ...], Backlog] = {
-            (str(place[0]), STREAM_NAMES[place[1]]): waiting for place, waiting in self.watch.seen.items()
+            (str(key.workspace_id), STREAM_NAMES[key.stream]): waiting for key, waiting in self.watch.seen.items()
         }
         queued = {of: float(waiting.requests) for of, waiting in seen.items()}
         ages = {of: backlog.age_seconds(waiting, now_us) for of, waiting in seen.items()}

@@ -8,22 +8,22 @@ from functools import partial
 
 import msgspec
 
-from app.contract import addresses, external_ids, request_id, stored, track_sync
-from app.contract.elements import CODEC_COMMANDS
+from app.contract import addresses, external_ids, request_id, track_sync
+from app.contract.checked import Checked
 from app.contract.errors import RefusedError, not_applied
 from app.domain.commands import STREAM_NORMAL
-from app.domain.profile import DEPRECATED, EXTERNAL, Key, Profile
+from app.domain.profile import DEPRECATED, EXTERNAL, Identifier, Profile
 from app.domain.resolve import find
 from app.domain.state import State
 from app.services import budget
 from app.services.accepting.acceptor import Acceptor, Answer
+from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.waiting import Waiting
 from app.store import dead_letters, lane
 from app.store.dead_letters import Letter
 from app.store.engine import Database
-from app.store.inbox.log import Entry, IdempotencyKey
-from app.store.keys import KeyRecord
+from app.store.inbox.log import IdempotencyKey
 from app.store.profiles import look_up
 
 TIMED_OUT = "timeout"
@@ -50,15 +50,15 @@ class Synchronous:
         self._calls = calls
         self._wait_seconds = wait_seconds
 
-    async def apply(self, caller: KeyRecord, entry: Entry) -> Outcome:
+    async def apply(self, caller: Caller, checked: Checked, key: IdempotencyKey | None = None) -> Outcome:
         """Commit a request to the normal stream and wait until it is applied; or, for a repeat with an idempotency
         key, wait until the first one is.
 
-        Raises RefusedError: as Acceptor.store; 503 `timeout` when it takes too long, and then the request stays queued
+        Raises RefusedError: as Acceptor.append; 503 `timeout` when it takes too long, and then the request stays queued
         and the answer has its id; 503 when it could not be applied at all, which is a bug of ours: it is kept as a dead
         letter, and once it was sent again, a repeat with its idempotency key gets what came of that.
         """
-        seq = (await self._acceptor.append(caller, STREAM_NORMAL, entry)).seq
+        seq = (await self._acceptor.append(caller, STREAM_NORMAL, checked, key)).seq
         identifier = request_id.make(caller.workspace_secret, caller.workspace_id, STREAM_NORMAL, seq)
         budget.extend(self._wait_seconds)
         try:
@@ -68,29 +68,29 @@ class Synchronous:
             raise
         return Outcome(identifier, problems)
 
-    async def track(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+    async def track(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/track/sync: one object, answered with the values that it led to. Raises RefusedError."""
-        accepted, asked = track_sync.accept(body, addresses.region_of(caller.options))
-        outcome = await self.apply(caller, Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key))
+        checked, asked = track_sync.check(body, addresses.region_of(caller.options))
+        outcome = await self.apply(caller, checked, key)
         found = None
         if not asked.met_nobody(outcome.problems):
-            found = await self._calls.run(lambda: self._profile(caller.workspace_id, asked.key, asked.sections))
+            found = await self._calls.run(lambda: self._profile(caller.workspace_id, asked.identifier, asked.sections))
         return Answer(201, msgspec.json.encode(asked.answer(found)), outcome.request_id)
 
-    async def rename(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+    async def rename(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/external_ids/rename, answered with the result of every item. Raises RefusedError."""
         return await self._items(caller, external_ids.read_renames(body), key)
 
-    async def remove(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+    async def remove(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/external_ids/remove, answered with the result of every item. Raises RefusedError."""
         return await self._items(caller, external_ids.read_removals(body), key)
 
     async def _items(
-        self, caller: KeyRecord, items: external_ids.Renames | external_ids.Removals, key: IdempotencyKey | None
+        self, caller: Caller, items: external_ids.Renames | external_ids.Removals, key: IdempotencyKey | None
     ) -> Answer:
         if not items.commands:  # nothing to apply: every item is malformed
             return Answer(201, items.answer(()))
-        outcome = await self.apply(caller, Entry(items.kind, CODEC_COMMANDS, items.body, key))
+        outcome = await self.apply(caller, items.checked, key)
         return Answer(201, items.answer(outcome.problems), outcome.request_id)
 
     async def _problems(self, workspace_id: int, seq: int) -> list[tuple[str, int, str, str]]:
@@ -111,7 +111,7 @@ class Synchronous:
             letter = dead_letters.get(connection, workspace_id, STREAM_NORMAL, seq)
             return letter, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
 
-    def _profile(self, workspace_id: int, key: Key, sections: int) -> Profile | None:
+    def _profile(self, workspace_id: int, key: Identifier, sections: int) -> Profile | None:
         """Who has the identifier now, which is whom the request went to unless somebody moved it since."""
         keys = {key, (DEPRECATED, "", key[2])} if key[0] == EXTERNAL else {key}
         with self._database.read() as connection:

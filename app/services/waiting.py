@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from app.domain.commands import STREAMS
 from app.services.calls import StoreCalls
 from app.store import lane
 from app.store.engine import Database
@@ -64,7 +65,7 @@ class Waiting:
 
     def _look(self, workspace_id: int) -> Progress:
         with self._database.read(self._database.inbox) as connection:
-            heads = tuple(inbox.head(connection, workspace_id, stream) for stream in inbox.STREAMS)
+            heads = tuple(inbox.head(connection, workspace_id, stream) for stream in STREAMS)
         with self._database.read() as connection:
             found = lane.read(connection, workspace_id)
         return Progress(heads, tuple(found.cursors) if found is not None else (0, 0))

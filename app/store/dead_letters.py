@@ -15,12 +15,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, text
 
-from app.domain.commands import STREAM_NORMAL
+from app.domain.commands import STREAM_NORMAL, STREAMS
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
-from app.store.inbox.log import DAY_US, STREAMS, Entry, IdempotencyKey, Place, Stored
+from app.store.inbox.log import DAY_US, Appended, Entry, IdempotencyKey, Repeated, Stored
 
 #: Bodies are kept this long; the rest of a letter stays, since it is what became of a request.
 BODY_DAYS: Final = 30
@@ -156,14 +156,16 @@ def find(
     return [Letter(*row) for row in rows]
 
 
-def replay(database: Database, workspace_id: int, letters: Sequence[Letter], now_us: int) -> dict[tuple[int, int], int]:
+def replay(
+    database: Database, workspace_id: int, letters: Sequence[Letter], deletion: int, now_us: int
+) -> dict[tuple[int, int], int]:
     """Send letters again, in the given order: {(stream, seq): number of the new request} of those that have a body
     and were not sent again before.
 
     One transaction on PostgreSQL. On SQLite the inbox commits first, and if the process dies before the letters are
     marked, sending them again finds the same numbers for as long as idempotency keys are kept.
 
-    Raises DeletionPendingError, and then nothing was sent.
+    `deletion` is the kind of a deletion. Raises DeletionPendingError when one is queued, and then nothing was sent.
     """
     sent: dict[tuple[int, int], int] = {}
     with database.write(database.inbox) as connection:
@@ -171,8 +173,8 @@ def replay(database: Database, workspace_id: int, letters: Sequence[Letter], now
         inbox.hold(connection, workspace_id, STREAM_NORMAL)
         with nullcontext(connection) if database.is_postgresql else database.read() as other:
             found = lane.read(other, workspace_id)
-        if found is not None and inbox.has_deletion(
-            connection, workspace_id, found.cursors[STREAM_NORMAL], found.hours[STREAM_NORMAL]
+        if found is not None and inbox.has_kind(
+            connection, workspace_id, deletion, found.cursors[STREAM_NORMAL], found.hours[STREAM_NORMAL]
         ):
             raise DeletionPendingError
         with nullcontext(connection) if database.is_postgresql else database.read() as other:
@@ -189,7 +191,7 @@ def replay(database: Database, workspace_id: int, letters: Sequence[Letter], now
             entries = [Entry(x.kind, x.codec, x.body, _key(x)) for x in group]
             outcomes = idempotency.append(connection, workspace_id, stream, entries, now_us)
             for request, outcome in zip(group, outcomes, strict=True):
-                if isinstance(outcome, Place):
+                if isinstance(outcome, Appended | Repeated):
                     sent[stream, request.seq] = outcome.seq
         if database.is_postgresql:
             _mark(connection, workspace_id, sent, now_us)

@@ -53,7 +53,7 @@ class Database:
         if self.inbox is not self.main:
             self.inbox.dispose()
 
-    def forget(self) -> None:
+    def checkpoint(self) -> None:
         """On SQLite, bring `main` in step with its log and empty the log: what was deleted is in neither then.
 
         Not while somebody reads or writes; then the log is emptied by a later call, or overwritten by later writes.

@@ -40,5 +40,5 @@ def erase(database: Database, now_us: int) -> int:
             connection.execute(_OCCURRENCES, {"workspace_id": workspace_id, "day": day, "pids": pids})
     with database.write() as connection:
         connection.execute(_DONE, {"workspace_id": workspace_id, "pids": pids})
-    database.forget()
+    database.checkpoint()
     return len(pids)

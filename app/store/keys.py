@@ -84,8 +84,6 @@ class KeyRecord:
     ip_allowlist: tuple[str, ...] = ()
     expires_us: int | None = None
     last_seen_us: int | None = None
-    #: What the API makes of a record and keeps as long as the record.
-    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def new() -> str:
@@ -134,7 +132,7 @@ def create(
 ) -> str:
     """A new key, returned once and stored as a digest. Raises NameTakenError."""
     key = new()
-    identifier = public_id(key)
+    key_id = public_id(key)
     with database.write() as connection, Session(connection) as session:
         same = select(ApiKey).where(
             ApiKey.workspace_id == workspace_id, ApiKey.name == name, col(ApiKey.revoked_us).is_(None)
@@ -144,7 +142,7 @@ def create(
         session.add(
             ApiKey(
                 workspace_id=workspace_id,
-                key_id=identifier or "",
+                key_id=key_id or "",
                 name=name,
                 digest=digest(key),
                 permissions=sorted(permissions),
@@ -181,10 +179,10 @@ def revoke(database: Database, workspace_id: int, name: str, now_us: int) -> Non
         session.flush()
 
 
-def find(database: Database, identifier: str) -> KeyRecord | None:
+def find(database: Database, key_id: str) -> KeyRecord | None:
     """The live key with this public id."""
     with database.read() as connection:
-        row = connection.execute(_KEY, {"key_id": identifier}).one_or_none()
+        row = connection.execute(_KEY, {"key_id": key_id}).one_or_none()
     if row is None:
         return None
     return _record(
@@ -240,7 +238,7 @@ def _json(stored: Any) -> Any:
     return msgspec.json.decode(stored) if isinstance(stored, str) else stored
 
 
-def see(database: Database, identifier: str, now_us: int) -> None:
+def see(database: Database, key_id: str, now_us: int) -> None:
     """Remember that a key was used."""
     with database.write() as connection:
-        connection.execute(_SEEN, {"key_id": identifier, "now_us": now_us})
+        connection.execute(_SEEN, {"key_id": key_id, "now_us": now_us})

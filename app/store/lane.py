@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL, StreamKey
 from app.domain.profile import ApplySettings, Problem
 from app.store.bulk import BulkWrite, encode
 from app.store.inbox.log import DAY_US, HOUR_US, Stored
@@ -102,12 +103,12 @@ def read(connection: Connection, workspace_id: int) -> Lane | None:
     return None if row is None else _lane(row)
 
 
-def cursors(connection: Connection) -> dict[tuple[int, int], int]:
+def cursors(connection: Connection) -> dict[StreamKey, int]:
     """{(workspace, stream): number of the last applied request} of all workspaces."""
     found = {}
     for row in connection.execute(_CURSORS):
-        found[row.workspace_id, 0] = row.cursor_normal
-        found[row.workspace_id, 1] = row.cursor_bulk
+        found[StreamKey(row.workspace_id, STREAM_NORMAL)] = row.cursor_normal
+        found[StreamKey(row.workspace_id, STREAM_BULK)] = row.cursor_bulk
     return found
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 from app.domain.history import Happening, Origin
 from app.domain.merging.plan import MergePlan, MergeRecord
 from app.domain.profile import Profile
-from app.domain.state import State, identifiers_merged
+from app.domain.state import State, names_merged
 from app.store import tables
 from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
 
@@ -104,7 +104,7 @@ def identifiers(connection: Connection, workspace_id: int, pids: Iterable[int]) 
     if wanted:
         statement = _MERGED_POSTGRESQL if connection.dialect.name == "postgresql" else _MERGED_SQLITE
         for row in connection.execute(statement, {"workspace_id": workspace_id, "pids": encode(wanted)}):
-            found |= identifiers_merged(_record(row))
+            found |= names_merged(_record(row))
     return found
 
 

@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from app.domain.commands import StreamKey
 from app.store import dead_letters, lane
 from app.store.engine import Database
 from app.store.inbox.log import DAY_US, HOUR_US
@@ -159,7 +160,7 @@ def _delete(database: Database, table: str, limit: int) -> int:
     return deleted
 
 
-def durable_cursors(database: Database) -> dict[tuple[int, int], int]:
+def durable_cursors(database: Database) -> dict[StreamKey, int]:
     """Cursors that no power cut takes back, on SQLite. Requests must not go before their cursor is on the disk."""
     with database.read() as connection:
         cursors = lane.cursors(connection)

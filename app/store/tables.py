@@ -322,7 +322,7 @@ class ProfilePart(SQLModel, table=True):
     doc: str = _text()
 
 
-class Identifier(SQLModel, table=True):
+class IdentifierRow(SQLModel, table=True):
     """Who has which identifier: an index of what profile and profile_core say, written in the same transaction."""
 
     __tablename__ = "identifier"

@@ -333,7 +333,7 @@ def _seed(state: State, number: int, wanted: Json) -> None:
     state.create(profile)
     if "external_id" in wanted:
         profile.external_id = wanted["external_id"]
-        state.add_key(profile, (EXTERNAL, "", wanted["external_id"]))
+        state.add_identifier(profile, (EXTERNAL, "", wanted["external_id"]))
     for alias in wanted.get("user_aliases", ()):
         state.add_alias(profile, alias["alias_label"], alias["alias_name"])
     for name in ("email", "phone", "first_name", "last_name", "country", "gender"):

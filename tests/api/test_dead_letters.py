@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app.contract import dead_letters as contract
-from app.contract import stored
+from app.contract import kinds
 from app.contract.idempotency import digest, fingerprint
 from app.contract.request_id import make
 from app.services.dead_letters import DELETION_PENDING
@@ -21,7 +21,7 @@ from workers import replay
 POISON: Final = b'{"attributes":[[0,{},[]]]}'
 
 
-def poison(workspace: Workspace, *bodies: bytes, stream: int = 0, kind: int = stored.KIND_TRACK) -> None:
+def poison(workspace: Workspace, *bodies: bytes, stream: int = 0, kind: int = kinds.TRACK) -> None:
     database = workspace.service.database
     with database.write(database.inbox) as connection:
         entries = [Entry(kind, 2, body) for body in bodies or (POISON,)]
@@ -60,7 +60,7 @@ def test_the_list_its_filters_and_its_pages(service: Service, workspace: Workspa
     poison(workspace, POISON, POISON)
     poison(workspace, stream=1)
     poison(workspace, b"x", kind=99)
-    poison(workspace, b"[]", kind=stored.KIND_SETTINGS)
+    poison(workspace, b"[]", kind=kinds.SETTINGS)
     service.drain(workspace.id)
     everything = letters(workspace)
     assert [(x["id"], x["stream"], x["kind"], x["reason"], x["bytes"]) for x in everything] == [
@@ -168,7 +168,7 @@ def test_who_waits_for_a_request_that_is_dead(service: Service, workspace: Works
     name = IdempotencyKey(digest(workspace.secret, path, key), fingerprint(workspace.secret, body))
     database = service.database
     with database.write(database.inbox) as connection:
-        idempotency.append(connection, workspace.id, 0, [Entry(stored.KIND_TRACK, 2, POISON, name)], times_now())
+        idempotency.append(connection, workspace.id, 0, [Entry(kinds.TRACK, 2, POISON, name)], times_now())
 
     def ask() -> Answer:
         return workspace.post(path, body, drain=False, Idempotency_Key=key)
@@ -195,10 +195,12 @@ def test_a_replay_that_was_interrupted_sends_nothing_twice(service: Service, wor
     database = service.database
     with database.read() as connection:
         found = dead_letters.find(connection, workspace.id, 10, times_now())
-    first = dead_letters.replay(database, workspace.id, found, times_now())
+    first = dead_letters.replay(database, workspace.id, found, kinds.DELETE, times_now())
     with database.write() as connection:
         connection.execute(text(f"update dead set replayed_seq = null where workspace_id = {workspace.id}"))
-    assert dead_letters.replay(database, workspace.id, found, times_now()) == first == {(0, 1): 3, (0, 2): 4}
+    assert (
+        dead_letters.replay(database, workspace.id, found, kinds.DELETE, times_now()) == first == {(0, 1): 3, (0, 2): 4}
+    )
     with database.read(database.inbox) as connection:
         assert inbox.head(connection, workspace.id, 0) == 4
 

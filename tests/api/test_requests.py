@@ -6,8 +6,7 @@ from typing import Final
 
 import pytest
 
-from app.contract import request_id
-from app.contract.stored import KIND_TRACK
+from app.contract import kinds, request_id
 from app.domain import times
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
@@ -89,7 +88,7 @@ def test_dead(workspace: Workspace) -> None:
     first = workspace.track(GOOD, drain=False)
     database = workspace.service.database
     with database.write(database.inbox) as connection:
-        (place,) = inbox.append(connection, workspace.id, 0, [Entry(KIND_TRACK, 99, b"{")], times_now())
+        (place,) = inbox.append(connection, workspace.id, 0, [Entry(kinds.TRACK, 99, b"{")], times_now())
     last = workspace.track(GOOD, drain=False)
     summary = workspace.service.drain(workspace.id)
     assert (summary.requests, summary.dead) == (2, 1)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from app.contract import aliases, deletion, external_ids, identifiers, identify, merge_request, stored
-from app.contract.elements import Queued
+from app.contract.checked import Checked
 from app.contract.errors import PARSE_ERROR, RefusedError
 from app.domain.commands import (
+    Command,
     Delete,
     Identify,
     Merge,
@@ -28,7 +29,7 @@ RULES = ("unidentified", "least_recently_updated")
 ANYTHING_ELSE: list[Any] = [None, [], "x", {}, 1]
 
 
-def answered(accept: Callable[[bytes], Queued], body: object) -> tuple[Any, Json]:
+def answered(accept: Callable[[bytes], Checked], body: object) -> tuple[Any, Json]:
     """The commands that the worker will read, and the answer."""
     queued = accept(json.dumps(body).encode())
     return stored.commands(queued.kind, queued.codec, queued.body), json.loads(queued.answer)
@@ -54,7 +55,7 @@ def test_identify_takes_all_three_arrays_in_order() -> None:
         "merge_behavior": None,
         "partner": "x",
     }
-    commands, answer = answered(identify.accept, body)
+    commands, answer = answered(identify.check, body)
     assert answer == {"aliases_processed": 3, "message": "success"}
     assert commands == [
         Identify("aliases_to_identify", 0, "12345", Selector((ALIAS, "7", "8")), merge=True),
@@ -65,24 +66,24 @@ def test_identify_takes_all_three_arrays_in_order() -> None:
 
 @pytest.mark.parametrize(("behavior", "merges"), [("merge", True), (None, True), ("none", False)])
 def test_merge_behavior(behavior: str | None, merges: bool) -> None:
-    commands, _ = answered(identify.accept, {"aliases_to_identify": [entry()], "merge_behavior": behavior})
+    commands, _ = answered(identify.check, {"aliases_to_identify": [entry()], "merge_behavior": behavior})
     assert [command.merge for command in commands] == [merges]
 
 
 def test_null_and_empty_arrays_are_not_sent() -> None:
     body = {"aliases_to_identify": [entry()], "emails_to_identify": [], "phone_numbers_to_identify": None}
-    assert answered(identify.accept, body)[1] == {"aliases_processed": 1, "message": "success"}
+    assert answered(identify.check, body)[1] == {"aliases_processed": 1, "message": "success"}
 
 
 @pytest.mark.parametrize("body", [{}, [], None, 3, "x", {"aliases_to_identify": []}, {"emails_to_identify": None},
     {"aliases_to_identify": "x"}, {"aliases_to_identify": {"external_id": "e"}},
     {"aliases_to_identify": [entry()], "emails_to_identify": "x"}])  # fmt: skip
 def test_identify_wants_an_array_of_objects(body: object) -> None:
-    assert refused(identify.accept, body) == (identify.NOT_ARRAYS, [])
+    assert refused(identify.check, body) == (identify.NOT_ARRAYS, [])
 
 
-@pytest.mark.parametrize("accept", [identify.accept, merge_request.accept, aliases.accept_new, aliases.accept_update,
-    deletion.accept, external_ids.read_renames, external_ids.read_removals])  # fmt: skip
+@pytest.mark.parametrize("accept", [identify.check, merge_request.check, aliases.check_new, aliases.check_update,
+    deletion.check, external_ids.read_renames, external_ids.read_removals])  # fmt: skip
 def test_what_is_no_json_is_refused_everywhere(accept: Callable[[bytes], object]) -> None:
     assert refused(accept, b"{") == (PARSE_ERROR, [])
     assert refused(accept, b'{"a":"\xff"}') == (PARSE_ERROR, [])
@@ -91,15 +92,15 @@ def test_what_is_no_json_is_refused_everywhere(accept: Callable[[bytes], object]
 @pytest.mark.parametrize("behavior", ["MERGE", "x", "", 1, True, [], {}])
 def test_any_other_merge_behavior_is_refused(behavior: object) -> None:
     body = {"aliases_to_identify": [entry()], "merge_behavior": behavior}
-    assert refused(identify.accept, body) == (identify.BAD_BEHAVIOR, [])
+    assert refused(identify.check, body) == (identify.BAD_BEHAVIOR, [])
 
 
 def test_fifty_entries_over_all_arrays() -> None:
     email = {"external_id": "m", "email": "a@example.org", "prioritization": OLDEST}
     body = {"aliases_to_identify": [entry()] * 25, "emails_to_identify": [email] * 25}
-    assert answered(identify.accept, body)[1]["aliases_processed"] == 50
+    assert answered(identify.check, body)[1]["aliases_processed"] == 50
     body["emails_to_identify"].append(email)
-    assert refused(identify.accept, body) == (identify.TOO_MANY, [])
+    assert refused(identify.check, body) == (identify.TOO_MANY, [])
 
 
 ALIAS_ENTRIES: list[tuple[Any, str]] = [
@@ -126,11 +127,11 @@ ALIAS_ENTRIES: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("bad", "type_"), ALIAS_ENTRIES)
 def test_a_malformed_alias_entry_is_in_errors_and_the_rest_goes_on(bad: Any, type_: str) -> None:
-    commands, answer = answered(identify.accept, {"aliases_to_identify": [entry(), bad, entry(external_id="f")]})
+    commands, answer = answered(identify.check, {"aliases_to_identify": [entry(), bad, entry(external_id="f")]})
     assert [(command.index, command.external_id) for command in commands] == [(0, "e"), (2, "f")]
     errors = [(error["type"], error["input_array"], error["index"]) for error in answer["errors"]]
     assert (answer["aliases_processed"], errors) == (2, [(type_, "aliases_to_identify", 1)])
-    assert refused(identify.accept, {"aliases_to_identify": [bad]}) == (
+    assert refused(identify.check, {"aliases_to_identify": [bad]}) == (
         identify.NOTHING_VALID,
         [(type_, "aliases_to_identify", 0)],
     )
@@ -158,10 +159,10 @@ ADDRESSES = [
 def test_prioritization(identify_array: str, delete_array: str, name: str, value: str, rules: list[str]) -> None:
     who = {name: value, "prioritization": rules}
     selector = Selector((EMAIL if name == "email" else PHONE, "", value), tuple(rules))
-    assert [c.who for c in answered(identify.accept, {identify_array: [{"external_id": "e", **who}]})[0]] == [selector]
-    assert [c.who for c in answered(deletion.accept, {delete_array: [who]})[0]] == [selector]
+    assert [c.who for c in answered(identify.check, {identify_array: [{"external_id": "e", **who}]})[0]] == [selector]
+    assert [c.who for c in answered(deletion.check, {delete_array: [who]})[0]] == [selector]
     pair = {"identifier_to_merge": who, "identifier_to_keep": {"external_id": "k"}}
-    assert [c.merge for c in answered(merge_request.accept, {"merge_updates": [pair]})[0]] == [selector]
+    assert [c.merge for c in answered(merge_request.check, {"merge_updates": [pair]})[0]] == [selector]
 
 
 @pytest.mark.parametrize(("identify_array", "delete_array", "name", "value"), ADDRESSES)
@@ -170,10 +171,10 @@ def test_bad_prioritization(
     identify_array: str, delete_array: str, name: str, value: str, rules: object, type_: str
 ) -> None:
     who = {name: value, "prioritization": rules}
-    assert refused(identify.accept, {identify_array: [{"external_id": "e", **who}]})[1] == [(type_, identify_array, 0)]
-    assert refused(deletion.accept, {delete_array: [who]})[1] == [(type_, delete_array, 0)]
+    assert refused(identify.check, {identify_array: [{"external_id": "e", **who}]})[1] == [(type_, identify_array, 0)]
+    assert refused(deletion.check, {delete_array: [who]})[1] == [(type_, delete_array, 0)]
     pair = {"identifier_to_merge": {"external_id": "k"}, "identifier_to_keep": who}
-    assert refused(merge_request.accept, {"merge_updates": [pair]}) == (merge_request.BAD_PRIORITIZATION, [])
+    assert refused(merge_request.check, {"merge_updates": [pair]}) == (merge_request.BAD_PRIORITIZATION, [])
 
 
 @pytest.mark.parametrize(("array", "entry_", "type_"), [
@@ -185,7 +186,7 @@ def test_bad_prioritization(
 ])  # fmt: skip
 def test_bad_addresses(array: str, entry_: Any, type_: str) -> None:
     given = {"external_id": "e", "prioritization": OLDEST, **entry_} if isinstance(entry_, dict) else entry_
-    assert refused(identify.accept, {array: [given]}) == (identify.NOTHING_VALID, [(type_, array, 0)])
+    assert refused(identify.check, {array: [given]}) == (identify.NOTHING_VALID, [(type_, array, 0)])
 
 
 PAIR = {"identifier_to_merge": {"user_alias": ALIAS_AB}, "identifier_to_keep": {"external_id": 5, "email": None}}
@@ -196,7 +197,7 @@ def test_merge() -> None:
     by_braze = {"identifier_to_keep": {"braze_id": "b"}}
     nobody = {"identifier_to_merge": {"phone": "12", "prioritization": OLDEST}}
     body = {"merge_updates": [PAIR, {**by_email, **by_braze}, {**nobody, **by_braze}]}
-    commands, answer = answered(merge_request.accept, body)
+    commands, answer = answered(merge_request.check, body)
     assert answer == {"message": "success"}
     assert commands == [
         Merge(0, Selector((ALIAS, "a", "b")), Selector((EXTERNAL, "", "5"))),
@@ -207,16 +208,16 @@ def test_merge() -> None:
 
 @pytest.mark.parametrize("updates", [None, [], "x", {}, ["<object>"], [PAIR, None], [[PAIR]]])
 def test_merge_wants_an_array_of_objects(updates: object) -> None:
-    assert refused(merge_request.accept, {"merge_updates": updates}) == (merge_request.NOT_AN_ARRAY, [])
+    assert refused(merge_request.check, {"merge_updates": updates}) == (merge_request.NOT_AN_ARRAY, [])
 
 
 def test_the_first_failing_check_of_a_merge_wins() -> None:
     incomplete = {"identifier_to_keep": {"external_id": "a"}}
-    assert refused(merge_request.accept, {"merge_updates": [incomplete] * 51}) == (merge_request.TOO_MANY, [])
+    assert refused(merge_request.check, {"merge_updates": [incomplete] * 51}) == (merge_request.TOO_MANY, [])
     shapeless = {**PAIR, "identifier_to_keep": "a"}
-    assert refused(merge_request.accept, {"merge_updates": [shapeless, incomplete]}) == (merge_request.BAD_ELEMENT, [])
-    assert refused(merge_request.accept, {"merge_updates": [{**PAIR, "note": 1}]}) == (merge_request.BAD_ELEMENT, [])
-    assert len(answered(merge_request.accept, {"merge_updates": [PAIR] * 50})[0]) == 50
+    assert refused(merge_request.check, {"merge_updates": [shapeless, incomplete]}) == (merge_request.BAD_ELEMENT, [])
+    assert refused(merge_request.check, {"merge_updates": [{**PAIR, "note": 1}]}) == (merge_request.BAD_ELEMENT, [])
+    assert len(answered(merge_request.check, {"merge_updates": [PAIR] * 50})[0]) == 50
 
 
 @pytest.mark.parametrize("identifier", ["a", None, [], {}, {"external_id": ""}, {"external_id": None},
@@ -226,7 +227,7 @@ def test_the_first_failing_check_of_a_merge_wins() -> None:
     {"external_id": "a\0"}, {"external_id": "x" * 988}, {"unknown": "a"}, {"braze_id": {}}])  # fmt: skip
 def test_identifiers_of_a_wrong_form(identifier: object) -> None:
     for side in ("identifier_to_merge", "identifier_to_keep"):
-        assert refused(merge_request.accept, {"merge_updates": [{**PAIR, side: identifier}]}) == (
+        assert refused(merge_request.check, {"merge_updates": [{**PAIR, side: identifier}]}) == (
             merge_request.BAD_IDENTIFIER,
             [],
         )
@@ -240,7 +241,7 @@ def test_new_aliases() -> None:
             {"external_id": "c", "user_alias": ALIAS_AB},
         ]
     }
-    commands, answer = answered(aliases.accept_new, body)
+    commands, answer = answered(aliases.check_new, body)
     assert answer == {"aliases_processed": 3, "message": "success"}
     assert commands == [NewAlias(0, "5", "crm", "77"), NewAlias(1, None, "l", "n"), NewAlias(2, "c", "a", "b")]
 
@@ -248,16 +249,16 @@ def test_new_aliases() -> None:
 def test_alias_updates() -> None:
     update = {"alias_label": "l", "old_alias_name": 1, "new_alias_name": "2"}
     bad = [{**update, "new_alias_name": ""}, {**update, "old_alias_name": None}, {**update, "alias_label": "x" * 237}]
-    commands, answer = answered(aliases.accept_update, {"alias_updates": [update, *bad]})
+    commands, answer = answered(aliases.check_update, {"alias_updates": [update, *bad]})
     assert commands == [UpdateAlias(0, "l", "1", "2")]
     assert answer["aliases_processed"] == 1
     assert [error["index"] for error in answer["errors"]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("accept", "name", "noun"), [
-    (aliases.accept_new, "user_aliases", "user aliases"), (aliases.accept_update, "alias_updates", "alias updates")
+    (aliases.check_new, "user_aliases", "user aliases"), (aliases.check_update, "alias_updates", "alias updates")
 ])  # fmt: skip
-def test_refused_alias_requests(accept: Callable[[bytes], Queued], name: str, noun: str) -> None:
+def test_refused_alias_requests(accept: Callable[[bytes], Checked], name: str, noun: str) -> None:
     for value in ANYTHING_ELSE:
         assert refused(accept, {name: value}) == (f"'{name}' must be an array of objects", [])
     too_many = f"a single request may not contain more than 50 {noun}"
@@ -276,7 +277,7 @@ def test_delete_mixes_all_kinds() -> None:
         "user_aliases": [ALIAS_AB],
         "external_ids": [400, "x", "x", "", None, "a\0", {}],
     }
-    commands, answer = answered(deletion.accept, body)
+    commands, answer = answered(deletion.check, body)
     assert commands == [
         Delete("external_ids", 0, Selector((EXTERNAL, "", "400"))),
         Delete("external_ids", 1, Selector((EXTERNAL, "", "x"))),
@@ -295,10 +296,14 @@ def test_delete_mixes_all_kinds() -> None:
 def test_refused_deletes() -> None:
     bodies: list[Any] = [{}, [], {"external_ids": []}, {"external_ids": None}, {"external_ids": "x"}, {"other": "x"}]
     for body in bodies:
-        assert refused(deletion.accept, body) == (deletion.NOTHING_VALID, [])
-    assert refused(deletion.accept, {"external_ids": ["x"] * 26, "braze_ids": ["b"] * 25}) == (deletion.TOO_MANY, [])
-    message, errors = refused(deletion.accept, {"email_addresses": ["a@example.org"]})
+        assert refused(deletion.check, body) == (deletion.NOTHING_VALID, [])
+    assert refused(deletion.check, {"external_ids": ["x"] * 26, "braze_ids": ["b"] * 25}) == (deletion.TOO_MANY, [])
+    message, errors = refused(deletion.check, {"email_addresses": ["a@example.org"]})
     assert (message, errors) == (deletion.NOTHING_VALID, [("must be an object", "email_addresses", 0)])
+
+
+def read_back(checked: Checked) -> list[Command]:
+    return stored.commands(checked.kind, checked.codec, checked.body)
 
 
 def rename(current: object, new: object) -> Json:
@@ -308,7 +313,7 @@ def rename(current: object, new: object) -> Json:
 def test_renames_and_their_results() -> None:
     items = [rename(1, "b"), rename("", "b"), rename("c", "x" * 988), rename("d", "e"), rename("f", "g")]
     found = external_ids.read_renames(json.dumps({"external_id_renames": items}).encode())
-    assert stored.commands(found.kind, 1, found.body) == [
+    assert read_back(found.checked) == [
         RenameExternalId(0, "1", "b"),
         RenameExternalId(3, "d", "e"),
         RenameExternalId(4, "f", "g"),
@@ -342,7 +347,7 @@ def test_renames_have_two_members_and_a_limit() -> None:
 
 def test_removals_and_their_results() -> None:
     found = external_ids.read_removals(json.dumps({"external_ids": ["a", None, 7, ""]}).encode())
-    assert stored.commands(found.kind, 1, found.body) == [RemoveExternalId(0, "a"), RemoveExternalId(2, "7")]
+    assert read_back(found.checked) == [RemoveExternalId(0, "a"), RemoveExternalId(2, "7")]
     assert json.loads(found.answer([("external_ids", 2, "", "external_id_not_deprecated")])) == {
         "message": "success",
         "removed_ids": ["a"],

@@ -3,7 +3,7 @@
 import pytest
 
 from app.contract.naming import names_anybody
-from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Limits, accept
+from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Limits, check
 
 ANY = Limits(None, None)
 PERSON = frozenset(("ada", "ada@example.org", "+4930123456"))
@@ -25,6 +25,6 @@ def test_who_is_named(codec: int, body: bytes, named: bool) -> None:
 
 
 def test_a_number_is_read_in_the_region_it_was_meant_for() -> None:
-    accepted = accept(b'{"attributes":[{"external_id":"bob","phone":"030 123456"}]}', ANY, "DE")
-    assert accepted.codec == CODEC_VALID_REST
-    assert names_anybody(accepted.codec, accepted.body, PERSON)
+    checked = check(b'{"attributes":[{"external_id":"bob","phone":"030 123456"}]}', ANY, "DE")
+    assert checked.codec == CODEC_VALID_REST
+    assert names_anybody(checked.codec, checked.body, PERSON)

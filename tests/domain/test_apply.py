@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.contract import stored, track
+from app.contract import kinds, stored, track
 from app.domain import times
 from app.domain.apply import reduce
 from app.domain.commands import ChangeSettings, Request
@@ -25,8 +25,8 @@ def apply(*bodies: dict[str, Any], state: State | None = None, settings: dict[st
     if settings:
         requests.append(Request(0, 1, NOW - 2, [ChangeSettings(0, settings)]))
     for n, body in enumerate(bodies):
-        accepted = track.accept(msgspec.json.encode(body), LIMITS)
-        commands = stored.commands(stored.KIND_TRACK, accepted.codec, accepted.body)
+        accepted = track.check(msgspec.json.encode(body), LIMITS)
+        commands = stored.commands(kinds.TRACK, accepted.codec, accepted.body)
         requests.append(Request(0, n + 2, NOW + 2 * n, commands))
     reduce(requests, state, 1, SECRET)
     return state

@@ -20,7 +20,7 @@ from app.domain.profile import (
     ApplySettings,
     Profile,
 )
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from tests.accepting import entry
 
 Json = dict[str, Any]
@@ -171,11 +171,11 @@ def test_row_2_an_unknown_external_id_is_set(world: World) -> None:
     world.alias("n", cart=3, email=DUP)
     profile = world.of_alias("n")
     assert profile is not None
-    before = (profile.braze_id, profile.created_us, dict(profile.custom or {}), keys_of(profile))
+    before = (profile.braze_id, profile.created_us, dict(profile.custom or {}), identifiers_of(profile))
     assert world.identify("e", "n") == []
     assert world.of("e") is profile is world.of_alias("n")
     keys = before[3] | {(EXTERNAL, "", "e")}
-    assert (profile.braze_id, profile.created_us, profile.custom, keys_of(profile)) == (*before[:3], keys)
+    assert (profile.braze_id, profile.created_us, profile.custom, identifiers_of(profile)) == (*before[:3], keys)
     assert (profile.updated_us, profile.updated_index) == (START + 4, 0)
     assert world.state.changes.counts["identified"] == 1
 

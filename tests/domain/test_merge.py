@@ -26,7 +26,7 @@ from app.domain.profile import (
     AddressState,
     Profile,
 )
-from app.domain.state import Link, State, keys_of
+from app.domain.state import Link, State, identifiers_of
 
 DAY = 86_400_000_000
 
@@ -49,8 +49,8 @@ def state_of(*profiles: Profile, addresses: dict[Address, AddressState] | None =
     state = State(complete=True, addresses=dict(addresses or {}))
     for one in profiles:
         state.create(one)
-        for key in sorted(keys_of(one)):
-            state.add_key(one, key)
+        for key in sorted(identifiers_of(one)):
+            state.add_identifier(one, key)
     state.changes = type(state.changes)()
     return state
 
@@ -318,10 +318,10 @@ def test_the_merged_profile_is_gone_and_its_identifiers_lead_to_the_kept_one() -
     kept, state, plan = merged(profile(1, external_id="k", aliases={"crm": "1"}, phone="+1"), other)
     assert set(state.profiles) == {1}
     assert {key: pids for key, pids in state.index.items() if pids} == {
-        **{key: {1} for key in keys_of(kept)},
+        **{key: {1} for key in identifiers_of(kept)},
         (BRAZE, "", kept.braze_id): {1},
     }
-    assert keys_of(kept) == {
+    assert identifiers_of(kept) == {
         (EXTERNAL, "", "k"),
         (DEPRECATED, "", "m0"),
         (ALIAS, "crm", "1"),
@@ -337,8 +337,8 @@ def test_the_merged_profile_is_gone_and_its_identifiers_lead_to_the_kept_one() -
         (BRAZE, "", other.braze_id),
     )
     assert plan.alias_conflicts == (("crm", "1", "2"),)
-    assert state.changes.keys_dropped == {(key, 2) for key in keys_of(other)}
-    assert state.changes.keys_added == {(key, 1) for key in plan.moved}
+    assert state.changes.identifiers_dropped == {(key, 2) for key in identifiers_of(other)}
+    assert state.changes.identifiers_added == {(key, 1) for key in plan.moved}
     assert (state.changes.removed, state.changes.created) == ({2}, set())
     assert (kept.updated_us, kept.updated_index) == (1_000, 3)
     assert state.lineage == {2: Link(2, 1, with_occurrences=True)}

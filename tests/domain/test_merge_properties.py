@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from app.domain.history import Origin
 from app.domain.merging.merge import MERGE, NONE, POLICIES, get, perform, plan_merge
 from app.domain.merging.undo import undo
-from app.domain.profile import BRAZE, CHANNEL_EMAIL, SUBSCRIPTION_STATES, Address, AddressState, Key, Profile
-from app.domain.state import State, keys_of
+from app.domain.profile import BRAZE, CHANNEL_EMAIL, SUBSCRIPTION_STATES, Address, AddressState, Identifier, Profile
+from app.domain.state import State, identifiers_of
 from tests.domain.test_merge import profile, state_of
 
 TIMES = st.integers(1, 50)
@@ -142,14 +142,16 @@ def strict(value: Any) -> Any:
 @given(people(), _policies)
 def test_every_identifier_leads_to_the_kept_profile_or_is_reported(found: list[Profile], policy: str) -> None:
     kept, merged = found
-    before: set[Key] = keys_of(kept) | keys_of(merged) | {(BRAZE, "", kept.braze_id), (BRAZE, "", merged.braze_id)}
+    before: set[Identifier] = (
+        identifiers_of(kept) | identifiers_of(merged) | {(BRAZE, "", kept.braze_id), (BRAZE, "", merged.braze_id)}
+    )
     state = state_of(kept, merged)
     plan = plan_merge(kept, merged, policy)
     perform(state, plan, Origin(0, 9, 0, 1_000), "m")
     assert {key for key, pids in state.index.items() if pids} == before - set(plan.retired)
     assert all(pids == {kept.pid} for pids in state.index.values() if pids)
-    assert set(plan.moved) <= keys_of(kept)
-    assert not set(plan.retired) & keys_of(kept)
+    assert set(plan.moved) <= identifiers_of(kept)
+    assert not set(plan.retired) & identifiers_of(kept)
     if policy == NONE:
         assert {key[0] for key in plan.moved} <= {3, 4, 5}  # an alias, or an address that both have
 

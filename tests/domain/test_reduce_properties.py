@@ -7,12 +7,12 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.contract import stored, track
+from app.contract import kinds, stored, track
 from app.contract.errors import RefusedError
 from app.domain.apply import reduce
 from app.domain.commands import Request
 from app.domain.profile import BRAZE
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from tests.strategies import bodies
 
 START = 1_795_000_000_000_000
@@ -23,10 +23,10 @@ def log(sent: list[dict[str, Any]]) -> list[Request]:
     requests: list[Request] = []
     for body in sent:
         try:
-            accepted = track.accept(msgspec.json.encode(body), track.Limits(None, None))
+            accepted = track.check(msgspec.json.encode(body), track.Limits(None, None))
         except RefusedError:
             continue
-        commands = stored.commands(stored.KIND_TRACK, accepted.codec, accepted.body)
+        commands = stored.commands(kinds.TRACK, accepted.codec, accepted.body)
         requests.append(Request(0, len(requests) + 1, START + 2 * len(requests), commands))
     return requests
 
@@ -64,14 +64,14 @@ def test_the_index_says_what_the_profiles_say(sent: list[dict[str, Any]]) -> Non
     reduce(log(sent), state, 1, b"k")
     expected: dict[Any, set[int]] = {}
     for profile in state.profiles.values():
-        for key in keys_of(profile):
+        for key in identifiers_of(profile):
             expected.setdefault(key, set()).add(profile.pid)
     listed = {(key, pid) for key, pids in expected.items() for pid in pids}
     expected |= {(BRAZE, "", profile.braze_id): {profile.pid} for profile in state.profiles.values()}
     assert {key: pids for key, pids in state.index.items() if pids} == expected
     assert all(len(pids) == 1 for key, pids in expected.items() if key[0] in (1, 2, 3, BRAZE))
-    assert state.changes.keys_added == listed
-    assert state.changes.keys_dropped == set()
+    assert state.changes.identifiers_added == listed
+    assert state.changes.identifiers_dropped == set()
 
 
 @settings(deadline=None, max_examples=100)

@@ -10,7 +10,7 @@ from app.domain.history import Happening, Origin
 from app.domain.merging.merge import MERGE, get, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import ALIAS, CORE, EXTERNAL, Profile
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from tests.domain.test_merge import profile, state_of
 
 Write = Callable[[State, Profile], None]
@@ -137,8 +137,8 @@ def give(pid: int, **values: Any) -> Callable[[State], None]:
     def do(state: State) -> None:
         found = profile(pid, **values)
         state.create(found)
-        for key in sorted(keys_of(found)):
-            state.add_key(found, key)
+        for key in sorted(identifiers_of(found)):
+            state.add_identifier(found, key)
 
     return do
 
@@ -147,10 +147,10 @@ def renamed(state: State) -> None:
     """The id that came with the merge is a former one of the kept profile now."""
     kept = state.profiles[1]
     kept.external_id = "n"
-    state.drop_key(kept, (EXTERNAL, "", "m"))
-    state.add_key(kept, (EXTERNAL, "", "n"))
+    state.drop_identifier(kept, (EXTERNAL, "", "m"))
+    state.add_identifier(kept, (EXTERNAL, "", "n"))
     core("deprecated", ["m"])(state, kept)
-    state.add_key(kept, (2, "", "m"))
+    state.add_identifier(kept, (2, "", "m"))
 
 
 def alias_of_the_loser(state: State) -> None:

@@ -37,7 +37,7 @@ def test_no_free_page_and_no_log_holds_a_deleted_person(tmp_path: Path) -> None:
 
     applied("/users/track", PEOPLE)
     applied("/users/merge", MERGE)
-    database.forget()
+    database.checkpoint()
     assert files() == {"onefold.db": True, "onefold.db-wal": False}
     applied("/users/delete", {"external_ids": ["xyzzy"]})
     assert erasure.erase(database, NOW_US) == 2

@@ -9,7 +9,7 @@ from app.store.engine import Database
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
 from app.store.inbox.idempotency import KeyReusedError, Outcome
-from app.store.inbox.log import Entry, IdempotencyKey, Place, UnknownWorkspaceError
+from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
 from tests.polling import until
 from tests.stores import NOW_US, workspace
 
@@ -33,9 +33,9 @@ def described(outcomes: list[Outcome]) -> list[object]:
     return [
         None
         if isinstance(one, KeyReusedError)
+        else (one.seq, one.status, one.answer)
+        if isinstance(one, Repeated)
         else one.seq
-        if one.first is None
-        else (one.seq, one.first.status, one.first.answer)
         for one in outcomes
     ]
 
@@ -45,7 +45,7 @@ def test_fresh_repeated_and_reused_in_one_flush_and_over_two(database: Database)
     first = [entry(b"a"), entry(b"b", b"k"), entry(b"c", b"k"), entry(b"d", b"k", b"other"), entry(b"e", b"l")]
     found = append(database, one, first)
     assert described(found) == [1, 2, (2, 201, b"answer to b"), None, 3]
-    assert found[0] == Place(1, NOW_US)
+    assert found[0] == Appended(1, NOW_US)
     assert described(append(database, one, [entry(b"f", b"l"), entry(b"g"), entry(b"h", b"l", b"other")])) == [
         (3, 201, b"answer to e"),
         4,
@@ -55,9 +55,9 @@ def test_fresh_repeated_and_reused_in_one_flush_and_over_two(database: Database)
     assert described(append(database, two, [entry(b"j", b"k", b"other")])) == [1]
     assert bodies(database, one) == [b"a", b"b", b"e", b"g"]
     with database.read(database.inbox) as connection:
-        stream, place = idempotency.find(connection, one, b"k") or (None, None)
-        assert idempotency.find(connection, one, b"m") is None
-    assert (stream, place) == (0, Place(2, 0, IdempotencyKey(b"k", b"f", 201, b"answer to b")))
+        keys = [IdempotencyKey(b"k", b"f"), IdempotencyKey(b"k", b"other"), IdempotencyKey(b"m", b"f")]
+        kept = [idempotency.find(connection, one, key) for key in keys]
+    assert kept == [Repeated(0, 2, 201, b"answer to b"), None, None]
 
 
 def test_key_and_request_are_one_commit(database: Database) -> None:

@@ -7,13 +7,13 @@ from sqlalchemy import text
 
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.inbox.log import Entry, Place, Stored, UnknownWorkspaceError
+from app.store.inbox.log import Appended, Entry, Stored, UnknownWorkspaceError
 from tests.stores import NOW_US, workspace
 
 
 def append(
     database: Database, workspace_id: int, stream: int, bodies: list[bytes], now_us: int = NOW_US
-) -> list[Place]:
+) -> list[Appended]:
     with database.write(database.inbox) as connection:
         return inbox.append(connection, workspace_id, stream, [Entry(1, 1, body) for body in bodies], now_us)
 
@@ -25,10 +25,10 @@ def everything(database: Database, workspace_id: int, stream: int, after: int = 
 
 def test_numbers_and_times_of_the_two_streams(database: Database) -> None:
     one = workspace(database)
-    assert append(database, one, 0, [b"a", b"b"]) == [Place(1, NOW_US), Place(2, NOW_US + 2)]
-    assert append(database, one, 1, [b"c"]) == [Place(1, NOW_US + 1)]
+    assert append(database, one, 0, [b"a", b"b"]) == [Appended(1, NOW_US), Appended(2, NOW_US + 2)]
+    assert append(database, one, 1, [b"c"]) == [Appended(1, NOW_US + 1)]
     # a clock that stands still or steps back
-    assert append(database, one, 0, [b"d"], NOW_US - 10**9) == [Place(3, NOW_US + 4)]
+    assert append(database, one, 0, [b"d"], NOW_US - 10**9) == [Appended(3, NOW_US + 4)]
     assert everything(database, one, 0) == [
         Stored(0, 1, 1, 1, b"a", NOW_US),
         Stored(0, 2, 1, 1, b"b", NOW_US + 2),

@@ -8,7 +8,7 @@ from app.domain.history import Origin
 from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, NAME_EVENT, ApplySettings, Occurrence, Profile
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from app.store import merges
 from app.store.engine import Database
 from app.store.profiles import lineage, look_up
@@ -27,8 +27,10 @@ def take(database: Database, one: int, profile_numbers: list[int]) -> State:
         found = look_up.fetch(connection, one, dict.fromkeys(profile_numbers, ALL_SECTIONS))
         wanted = {f"{merged}>{kept}" for kept in profile_numbers for merged in profile_numbers}
         records = merges.fetch(connection, one, sorted(wanted))
-        again = {key for record in records.values() if record and record.snapshot for key in keys_of(record.snapshot)}
-        again |= {key for each in found for key in keys_of(each)}
+        again = {
+            key for record in records.values() if record and record.snapshot for key in identifiers_of(record.snapshot)
+        }
+        again |= {key for each in found for key in identifiers_of(each)}
         index = look_up.find(connection, one, again | {(DEPRECATED, "", key[2]) for key in again if key[0] == EXTERNAL})
     state = State(found, index, {}, ApplySettings())
     state.records = records
@@ -82,8 +84,8 @@ def _compare(database: Database, one: int, batches: list[list[Step]]) -> None:
     for state in (expected, first):
         for each in people():
             state.create(each)
-            for key in keys_of(each):
-                state.add_key(each, key)
+            for key in identifiers_of(each):
+                state.add_identifier(each, key)
             state.changed(each, ALL_SECTIONS)
             state.changes.occurrences.append(occurred(each.pid))
         state.changes.names.add((NAME_EVENT, "e"))
@@ -134,7 +136,7 @@ def test_a_long_history_is_one_row(database: Database) -> None:
     first = State(complete=True)
     for each in (profile(1, external_id="k"), heavy):
         first.create(each)
-        first.add_key(each, next(iter(keys_of(each))))
+        first.add_identifier(each, next(iter(identifiers_of(each))))
         first.changed(each, ALL_SECTIONS)
     first.changes.names.add((NAME_EVENT, "e"))
     first.changes.occurrences = [

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.domain.commands import StreamKey
 from workers.batches import FIRST_BYTES, FIRST_REQUESTS, MAX_BYTES, MAX_REQUESTS, MIN_BYTES, BatchSize, Suspects
 
 
@@ -34,19 +35,19 @@ def test_sizes_end_somewhere() -> None:
 @pytest.mark.parametrize("guilty", [1, 2, 250, 511, 512])
 def test_the_guilty_one_is_alone_after_a_few_tries(guilty: int) -> None:
     """512 requests are tried; a part fails when it holds the guilty one."""
-    place, suspects, cursor, failed, tried = (1, 0), Suspects(), 0, 0, 0
-    suspects.suspect(place, 512)
-    while cursor < guilty - 1 or suspects.limit(place, cursor, 512) > 1:
-        limit = suspects.limit(place, cursor, 512)
+    key, suspects, cursor, failed, tried = StreamKey(1, 0), Suspects(), 0, 0, 0
+    suspects.suspect(key, 512)
+    while cursor < guilty - 1 or suspects.limit(key, cursor, 512) > 1:
+        limit = suspects.limit(key, cursor, 512)
         tried += limit
         if cursor < guilty <= cursor + limit:
             failed += 1
-            suspects.suspect(place, cursor + limit)
+            suspects.suspect(key, cursor + limit)
         else:
             cursor += limit
     assert cursor == guilty - 1
     assert failed <= 5
     assert tried <= 2 * 512
-    assert suspects.limit((1, 1), 0, 77) == 77
-    assert suspects.limit(place, 512, 77) == 77
-    assert suspects.limit(place, 0, 77) == 77  # forgotten behind its end
+    assert suspects.limit(StreamKey(1, 1), 0, 77) == 77
+    assert suspects.limit(key, 512, 77) == 77
+    assert suspects.limit(key, 0, 77) == 77  # forgotten behind its end

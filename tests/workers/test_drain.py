@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from app.contract import stored, track
+from app.contract import kinds, stored, track
 from app.contract.errors import RefusedError
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.store import dead_letters, lane, workspaces
@@ -47,11 +47,11 @@ def applier(database: Database, **more: Any) -> Applier:
 def send(database: Database, workspace_id: int, body: dict[str, Any], stream: int = STREAM_NORMAL) -> bool:
     """Accept a request as the API does; False when the contract refuses it."""
     try:
-        accepted = track.accept(msgspec.json.encode(body), track.Limits(None, None))
+        accepted = track.check(msgspec.json.encode(body), track.Limits(None, None))
     except RefusedError:
         return False
     with database.write(database.inbox) as connection:
-        entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body)
+        entry = Entry(kinds.TRACK, accepted.codec, accepted.body)
         inbox.append(connection, workspace_id, stream, [entry], NOW_US)
     return True
 
@@ -178,10 +178,10 @@ def test_settings_take_effect_at_their_place_in_the_log(database: Database) -> N
         "price": 1,
         "time": "2026-11-20",
     }
-    codec, body = stored.settings_change({"alias_autocreate_on_purchase": True, "from_the_future": 1})
+    change = stored.settings_change({"alias_autocreate_on_purchase": True, "from_the_future": 1})
     send(database, one, {"purchases": [purchase]})
     with database.write(database.inbox) as connection:
-        inbox.append(connection, one, 0, [Entry(stored.KIND_SETTINGS, codec, body)], NOW_US)
+        inbox.append(connection, one, 0, [Entry(change.kind, change.codec, change.body)], NOW_US)
     send(database, one, {"purchases": [purchase]})
     worker = applier(database)
     worker._sizes = {stream: BatchSize(1) for stream in (0, 1)}
@@ -198,7 +198,7 @@ def test_settings_take_effect_at_their_place_in_the_log(database: Database) -> N
 def poison(database: Database, workspace_id: int) -> None:
     """A request that no reader understands, as a bug of ours might have let in."""
     with database.write(database.inbox) as connection:
-        inbox.append(connection, workspace_id, 0, [Entry(stored.KIND_TRACK, 2, b'{"attributes":[[0,{},[]]]}')], NOW_US)
+        inbox.append(connection, workspace_id, 0, [Entry(kinds.TRACK, 2, b'{"attributes":[[0,{},[]]]}')], NOW_US)
 
 
 def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database) -> None:

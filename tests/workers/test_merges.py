@@ -37,9 +37,10 @@ def send(database: Database, workspace_id: int, path: str, body: dict[str, Any],
 
 
 def undo(database: Database, workspace_id: int, merge: str) -> None:
-    codec, content = stored.signed(*contract.undo(merge), "admin")
+    checked = contract.undo(merge)
+    codec, content = stored.signed(checked.codec, checked.body, "admin")
     with database.write(database.inbox) as connection:
-        inbox.append(connection, workspace_id, 0, [Entry(contract.KIND_UNDO, codec, content)], NOW_US)
+        inbox.append(connection, workspace_id, 0, [Entry(checked.kind, codec, content)], NOW_US)
 
 
 def reasons(database: Database, workspace_id: int, seq: int) -> list[str]:

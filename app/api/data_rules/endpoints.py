@@ -18,7 +18,7 @@ from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint, accepting
 from app.contract.data_rules import ATTRIBUTES, EVENTS, MAX_PAGE, PRODUCTS, Family, read_page
 from app.services.accepting.acceptor import Answer, IdempotencyKey
-from app.services.keys import KeyRecord
+from app.services.caller import Caller
 from app.services.registry import Services
 
 _PARAMETERS: Final = (
@@ -93,13 +93,13 @@ def endpoints(services: Services) -> list[Endpoint]:
     rules = services.data_rules
 
     def lists(family: Family) -> Any:
-        async def listed(caller: KeyRecord, request: Request) -> Answer:
+        async def listed(caller: Caller, request: Request) -> Answer:
             return await rules.listed(caller, family, read_page(request.query_params))
 
         return listed
 
     def decides(family: Family) -> Any:
-        async def decided(caller: KeyRecord, body: bytes, key: IdempotencyKey | None) -> Answer:
+        async def decided(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Answer:
             return await rules.decide(caller, family, body, key)
 
         return accepting(services, decided)

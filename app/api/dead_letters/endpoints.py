@@ -10,7 +10,7 @@ from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint, posting
 from app.contract.dead_letters import MAX_PAGE, read_page
 from app.services.accepting.acceptor import Answer
-from app.services.keys import KeyRecord
+from app.services.caller import Caller
 from app.services.registry import Services
 
 PERMISSION: Final = "admin.dead_letters"
@@ -44,7 +44,7 @@ _REPLAY: Final = Documentation(
 def endpoints(services: Services) -> list[Endpoint]:
     dead_letters = services.dead_letters
 
-    async def listed(caller: KeyRecord, request: Request) -> Answer:
+    async def listed(caller: Caller, request: Request) -> Answer:
         return await dead_letters.listed(caller, read_page(dict(request.query_params)))
 
     # No Idempotency-Key: a letter is its own.

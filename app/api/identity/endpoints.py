@@ -8,9 +8,9 @@ from app.api.endpoint import Accepting, Endpoint, accepting
 from app.api.identity import models
 from app.api.track.models import TrackRefusal
 from app.contract import addresses, aliases, deletion, identify, merge_request
-from app.contract.elements import Queued
+from app.contract.checked import Checked
 from app.services.accepting.acceptor import Answer, IdempotencyKey
-from app.services.keys import KeyRecord
+from app.services.caller import Caller
 from app.services.registry import Services
 
 ADMIN: Final = "user-admin"
@@ -112,11 +112,11 @@ def endpoints(services: Services) -> list[Endpoint]:
     def queueing(
         path: str,
         permission: str,
-        reader: Callable[[KeyRecord], Callable[[bytes], Queued]],
+        reader: Callable[[Caller], Callable[[bytes], Checked]],
         told: Documentation,
         status: int = 201,
     ) -> Endpoint:
-        async def queue(caller: KeyRecord, body: bytes, key: IdempotencyKey | None) -> Answer:
+        async def queue(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Answer:
             return await acceptor.queue(caller, reader(caller), body, key, status)
 
         return Endpoint("POST", path, permission, ADMIN, accepting(services, queue), told)
@@ -126,20 +126,20 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     rename, remove = "users.external_ids.rename", "users.external_ids.remove"
     return [
-        queueing("/users/identify", "users.identify", _by_phone(identify.accept), _IDENTIFY),
-        queueing("/users/merge", "users.merge", _by_phone(merge_request.accept), _MERGE, 202),
-        queueing("/users/alias/new", "users.alias.new", lambda _caller: aliases.accept_new, _ALIAS_NEW),
-        queueing("/users/alias/update", "users.alias.update", lambda _caller: aliases.accept_update, _ALIAS_UPDATE),
-        queueing("/users/delete", "users.delete", _by_phone(deletion.accept), _DELETE),
+        queueing("/users/identify", "users.identify", _by_phone(identify.check), _IDENTIFY),
+        queueing("/users/merge", "users.merge", _by_phone(merge_request.check), _MERGE, 202),
+        queueing("/users/alias/new", "users.alias.new", lambda _caller: aliases.check_new, _ALIAS_NEW),
+        queueing("/users/alias/update", "users.alias.update", lambda _caller: aliases.check_update, _ALIAS_UPDATE),
+        queueing("/users/delete", "users.delete", _by_phone(deletion.check), _DELETE),
         waiting("/users/external_ids/rename", rename, "rename", synchronous.rename, _RENAME),
         waiting("/users/external_ids/remove", remove, "remove", synchronous.remove, _REMOVE),
     ]
 
 
-def _by_phone(read: Callable[[bytes, str], Queued]) -> Callable[[KeyRecord], Callable[[bytes], Queued]]:
+def _by_phone(read: Callable[[bytes, str], Checked]) -> Callable[[Caller], Callable[[bytes], Checked]]:
     """The reader for a caller whose workspace may have another region for phone numbers without a `+`."""
 
-    def reader(caller: KeyRecord) -> Callable[[bytes], Queued]:
+    def reader(caller: Caller) -> Callable[[bytes], Checked]:
         region = addresses.region_of(caller.options)
         return lambda body: read(body, region)
 

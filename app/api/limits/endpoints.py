@@ -9,7 +9,7 @@ from app.api.endpoint import Endpoint, posting
 from app.api.limits.models import Limits
 from app.contract.limits import LimitsChange
 from app.services.accepting.acceptor import Answer
-from app.services.keys import KeyRecord
+from app.services.caller import Caller
 from app.services.registry import Services
 
 PERMISSION: Final = "admin.limits"
@@ -35,7 +35,7 @@ _CHANGE: Final = Documentation(
 
 
 def endpoints(services: Services) -> list[Endpoint]:
-    async def show(caller: KeyRecord, _request: Request) -> Answer:
+    async def show(caller: Caller, _request: Request) -> Answer:
         return await services.limits.show(caller)
 
     change = posting(services, services.limits.change)

@@ -12,7 +12,7 @@ from app.api.merges.models import History, MergeList, Preview, Undone, UndoRefus
 from app.api.refusals import Refusal
 from app.contract.merge_records import MAX_LIMIT, MAX_OFFSET
 from app.services.accepting.acceptor import Answer
-from app.services.keys import KeyRecord
+from app.services.caller import Caller
 from app.services.registry import Services
 
 PERMISSION: Final = "admin.merges"
@@ -70,13 +70,13 @@ _UNDO: Final = Documentation(
 def endpoints(services: Services) -> list[Endpoint]:
     merges = services.merges
 
-    async def listed(caller: KeyRecord, request: Request) -> Answer:
+    async def listed(caller: Caller, request: Request) -> Answer:
         return await merges.listed(caller, request.query_params)
 
-    async def history(caller: KeyRecord, request: Request) -> Answer:
+    async def history(caller: Caller, request: Request) -> Answer:
         return await merges.history(caller, request.path_params["braze_id"])
 
-    async def undo(caller: KeyRecord, request: Request) -> Answer:
+    async def undo(caller: Caller, request: Request) -> Answer:
         return await merges.undo(caller, request.path_params["id"], key_of(caller, request))
 
     return [

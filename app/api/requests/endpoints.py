@@ -11,7 +11,7 @@ from app.api.refusals import Refusal
 from app.api.requests.models import RequestStatus
 from app.contract.errors import RefusedError
 from app.services.accepting.acceptor import Answer
-from app.services.keys import KeyRecord
+from app.services.caller import Caller
 from app.services.registry import Services
 
 _STATUS: Final = Documentation(
@@ -32,7 +32,7 @@ _STATUS: Final = Documentation(
 
 
 def endpoints(services: Services) -> list[Endpoint]:
-    async def status(caller: KeyRecord, request: Request) -> Answer:
+    async def status(caller: Caller, request: Request) -> Answer:
         return await services.reader.request_status(caller, request.path_params["id"], _wait(request))
 
     return [Endpoint("GET", "/v1/requests/{id}", None, "default", status, _STATUS)]

@@ -11,7 +11,7 @@ from app.api.track.models import SyncAccepted, TrackAccepted, TrackBody, TrackRe
 from app.contract.plans import MAX_BULK_BODY_BYTES, TRACK
 from app.domain.commands import STREAM_BULK
 from app.services.accepting.acceptor import Answer
-from app.services.keys import KeyRecord
+from app.services.caller import Caller
 from app.services.registry import Services
 
 #: On /users/track: the request may wait behind all that do not say so. Its value does not matter, not even `false`.
@@ -71,7 +71,7 @@ def endpoints(services: Services) -> list[Endpoint]:
     track = accepting(services, acceptor.track)
     marked = accepting(services, partial(acceptor.track, stream=STREAM_BULK), variant=f" {BULK_HEADER}")
 
-    async def either(caller: KeyRecord, request: Request) -> Answer:
+    async def either(caller: Caller, request: Request) -> Answer:
         return await (marked if BULK_HEADER in request.headers else track)(caller, request)
 
     sync = accepting(services, services.synchronous.track)

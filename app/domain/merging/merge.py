@@ -25,7 +25,7 @@ from app.domain.profile import (
     AddressState,
     Profile,
 )
-from app.domain.state import NotLoadedError, State, keys_from, keys_of
+from app.domain.state import NotLoadedError, State, identifiers_from, identifiers_of
 
 #: Everything of the table in spec merge.md 3.
 MERGE: Final = "merge"
@@ -67,8 +67,8 @@ def plan_merge(
                 external_id = result
         if merged_value not in (None, 0) and not same(result, merged_value) and _is_lost(leaf, policy):
             lost.append(Change(path, kept_value, merged_value, result))
-    afterwards = keys_from(external_id, core)
-    had = keys_of(merged)
+    afterwards = identifiers_from(external_id, core)
+    had = identifiers_of(merged)
     return MergePlan(
         policy,
         kept.pid,
@@ -160,13 +160,13 @@ def _put(node: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 @contextmanager
 def rekeyed(state: State, profile: Profile) -> Iterator[None]:
     """A block that changes a profile; afterwards its identifiers are brought in step with it."""
-    before = keys_of(profile)
+    before = identifiers_of(profile)
     yield
-    after = keys_of(profile)
+    after = identifiers_of(profile)
     for key in sorted(before - after):
-        state.drop_key(profile, key)
+        state.drop_identifier(profile, key)
     for key in sorted(after - before):
-        state.add_key(profile, key)
+        state.add_identifier(profile, key)
 
 
 def leaf_of(path: Path) -> Leaf:

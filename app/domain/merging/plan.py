@@ -5,7 +5,7 @@ from typing import Any
 
 from app.domain.history import Origin
 from app.domain.merging.rules import Path
-from app.domain.profile import Address, AddressState, Key, Profile
+from app.domain.profile import Address, AddressState, Identifier, Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class MergePlan:
     #: Values of the merged profile that nobody has afterwards.
     lost: tuple[Change, ...]
     #: Identifiers of the merged profile that lead to the kept one afterwards.
-    moved: tuple[Key, ...]
+    moved: tuple[Identifier, ...]
     #: Identifiers of the merged profile that lead to nobody afterwards.
-    retired: tuple[Key, ...]
+    retired: tuple[Identifier, ...]
     #: (label, kept name, merged name): both have an alias of one label; the merged one's becomes free.
     alias_conflicts: tuple[tuple[str, str, str], ...]
     #: A refusal of somebody without e-mail address that the address gets; never a state more permissive than before.

@@ -11,8 +11,8 @@ from app.domain.history import RESTORED, UNMERGED, Happening, Origin
 from app.domain.merging.merge import get, leaf_of, put, rekeyed
 from app.domain.merging.plan import MergePlan, MergeRecord
 from app.domain.merging.rules import Undone
-from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Key, Profile
-from app.domain.state import State, keys_of
+from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
+from app.domain.state import State, identifiers_of
 
 # Reasons for which a merge cannot be undone.
 MERGE_NOT_FOUND: Final = "merge_not_found"
@@ -38,7 +38,7 @@ def undo(state: State, merge_id: str, origin: Origin) -> str:
         return KEPT_PROFILE_MERGED  # a deleted one would have taken the record with it
     if state.section(kept, CORE).get("last_merge") != record.id:
         return LATER_MERGE_FIRST
-    if any(_taken(state, key, kept, plan) for key in keys_of(snapshot)):
+    if any(_taken(state, key, kept, plan) for key in identifiers_of(snapshot)):
         return IDENTIFIER_REUSED
     record.unseparated = _separate(state, kept, record, plan)
     state.unfold(deepcopy(snapshot))
@@ -50,7 +50,7 @@ def undo(state: State, merge_id: str, origin: Origin) -> str:
     return ""
 
 
-def _taken(state: State, key: Key, kept: Profile, plan: MergePlan) -> bool:
+def _taken(state: State, key: Identifier, kept: Profile, plan: MergePlan) -> bool:
     """Whether an identifier of the merged profile belongs to somebody who will not give it back."""
     if key[0] not in (EXTERNAL, DEPRECATED, ALIAS):
         return False

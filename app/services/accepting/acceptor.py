@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.contract import addresses, idempotency, request_id, stored, track
-from app.contract.elements import Queued
+from app.contract.checked import Checked
 from app.contract.errors import FORBIDDEN, RATE_LIMITED, RefusedError, unavailable
+from app.contract.kinds import KINDS
 from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
 from app.contract.track import Limits
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.quota.limiter import Limiter
 from app.services.accepting.backlog import BacklogWatch
 from app.services.accepting.writer import InboxWriter, UnavailableError
-from app.services.quotas import Admission, objects_of, quota
-from app.store.inbox.idempotency import KeyReusedError, matches
-from app.store.inbox.log import Entry, IdempotencyKey, Place, UnknownWorkspaceError
-from app.store.keys import KeyRecord
+from app.services.caller import Caller
+from app.services.quotas import Admission
+from app.store.inbox.idempotency import KeyReusedError
+from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
 
 #: What the API needs to name of the layers below.
 __all__ = ["Acceptor", "Admission", "Answer", "IdempotencyKey", "RateLimitedError"]
@@ -67,9 +68,9 @@ class Acceptor:
         self.granted = 0
         self.refused = 0
 
-    async def take(self, caller: KeyRecord, group: str) -> Admission:
+    async def take(self, caller: Caller, group: str) -> Admission:
         """A token for a call of a group of endpoints: TRACK, or a name in GROUPS. Raises RateLimitedError."""
-        counted = quota(caller, group, ietf=self._ietf_headers)
+        counted = caller.quota(group, ietf=self._ietf_headers)
         grant = await self._limiter.take(caller.workspace_id, counted.buckets, counted.company_id, counted.counter)
         admission = Admission(grant, counted)
         if not grant.granted:
@@ -78,73 +79,71 @@ class Acceptor:
         self.granted += 1
         return admission
 
-    async def standing(self, caller: KeyRecord, group: str) -> Admission | None:
+    async def standing(self, caller: Caller, group: str) -> Admission | None:
         """As `take` for a call that is refused before it is counted: nothing is taken. None while Redis is away."""
-        counted = quota(caller, group, ietf=self._ietf_headers)
+        counted = caller.quota(group, ietf=self._ietf_headers)
         grant = await self._limiter.standing(caller.workspace_id, counted.buckets, counted.company_id)
         return None if grant is None else Admission(grant, counted)
 
     async def track(
-        self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
+        self, caller: Caller, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Answer:
         """POST /users/track: 201 once the request is committed. Raises RefusedError."""
-        return await self._track(caller, body, key, stream, objects_of(caller))
+        return await self._track(caller, body, key, stream, caller.objects)
 
-    async def track_bulk(self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None = None) -> Answer:
+    async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Answer:
         """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises RefusedError."""
         return await self._track(caller, body, key, STREAM_BULK, BULK_LIMITS)
 
     async def _track(
-        self, caller: KeyRecord, body: bytes, key: IdempotencyKey | None, stream: int, limits: Limits
+        self, caller: Caller, body: bytes, key: IdempotencyKey | None, stream: int, limits: Limits
     ) -> Answer:
         region = addresses.region_of(caller.options)
         if len(body) > LARGE_BODY_BYTES:  # a walk over megabytes would hold up everybody else
-            accepted = await asyncio.to_thread(track.accept, body, limits, region)
+            checked = await asyncio.to_thread(track.check, body, limits, region)
         else:
-            accepted = track.accept(body, limits, region)
-        entry = Entry(stored.KIND_TRACK, accepted.codec, accepted.body, key)
-        return await self.answer(caller, stream, entry, 201, accepted.answer)
+            checked = track.check(body, limits, region)
+        return await self._store(caller, stream, checked, key, 201)
 
     async def queue(
         self,
-        caller: KeyRecord,
-        read: Callable[[bytes], Queued],
+        caller: Caller,
+        read: Callable[[bytes], Checked],
         body: bytes,
         key: IdempotencyKey | None,
         status: int,
     ) -> Answer:
         """Answer `status` once what the contract reads of a body is committed. Raises RefusedError."""
-        queued = await asyncio.to_thread(read, body) if len(body) > LARGE_BODY_BYTES else read(body)
-        entry = Entry(queued.kind, queued.codec, queued.body, key)
-        return await self.answer(caller, STREAM_NORMAL, entry, status, queued.answer)
+        checked = await asyncio.to_thread(read, body) if len(body) > LARGE_BODY_BYTES else read(body)
+        return await self._store(caller, STREAM_NORMAL, checked, key, status)
 
-    async def answer(self, caller: KeyRecord, stream: int, entry: Entry, status: int, body: bytes) -> Answer:
-        """Commit a request to the inbox and ring; this answer, once it is on disk, or that of the first request with
-        its idempotency key. `body` must hold no value of a client: it is stored beside the key.
+    async def _store(
+        self, caller: Caller, stream: int, checked: Checked, key: IdempotencyKey | None, status: int
+    ) -> Answer:
+        """Commit a request to the inbox and ring; its answer, once it is on disk, or that of the first request with
+        its idempotency key. The answer must hold no value of a client: it is stored beside the key.
 
         Raises RefusedError 503, 403, or 422 when the key was used with another body.
         """
-        if entry.idempotency is not None:
-            entry = replace(entry, idempotency=replace(entry.idempotency, status=status, answer=body))
-        place = await self.append(caller, stream, entry)
-        if place.first is not None:
-            return self._repeated(caller, stream, place)
-        return Answer(status, body, request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq))
+        if key is not None:
+            key = replace(key, status=status, answer=checked.answer)
+        outcome = await self.append(caller, stream, checked, key)
+        if isinstance(outcome, Repeated):
+            return self._repeated(caller, outcome)
+        return Answer(status, checked.answer, self._request_id(caller, stream, outcome.seq))
 
-    async def store(self, caller: KeyRecord, stream: int, entry: Entry) -> str:
-        """As `append`; the request's id."""
-        place = await self.append(caller, stream, entry)
-        return request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)
-
-    async def append(self, caller: KeyRecord, stream: int, entry: Entry) -> Place:
-        """Commit a request to the inbox and ring; where it stands, or where the first one with its key stands.
+    async def append(
+        self, caller: Caller, stream: int, checked: Checked, key: IdempotencyKey | None = None
+    ) -> Appended | Repeated:
+        """Commit a request to the inbox and ring; where it stands, or what the first one with its key was answered.
 
         Raises RefusedError 503, 403 or 422.
         """
         self._backlog.check(caller.workspace_id, stream)
-        if entry.kind not in stored.UNSIGNED:
-            codec, content = stored.signed(entry.codec, entry.body, caller.key_name)
-            entry = replace(entry, codec=codec, body=content)
+        codec, body = checked.codec, checked.body
+        if KINDS[checked.kind].signed:
+            codec, body = stored.signed(codec, body, caller.key_name)
+        entry = Entry(checked.kind, codec, body, key)
         try:
             return await self._writer.append(caller.workspace_id, stream, entry)
         except KeyReusedError as error:
@@ -154,27 +153,25 @@ class Acceptor:
                 raise RefusedError(403, FORBIDDEN) from error
             raise unavailable() from error
 
-    async def repeated(self, caller: KeyRecord, key: IdempotencyKey) -> Answer | None:
+    async def repeated(self, caller: Caller, key: IdempotencyKey) -> Answer | None:
         """What the first request with this key and body was answered, if it was answered when it was accepted.
 
         For a repeat that is refused although the first was not, since limits changed or the backlog grew meanwhile.
         """
         try:
-            found = await self._writer.first(caller.workspace_id, key.digest)
+            first = await self._writer.first(caller.workspace_id, key)
         except UnavailableError as error:
             raise unavailable() from error
-        if found is None or not matches(found[1], key):
-            return None
-        return self._repeated(caller, *found) if found[1].first and found[1].first.status else None
+        return self._repeated(caller, first) if first is not None and first.status else None
 
-    def _repeated(self, caller: KeyRecord, stream: int, place: Place) -> Answer:
-        if place.first is None:
-            raise ValueError("the place of a first request")
-        identifier = request_id.make(caller.workspace_secret, caller.workspace_id, stream, place.seq)
-        return Answer(place.first.status, place.first.answer, identifier, REPLAYED)
+    def _repeated(self, caller: Caller, first: Repeated) -> Answer:
+        return Answer(first.status, first.answer, self._request_id(caller, first.stream, first.seq), REPLAYED)
+
+    def _request_id(self, caller: Caller, stream: int, seq: int) -> str:
+        return request_id.make(caller.workspace_secret, caller.workspace_id, stream, seq)
 
 
-def idempotency_key(caller: KeyRecord, path: str, sent: Sequence[str], body: bytes) -> IdempotencyKey | None:
+def idempotency_key(caller: Caller, path: str, sent: Sequence[str], body: bytes) -> IdempotencyKey | None:
     """What the values of the header `Idempotency-Key` name; None when it was not sent. Raises RefusedError(400)."""
     key = idempotency.read(sent)
     if key is None:

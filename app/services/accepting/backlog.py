@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.contract.errors import BACKLOG_FULL, RefusedError
-from app.domain.commands import STREAM_BULK
+from app.domain.commands import STREAM_BULK, StreamKey
 from app.services.calls import StoreCalls
 from app.store.engine import Database
 from app.store.inbox import backlog
-from app.store.inbox.backlog import Backlog, Place
+from app.store.inbox.backlog import Backlog
 
 LOOK_SECONDS: Final = 1.0
 RETRY_AFTER_SECONDS: Final = 5
@@ -50,10 +50,10 @@ class BacklogWatch:
         self._calls = calls
         self._now_us = now_us
         self._limits = limits
-        self._full: frozenset[Place] = frozenset()
+        self._full: frozenset[StreamKey] = frozenset()
         self._task: asyncio.Task[None] | None = None
         #: As of the last look, for metrics.
-        self.seen: Mapping[Place, Backlog] = {}
+        self.seen: Mapping[StreamKey, Backlog] = {}
         self.refused = 0
 
     def check(self, workspace_id: int, stream: int) -> None:
@@ -76,7 +76,7 @@ class BacklogWatch:
         self.seen = await self._calls.run(lambda: backlog.read(self._database, self._now_us()))
         now_us = self._now_us()
         self._full = frozenset(
-            place for place, waiting in self.seen.items() if self._limits.exceeded(place[1], waiting, now_us)
+            key for key, waiting in self.seen.items() if self._limits.exceeded(key.stream, waiting, now_us)
         )
 
     async def _run(self) -> None:

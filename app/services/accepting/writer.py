@@ -10,18 +10,19 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from app.domain.commands import StreamKey
 from app.services import budget
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
 from app.store.inbox.idempotency import KeyReusedError, Outcome
-from app.store.inbox.log import Entry, Place, UnknownWorkspaceError
+from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
 
 #: Requests of one stream of a workspace in one commit.
 MAX_GROUP: Final = 256
 
-Stream = tuple[int, int]
-Waiter = tuple[Entry, asyncio.Future[Place]]
+Stored = Appended | Repeated
+Waiter = tuple[Entry, asyncio.Future[Stored]]
 #: Of one group of a flush: of each request, or what failed them all.
 Result = list[Outcome] | BaseException
 
@@ -38,14 +39,14 @@ class InboxWriter:
         database: Database,
         now_us: Callable[[], int],
         timeout: float,
-        on_stored: Callable[[Stream], None],
+        on_stored: Callable[[StreamKey], None],
     ) -> None:
         """`timeout` in seconds bounds a wait for a place. `on_stored` is told of every stream that got requests."""
         self._database = database
         self._now_us = now_us
         self._timeout = timeout
         self._on_stored = on_stored
-        self._pending: dict[Stream, list[Waiter]] = {}
+        self._pending: dict[StreamKey, list[Waiter]] = {}
         self._runner: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
         #: Used by the one thread of the executor only.
@@ -54,15 +55,15 @@ class InboxWriter:
         self.flushes = 0
         self.requests = 0
 
-    async def append(self, workspace_id: int, stream: int, entry: Entry) -> Place:
+    async def append(self, workspace_id: int, stream: int, entry: Entry) -> Stored:
         """Store a request, or find the first one with its idempotency key.
 
         Raises UnavailableError; then it may still be stored, as after any lost answer. Raises KeyReusedError.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Place] = loop.create_future()
+        future: asyncio.Future[Stored] = loop.create_future()
         # The future is the caller's alone: a client that goes away cancels its wait, never the flush.
-        self._pending.setdefault((workspace_id, stream), []).append((entry, future))
+        self._pending.setdefault(StreamKey(workspace_id, stream), []).append((entry, future))
         if self._runner is None:
             self._runner = loop.create_task(self._run())
         timer = loop.call_later(budget.left(self._timeout), _give_up, future)
@@ -71,13 +72,11 @@ class InboxWriter:
         finally:
             timer.cancel()
 
-    async def first(self, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
-        """(stream, place) of the first request with an idempotency key. Raises UnavailableError."""
+    async def first(self, workspace_id: int, key: IdempotencyKey) -> Repeated | None:
+        """What the first request with this key and body got. Raises UnavailableError."""
         try:
             async with asyncio.timeout(budget.left(self._timeout)):
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._executor, self._find, workspace_id, digest
-                )
+                return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, workspace_id, key)
         except DATABASE_ERRORS as error:  # a timeout is an OSError
             raise UnavailableError from error
 
@@ -94,41 +93,41 @@ class InboxWriter:
         try:
             while self._pending:
                 groups = self._take()
-                work = [(stream, [entry for entry, _ in waiters]) for stream, waiters in groups]
+                work = [(key, [entry for entry, _ in waiters]) for key, waiters in groups]
                 results: list[Result]
                 try:
                     results = await loop.run_in_executor(self._executor, self._flush, work)
                 except Exception as error:  # noqa: BLE001 - every waiter has to hear of it, whatever it was
                     results = [error] * len(groups)
-                for (stream, waiters), result in zip(groups, results, strict=True):
-                    self._answer(stream, waiters, result)
+                for (key, waiters), result in zip(groups, results, strict=True):
+                    self._answer(key, waiters, result)
         finally:
             self._runner = None
 
-    def _take(self) -> list[tuple[Stream, list[Waiter]]]:
+    def _take(self) -> list[tuple[StreamKey, list[Waiter]]]:
         groups = []
-        for stream in sorted(self._pending):  # one order for all processes, so that they cannot deadlock
-            waiters = [waiter for waiter in self._pending[stream] if not waiter[1].done()]
+        for key in sorted(self._pending):  # one order for all processes, so that they cannot deadlock
+            waiters = [waiter for waiter in self._pending[key] if not waiter[1].done()]
             if waiters:
-                groups.append((stream, waiters[:MAX_GROUP]))
+                groups.append((key, waiters[:MAX_GROUP]))
             if len(waiters) > MAX_GROUP:
-                self._pending[stream] = waiters[MAX_GROUP:]
+                self._pending[key] = waiters[MAX_GROUP:]
             else:
-                del self._pending[stream]
+                del self._pending[key]
         return groups
 
-    def _find(self, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
+    def _find(self, workspace_id: int, key: IdempotencyKey) -> Repeated | None:
         with self._database.read(self._database.inbox) as connection:
-            return idempotency.find(connection, workspace_id, digest)
+            return idempotency.find(connection, workspace_id, key)
 
-    def _flush(self, work: list[tuple[Stream, list[Entry]]]) -> list[Result]:
+    def _flush(self, work: list[tuple[StreamKey, list[Entry]]]) -> list[Result]:
         if not work:
             return []
         try:
             if len(work) == 1 and self._database.is_postgresql and not _any_key(work[0][1]):
                 return [self._flush_one(*work[0])]
             with self._database.write(self._database.inbox) as connection:
-                return [_append(connection, stream, entries, self._now_us()) for stream, entries in work]
+                return [_append(connection, key, entries, self._now_us()) for key, entries in work]
         except UnknownWorkspaceError as error:
             if len(work) == 1:
                 return [error]
@@ -137,11 +136,11 @@ class InboxWriter:
         except DATABASE_ERRORS as error:
             return [error] * len(work)
 
-    def _flush_one(self, stream: Stream, entries: list[Entry]) -> list[Outcome]:
+    def _flush_one(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
         """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
         connection, self._kept = self._kept or self._database.statements(), None
         try:
-            places = inbox.append(connection, *stream, entries, self._now_us())
+            appended = inbox.append(connection, *key, entries, self._now_us())
         except UnknownWorkspaceError:
             self._kept = connection
             raise
@@ -150,9 +149,9 @@ class InboxWriter:
             connection.close()
             raise
         self._kept = connection
-        return [*places]
+        return [*appended]
 
-    def _answer(self, stream: Stream, waiters: list[Waiter], result: Result) -> None:
+    def _answer(self, key: StreamKey, waiters: list[Waiter], result: Result) -> None:
         self.flushes += 1
         if isinstance(result, BaseException):
             for _, future in waiters:
@@ -169,20 +168,20 @@ class InboxWriter:
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
-        self._on_stored(stream)
+        self._on_stored(key)
 
 
 def _any_key(entries: list[Entry]) -> bool:
     return any(entry.idempotency is not None for entry in entries)
 
 
-def _append(connection: Connection, stream: Stream, entries: list[Entry], now_us: int) -> list[Outcome]:
+def _append(connection: Connection, key: StreamKey, entries: list[Entry], now_us: int) -> list[Outcome]:
     """Requests without keys, nearly all, do not pay for those with one."""
     if _any_key(entries):
-        return idempotency.append(connection, *stream, entries, now_us)
-    return [*inbox.append(connection, *stream, entries, now_us)]
+        return idempotency.append(connection, *key, entries, now_us)
+    return [*inbox.append(connection, *key, entries, now_us)]
 
 
-def _give_up(future: asyncio.Future[Place]) -> None:
+def _give_up(future: asyncio.Future[Stored]) -> None:
     if not future.done():
         future.set_exception(UnavailableError())

@@ -5,11 +5,10 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from app.domain.commands import StreamKey
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-
-Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +36,29 @@ _OLDEST: Final = text(
 )
 
 
-def read(database: Database, now_us: int) -> dict[Place, Backlog]:
+def read(database: Database, now_us: int) -> dict[StreamKey, Backlog]:
     """{(workspace, stream): what waits} of all streams that are behind. Raises what the database raises."""
-    found: dict[Place, Backlog] = {}
+    found: dict[StreamKey, Backlog] = {}
     if database.is_postgresql:
         with database.read() as connection:
             rows = [tuple(row) for row in connection.execute(_BEHIND_POSTGRESQL)]
             for workspace_id, stream, head, cursor, hour in rows:
-                found[workspace_id, stream] = _backlog(connection, workspace_id, stream, head, cursor, hour, now_us)
+                key = StreamKey(workspace_id, stream)
+                found[key] = _backlog(connection, key, head, cursor, hour, now_us)
         return found
     # Cursors first: a request that is accepted in between counts as queued, one that is applied never does.
     with database.read() as connection:
         cursors = lane.cursors(connection)
     with database.read(database.inbox) as connection:
-        for (workspace_id, stream), head in inbox.heads(connection).items():
-            cursor = cursors.get((workspace_id, stream), head)
+        for key, head in inbox.heads(connection).items():
+            cursor = cursors.get(key, head)
             if head > cursor:
-                found[workspace_id, stream] = _backlog(connection, workspace_id, stream, head, cursor, 0, now_us)
+                found[key] = _backlog(connection, key, head, cursor, 0, now_us)
     return found
 
 
-def _backlog(
-    connection: Connection, workspace_id: int, stream: int, head: int, cursor: int, hour: int, now_us: int
-) -> Backlog:
-    values = {"workspace_id": workspace_id, "stream": stream, "seq": cursor + 1, "hour": hour}
+def _backlog(connection: Connection, key: StreamKey, head: int, cursor: int, hour: int, now_us: int) -> Backlog:
+    values = {**key._asdict(), "seq": cursor + 1, "hour": hour}
     oldest = connection.execute(_OLDEST, values).scalar()
     return Backlog(head - cursor, now_us if oldest is None else int(oldest))
 

@@ -1,4 +1,4 @@
-"""Idempotency keys: a repeat of a request finds the first one's place and answer, and is not accepted again.
+"""Idempotency keys: a repeat of a request finds the first one's number and answer, and is not accepted again.
 
 A key is stored in the transaction that stores its request, so that both are there or neither. All uses of a key go to
 one stream, whose counter row is locked while we look: no other flush can add the key between the look and the commit.
@@ -6,20 +6,21 @@ A key that is met again never makes a flush fail, so it cannot fail the requests
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, text
 
 from app.store.bulk import pipelined
 from app.store.inbox import log as inbox
-from app.store.inbox.log import DAY_US, Entry, IdempotencyKey, Place, UnknownWorkspaceError
+from app.store.inbox.log import DAY_US, Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
 
 
 class KeyReusedError(Exception):
     """The key was used before, with another body."""
 
 
-Outcome = Place | KeyReusedError
+Outcome = Appended | Repeated | KeyReusedError
 
 _KNOWN: Final = text(
     "select digest, fingerprint, stream, seq, status, answer from idempotency"
@@ -44,10 +45,22 @@ _KEEP_POSTGRESQL: Final = """
     """
 
 
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The first request with a key."""
+
+    fingerprint: bytes
+    repeated: Repeated
+
+    def outcome(self, key: IdempotencyKey) -> Repeated | KeyReusedError:
+        """What a later request with this key gets."""
+        return self.repeated if self.fingerprint == key.fingerprint else KeyReusedError()
+
+
 def append(
     connection: Connection, workspace_id: int, stream: int, entries: Sequence[Entry], now_us: int
 ) -> list[Outcome]:
-    """As inbox.append, for entries of which some have a key: the same order, repeats at the place of the first.
+    """As inbox.append, for entries of which some have a key: the same order, repeats with what the first one got.
 
     Raises UnknownWorkspaceError when the workspace has no counter row.
     """
@@ -56,44 +69,41 @@ def append(
         head, known = _look(connection, workspace_id, stream, digests)
         fresh: list[Entry] = []
         kept: list[tuple[int, IdempotencyKey]] = []
+        # An integer is a position in `fresh`.
         outcomes: list[Outcome | int] = []
         for entry in entries:
             key = entry.idempotency
             first = known.get(key.digest) if key is not None else None
             if key is not None and first is not None:
-                outcomes.append(first if matches(first, key) else KeyReusedError())
+                outcomes.append(first.outcome(key))
                 continue
             outcomes.append(len(fresh))
             fresh.append(entry)
             if key is not None:
                 seq = head + len(fresh)
-                known[key.digest] = Place(seq, 0, key)
+                known[key.digest] = _First(key.fingerprint, Repeated(stream, seq, key.status, key.answer))
                 kept.append((seq, key))
         if kept:
             _keep(connection, workspace_id, stream, kept, now_us // DAY_US)
-        places = inbox.append(connection, workspace_id, stream, fresh, now_us) if fresh else []
-    return [places[outcome] if isinstance(outcome, int) else outcome for outcome in outcomes]
+        appended = inbox.append(connection, workspace_id, stream, fresh, now_us) if fresh else []
+    return [appended[outcome] if isinstance(outcome, int) else outcome for outcome in outcomes]
 
 
-def find(connection: Connection, workspace_id: int, digest: bytes) -> tuple[int, Place] | None:
-    """(stream, place of the first request with this key)."""
-    row = connection.execute(_KNOWN, {"workspace_id": workspace_id, "digests": [digest]}).first()
-    return None if row is None else (row.stream, _place(row))
+def find(connection: Connection, workspace_id: int, key: IdempotencyKey) -> Repeated | None:
+    """What the first request with this key and body got; None when there was none."""
+    row = connection.execute(_KNOWN, {"workspace_id": workspace_id, "digests": [key.digest]}).first()
+    outcome = None if row is None else _first(row).outcome(key)
+    return outcome if isinstance(outcome, Repeated) else None
 
 
-def matches(first: Place, key: IdempotencyKey) -> bool:
-    """Whether the first request with a key had the same body."""
-    return first.first is not None and first.first.fingerprint == key.fingerprint
-
-
-def _place(row: Any) -> Place:
-    digest, fingerprint, _, seq, status, answer = row
-    return Place(seq, 0, IdempotencyKey(bytes(digest), bytes(fingerprint), status, bytes(answer)))
+def _first(row: Any) -> _First:
+    _, fingerprint, stream, seq, status, answer = row
+    return _First(bytes(fingerprint), Repeated(stream, seq, status, bytes(answer)))
 
 
 def _look(
     connection: Connection, workspace_id: int, stream: int, digests: list[bytes]
-) -> tuple[int, dict[bytes, Place]]:
+) -> tuple[int, dict[bytes, _First]]:
     """The stream's head, from now on locked, and the keys that are stored."""
     if connection.dialect.name == "postgresql":
         # The lock comes first, in a statement of its own: the second one then sees all that was committed under it.
@@ -103,9 +113,9 @@ def _look(
         row = locked.fetchone()
         if row is None:
             raise UnknownWorkspaceError(workspace_id)
-        return row[0], {bytes(row[0]): _place(row) for row in found.fetchall()}
+        return row[0], {bytes(row[0]): _first(row) for row in found.fetchall()}
     rows = connection.execute(_KNOWN, {"workspace_id": workspace_id, "digests": digests})
-    return inbox.head(connection, workspace_id, stream), {bytes(row.digest): _place(row) for row in rows}
+    return inbox.head(connection, workspace_id, stream), {bytes(row.digest): _first(row) for row in rows}
 
 
 def _keep(

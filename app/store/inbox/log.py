@@ -7,13 +7,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from app.domain.commands import STREAM_NORMAL
+from app.domain.commands import STREAM_NORMAL, STREAMS, StreamKey
 
 HOUR_US: Final = 3_600_000_000
 DAY_US: Final = 24 * HOUR_US
-STREAMS: Final = (0, 1)
-#: The kind of a deletion, of which this layer has to know nothing else; app.contract.deletion gives it.
-KIND_DELETE: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +38,22 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a request stands in the order of its workspace."""
+class Appended:
+    """A request was stored: its number in its stream, and when it counts as accepted."""
 
     seq: int
     accepted_us: int
-    #: What was stored of the first request with this key, for a repeat; its accepted_us is not known, and 0.
-    first: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A request was not stored, since it repeats one: stream, number and answer of the first with its key."""
+
+    stream: int
+    seq: int
+    #: As in IdempotencyKey.
+    status: int
+    answer: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ _CREATE_HEAD = text(
 )
 _HEAD = text("select head from inbox_head where workspace_id = :workspace_id and stream = :stream")
 _HOLD = text("select head from inbox_head where workspace_id = :workspace_id and stream = :stream for no key update")
-_DELETION = text(
+_HAS_KIND = text(
     "select 1 from inbox where workspace_id = :workspace_id and stream = :stream and seq > :after and hour >= :hour"
     " and kind = :kind limit 1"
 )
@@ -134,7 +140,7 @@ def create_heads(connection: Connection, workspace_id: int) -> None:
 
 def append(
     connection: Connection, workspace_id: int, stream: int, entries: Sequence[Entry], now_us: int
-) -> list[Place]:
+) -> list[Appended]:
     """Number and insert requests, in the given order. They count as accepted once the transaction is committed.
 
     Raises UnknownWorkspaceError when the workspace has no counter row.
@@ -161,28 +167,28 @@ def append(
         rows = driver.execute(_APPEND_POSTGRESQL, values).fetchall()
         if len(rows) != len(entries):
             raise UnknownWorkspaceError(workspace_id)
-        return sorted((Place(seq, accepted_us) for seq, accepted_us in rows), key=lambda place: place.seq)
+        return [Appended(seq, accepted_us) for seq, accepted_us in sorted(rows)]
     row = connection.execute(_BUMP_SQLITE, values).one_or_none()
     if row is None:
         raise UnknownWorkspaceError(workspace_id)
-    places = [Place(row.base + 1 + i, row.first_us + 2 * i) for i in range(len(entries))]
+    appended = [Appended(row.base + 1 + i, row.first_us + 2 * i) for i in range(len(entries))]
     connection.execute(
         _INSERT_SQLITE,
         [
             {
                 "workspace_id": workspace_id,
                 "stream": stream,
-                "seq": place.seq,
-                "hour": place.accepted_us // HOUR_US,
+                "seq": one.seq,
+                "hour": one.accepted_us // HOUR_US,
                 "kind": entry.kind,
                 "codec": entry.codec,
                 "body": entry.body,
-                "accepted_us": place.accepted_us,
+                "accepted_us": one.accepted_us,
             }
-            for place, entry in zip(places, entries, strict=True)
+            for one, entry in zip(appended, entries, strict=True)
         ],
     )
-    return places
+    return appended
 
 
 def head(connection: Connection, workspace_id: int, stream: int) -> int:
@@ -197,15 +203,15 @@ def hold(connection: Connection, workspace_id: int, stream: int) -> None:
         connection.execute(_HOLD, {"workspace_id": workspace_id, "stream": stream})
 
 
-def has_deletion(connection: Connection, workspace_id: int, after: int, hour: int) -> bool:
-    """Whether a deletion lies behind number `after` of the normal stream. `hour` as in `read`."""
+def has_kind(connection: Connection, workspace_id: int, kind: int, after: int, hour: int) -> bool:
+    """Whether a request of a kind lies behind number `after` of the normal stream. `hour` as in `read`."""
     values = {"workspace_id": workspace_id, "stream": STREAM_NORMAL, "after": after, "hour": hour}
-    return connection.execute(_DELETION, {**values, "kind": KIND_DELETE}).first() is not None
+    return connection.execute(_HAS_KIND, {**values, "kind": kind}).first() is not None
 
 
-def heads(connection: Connection) -> dict[tuple[int, int], int]:
+def heads(connection: Connection) -> dict[StreamKey, int]:
     """{(workspace, stream): head} of every workspace that ever accepted something."""
-    return {(row.workspace_id, row.stream): row.head for row in connection.execute(_HEADS)}
+    return {StreamKey(row.workspace_id, row.stream): row.head for row in connection.execute(_HEADS)}
 
 
 def accepted_us(connection: Connection, workspace_id: int, stream: int, seq: int) -> int | None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, text
 
+from app.domain.commands import StreamKey
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox.log import HOUR_US
@@ -105,8 +106,8 @@ def _delete_older_half(database: Database, table: str, until: float, chunk: int)
     return deleted
 
 
-def _range(place: tuple[int, int], cursor: int) -> dict[str, int]:
-    return {"w": place[0], "s": place[1], "cursor": cursor}
+def _range(key: StreamKey, cursor: int) -> dict[str, int]:
+    return {"w": key.workspace_id, "s": key.stream, "cursor": cursor}
 
 
 def _shrink_sqlite(database: Database, most: int, chunk: int) -> dict[str, int]:
@@ -119,7 +120,7 @@ def _shrink_sqlite(database: Database, most: int, chunk: int) -> dict[str, int]:
             if not rows:
                 break
             after = rows[-1].rowid
-            over = [row.rowid for row in rows if row.seq <= cursors.get((row.workspace_id, row.stream), 0)]
+            over = [row.rowid for row in rows if row.seq <= cursors.get(StreamKey(row.workspace_id, row.stream), 0)]
             if over:
                 deleted += connection.execute(_DELETE, {"rows": over}).rowcount
     return {"requests": deleted}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from app.domain.profile import Key
+from app.domain.profile import Identifier
 from app.domain.resolve import EVERY_END, NEWEST, OLDEST, Choices, End
 from app.domain.state import State, Unloaded
 
@@ -202,7 +202,7 @@ class Crowds:
     """The rankings of one workspace."""
 
     def __init__(self) -> None:
-        self._rankings: dict[Key, Ranking] = {}
+        self._rankings: dict[Identifier, Ranking] = {}
         #: Whether one had to be made anew since this was last set.
         self.looked = False
 
@@ -212,7 +212,7 @@ class Crowds:
         return sum(ranking.size for ranking in self._rankings.values())
 
     def part(
-        self, connection: Connection, workspace_id: int, key: Key, limits: Limits, choices: Choices | None
+        self, connection: Connection, workspace_id: int, key: Identifier, limits: Limits, choices: Choices | None
     ) -> Part:
         """Who of the holders of an address is loaded. Reads a row or two for every holder when they are not known."""
         many = limits.ends + (choices.taken if choices else 0)
@@ -225,21 +225,21 @@ class Crowds:
 
     def correct(self, state: State) -> None:
         """Bring them in step with what a committed batch changed; those that nobody has any more are forgotten."""
-        joined, left = self._by_key(state.changes.keys_added), self._by_key(state.changes.keys_dropped)
+        joined, left = self._by_key(state.changes.identifiers_added), self._by_key(state.changes.identifiers_dropped)
         for key, ranking in list(self._rankings.items()):
             ranking.correct(state, joined[key], left[key])
             if not len(ranking):
                 del self._rankings[key]
 
-    def _by_key(self, entries: Iterable[tuple[Key, int]]) -> defaultdict[Key, set[int]]:
-        found: defaultdict[Key, set[int]] = defaultdict(set)
+    def _by_key(self, entries: Iterable[tuple[Identifier, int]]) -> defaultdict[Identifier, set[int]]:
+        found: defaultdict[Identifier, set[int]] = defaultdict(set)
         for key, pid in entries:
             if key in self._rankings:
                 found[key].add(pid)
         return found
 
 
-def _look(connection: Connection, workspace_id: int, key: Key, depth: int) -> Ranking:
+def _look(connection: Connection, workspace_id: int, key: Identifier, depth: int) -> Ranking:
     kind, label, value = key
     statement = _CROWD_POSTGRESQL if connection.dialect.name == "postgresql" else _CROWD_SQLITE
     values = {"workspace_id": workspace_id, "kind": kind, "label": label, "value": value, "depth": depth}

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
-from app.domain.profile import ALL_SECTIONS, Address, AddressState, Key
+from app.domain.profile import ALL_SECTIONS, Address, AddressState, Identifier
 from app.domain.state import State
 from app.store.profiles import look_up
 
@@ -31,7 +31,7 @@ def dump(connection: Connection, workspace_id: int) -> State:
     consents = connection.execute(_ALL_ADDRESSES, {"workspace_id": workspace_id}).all()
     pids = connection.execute(_ALL_PIDS, {"workspace_id": workspace_id}).scalars().all()
     found = look_up.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))
-    index: dict[Key, set[int]] = {}
+    index: dict[Identifier, set[int]] = {}
     for kind, label, value, pid in listed:
         index.setdefault((kind, label, value), set()).add(pid)
     addresses: dict[Address, AddressState | None] = {

@@ -18,10 +18,10 @@ from app.domain.profile import (
     PHONE,
     Address,
     ApplySettings,
-    Key,
+    Identifier,
 )
 from app.domain.resolve import Needs, addresses_needed, choices, needs
-from app.domain.state import State, keys_of
+from app.domain.state import State, identifiers_of
 from app.store import merges
 from app.store.profiles import crowds, lineage
 from app.store.profiles.look_up import fetch, fetch_addresses, find
@@ -71,11 +71,11 @@ def load(
 def _crowded(
     connection: Connection,
     workspace_id: int,
-    index: dict[Key, set[int]],
+    index: dict[Identifier, set[int]],
     commands: Sequence[Command],
     limits: crowds.Limits,
     known: crowds.Crowds,
-) -> dict[Key, crowds.Part]:
+) -> dict[Identifier, crowds.Part]:
     """The crowds among the holders; the index then has those of them that are loaded."""
     crowded = {}
     found = [key for key, pids in index.items() if len(pids) > limits.holders]
@@ -86,11 +86,11 @@ def _crowded(
     return crowded
 
 
-def _join_crowds(state: State, crowded: dict[Key, crowds.Part]) -> None:
+def _join_crowds(state: State, crowded: dict[Identifier, crowds.Part]) -> None:
     for key, part in crowded.items():
         loaded = {True: 0, False: 0}
         for pid, profile in state.profiles.items():
-            if key in keys_of(profile):
+            if key in identifiers_of(profile):
                 state.index[key].add(pid)
                 loaded[profile.external_id is not None] += 1
         rest = part.unloaded(loaded)
@@ -106,7 +106,7 @@ def _load_shared(connection: Connection, workspace_id: int, state: State, wanted
     """
     pids = {pid for key in wanted.identity for pid in state.index[key]}
     profiles = [state.profiles[pid] for pid in pids] if not wanted.moving else list(state.profiles.values())
-    keys = {key for profile in profiles for key in keys_of(profile)} | wanted.given
+    keys = {key for profile in profiles for key in identifiers_of(profile)} | wanted.given
     shared = [key for key in keys if key[0] in (EMAIL, PHONE) and key not in state.index]
     if shared:
         state.index |= find(connection, workspace_id, shared, len(state.profiles) + 1)
@@ -123,7 +123,7 @@ def _load_records(
     found = [record for record in records.values() if record is not None]
     state.lineage = lineage.above(connection, workspace_id, {record.kept_pid for record in found})
     people = [record.snapshot for record in found if record.snapshot is not None] + list(state.profiles.values())
-    keys = {key for profile in people for key in keys_of(profile)}
+    keys = {key for profile in people for key in identifiers_of(profile)}
     keys |= {(kind, "", key[2]) for key in keys if key[0] in (EXTERNAL, DEPRECATED) for kind in (EXTERNAL, DEPRECATED)}
     missing = find(connection, workspace_id, keys - state.index.keys(), len(people) + 1)
     state.index |= missing

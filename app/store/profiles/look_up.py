@@ -18,7 +18,7 @@ from app.domain.profile import (
     SECTION_NAMES,
     Address,
     AddressState,
-    Key,
+    Identifier,
     Profile,
 )
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
@@ -56,13 +56,13 @@ _ADDRESSES = Query(
 
 
 def find(
-    connection: Connection, workspace_id: int, keys: Iterable[Key], most: int | None = None
-) -> dict[Key, set[int]]:
+    connection: Connection, workspace_id: int, keys: Iterable[Identifier], most: int | None = None
+) -> dict[Identifier, set[int]]:
     """Who has which of the identifiers; every asked key is in the result.
 
     `most` bounds the holders of an e-mail address or a phone number that are found.
     """
-    index: dict[Key, set[int]] = {key: set() for key in keys}
+    index: dict[Identifier, set[int]] = {key: set() for key in keys}
     unique = [key for key in index if key[0] in (EXTERNAL, ALIAS) or (most is None and key[0] in (EMAIL, PHONE))]
     _find_listed(connection, workspace_id, index, unique)
     if most is not None:
@@ -80,7 +80,9 @@ def find(
     return index
 
 
-def _find_listed(connection: Connection, workspace_id: int, index: dict[Key, set[int]], keys: list[Key]) -> None:
+def _find_listed(
+    connection: Connection, workspace_id: int, index: dict[Identifier, set[int]], keys: list[Identifier]
+) -> None:
     if keys:
         for n, pid in _FIND.run(connection, workspace_id, keys):
             index[keys[n]].add(pid)

@@ -24,7 +24,7 @@ _WRITE_SECTION = {
     CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",)),
 }
 _WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",))
-_INSERT_IDENTIFIERS = BulkWrite(tables.Identifier)
+_INSERT_IDENTIFIERS = BulkWrite(tables.IdentifierRow)
 _WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us"))
 _INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
 _INSERT_NAMES = BulkWrite(tables.Name)
@@ -117,12 +117,12 @@ def _delete(connection: Connection, workspace_id: int, changes: Changes) -> None
                 for channel, address, group_id in taken_back
             ],
         )
-    if changes.keys_dropped:
+    if changes.identifiers_dropped:
         connection.execute(
             _DELETE_IDENTIFIER,
             [
                 {"workspace_id": workspace_id, "kind": kind, "label": label, "value": value, "pid": pid}
-                for (kind, label, value), pid in sorted(changes.keys_dropped)
+                for (kind, label, value), pid in sorted(changes.identifiers_dropped)
             ],
         )
 
@@ -130,7 +130,7 @@ def _delete(connection: Connection, workspace_id: int, changes: Changes) -> None
 def _identifier_rows(changes: Changes) -> list[dict[str, Any]]:
     return [
         {"kind": kind, "label": label, "value": value, "pid": pid}
-        for (kind, label, value), pid in sorted(changes.keys_added)
+        for (kind, label, value), pid in sorted(changes.identifiers_added)
     ]
 
 

@@ -1,0 +1,30 @@
+"""What the contract makes of a body that it takes: the form that is stored, and the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from app.contract.kinds import KIND_OF
+from app.domain.commands import Identity
+
+#: Codec of a body that is a list of commands as JSON.
+CODEC_COMMANDS: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What goes to the inbox, and the answer to give once it is there."""
+
+    #: One of app.contract.kinds.
+    kind: int
+    codec: int
+    body: bytes
+    #: Empty where the answer is made from what became of the request.
+    answer: bytes = b""
+
+
+def commands_checked(commands: Sequence[Identity], answer: bytes = b"") -> Checked:
+    """At least one command, all of one class, normalised: the worker reads them back without judging them again."""
+    return Checked(KIND_OF[type(commands[0])], CODEC_COMMANDS, msgspec.json.encode(commands), answer)

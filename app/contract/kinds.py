@@ -1,0 +1,64 @@
+"""Kinds of stored requests: the only list of them.
+
+The numbers and the names are stored and shown, so they are added to and never used for something else. A new command
+gets a row here, and with it a name for operators and a reader.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain.commands import (
+    Delete,
+    Identify,
+    Identity,
+    Merge,
+    NewAlias,
+    RemoveExternalId,
+    RenameExternalId,
+    UndoMerge,
+    UpdateAlias,
+)
+
+TRACK: Final = 1
+SETTINGS: Final = 2
+DELETE: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of stored request."""
+
+    #: What operators call it.
+    name: str
+    #: Class of its commands, where the body is a list of them as JSON. None: app.contract.stored reads it otherwise.
+    command: type[Identity] | None = None
+    #: Whether its effects are written into histories. Then the name of the API key is stored with it.
+    signed: bool = True
+
+
+KINDS: Final[Mapping[int, Kind]] = {
+    TRACK: Kind("track"),
+    SETTINGS: Kind("settings", signed=False),
+    3: Kind("identify", Identify),
+    4: Kind("merge", Merge),
+    5: Kind("alias_new", NewAlias),
+    6: Kind("alias_update", UpdateAlias),
+    DELETE: Kind("delete", Delete),
+    8: Kind("rename", RenameExternalId),
+    9: Kind("remove", RemoveExternalId),
+    10: Kind("undo", UndoMerge),
+}
+
+#: The kind that stores commands of a class.
+KIND_OF: Final[Mapping[type[Identity], int]] = {
+    kind.command: number for number, kind in KINDS.items() if kind.command is not None
+}
+#: The kind of a name.
+BY_NAME: Final[Mapping[str, int]] = {kind.name: number for number, kind in KINDS.items()}
+
+
+def name_of(number: int) -> str:
+    """What operators call a kind; the number as text for one of a newer version."""
+    kind = KINDS.get(number)
+    return str(number) if kind is None else kind.name
