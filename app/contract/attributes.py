@@ -18,6 +18,7 @@ IGNORED: Final = object()
 CLEARED_INVALID: Final = object()
 CLEARED: Final = None
 MAX_TEXT: Final = 255
+MAX_URL: Final = 1_024  # DECISIONS D59
 
 INVALID: Final = "invalid_value"
 INVALID_NAME: Final = "invalid_name"
@@ -267,5 +268,6 @@ FIELDS: Final[dict[str, Callable[[object], object]]] = {
     "twitter": _members(
         id=_is_count, screen_name=_is_text, followers_count=_is_count, friends_count=_is_count, statuses_count=_is_count
     ),
-    "image_url": _text(2048),
+    "image_url": _text(MAX_URL),
+    "native_line_id": _text(MAX_TEXT),
 }

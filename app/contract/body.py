@@ -1,5 +1,6 @@
 """Reading a request body: one strict JSON object, every number and string of which the stores can hold."""
 
+import codecs
 import json
 import re
 from typing import Any, Final
@@ -36,6 +37,7 @@ def parse(body: bytes) -> Any:
     them is refused. A member whose name is such a text has the name in ASCII and BROKEN_TEXT as its value. Of a
     repeated key the last one counts.
     """
+    body = without_mark(body)
     try:
         return _decode(body)
     except msgspec.ValidationError:  # syntax is fine, a number is out of range
@@ -46,6 +48,11 @@ def parse(body: bytes) -> Any:
         return _parse_unstorable(body)
     except (RecursionError, UnicodeDecodeError):
         raise RefusedError(400, PARSE_ERROR) from None
+
+
+def without_mark(body: bytes) -> bytes:
+    """The body without the UTF-8 byte order mark that some clients put in front (DECISIONS D66)."""
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def parse_object(body: bytes) -> dict[str, Any] | None:

@@ -6,13 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import addresses, identifiers
+from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
-from app.contract.errors import ObjectRefusedError, RefusedError
+from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
 from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, SUBSCRIBED, AddressState, Identifier, Profile
 
 MAX_IDS: Final = 50
+#: Characters that are shown of an entry that is no identifier.
+MAX_SHOWN: Final = 100
 #: Option of a workspace.
 REQUIRES_FIELDS: Final = "export_requires_fields"
 NO_SELECTOR: Final = (
@@ -46,6 +48,8 @@ class ExportRequest:
     selectors: tuple[Selector, ...]
     #: None = the default output.
     fields: frozenset[str] | None = field(default=None)
+    #: Aliases that were left out, being malformed.
+    errors: tuple[ObjectError, ...] = ()
 
 
 def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.DEFAULT_REGION) -> ExportRequest:
@@ -54,23 +58,23 @@ def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.
     `region` is that of a phone number without a `+`.
     """
     document = bodies.parse_object(body)
-    if document is None or bodies.unsound(document) is not None:
+    if document is None:
         raise RefusedError(400, NO_SELECTOR)
     others = [name for name in ("device_id", "email_address", "phone") if identifiers.is_sent(document.get(name))]
     if len(others) > 1:
         raise RefusedError(400, ONLY_ONE)
-    selectors = _external_ids(document.get("external_ids")) + _aliases(document.get("user_aliases"))
+    errors: list[ObjectError] = []
+    selectors = _external_ids(document.get("external_ids")) + _aliases(document.get("user_aliases"), errors)
     if identifiers.is_sent(document.get("braze_id")):
-        text = _text(document["braze_id"])
-        selectors.append(Selector((BRAZE, "", text), text))
+        selectors.append(_one("braze_id", document["braze_id"], lambda text: (BRAZE, "", text)))
     for name in others:
-        selectors.append(_other(name, _text(document[name]), region))
+        selectors.append(_one(name, document[name], _OTHERS[name](region)))
     if not selectors:
-        raise RefusedError(400, NO_SELECTOR)
+        raise RefusedError(400, NO_SELECTOR, errors)
     fields = _fields(document.get("fields_to_export"))
     if fields is None and requires_fields:
         raise RefusedError(400, NO_FIELDS)
-    return ExportRequest(tuple(selectors), fields)
+    return ExportRequest(tuple(selectors), fields, tuple(errors))
 
 
 def names_small_fields(body: bytes) -> bool:
@@ -85,32 +89,40 @@ def names_small_fields(body: bytes) -> bool:
     return not any(isinstance(name, str) and name in LARGE_FIELDS for name in fields)
 
 
-def _text(value: object) -> str:
-    found = identifiers.text(value)
-    if found is None:
-        raise RefusedError(400, NO_SELECTOR)
-    return found
+def _one(name: str, value: object, key: Callable[[str], Identifier | None]) -> Selector:
+    """The selector of a single identifier; one that is no text at all is a mistake of the whole request."""
+    text = identifiers.text(value)
+    if text is None:
+        raise RefusedError(400, f"'{name}' must be a string")
+    return Selector(key(text) if _is_storable(text) else None, text)
 
 
 def _external_ids(value: object) -> list[Selector]:
     if not identifiers.is_sent(value):
         return []
     values = [value] if isinstance(value, (str, int)) and not isinstance(value, bool) else value
-    if not values:
-        return []
     if not isinstance(values, list):
         raise RefusedError(400, NO_SELECTOR)
     if len(values) > MAX_IDS:
         raise RefusedError(400, TOO_MANY_IDS)
-    texts = [_text(member) for member in values]
-    return [Selector((EXTERNAL, "", text) if _storable(text) else None, text) for text in texts]
+    return [_external_id(member) for member in values]
 
 
-def _storable(text: str) -> bool:
-    return 0 < len(text.encode()) <= identifiers.MAX_EXTERNAL_ID_BYTES
+def _external_id(value: object) -> Selector:
+    """One that no profile can have is listed as invalid, and the others are answered (DECISIONS D71)."""
+    text = identifiers.text(value)
+    if text is None:
+        return Selector(None, "" if bodies.unstorable(value) else msgspec.json.encode(value).decode()[:MAX_SHOWN])
+    fits = 0 < len(text.encode()) <= identifiers.MAX_EXTERNAL_ID_BYTES
+    return Selector((EXTERNAL, "", text) if fits and _is_storable(text) else None, text)
 
 
-def _aliases(value: object) -> list[Selector]:
+def _is_storable(text: str) -> bool:
+    return "\0" not in text
+
+
+def _aliases(value: object, errors: list[ObjectError]) -> list[Selector]:
+    """The well-formed aliases; `errors` gets an entry for each of the others (DECISIONS D71)."""
     if not value:
         return []
     if not isinstance(value, list):
@@ -118,23 +130,29 @@ def _aliases(value: object) -> list[Selector]:
     if len(value) > MAX_IDS:
         raise RefusedError(400, TOO_MANY_ALIASES)
     selectors = []
-    for member in value:
+    for index, member in enumerate(value):
         try:
-            label, name = identifiers.alias(member)
+            label, name = identifiers.alias(elements.sound(member))
         except ObjectRefusedError as refused:
-            raise RefusedError(400, refused.type) from None
-        selectors.append(Selector((ALIAS, label, name), None))
+            errors.append(ObjectError(refused.type, "user_aliases", index, refused.code))
+        else:
+            selectors.append(Selector((ALIAS, label, name), None))
     return selectors
 
 
-def _other(name: str, text: str, region: str) -> Selector:
-    if name == "email_address":
-        email = addresses.email(text)
-        return Selector(None if email is None else (EMAIL, "", email), text)
-    if name == "phone":
-        phone = addresses.phone(text, region)
-        return Selector(None if phone is None else (PHONE, "", phone), text)
-    return Selector(None, text)  # no profile has devices yet
+def _by_email(_region: str) -> Callable[[str], Identifier | None]:
+    return lambda text: None if (email := addresses.email(text)) is None else (EMAIL, "", email)
+
+
+def _by_phone(region: str) -> Callable[[str], Identifier | None]:
+    return lambda text: None if (phone := addresses.phone(text, region)) is None else (PHONE, "", phone)
+
+
+def _by_device(_region: str) -> Callable[[str], Identifier | None]:
+    return lambda _text: None  # no profile has devices yet
+
+
+_OTHERS: Final = {"email_address": _by_email, "phone": _by_phone, "device_id": _by_device}
 
 
 def _fields(value: object) -> frozenset[str] | None:
@@ -163,12 +181,14 @@ class View:
         return self.profile.core or {}
 
 
-def answer(views: list[View], invalid: list[str], fields: frozenset[str] | None) -> bytes:
+def answer(views: list[View], invalid: list[str], wanted: ExportRequest) -> bytes:
     """The JSON answer for profiles in the order of the request."""
-    document: dict[str, object] = {"users": [render(view, fields) for view in views]}
+    document: dict[str, object] = {"users": [render(view, wanted.fields) for view in views]}
     if invalid:
         document["invalid_user_ids"] = invalid
     document["message"] = "success"
+    if wanted.errors:
+        document["errors"] = [error.as_json() for error in wanted.errors]
     return msgspec.json.encode(document)
 
 
@@ -261,6 +281,7 @@ RENDERERS: Final[dict[str, Callable[[View], object]]] = {
     "time_zone": _core("time_zone"),
     "home_city": _core("home_city"),
     "gender": _core("gender"),
+    "native_line_id": _core("native_line_id"),
     "last_coordinates": _core("current_location"),
     "custom_attributes": _custom,
     "custom_events": _summaries("events"),

@@ -105,5 +105,5 @@ def _primary(name: str, value: object) -> Identifier:
 
 
 def is_sent(value: object) -> bool:
-    """Whether an identifier counts as sent: null and "" do not."""
-    return value is not None and value != ""
+    """Whether an identifier counts as sent: null, "" and PHP's empty array do not (DECISIONS D63)."""
+    return value is not None and value not in ("", [])

@@ -69,9 +69,10 @@ class Limits:
 
 def check(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Checked:
     """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
-    counts = _clean_counts(body, limits, region)
+    unmarked = bodies.without_mark(body)
+    counts = _clean_counts(unmarked, limits, region)
     if counts is not None:
-        return Checked(TRACK, CODEC_AS_SENT, body, _answer(dict(zip(ARRAYS, counts, strict=True)), ()))
+        return Checked(TRACK, CODEC_AS_SENT, unmarked, _answer(dict(zip(ARRAYS, counts, strict=True)), ()))
     return _walk(body, limits, region)
 
 
@@ -291,9 +292,9 @@ def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -
 def _array(value: object) -> list[Any]:
     if value is None:
         return []
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not (value and all(name.isdecimal() for name in value)):
         return [value]
-    if not isinstance(value, list):
+    if not isinstance(value, list):  # an array as PHP sends it, {"0": …, "2": …}, is not guessed (DECISIONS D63)
         raise RefusedError(400, NO_VALID_DATA)
     return value
 

@@ -30,6 +30,8 @@ LABEL_CONFLICT: Final = "label_conflict"
 ALIAS_TAKEN: Final = "alias_taken"
 ALIAS_NOT_FOUND: Final = "alias_not_found"
 ALIAS_UNCHANGED: Final = "alias_unchanged"
+#: Combined, but the kept profile has another alias of this label (DECISIONS D70).
+ALIAS_RETIRED: Final = "alias_retired"
 LABEL_TAKEN: Final = "label_taken"
 EXTERNAL_ID_NOT_FOUND: Final = "external_id_not_found"
 EXTERNAL_ID_DEPRECATED: Final = "external_id_deprecated"
@@ -95,7 +97,10 @@ def _combine(step: Step, command: Identify | Merge, kept: Profile, merged: Profi
     if reason is not None:
         step.refuse(command, reason)
         return False
-    perform(step.state, plan_merge(kept, merged, policy, step.state.address), step.origin(), step.merge_id())
+    plan = plan_merge(kept, merged, policy, step.state.address)
+    perform(step.state, plan, step.origin(), step.merge_id())
+    for label, _, _ in plan.alias_conflicts:  # later writes by that alias reach nobody, which its owner wants to know
+        step.skip(command, ALIAS_RETIRED, label)
     return True
 
 

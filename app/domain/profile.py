@@ -55,6 +55,7 @@ CORE_FIELDS: Final = (
     "facebook",
     "twitter",
     "image_url",
+    "native_line_id",
     "email_open_tracking_disabled",
     "email_click_tracking_disabled",
     "marked_email_as_spam_at",  # microseconds

@@ -108,5 +108,12 @@ def _limit(group: str, bucket: Bucket, left: Grant | None) -> dict[str, Any]:
         "window_seconds": -(-bucket.window_ms // 1000),
         "refill": CLOCK_HOUR if bucket.align_ms else CONTINUOUS,
         "remaining": None if left is None else left.remaining,
-        "full_at": None if left is None or left.remaining == left.limit else times.iso(left.reset_ms * 1000),
+        "full_at": None if left is None or left.remaining == left.limit else times.iso(_full_ms(bucket, left) * 1000),
     }
+
+
+def _full_ms(bucket: Bucket, left: Grant) -> int:
+    """When the bucket is full again. Of an empty one a grant tells when there is the next token instead."""
+    if left.remaining or bucket.align_ms:
+        return left.reset_ms
+    return left.reset_ms - (-(bucket.capacity - 1) * bucket.window_ms // bucket.capacity)

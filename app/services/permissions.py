@@ -53,9 +53,12 @@ PERMISSIONS: Final = (
 #: Other spellings of the documentation that clients have learned from.
 SYNONYMS: Final = {"users.external_id.rename": "users.external_ids.rename"}
 
+#: Permissions that a wider one opens too: connectors have keys with the wider one alone (DECISIONS D56).
+OPENED_BY: Final = {"users.track.bulk": "users.track"}
+
 
 def allows(permissions: Container[str], permission: str) -> bool:
     """Whether a key with these permissions may do what needs this one."""
-    if permission in permissions:
+    if permission in permissions or OPENED_BY.get(permission) in permissions:
         return True
     return any(other in permissions for other, meant in SYNONYMS.items() if meant == permission)

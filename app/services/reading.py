@@ -16,6 +16,7 @@ from app.contract.export import View
 from app.domain import times
 from app.domain.commands import STREAM_NORMAL, STREAMS
 from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Identifier
+from app.domain.track import INVALID_NAME
 from app.services import budget
 from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
@@ -102,7 +103,7 @@ class Reader:
                 if not pids and selector.sent is not None:
                     invalid.append(selector.sent)
             views = self._views(connection, workspace_id, list(order))
-        return export.answer(views, invalid, wanted.fields)
+        return export.answer(views, invalid, wanted)
 
     def _views(self, connection: Connection, workspace_id: int, pids: list[int]) -> list[View]:
         found = {p.pid: p for p in look_up.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))}
@@ -131,7 +132,9 @@ class Reader:
             "status": "queued" if not applied else "applied" if letter is None else "dead",
             "accepted_at": None if accepted_us is None else times.iso(accepted_us),
             "skipped": [
-                {"input_array": array, "index": index, "reason": reason} | ({"field": field} if field else {})
+                # The name of a field may be empty, which is then what is wrong with it.
+                {"input_array": array, "index": index, "reason": reason}
+                | ({"field": field} if field or reason == INVALID_NAME else {})
                 for array, index, field, reason in skipped
             ],
         }

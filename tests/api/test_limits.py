@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app as cli
 from app.contract.plans import GROUPS, TRACK
+from app.domain import times
 from app.quota.bucket import Bucket
 from app.services.permissions import PERMISSIONS
 from app.services.quotas import buckets_of
@@ -75,6 +76,7 @@ def test_what_is_configured_left_and_used(service: Service) -> None:
     assert (burst["requests"], burst["window_seconds"], burst["refill"]) == (3, 3600, "continuous")
     assert burst["full_at"] is not None
     assert answer.body["limits"][-2]["full_at"] is None  # full
+
     mine, theirs = key_id(workspace.key), key_id(other)
     counted = {(mine, TRACK): (3, 2), (mine, "export-ids"): (1, 0), (mine, "default"): (1, 0), (theirs, TRACK): (0, 1)}
     assert used(answer) == counted
@@ -326,3 +328,17 @@ def test_commands(valkey_server: ValkeyServer, tmp_path: Path, monkeypatch: pyte
         ["keys", "create", *shop, "--name", "x", "--all", "--expires", "2001-01-01"],
     ):
         run(*words, fails=True)
+
+
+@pytest.mark.parametrize("requests", [1, 2, 40])
+def test_full_at_is_when_it_is_full_also_when_nothing_is_left(service: Service, requests: int) -> None:
+    """Not when there is the next token: an empty bucket needs its whole window."""
+    workspace = service.workspace("legacy", burst_limit=requests, burst_window_seconds=3_600)
+    before_us = times_now()
+    for _ in range(requests):
+        assert workspace.track(BODY, drain=False).status == 201
+    burst = limits(workspace).body["limits"][0]
+    assert (burst["name"], burst["remaining"]) == ("burst", 0)
+    full_us = times.parse(burst["full_at"])
+    assert full_us is not None
+    assert before_us - 1_000_000 <= full_us - HOUR * 1_000 <= times_now() + 1_000_000

@@ -89,9 +89,10 @@ def test_errors_and_permission(workspace: Workspace) -> None:
     answer = workspace.post("/users/track/bulk", body)
     assert (answer.status, answer.errors) == (201, [("attributes", 0), ("events", 0)])
     assert answer.counts == {"attributes": 1, "events": 0}
-    key = workspace.service.key(workspace.id, "users.track")
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    assert workspace.service.send("POST", "/users/track/bulk", b"{}", headers, key).status == 403
+    for permission, status in (("users.track.sync", 403), ("users.track", 400), ("users.track.bulk", 400)):
+        key = workspace.service.key(workspace.id, permission)
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        assert workspace.service.send("POST", "/users/track/bulk", b"{}", headers, key).status == status
 
 
 @pytest.mark.parametrize(("headers", "expected"), [([], STREAM_NORMAL), (["X_Braze_Bulk"], STREAM_BULK)])

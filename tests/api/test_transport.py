@@ -33,6 +33,9 @@ def padded(size: int) -> bytes:
     return body % (b"x" * (size - len(body) + 2))
 
 
+#: A good body in two members, as log shippers write them.
+MEMBERS: Final = gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:])
+
 # Bodies (1-9). A refused request stores nothing, and the next one on the same service works.
 
 BODIES: Final = {
@@ -47,11 +50,23 @@ BODIES: Final = {
     "8 no gzip": (GOOD, ((b"content-encoding", b"gzip"),), 400, None),
     "8 zlib is not gzip": (zlib.compress(GOOD), ((b"content-encoding", b"gzip"),), 400, None),
     "8 garbage behind gzip": (gzip.compress(GOOD) + b"x", ((b"content-encoding", b"gzip"),), 400, None),
-    "8 two members": (gzip.compress(GOOD) + gzip.compress(GOOD), ((b"content-encoding", b"gzip"),), 400, None),
+    "8 two members, two documents": (gzip.compress(GOOD) * 2, ((b"content-encoding", b"gzip"),), 400, PARSE_ERROR),
+    "8 the second of two members cut": (MEMBERS[:-9], ((b"content-encoding", b"gzip"),), 400, None),
+    "8 bomb in the second member": (
+        gzip.compress(GOOD) + gzip.compress(b" " * 5_000_000),
+        ((b"content-encoding", b"gzip"),),
+        413,
+        None,
+    ),
     "8 empty gzip": (b"", ((b"content-encoding", b"gzip"),), 400, None),
-    "9 br": (GOOD, ((b"content-encoding", b"br"),), 415, "Unsupported Media Type"),
-    "9 twice": (gzip.compress(GOOD), ((b"content-encoding", b"gzip, gzip"),), 415, "Unsupported Media Type"),
-    "9 unknown": (GOOD, ((b"content-encoding", b"x-zip\xff"),), 415, "Unsupported Media Type"),
+    "9 br": (GOOD, ((b"content-encoding", b"br"),), 415, "Unsupported Content-Encoding: gzip, or none"),
+    "9 twice": (
+        gzip.compress(GOOD),
+        ((b"content-encoding", b"gzip, gzip"),),
+        415,
+        "Unsupported Content-Encoding: gzip, or none",
+    ),
+    "9 unknown": (GOOD, ((b"content-encoding", b"x-zip\xff"),), 415, "Unsupported Content-Encoding: gzip, or none"),
 }
 
 
@@ -79,9 +94,16 @@ def test_body_at_the_edge(workspace: Workspace, content: bytes) -> None:
 
 
 def test_compressed_body(workspace: Workspace) -> None:
-    for n, name in enumerate((b"gzip", b"GZip", b"identity"), 1):
-        content = GOOD if name == b"identity" else gzip.compress(GOOD.replace(b'"n":1', b'"n":{"inc":1}'))
-        content = content.replace(b'"n":1', b'"n":{"inc":1}')
+    plain = GOOD.replace(b'"n":1', b'"n":{"inc":1}')
+    once, twice = gzip.compress(plain), gzip.compress(plain[:9]) + gzip.compress(b"") + gzip.compress(plain[9:])
+    sent = [
+        *((name, once) for name in (b"gzip", b"GZip", b"x-gzip", b" gzip\t")),
+        *((name, plain) for name in (b"identity", b"utf-8", b"UTF-8", b"")),
+        (b"gzip", twice),
+        (b"gzip", gzip.compress(b"\xef\xbb\xbf" + plain)),
+        (b"identity", b"\xef\xbb\xbf" + plain),
+    ]
+    for n, (name, content) in enumerate(sent, 1):
         answer = workspace.service.send(
             "POST", TRACK, content, with_key(workspace, (b"content-encoding", name)), workspace.key
         )

@@ -59,15 +59,12 @@ def test_selectors(document: dict[str, object], found: list[object]) -> None:
         ({}, export.NO_SELECTOR),
         ({"external_ids": [], "user_aliases": None}, export.NO_SELECTOR),
         ({"external_ids": "", "braze_id": ""}, export.NO_SELECTOR),
-        ({"external_ids": [True]}, export.NO_SELECTOR),
-        ({"external_ids": [["a"]]}, export.NO_SELECTOR),
         ({"external_ids": {"a": 1}}, export.NO_SELECTOR),
-        ({"external_ids": ["a\0"]}, export.NO_SELECTOR),
-        ({"braze_id": ["a"]}, export.NO_SELECTOR),
-        ({"email_address": {"a": 1}}, export.NO_SELECTOR),
+        ({"braze_id": ["a"]}, "'braze_id' must be a string"),
+        ({"email_address": {"a": 1}}, "'email_address' must be a string"),
         ({"external_ids": ["x"] * 51}, export.TOO_MANY_IDS),
         ({"user_aliases": [ALIAS_NL] * 51}, export.TOO_MANY_ALIASES),
-        ({"user_aliases": [{}]}, "'user_alias' must have 'alias_name' and 'alias_label'"),
+        ({"user_aliases": [{}]}, export.NO_SELECTOR),
         ({"email_address": "a@example.org", "phone": "1"}, export.ONLY_ONE),
         ({"device_id": "d", "phone": "1"}, export.ONLY_ONE),
         ({"external_ids": ["a"], "fields_to_export": ["nothing", 5]}, export.NO_KNOWN_FIELD),
@@ -101,3 +98,31 @@ def test_an_empty_text_is_no_value() -> None:
     profile = Profile(1, "b" * 24, 0, 0, 0, "a", core={"first_name": "", "last_name": "L"}, custom={"k": ""})
     shown = export.render(View(profile, None, 0), frozenset(("first_name", "last_name", "custom_attributes")))
     assert shown == {"last_name": "L", "custom_attributes": {"k": ""}}
+
+
+def test_one_malformed_entry_does_not_stop_the_others() -> None:
+    """An id is listed as invalid, as it was sent; an alias gets an error (DECISIONS D71)."""
+    body = {
+        "external_ids": ["a", True, ["b"], {"c": 1}, None, "d\0", "e" * 988, "f\ud83d", 5],
+        "user_aliases": [ALIAS_NL, {}, "x", {"alias_name": "n\0", "alias_label": "l"}],
+    }
+    wanted = export.read(json.dumps(body).encode())
+    found = [(selector.key is not None, selector.sent) for selector in wanted.selectors]
+    assert found == [
+        (True, "a"),
+        (False, "true"),
+        (False, '["b"]'),
+        (False, '{"c":1}'),
+        (False, "null"),
+        (False, "d\0"),
+        (False, "e" * 988),
+        (False, ""),
+        (True, "5"),
+        (True, None),
+    ]
+    malformed = "'user_alias' must have 'alias_name' and 'alias_label'"
+    assert [error.as_json() for error in wanted.errors] == [
+        {"type": malformed, "input_array": "user_aliases", "index": 1},
+        {"type": malformed, "input_array": "user_aliases", "index": 2},
+        {"type": "must not contain the character NUL", "input_array": "user_aliases", "index": 3},
+    ]

@@ -191,7 +191,10 @@ def test_row_3_a_label_conflict_changes_nothing(world: World) -> None:
 
 
 def test_row_3_heeds_only_the_label_that_was_named(world: World) -> None:
-    """Other labels do not stand in the way, and e-mail has none; the alias with the external id stays."""
+    """Other labels do not stand in the way, and e-mail has none; the alias with the external id stays.
+
+    The other one reaches nobody from now on, which is told by its label (DECISIONS D70).
+    """
     for kind in ("alias", "email"):
         world = World()
         world.track(external_id="q")
@@ -203,10 +206,11 @@ def test_row_3_heeds_only_the_label_that_was_named(world: World) -> None:
         assert one is not None
         world.state.add_alias(one, "web", "p-web")
         if kind == "alias":
-            assert world.identify("q", "p-crm", "crm") == []
+            assert world.identify("q", "p-crm", "crm") == ["alias_retired"]
         else:
             who = {"email": DUP, "prioritization": ["unidentified"]}
-            assert world.do("/users/identify", {"emails_to_identify": [{"external_id": "q", **who}]}) == NOTHING
+            told = world.do("/users/identify", {"emails_to_identify": [{"external_id": "q", **who}]})
+            assert told == [("emails_to_identify", 0, "web", "alias_retired")]
         assert (world.of("q").core or {})["aliases"] == {"web": "q-web", "crm": "p-crm"}
         assert world.of_alias("p-web") is None
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.api.identifiers import BrazeId, Email, ExternalId, Phone, UserAlias
+from app.api.refusals import ObjectRefusal
 
 
 class ExportBody(Struct):
@@ -52,6 +53,7 @@ class Profile(Struct, forbid_unknown_fields=True, kw_only=True):
     time_zone: str | UnsetType = UNSET
     home_city: str | UnsetType = UNSET
     gender: str | UnsetType = UNSET
+    native_line_id: str | UnsetType = UNSET
     last_coordinates: (
         Annotated[list[float], Meta(min_length=2, max_length=2, description="Longitude, latitude.")] | UnsetType
     ) = UNSET
@@ -69,4 +71,7 @@ class Exported(Struct, forbid_unknown_fields=True):
     message: Literal["success"]
     invalid_user_ids: (
         Annotated[list[str], Meta(min_length=1, description="Selectors that nobody has, aliases excepted.")] | UnsetType
+    ) = UNSET
+    errors: (
+        Annotated[list[ObjectRefusal], Meta(min_length=1, description="Aliases that are malformed.")] | UnsetType
     ) = UNSET

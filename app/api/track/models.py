@@ -39,7 +39,8 @@ class Attributes(Addressed, kw_only=True):
     marked_email_as_spam_at: Time | None = None
     facebook: dict[str, Any] | None = None
     twitter: dict[str, Any] | None = None
-    image_url: Annotated[str, Meta(max_length=2048)] | None = None
+    image_url: Annotated[str, Meta(max_length=1024)] | None = None
+    native_line_id: Annotated[str, Meta(max_length=255)] | None = None
     subscription_groups: (
         Annotated[list[dict[str, Any]], Meta(description="There are no groups yet: any entry is refused.")] | None
     ) = None

@@ -323,6 +323,7 @@ RULES: Final[dict[str, Rule]] = {
     "facebook": FILL,
     "twitter": FILL,
     "image_url": FILL,
+    "native_line_id": FILL,
     "email_open_tracking_disabled": WithEmail(),
     "email_click_tracking_disabled": WithEmail(),
     "marked_email_as_spam_at": WithEmail(),
