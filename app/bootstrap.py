@@ -9,6 +9,7 @@ import structlog
 from celery import Celery
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.adapters import runtime
 from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.adapters.metrics import Metrics, Readings
 from app.quota.limiter import Limiter
@@ -18,6 +19,7 @@ from app.services.accepting.gate import Gate
 from app.services.accepting.writer import InboxWriter
 from app.services.calls import StoreCalls
 from app.services.canary import Canary
+from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
 from app.services.keys import KeyRing
@@ -138,7 +140,9 @@ def services(settings: Settings) -> Services:
     canary = Canary(database, writer, waiting, calls, now_us, settings.canary_seconds)
     if settings.canary_seconds:
         canary.start()
-    readings = ApiReadings(database, watch, writer, acceptor, quotas, bell, gate, canary, now_us)
+    trusted_proxies = parse_networks(settings.trusted_proxies.split(","))
+    connections = Connections(connection_limits(settings), trusted_proxies)
+    readings = ApiReadings(database, watch, writer, acceptor, quotas, bell, gate, connections, canary, now_us)
 
     async def readiness() -> str | None:
         try:
@@ -157,6 +161,7 @@ def services(settings: Settings) -> Services:
         database.dispose()
 
     return Services(
+        connections=connections,
         gate=gate,
         metrics=Metrics(),
         readings=Readings(readings.read),
@@ -173,8 +178,18 @@ def services(settings: Settings) -> Services:
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,
         docs=settings.docs,
-        trusted_proxies=parse_networks(settings.trusted_proxies.split(",")),
+        trusted_proxies=trusted_proxies,
         answer_seconds=settings.answer_seconds,
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """What the settings allow, and the descriptors of this process."""
+    return ConnectionLimits(
+        most=fitting(settings.max_connections, runtime.descriptors()),
+        most_per_address=settings.max_connections_per_address,
+        head_seconds=settings.head_timeout_seconds,
+        send_seconds=settings.send_timeout_seconds,
     )
 
 

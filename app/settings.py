@@ -46,6 +46,15 @@ class Settings(BaseSettings):
     sync_wait_seconds: float = 10.0
     #: A body that takes longer to arrive is answered 408.
     receive_timeout_seconds: float = 10.0
+    #: The same for a request's line and headers, from the first byte on or from the connection's start.
+    head_timeout_seconds: float = Field(10.0, gt=0)
+    #: A connection is closed when less than 64 KB of a waiting answer is taken in this time.
+    send_timeout_seconds: float = Field(10.0, gt=0)
+    #: A connection without a request is kept this long.
+    keep_alive_seconds: int = Field(65, ge=0)
+    #: Connections that one API process holds, altogether and from one address that is no trusted proxy.
+    max_connections: int = Field(4_096, ge=1)
+    max_connections_per_address: int = Field(1_024, ge=1)
     #: Whether the API serves /openapi.json and /docs, to anybody.
     docs: bool = False
     #: Requests that one API process has in hand at once, altogether and of one key; more are answered 503.

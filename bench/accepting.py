@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -19,9 +19,10 @@ ROUNDS = 3
 WARM_SECONDS = 0.7
 
 
-def measure(stack: Stack, options: Options) -> Iterator[Row]:
+def measure(stack: Stack, options: Options) -> list[Row]:
     """The API alone on an empty database: no worker runs."""
     site = stack.site("accept")
+    rows: list[Row] = []
     accepted = 0
     with (
         stack.bare() as floor_port,
@@ -43,9 +44,10 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
                     ours.append(found)
                     shares = stack.meter.shares(before)
             say(f"  accept, {connections} connections: {shares}")
-            yield from _rows(stack, connections, floors, ours, shares)
+            rows += _rows(stack, connections, floors, ours, shares)
         _counted(site, accepted)
-    yield _commit_floor(stack, options)
+    rows.append(_commit_floor(stack, options))
+    return rows
 
 
 def _run(generator: Generator, port: int, site: Site, connections: int, seconds: float) -> Result:

@@ -26,8 +26,6 @@ FIRST_RATE, MOST_RATE = 40.0, 3000.0
 GROWTH = 0.05
 HALVINGS = 3
 DRAIN_SECONDS = 60.0
-#: A quick run makes one trial, with enough samples for a slope.
-QUICK_SECONDS = 2.0
 SINGLES_PER_SECOND = 20
 
 
@@ -82,8 +80,6 @@ class Trial:
             self.result: Result = generator.run(Run(port, site.key, CONNECTIONS, seconds, rate))
         finally:
             backlog.stop()
-        if backlog.samples[-1][2] == backlog.samples[0][2]:
-            raise BenchError(f"nothing was applied within {seconds:g} s")
         self.rate = rate
         self.applied = backlog.applied_rate(seconds)
         self.growth = backlog.slope(seconds)
@@ -98,27 +94,24 @@ class Trial:
         )
 
 
-def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Iterator[Row]:
+def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> list[Row]:
     """`ceilings` is what a worker alone applied, in objects/s by distribution, where that was measured."""
     site = filled(stack, options)
+    rows = []
     for distribution in data.DISTRIBUTIONS:
         with ExitStack() as running:
             port = running.enter_context(stack.api(site))
             running.enter_context(stack.worker(site))
             generator = running.enter_context(stack.generator(options.users, distribution))
             caught_up(site)
-            step = options.share(2, 3.0)
+            step = max(3.0, options.seconds / 2)
             ceiling = ceilings.get(distribution, MOST_RATE * data.OBJECTS) / data.OBJECTS
-            _warm(generator, port, site)
-            rate = FIRST_RATE / 2
-            if not options.quick:
-                rate = _search(lambda rate: _trial(generator, port, site, rate, step), ceiling)  # noqa: B023
-            seconds = max(options.seconds, QUICK_SECONDS if options.quick else 5.0)
+            rate = _search(lambda rate: _trial(generator, port, site, rate, step), ceiling)  # noqa: B023
             for _ in range(4):
                 before = stack.meter.read()
-                trial = _trial(generator, port, site, rate, seconds)
+                trial = _trial(generator, port, site, rate, max(options.seconds, 5.0))
                 shares = stack.meter.shares(before)
-                if trial.flat or options.quick:
+                if trial.flat:
                     break
                 rate *= 0.93
             else:
@@ -129,8 +122,9 @@ def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Itera
         )
         objects = trial.applied * data.OBJECTS
         floor = ceilings.get(distribution)
-        yield Row(f"both at once, {distribution}, {stack.store}", objects, "objects/s", floor, notes)
+        rows.append(Row(f"both at once, {distribution}, {stack.store}", objects, "objects/s", floor, notes))
         finish(stack, site)
+    return rows
 
 
 def _trial(generator: Generator, port: int, site: Site, rate: float, seconds: float) -> Trial:
@@ -140,14 +134,9 @@ def _trial(generator: Generator, port: int, site: Site, rate: float, seconds: fl
     return trial
 
 
-def _warm(generator: Generator, port: int, site: Site) -> None:
-    """A few requests, applied: the worker has started, and everything has been used once."""
-    generator.run(Run(port, site.key, CONNECTIONS, 1.0, FIRST_RATE / 2))
-    caught_up(site)
-
-
 def _search(attempt: Callable[[float], Trial], ceiling: float) -> float:
-    """The highest flat rate found: doubling, then halving the gap."""
+    """The highest flat rate found: doubling, then halving the gap. A first short trial warms everything."""
+    attempt(FIRST_RATE / 2)
     good, rate = 0.0, min(FIRST_RATE, ceiling / 2)
     while rate <= MOST_RATE:
         if not attempt(rate).flat:
@@ -180,7 +169,7 @@ def caught_up(site: Site) -> None:
         database.dispose()
 
 
-def latency(stack: Stack, options: Options) -> Iterator[Row]:
+def latency(stack: Stack, options: Options) -> list[Row]:
     """Single requests at a low rate; the cursor is read directly, again and again, from the moment of the 201."""
     site = filled(stack, options)
     found: list[float] = []
@@ -217,8 +206,10 @@ def latency(stack: Stack, options: Options) -> Iterator[Row]:
     found.sort()
     notes = f"{len(found)} single requests of {data.OBJECTS} objects, {SINGLES_PER_SECOND}/s at most"
     label = f"from 201 to applied, {stack.store}"
-    yield Row(f"{label}, median", median(found), "ms", notes=notes)
-    yield Row(f"{label}, p99", found[len(found) * 99 // 100], "ms")
+    return [
+        Row(f"{label}, median", median(found), "ms", notes=notes),
+        Row(f"{label}, p99", found[len(found) * 99 // 100], "ms"),
+    ]
 
 
 @contextmanager

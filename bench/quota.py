@@ -10,7 +10,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -112,25 +112,26 @@ COUNTING = Rival("ours, counting usage", _ours("key:track"))
 RIVALS = (_limits(MovingWindowRateLimiter), _limits(FixedWindowRateLimiter), Rival("pyrate-limiter", _pyrate))
 
 
-def measure(stack: Stack, options: Options) -> Iterator[Row]:
+def measure(stack: Stack, options: Options) -> list[Row]:
     """Decisions a second, bytes of one workspace, and the accept latency while the server is killed and stopped."""
+    rows: list[Row] = []
     for callers in CALLERS:
-        rates = _rates(stack.redis_url, callers, options.share(8, 0.5))
+        rates = _rates(stack.redis_url, callers, max(0.5, options.seconds / 8))
         ours = rates.pop(OURS.name)
         told = "; ".join(f"{name}: {rate:,.0f}" for name, rate in rates.items())
         best = max(rates[one.name] for one in RIVALS)
-        yield Row(f"quota decisions, two limits, {_callers(callers)}", ours, "decisions/s", best, told)
-        if ours <= best and not options.quick:
+        rows.append(Row(f"quota decisions, two limits, {_callers(callers)}", ours, "decisions/s", best, told))
+        if ours <= best:
             raise BenchError(f"ours makes {ours:,.0f} decisions a second, another {best:,.0f}")
-    goals = DECISIONS[:2] if options.quick else DECISIONS
-    sizes = {one.name: uvloop.run(_bytes(one, stack.redis_url, goals)) for one in (OURS, COUNTING, *RIVALS)}
+    sizes = {one.name: uvloop.run(_bytes(one, stack.redis_url)) for one in (OURS, COUNTING, *RIVALS)}
     told = "; ".join(f"{name}: {', '.join(f'{size:,}' for size in found)}" for name, found in sizes.items())
-    label = f"one workspace after {', '.join(f'{count:,}' for count in goals)} decisions"
-    yield Row(f"memory of {label}", sizes[OURS.name][-1], "bytes", notes=told)
+    label = f"one workspace after {', '.join(f'{count:,}' for count in DECISIONS)} decisions"
+    rows.append(Row(f"memory of {label}", sizes[OURS.name][-1], "bytes", notes=told))
     for one in (OURS, COUNTING):
         if max(sizes[one.name]) - min(sizes[one.name]) > DIGITS_BYTES:
             raise BenchError(f"{one.name}: the memory of a workspace is not constant: {sizes[one.name]}")
-    yield _outages(stack, options)
+    rows.append(_outages(stack, options))
+    return rows
 
 
 def _callers(callers: int) -> str:
@@ -168,13 +169,13 @@ async def _rate(one: Rival, url: str, callers: int, seconds: float) -> float:
     return done / elapsed
 
 
-async def _bytes(one: Rival, url: str, goals: Sequence[int]) -> list[int]:
-    """What the keys of a workspace take in the server's memory, after so many decisions."""
+async def _bytes(one: Rival, url: str) -> list[int]:
+    """What the keys of a workspace take in the server's memory, after each of DECISIONS."""
     with redis.Redis.from_url(url) as client:
         client.flushall()
         take, close = await one.make(url)
         done, found = 0, []
-        for goal in goals:
+        for goal in DECISIONS:
             while done < goal:
                 await asyncio.gather(*(take("2") for _ in range(100)))
                 done += 100

@@ -3,7 +3,6 @@
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,18 +26,19 @@ _VARIANTS = (
 )
 
 
-def measure(stack: Stack, options: Options) -> Iterator[Row]:
+def measure(stack: Stack, options: Options) -> list[Row]:
     """PostgreSQL in four variants; SQLite with whole profiles only."""
     if stack.postgres is None:
         rate = _sqlite_rewrites(stack.folder / "rewritten.db", options)
-        yield Row(f"rewrite {WHOLE_SQLITE}", rate, "rows/s", notes="floor: one client, asynchronous commit")
-        return
+        return [Row(f"rewrite {WHOLE_SQLITE}", rate, "rows/s", notes="floor: one client, asynchronous commit")]
+    rows = []
     with psycopg.connect(stack.postgres.dsn, autocommit=True) as connection:
         connection.execute("set synchronous_commit = off")
         for label, column, size in _VARIANTS:
             documents = [_document(n, size) for n in range(2000)]
             rate = _rewrites(connection, column, documents, options)
-            yield Row(f"rewrite {label}", rate, "rows/s", notes="floor: one client, asynchronous commit")
+            rows.append(Row(f"rewrite {label}", rate, "rows/s", notes="floor: one client, asynchronous commit"))
+    return rows
 
 
 def _document(number: int, size: int) -> bytes:
@@ -58,7 +58,7 @@ def _rewrites(connection: psycopg.Connection, column: str, documents: list[bytes
     _copy(connection, "rewritten (workspace_id, pid, doc)", column, documents, range(ROWS), (1,))
     connection.execute("vacuum analyze rewritten")
     done, began = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - began) < options.share(2, 2.0):
+    while (elapsed := time.perf_counter() - began) < max(2.0, options.seconds / 2):
         with connection.transaction():
             connection.execute("truncate fresh")
             _copy(connection, "fresh (pid, doc)", column, documents, sorted(rng.sample(range(ROWS), BATCH)))
@@ -99,7 +99,7 @@ def _sqlite_rewrites(path: Path, options: Options) -> float:
         connection.executemany("insert into rewritten values (?, ?)", rows)
         connection.execute("commit")
         done, began = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - began) < options.share(2, 2.0):
+        while (elapsed := time.perf_counter() - began) < max(2.0, options.seconds / 2):
             connection.execute("begin immediate")
             numbers = sorted(rng.sample(range(ROWS), BATCH))
             fresh = ((documents[n % len(documents)], n) for n in numbers)

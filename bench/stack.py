@@ -35,8 +35,6 @@ POSTGRESQL: Final = {
     "checkpoint_timeout": "15min",
 }
 POSTGRES, SQLITE = "postgresql", "sqlite"
-#: Of the API key of every workspace.
-KEY_NAME: Final = "bench"
 SCRIPTS: Final = Path(sys.executable).parent
 #: Valkey's integers are exact up to 2^53: these limits refuse nothing and still run the script.
 BURST, HOURLY = 1_000_000, 1_000_000_000
@@ -132,8 +130,9 @@ class Stack:
     @contextmanager
     def _uvicorn(self, name: str, target: str, site: Site | None, path: str) -> Iterator[int]:
         port = _free_port()
+        http = "httptools" if site is None else "app.api.protocol:Protocol"  # as `onefold api` does
         argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
-        options = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header")
+        options = ("--loop", "uvloop", "--http", http, "--no-access-log", "--no-server-header")
         env = dict(os.environ) if site is None else self._environment(site)
         more = ("--timeout-keep-alive", "65", "--no-proxy-headers")
         with self.process(name, (*argv, *options, *more), env) as process:
@@ -207,7 +206,7 @@ def _workspace(database: Database, url: str, name: str) -> Site:
     limits = {"hourly_limit": HOURLY, "burst_limit": BURST, "burst_window_seconds": 1}
     made = workspaces.create(database, name, "mau_cy_24_25", now_us(), **limits)
     number = workspaces.number(made)
-    key = keys.create(database, number, KEY_NAME, PERMISSIONS, now_us())
+    key = keys.create(database, number, "bench", PERMISSIONS, now_us())
     return Site(url, number, workspaces.secret(database, number), key)
 
 

@@ -1,6 +1,9 @@
-"""The Python runtime, tuned for processes that make many short-lived objects and hardly any cycles."""
+"""The Python runtime, tuned for processes that make many short-lived objects and hardly any cycles; and descriptors."""
 
 import gc
+import resource
+import sys
+from contextlib import suppress
 
 
 def tune(young: int = 200_000) -> None:
@@ -12,3 +15,16 @@ def tune(young: int = 200_000) -> None:
     """
     gc.freeze()
     gc.set_threshold(young, 20, 50)
+
+
+def raise_descriptors() -> None:
+    """Let this process open as many files and connections as the system lets it: its hard limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def descriptors() -> int:
+    """How many descriptors this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

@@ -41,8 +41,8 @@ def create_app(services: Services) -> FastAPI:
     """The application over its services, which it closes when it stops."""
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        yield {"connections": services.connections}  # for app.api.protocol
         await services.aclose()
 
     app = FastAPI(

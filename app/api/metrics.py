@@ -24,7 +24,11 @@ def counted(services: Services, endpoint: str, handler: Handler) -> Handler:
 
     async def handle(request: Request) -> Response:
         began = time.perf_counter()
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except Exception:  # the application answers it with 500
+            count(500, time.perf_counter() - began)
+            raise
         count(response.status_code, time.perf_counter() - began)
         return response
 

@@ -86,7 +86,7 @@ def api(port: Port = 8080, host: Host = "127.0.0.1", data_dir: DataDir = DEFAULT
     settings = settings_for(data_dir)
     with opened(settings):
         pass
-    os.execvpe(executable("uvicorn"), _uvicorn(host, port), environment(settings))  # noqa: S606 - our own command
+    os.execvpe(executable("uvicorn"), _uvicorn(settings, host, port), environment(settings))  # noqa: S606 - our own command
 
 
 def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
@@ -222,14 +222,15 @@ def _valkey(settings: Settings) -> Child:
     )
 
 
-def _uvicorn(host: str, port: int) -> tuple[str, ...]:
+def _uvicorn(settings: Settings, host: str, port: int) -> tuple[str, ...]:
     return (
         executable("uvicorn"),
         "--factory",
         "app.asgi:create",
         *("--host", host, "--port", str(port)),
         *("--loop", "uvloop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
-        *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", "65"),
+        *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", str(settings.keep_alive_seconds)),
+        *("--ws", "none"),
         "--no-proxy-headers",  # ONEFOLD_TRUSTED_PROXIES says whom to believe
         "--no-access-log",
         "--no-server-header",
@@ -239,7 +240,7 @@ def _uvicorn(host: str, port: int) -> tuple[str, ...]:
 def _api(settings: Settings, host: str, port: int, worker_ready: Path) -> Child:
     return Child(
         name="api",
-        argv=_uvicorn(host, port),
+        argv=_uvicorn(settings, host, port),
         env=environment(settings),
         log=_log(settings, "api"),
         stop_order=0,

@@ -15,6 +15,7 @@ from app.services.accepting.backlog import BacklogWatch
 from app.services.accepting.gate import Gate
 from app.services.accepting.writer import InboxWriter
 from app.services.canary import Canary
+from app.services.connections import Connections
 from app.store.engine import Database
 from app.store.inbox import backlog
 from app.store.inbox.backlog import Backlog
@@ -31,6 +32,7 @@ class ApiReadings:
     limiter: Limiter
     bell: Doorbell
     gate: Gate
+    connections: Connections
     canary: Canary
     now_us: Callable[[], int]
 
@@ -58,6 +60,14 @@ class ApiReadings:
             "onefold_shed_total",
             "Requests answered 503 because there are too many, by what is full.",
             *_by("full", shed),
+        )
+        yield "onefold_connections", "Connections of clients.", (), {(): len(self.connections)}
+        connections = self.connections
+        closed = {"full": connections.refused, "made_room": connections.made_room, "late": connections.late}
+        yield (
+            "onefold_connections_closed_total",
+            "Closed by us; full: at once, for want of a place; made_room: for a newcomer; late: took too long.",
+            *_by("why", closed),
         )
         yield "onefold_pool_connections", "Connections to the database in use.", *_by("pool", self._pools())
         yield "onefold_canary_total", "Canary requests by what became of them.", *_by("result", self.canary.results)

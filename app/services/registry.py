@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
+from app.services.connections import Connections
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
 from app.services.keys import KeyRing
@@ -18,6 +19,8 @@ from app.services.synchronous import Synchronous
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    #: Of the process, for its HTTP server.
+    connections: Connections
     gate: Gate
     keys: KeyRing
     acceptor: Acceptor

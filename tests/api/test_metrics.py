@@ -8,9 +8,12 @@ from typing import Final
 
 import httpx
 import pytest
+from fastapi import Request, Response
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.adapters.metrics import CONTENT_TYPE, Metrics
+from app.api.app import create_app
+from app.api.metrics import counted
 from app.store import workspaces
 from tests.api.harness import Json, Service, Workspace, running
 from tests.polling import until
@@ -91,6 +94,25 @@ def test_what_is_counted(measured: Service) -> None:
     text = get(measured, {"Authorization": f"Bearer {TOKEN}"}).text
     assert "ada" not in text
     assert workspace.key not in text
+
+
+def test_an_exception_is_counted(measured: Service) -> None:
+    """As the 500 that it becomes."""
+
+    async def broken(_request: Request) -> Response:
+        raise LookupError("a value of a client")
+
+    async def call() -> httpx.Response:
+        app = create_app(measured.services)
+        app.add_route("/broken", counted(measured.services, "/broken", broken))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://onefold") as client:
+            return await client.get("/broken")
+
+    answer = measured.loop.run(call())
+    assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
+    assert value(read(measured), "onefold_requests_total", endpoint="/broken", status="500") == 1
+    assert value(read(measured), "onefold_request_seconds_count", endpoint="/broken") == 1
 
 
 def test_a_drain_is_counted() -> None:
