@@ -13,11 +13,12 @@ import typer
 from bench import accepting, applying, crowd, data, fair, flat, plans, preload, quota, rewriting, stack, storage
 from bench.options import Options
 from bench.stack import Stack
-from bench.table import BenchError, Row, say, show
+from bench.table import BenchError, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
 EXTRA = ("storage", "plans", "quota", "crowd", "fair")
+WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
 
 class Store(StrEnum):
@@ -29,21 +30,23 @@ class Store(StrEnum):
 
 
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help=WHAT)] = None,
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Measured seconds per row.")] = 10.0,
-    quick: Annotated[bool, typer.Option("--quick", help="3 s per row, 10,000 profiles: only to see it work.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Half a second per row, 2,000 profiles: to see it work.")
+    ] = False,
     store: Annotated[Store, typer.Option(help="Which database; `flat` runs on PostgreSQL only.")] = Store.both,
     seed: Annotated[int, typer.Option(help="Of all random choices.")] = 1,
 ) -> None:
     """Measure Onefold on servers of its own, with the floors of the same run beside it."""
-    wanted = names or list(NAMES)
+    wanted = [*NAMES, *EXTRA] if names == ["all"] else names or list(NAMES)
     unknown = set(wanted) - {*NAMES, *EXTRA}
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}")
-    options = Options(min(seconds, 3.0) if quick else seconds, 10_000 if quick else 100_000, seed)
+    options = Options(0.5 if quick else seconds, 2_000 if quick else 100_000, seed, quick)
     began = time.monotonic()
     stores = [stack.POSTGRES, stack.SQLITE] if store is Store.both else [store.value]
-    rows: list[Row] = []
+    rows = Rows()
     notes = [
         f"seed {seed}, {options.users:,} profiles, {options.seconds:g} s per row, load from one process",
         "floors: accept: the bare route; apply: whole profiles rewritten, rows/s; both at once: apply alone",
@@ -52,44 +55,43 @@ def main(
         for one in stores:
             with stack.started(one, seed) as running:
                 notes.append(_versions(running))
-                rows += _measure(running, options, wanted, notes)
+                _measure(running, options, wanted, rows, notes)
     except BenchError as error:
         say(f"FAILED: {error}")
         raise typer.Exit(1) from None
     finally:
         notes.append(f"{time.monotonic() - began:.0f} s altogether")
-        show(rows, "\n".join(notes))
+        show(rows.found, "\n".join(notes))
 
 
-def _measure(running: Stack, options: Options, wanted: Sequence[str], notes: list[str]) -> list[Row]:
-    rows: list[Row] = []
+def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows, notes: list[str]) -> None:
     on_postgresql = running.postgres is not None
     if "accept" in wanted:
         say(f"accept, {running.store}")
-        rows += accepting.measure(running, options)
+        rows.take(accepting.measure(running, options))
     if "rewrite" in wanted or "apply" in wanted:
         say("rewriting floors")
-        rows += rewriting.measure(running, options)
+        rows.take(rewriting.measure(running, options))
     if "apply" in wanted:
         say(f"apply, {running.store}")
         whole = (rewriting.WHOLE, rewriting.WHOLE_SQLITE)
-        floor = next((row.ours for row in rows if row.what.endswith(whole)), None)
-        rows += applying.measure(running, options, floor)
+        floor = next((row.ours for row in rows.found if row.what.endswith(whole)), None)
+        rows.take(applying.measure(running, options, floor))
     if "flat" in wanted and on_postgresql:
         say("accept and apply at once")
         ceilings = {
             name: row.ours
-            for row in rows
+            for row in rows.found
             for name in data.DISTRIBUTIONS
             if row.what.startswith(f"apply, 1 worker, {name}")
         }
-        rows += flat.measure(running, options, ceilings)
+        rows.take(flat.measure(running, options, ceilings))
     if "latency" in wanted:
         say(f"from 201 to applied, {running.store}")
-        rows += flat.latency(running, options)
+        rows.take(flat.latency(running, options))
     if "fair" in wanted:
         say(f"beside a flood, {running.store}")
-        rows += fair.measure(running, options)
+        rows.take(fair.measure(running, options))
     if "plans" in wanted and on_postgresql:
         plans.show(running, options)
     if "full" in running.sites:
@@ -98,14 +100,13 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], notes: lis
         notes.append(f"{running.store}: result equals the reference: {checked}")
     if "quota" in wanted:
         say(f"quota, {running.store}")
-        rows += quota.measure(running, options)
+        rows.take(quota.measure(running, options))
     if "crowd" in wanted:
         say(f"everybody with one address, {running.store}")
-        rows += crowd.measure(running, options)
+        rows.take(crowd.measure(running, options))
     if "storage" in wanted:
         say(f"whole documents or sections, {running.store}")
-        rows += storage.measure(running, options)
-    return rows
+        rows.take(storage.measure(running, options))
 
 
 def _versions(running: Stack) -> str:

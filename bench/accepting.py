@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -19,15 +19,14 @@ ROUNDS = 3
 WARM_SECONDS = 0.7
 
 
-def measure(stack: Stack, options: Options) -> list[Row]:
+def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """The API alone on an empty database: no worker runs."""
     site = stack.site("accept")
-    rows: list[Row] = []
     accepted = 0
     with (
         stack.bare() as floor_port,
         stack.api(site) as port,
-        stack.generator(options.users, data.UNIFORM) as generator,
+        stack.generator(options.users, data.UNIFORM, options.bodies) as generator,
     ):
         for connections in CONNECTIONS:
             floors: list[Result] = []
@@ -44,10 +43,9 @@ def measure(stack: Stack, options: Options) -> list[Row]:
                     ours.append(found)
                     shares = stack.meter.shares(before)
             say(f"  accept, {connections} connections: {shares}")
-            rows += _rows(stack, connections, floors, ours, shares)
+            yield from _rows(stack, connections, floors, ours, shares)
         _counted(site, accepted)
-    rows.append(_commit_floor(stack, options))
-    return rows
+    yield _commit_floor(stack, options)
 
 
 def _run(generator: Generator, port: int, site: Site, connections: int, seconds: float) -> Result:

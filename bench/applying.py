@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from app.contract import stored
 from app.store.inbox import log as inbox
 from bench import data, preload
 from bench.options import Options
@@ -16,9 +17,10 @@ from bench.stack import Site, Stack
 from bench.table import BenchError, Row, median, say
 
 ROUNDS = 3
-#: Requests applied first: they warm caches, grow the batch and tell how many are needed for the measured time.
+#: Requests applied first: they warm caches, grow the batch and tell how many take the measured time.
 WARM_REQUESTS = 300
-ROOM = 1.5
+#: After which a round has failed.
+LATEST_SECONDS = 300.0
 
 
 class Drainer:
@@ -28,7 +30,8 @@ class Drainer:
         self._process = process
         process.stdout.readline()
 
-    def drain(self, seconds: float) -> dict[str, Any]:
+    def drain(self, seconds: float = LATEST_SECONDS) -> dict[str, Any]:
+        """Apply what is queued; what was done. Raises BenchError."""
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -56,30 +59,35 @@ def filled(stack: Stack, options: Options) -> Site:
     return stack.site("full")
 
 
-def finish(stack: Stack, site: Site, seconds: float = 300) -> None:
+def finish(stack: Stack, site: Site) -> None:
     """Apply what is left."""
     with drainer(stack, site) as applier:
-        applier.drain(seconds)
+        applier.drain()
 
 
-def measure(stack: Stack, options: Options, floor: float | None) -> list[Row]:
-    """`floor` in whole profiles rewritten a second."""
+def work(applier: Drainer, site: Site, bodies: list[bytes], requests: int) -> dict[str, Any]:
+    """Queue so many requests and apply them, and nothing else. Raises BenchError unless all of them were applied."""
+    preload.queue(site, bodies, requests)
+    done = applier.drain()
+    if done["requests"] != requests or done["objects"] != requests * data.OBJECTS or done["skipped"]:
+        raise BenchError(
+            f"of {requests:,} requests {done['requests']:,} were applied with {done['objects']:,} objects,"
+            f" {done['skipped']:,} skipped, in {done['seconds']:.1f} s"
+        )
+    return done
+
+
+def measure(stack: Stack, options: Options, floor: float | None) -> Iterator[Row]:
+    """`floor` in whole profiles rewritten a second. A round is a number of requests, not a time."""
     site = filled(stack, options)
-    rows = []
     for distribution in data.DISTRIBUTIONS:
-        bodies = data.bodies(2000, options.users, distribution, options.seed)
+        bodies = data.bodies(options.bodies, options.users, distribution, options.seed)
         with drainer(stack, site) as applier:
-            preload.queue(site, bodies, WARM_REQUESTS)
-            warm = applier.drain(60)
-            preload.queue(
-                site, bodies, int(ROOM * options.seconds * warm["requests"] / warm["seconds"]) + WARM_REQUESTS
-            )
+            warm = work(applier, site, bodies, WARM_REQUESTS // 10 if options.quick else WARM_REQUESTS)
+            requests = max(1, int(options.seconds / ROUNDS * warm["requests"] / warm["seconds"]))
             before = stack.meter.read()
-            done = [applier.drain(options.seconds / ROUNDS) for _ in range(ROUNDS)]
+            done = [work(applier, site, bodies, requests) for _ in range(ROUNDS)]
             shares = stack.meter.shares(before)
-            applier.drain(300)
-        if any(one["skipped"] for one in done):
-            raise BenchError("objects were skipped")
         batches, distinct = _batches(site, done)
         profiles_rate = median([sum(d) / one["seconds"] for d, one in zip(distinct, done, strict=True)])
         notes = (
@@ -88,9 +96,8 @@ def measure(stack: Stack, options: Options, floor: float | None) -> list[Row]:
             f" {profiles_rate:,.0f} profiles/s written. {shares}"
         )
         rate = median([one["objects"] / one["seconds"] for one in done])
-        rows.append(Row(f"apply, 1 worker, {distribution}, {stack.store}", rate, "objects/s", floor, notes))
         say(f"  apply {distribution}: {rate:,.0f} objects/s; {notes}")
-    return rows
+        yield Row(f"apply, 1 worker, {distribution}, {stack.store}", rate, "objects/s", floor, notes)
 
 
 def _batches(site: Site, done: list[dict[str, Any]]) -> tuple[list[int], list[list[int]]]:
@@ -105,7 +112,7 @@ def _batches(site: Site, done: list[dict[str, Any]]) -> tuple[list[int], list[li
                 distinct.append([])
                 for end in one["ends"]:
                     found = inbox.read(connection, site.workspace_id, 0, first, 0, end - first)
-                    documents = [decode(request.body) for request in found]
+                    documents = [decode(stored.opened(request.codec, request.body)[2]) for request in found]
                     people = {obj["external_id"] for doc in documents for objects in doc.values() for obj in objects}
                     distinct[-1].append(len(people))
                     sizes.append(end - first)

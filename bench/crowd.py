@@ -1,7 +1,7 @@
 """An address that everybody gave: how long it takes to apply what addresses it, alone and many at once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +33,7 @@ GOAL_MS: Final = 1_000
 Body = tuple[str, dict[str, Any]]
 
 
-def measure(stack: Stack, options: Options) -> list[Row]:
+def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """The age of the oldest request when its batch is committed, with `options.users` profiles on one address."""
     site = stack.site("crowd")
     seconds = _fill(site, options.users)
@@ -45,10 +45,10 @@ def measure(stack: Stack, options: Options) -> list[Row]:
             label = f"crowd of {options.users:,}, {stack.store}: {name}" + (f", {many} requests" if many > 1 else "")
             rows.append(Row(label, lag, "ms", None, f"{batches} batches"))
             say(f"  {rows[-1].what}: {lag:,.0f} ms")
+            yield rows[-1]
     worst = max(rows, key=lambda row: row.ours)
-    if worst.ours > GOAL_MS:
+    if worst.ours > GOAL_MS and not options.quick:
         raise BenchError(f"{worst.what}: {worst.ours:,.0f} ms")
-    return rows
 
 
 def _fill(site: Site, users: int) -> float:

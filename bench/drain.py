@@ -1,7 +1,7 @@
 """One worker's applier in a process of its own, without Celery: `python -m bench.drain URL WORKSPACE [profile]`.
 
-A line on stdin is a number of seconds to drain for; the answer is a line with what was done. With a third argument the
-process runs under cProfile and writes the profile there at the end.
+A line on stdin is how many seconds draining may take. It ends when nothing is queued; the answer is a line with what it
+did. With a third argument the process runs under cProfile and writes the profile there at the end.
 """
 
 import cProfile
@@ -37,7 +37,7 @@ def main(url: str, workspace_id: int) -> None:
     for line in sys.stdin:
         ends.clear()
         began, cpu = time.perf_counter(), time.process_time()
-        summary = applier.drain(workspace_id, float(line))
+        summary = applier.drain(workspace_id, float(line), float(line))
         seconds = time.perf_counter() - began
         done = {
             "seconds": seconds,

@@ -72,23 +72,24 @@ class Single:
         return sorted(found)
 
 
-def measure(stack: Stack, options: Options) -> list[Row]:
+def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """Beside a flooded workspace, beside a full bulk stream, behind poison."""
     users = min(options.users, USERS)
-    return [
-        *_beside(stack, options, users, "a flooded workspace", "", own=False),
-        *_beside(stack, options, users, "a full bulk stream", "X-Braze-Bulk: true", own=True),
-        *_poisoned(stack, options, users),
-    ]
+    yield from _beside(stack, options, users, "a flooded workspace", "", own=False)
+    yield from _beside(stack, options, users, "a full bulk stream", "X-Braze-Bulk: true", own=True)
+    yield from _poisoned(stack, options, users)
 
 
 def _beside(stack: Stack, options: Options, users: int, what: str, header: str, *, own: bool) -> list[Row]:
     """`own`: the single requests are of the workspace that is flooded."""
-    site = stack.site("fair_bulk" if own else "fair_flood")
+    site, alone_seconds = stack.site("fair_bulk" if own else "fair_flood"), _alone_seconds(options)
     preload.fill(site, users)
     mine = site if own else neighbour(site, "neighbour")
-    with _client(stack, options, site, mine) as (single, port), stack.generator(users, data.UNIFORM) as flood:
-        alone = single.during(ALONE_SECONDS)
+    with (
+        _client(stack, options, site, mine) as (single, port),
+        stack.generator(users, data.UNIFORM, options.bodies) as flood,
+    ):
+        alone = single.during(alone_seconds)
         results: list[float] = []
         run = Run(port, site.key, CONNECTIONS, options.seconds + 2, FLOOD_RATE, header)
         thread = threading.Thread(target=lambda: results.append(flood.run(run).rate))
@@ -103,19 +104,19 @@ def _beside(stack: Stack, options: Options, users: int, what: str, header: str, 
 
 def _poisoned(stack: Stack, options: Options, users: int) -> list[Row]:
     """A steady stream, into which a request comes that cannot be applied, and then the one that is timed."""
-    site = stack.site("fair_poison")
+    site, alone_seconds = stack.site("fair_poison"), _alone_seconds(options)
     preload.fill(site, users)
     sent = 0
     with (
         _client(stack, options, site, site, "fault.poisoned") as (single, port),
-        stack.generator(users, data.UNIFORM) as steady,
+        stack.generator(users, data.UNIFORM, options.bodies) as steady,
     ):
         thread = threading.Thread(
             target=steady.run,
-            args=(Run(port, site.key, CONNECTIONS, ALONE_SECONDS + options.seconds + 1, STEADY_RATE),),
+            args=(Run(port, site.key, CONNECTIONS, alone_seconds + options.seconds + 1, STEADY_RATE),),
         )
         thread.start()
-        alone = single.during(ALONE_SECONDS)
+        alone = single.during(alone_seconds)
 
         def poison() -> None:
             nonlocal sent
@@ -150,6 +151,10 @@ def _rows(stack: Stack, what: str, alone: list[float], beside: list[float], note
     ]
     say("  " + label + ": " + ", ".join(f"{row.ours:,.0f} ms (alone {row.floor:,.0f})" for row in rows))
     return rows
+
+
+def _alone_seconds(options: Options) -> float:
+    return options.seconds if options.quick else ALONE_SECONDS
 
 
 def _p99(found: list[float]) -> float:

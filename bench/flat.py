@@ -26,6 +26,8 @@ FIRST_RATE, MOST_RATE = 40.0, 3000.0
 GROWTH = 0.05
 HALVINGS = 3
 DRAIN_SECONDS = 60.0
+#: A quick run makes one trial, with enough samples for a slope.
+QUICK_SECONDS = 2.0
 SINGLES_PER_SECOND = 20
 
 
@@ -80,6 +82,8 @@ class Trial:
             self.result: Result = generator.run(Run(port, site.key, CONNECTIONS, seconds, rate))
         finally:
             backlog.stop()
+        if backlog.samples[-1][2] == backlog.samples[0][2]:
+            raise BenchError(f"nothing was applied within {seconds:g} s")
         self.rate = rate
         self.applied = backlog.applied_rate(seconds)
         self.growth = backlog.slope(seconds)
@@ -94,24 +98,27 @@ class Trial:
         )
 
 
-def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> list[Row]:
+def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Iterator[Row]:
     """`ceilings` is what a worker alone applied, in objects/s by distribution, where that was measured."""
     site = filled(stack, options)
-    rows = []
-    for distribution in data.DISTRIBUTIONS:
+    for distribution in data.DISTRIBUTIONS[: 1 if options.quick else None]:
         with ExitStack() as running:
             port = running.enter_context(stack.api(site))
             running.enter_context(stack.worker(site))
-            generator = running.enter_context(stack.generator(options.users, distribution))
+            generator = running.enter_context(stack.generator(options.users, distribution, options.bodies))
             caught_up(site)
-            step = max(3.0, options.seconds / 2)
+            step = options.share(2, 3.0)
             ceiling = ceilings.get(distribution, MOST_RATE * data.OBJECTS) / data.OBJECTS
-            rate = _search(lambda rate: _trial(generator, port, site, rate, step), ceiling)  # noqa: B023
+            _warm(generator, port, site)
+            rate = FIRST_RATE / 2
+            if not options.quick:
+                rate = _search(lambda rate: _trial(generator, port, site, rate, step), ceiling)  # noqa: B023
+            seconds = max(options.seconds, QUICK_SECONDS if options.quick else 5.0)
             for _ in range(4):
                 before = stack.meter.read()
-                trial = _trial(generator, port, site, rate, max(options.seconds, 5.0))
+                trial = _trial(generator, port, site, rate, seconds)
                 shares = stack.meter.shares(before)
-                if trial.flat:
+                if trial.flat or options.quick:
                     break
                 rate *= 0.93
             else:
@@ -122,9 +129,8 @@ def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> list[
         )
         objects = trial.applied * data.OBJECTS
         floor = ceilings.get(distribution)
-        rows.append(Row(f"both at once, {distribution}, {stack.store}", objects, "objects/s", floor, notes))
+        yield Row(f"both at once, {distribution}, {stack.store}", objects, "objects/s", floor, notes)
         finish(stack, site)
-    return rows
 
 
 def _trial(generator: Generator, port: int, site: Site, rate: float, seconds: float) -> Trial:
@@ -134,9 +140,14 @@ def _trial(generator: Generator, port: int, site: Site, rate: float, seconds: fl
     return trial
 
 
+def _warm(generator: Generator, port: int, site: Site) -> None:
+    """A few requests, applied: the worker has started, and everything has been used once."""
+    generator.run(Run(port, site.key, CONNECTIONS, 1.0, FIRST_RATE / 2))
+    caught_up(site)
+
+
 def _search(attempt: Callable[[float], Trial], ceiling: float) -> float:
-    """The highest flat rate found: doubling, then halving the gap. A first short trial warms everything."""
-    attempt(FIRST_RATE / 2)
+    """The highest flat rate found: doubling, then halving the gap."""
     good, rate = 0.0, min(FIRST_RATE, ceiling / 2)
     while rate <= MOST_RATE:
         if not attempt(rate).flat:
@@ -169,7 +180,7 @@ def caught_up(site: Site) -> None:
         database.dispose()
 
 
-def latency(stack: Stack, options: Options) -> list[Row]:
+def latency(stack: Stack, options: Options) -> Iterator[Row]:
     """Single requests at a low rate; the cursor is read directly, again and again, from the moment of the 201."""
     site = filled(stack, options)
     found: list[float] = []
@@ -206,10 +217,8 @@ def latency(stack: Stack, options: Options) -> list[Row]:
     found.sort()
     notes = f"{len(found)} single requests of {data.OBJECTS} objects, {SINGLES_PER_SECOND}/s at most"
     label = f"from 201 to applied, {stack.store}"
-    return [
-        Row(f"{label}, median", median(found), "ms", notes=notes),
-        Row(f"{label}, p99", found[len(found) * 99 // 100], "ms"),
-    ]
+    yield Row(f"{label}, median", median(found), "ms", notes=notes)
+    yield Row(f"{label}, p99", found[len(found) * 99 // 100], "ms")
 
 
 @contextmanager

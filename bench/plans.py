@@ -8,10 +8,8 @@ from psycopg.errors import Diagnostic
 from sqlalchemy import event
 
 from app.bootstrap import now_us
-from app.contract import kinds, track
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.inbox.log import Entry
 from bench import data, preload
 from bench.applying import filled, finish
 from bench.options import Options
@@ -37,11 +35,11 @@ def show(stack: Stack, options: Options) -> None:
     database = site.open(apply=True)
     try:
         with _explained(database) as plans:
-            entries = [Entry(kinds.TRACK, track.CODEC_AS_SENT, body) for body in bodies[:64]]
+            entries = [preload.entry(body) for body in bodies[:64]]
             with database.write(database.inbox) as connection:
                 inbox.append(connection, site.workspace_id, 0, entries, now_us())
             applier = Applier(database, _Silent(), now_us, lambda _: site.secret)
-            applier.drain(site.workspace_id, BATCH_SECONDS)
+            applier.drain(site.workspace_id, BATCH_SECONDS, BATCH_SECONDS)
     finally:
         database.dispose()
     for statement, lines in plans.items():

@@ -4,7 +4,7 @@ import random
 import time
 
 from app.bootstrap import now_us
-from app.contract import kinds, track
+from app.contract import kinds, stored, track
 from app.domain.commands import STREAM_NORMAL, StreamKey
 from app.domain.profile import (
     CHANNEL_EMAIL,
@@ -27,7 +27,7 @@ from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.profiles.save import NameCache, remember, save
 from bench import data
-from bench.stack import Site
+from bench.stack import KEY_NAME, Site
 from bench.table import BenchError
 from workers import replay
 
@@ -88,6 +88,11 @@ def fill(site: Site, users: int) -> float:
     return time.monotonic() - began
 
 
+def entry(body: bytes) -> Entry:
+    """A clean request to /users/track as the API stores it: with the name of its key."""
+    return Entry(kinds.TRACK, *stored.signed(track.CODEC_AS_SENT, body, KEY_NAME))
+
+
 def queue(site: Site, bodies: list[bytes], count: int) -> None:
     """Put requests into the inbox, as the API stores clean ones. Raises BenchError if one of them is not."""
     database = site.open()
@@ -95,7 +100,7 @@ def queue(site: Site, bodies: list[bytes], count: int) -> None:
     limits = track.Limits(data.OBJECTS, None)
     if any(track.check(body, limits).codec != codec for body in random.Random(1).sample(bodies, min(50, len(bodies)))):
         raise BenchError("a request of the bench is not clean")
-    entries = [Entry(kinds.TRACK, codec, bodies[n % len(bodies)]) for n in range(count)]
+    entries = [entry(bodies[n % len(bodies)]) for n in range(count)]
     try:
         for first in range(0, count, 256):
             with database.write(database.inbox) as connection:

@@ -3,6 +3,7 @@
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from bench.stack import Stack
 from bench.table import Row
 
 ROWS, BATCH = 50_000, 1000
+QUICK_ROWS = 2_000
 #: The floor that stands beside what a worker applies: a whole profile at its fastest.
 WHOLE = "whole 2.4 KB profile, bytes lz4"
 WHOLE_SQLITE = "whole 2.4 KB profile, SQLite"
@@ -26,19 +28,22 @@ _VARIANTS = (
 )
 
 
-def measure(stack: Stack, options: Options) -> list[Row]:
+def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """PostgreSQL in four variants; SQLite with whole profiles only."""
     if stack.postgres is None:
         rate = _sqlite_rewrites(stack.folder / "rewritten.db", options)
-        return [Row(f"rewrite {WHOLE_SQLITE}", rate, "rows/s", notes="floor: one client, asynchronous commit")]
-    rows = []
+        yield Row(f"rewrite {WHOLE_SQLITE}", rate, "rows/s", notes="floor: one client, asynchronous commit")
+        return
     with psycopg.connect(stack.postgres.dsn, autocommit=True) as connection:
         connection.execute("set synchronous_commit = off")
         for label, column, size in _VARIANTS:
             documents = [_document(n, size) for n in range(2000)]
             rate = _rewrites(connection, column, documents, options)
-            rows.append(Row(f"rewrite {label}", rate, "rows/s", notes="floor: one client, asynchronous commit"))
-    return rows
+            yield Row(f"rewrite {label}", rate, "rows/s", notes="floor: one client, asynchronous commit")
+
+
+def _count(options: Options) -> int:
+    return QUICK_ROWS if options.quick else ROWS
 
 
 def _document(number: int, size: int) -> bytes:
@@ -46,7 +51,8 @@ def _document(number: int, size: int) -> bytes:
 
 
 def _rewrites(connection: psycopg.Connection, column: str, documents: list[bytes], options: Options) -> float:
-    rng, compression = random.Random(options.seed), "external" if len(documents[0]) <= 1000 else "lz4"
+    rng, count = random.Random(options.seed), _count(options)
+    compression = "external" if len(documents[0]) <= 1000 else "lz4"
     storage = "set storage external" if compression == "external" else "set compression lz4"
     connection.execute("drop table if exists rewritten, fresh")
     connection.execute(
@@ -55,13 +61,13 @@ def _rewrites(connection: psycopg.Connection, column: str, documents: list[bytes
     )
     connection.execute(f"alter table rewritten alter doc {storage}")
     connection.execute(f"create temp table fresh (pid bigint, doc {column})")
-    _copy(connection, "rewritten (workspace_id, pid, doc)", column, documents, range(ROWS), (1,))
+    _copy(connection, "rewritten (workspace_id, pid, doc)", column, documents, range(count), (1,))
     connection.execute("vacuum analyze rewritten")
     done, began = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - began) < max(2.0, options.seconds / 2):
+    while (elapsed := time.perf_counter() - began) < options.share(2, 2.0):
         with connection.transaction():
             connection.execute("truncate fresh")
-            _copy(connection, "fresh (pid, doc)", column, documents, sorted(rng.sample(range(ROWS), BATCH)))
+            _copy(connection, "fresh (pid, doc)", column, documents, sorted(rng.sample(range(count), BATCH)))
             connection.execute(
                 "update rewritten r set doc = f.doc from fresh f where r.workspace_id = 1 and r.pid = f.pid",
                 prepare=True,
@@ -87,7 +93,7 @@ def _copy(
 
 
 def _sqlite_rewrites(path: Path, options: Options) -> float:
-    rng = random.Random(options.seed)
+    rng, count = random.Random(options.seed), _count(options)
     documents = [_document(n, 0).decode() for n in range(2000)]
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -95,13 +101,13 @@ def _sqlite_rewrites(path: Path, options: Options) -> float:
             connection.execute(f"pragma {pragma}")
         connection.execute("create table rewritten (pid integer primary key, doc text not null)")
         connection.execute("begin")
-        rows = ((n, documents[n % len(documents)]) for n in range(ROWS))
+        rows = ((n, documents[n % len(documents)]) for n in range(count))
         connection.executemany("insert into rewritten values (?, ?)", rows)
         connection.execute("commit")
         done, began = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - began) < max(2.0, options.seconds / 2):
+        while (elapsed := time.perf_counter() - began) < options.share(2, 2.0):
             connection.execute("begin immediate")
-            numbers = sorted(rng.sample(range(ROWS), BATCH))
+            numbers = sorted(rng.sample(range(count), BATCH))
             fresh = ((documents[n % len(documents)], n) for n in numbers)
             connection.executemany("update rewritten set doc = ? where pid = ?", fresh)
             connection.execute("commit")

@@ -35,6 +35,8 @@ POSTGRESQL: Final = {
     "checkpoint_timeout": "15min",
 }
 POSTGRES, SQLITE = "postgresql", "sqlite"
+#: Of the API key of every workspace.
+KEY_NAME: Final = "bench"
 SCRIPTS: Final = Path(sys.executable).parent
 #: Valkey's integers are exact up to 2^53: these limits refuse nothing and still run the script.
 BURST, HOURLY = 1_000_000, 1_000_000_000
@@ -99,7 +101,7 @@ class Stack:
             yield
 
     @contextmanager
-    def generator(self, users: int, distribution: str, count: int = 2000) -> Iterator["Generator"]:
+    def generator(self, users: int, distribution: str, count: int) -> Iterator["Generator"]:
         argv = (sys.executable, "-m", "bench.load", str(count), str(users), distribution, str(self.seed))
         with self.process("generator", argv, dict(os.environ), pipes=True) as process:
             yield Generator(process, self.folder / "generator.log")
@@ -206,7 +208,7 @@ def _workspace(database: Database, url: str, name: str) -> Site:
     limits = {"hourly_limit": HOURLY, "burst_limit": BURST, "burst_window_seconds": 1}
     made = workspaces.create(database, name, "mau_cy_24_25", now_us(), **limits)
     number = workspaces.number(made)
-    key = keys.create(database, number, "bench", PERMISSIONS, now_us())
+    key = keys.create(database, number, KEY_NAME, PERMISSIONS, now_us())
     return Site(url, number, workspaces.secret(database, number), key)
 
 

@@ -7,7 +7,7 @@ always changes, and sections that are read and rewritten only when an object con
 import random
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,10 +41,10 @@ class Documents(Protocol):
     def log_bytes(self) -> int: ...
 
 
-def measure(stack: Stack, options: Options) -> list[Row]:
-    rows = []
-    seconds = max(2.0, options.seconds / 2)
-    for label, large, count in SIZES:
+def measure(stack: Stack, options: Options) -> Iterator[Row]:
+    seconds = options.share(2, 2.0)
+    for label, large, most in SIZES:
+        count = min(most, options.users) if options.quick else most
         for name, store in _stores(stack, label):
             found = {}
             for parts in (("",), ("row", *STORED)):
@@ -52,9 +52,8 @@ def measure(stack: Stack, options: Options) -> list[Row]:
                 found[len(parts) > 1] = _run(store, count, seconds, options.seed, whole=parts == ("",))
             (whole, whole_log), (sections, sections_log) = found[False], found[True]
             notes = f"floor: whole documents. Log written per profile: {sections_log:,.0f} B against {whole_log:,.0f} B"
-            rows.append(Row(f"sections, {label} profiles, {name}", sections, "profiles/s", whole, notes))
             say(f"  {label}, {name}: sections {sections:,.0f}, whole {whole:,.0f} profiles/s. {notes}")
-    return rows
+            yield Row(f"sections, {label} profiles, {name}", sections, "profiles/s", whole, notes)
 
 
 def _stores(stack: Stack, label: str) -> Iterable[tuple[str, Documents]]:

@@ -1,7 +1,7 @@
 """The table at the end, and failing."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -23,6 +23,20 @@ class Row:
     unit: str
     floor: float | None = None
     notes: str = ""
+
+
+class Rows:
+    """The rows found so far. They are kept one by one, so that a failure takes none of those before it."""
+
+    def __init__(self) -> None:
+        self.found: list[Row] = []
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Raises BenchError for a figure that says that nothing happened, and whatever measuring raises."""
+        for row in rows:
+            if not row.ours > 0:
+                raise BenchError(f"{row.what}: {row.ours:g} {row.unit}, so nothing was measured")
+            self.found.append(row)
 
 
 def show(rows: Sequence[Row], caption: str) -> None:
