@@ -9,8 +9,9 @@ import msgspec
 from app.bootstrap import now_us
 from app.contract import aliases, deletion, identify, kinds, merge_request, track
 from app.domain.commands import STREAM_NORMAL
+from app.domain.identifiers import identifiers_of
 from app.domain.profile import CHANNEL_EMAIL, CORE, CUSTOM, AddressState, Profile
-from app.domain.state import State, identifiers_of
+from app.domain.state import State
 from app.store import workspaces
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry

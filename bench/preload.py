@@ -6,6 +6,7 @@ import time
 from app.bootstrap import now_us
 from app.contract import kinds, stored, track
 from app.domain.commands import STREAM_NORMAL, StreamKey
+from app.domain.identifiers import identifiers_of
 from app.domain.profile import (
     CHANNEL_EMAIL,
     CORE,
@@ -20,7 +21,7 @@ from app.domain.profile import (
     Identifier,
     Profile,
 )
-from app.domain.state import State, identifiers_of
+from app.domain.state import State
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox

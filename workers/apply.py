@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.contract.naming import names_anybody
 from app.domain.apply import reduce
+from app.domain.changes import Changes
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, STREAMS, Request, StreamKey
-from app.domain.state import Changes, State, TooFewLoadedError
+from app.domain.state import State, TooFewLoadedError
 from app.store import dead_letters, lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import log as inbox
@@ -81,7 +82,7 @@ class Summary:
     def add(self, changes: Changes) -> None:
         """Count what a batch did."""
         for name in _COUNTED:
-            setattr(self, name, getattr(self, name) + changes.counts[name])
+            setattr(self, name, getattr(self, name) + getattr(changes.counts, name))
         for problem in changes.problems:
             self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1
 

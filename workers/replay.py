@@ -10,9 +10,10 @@ from sqlalchemy import Connection, text
 
 from app.domain.apply import reduce
 from app.domain.history import Happening
+from app.domain.identifiers import identifiers_of
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import BRAZE, Profile
-from app.domain.state import State, identifiers_of
+from app.domain.state import State
 from app.store import lane, merges, names
 from app.store.engine import Database
 from app.store.inbox import log as inbox

@@ -16,6 +16,11 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 
+#: Kinds of onefold_applied_objects: all that app.domain.changes.Counts counts, except what is counted by reason.
+OBJECTS: Final = (
+    "attributes", "events", "purchases", "identified", "merged", "aliases", "deleted", "renamed", "ignored",
+)  # fmt: skip
+
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 _LAG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 21600.0)
 
@@ -82,7 +87,7 @@ class Metrics:
         self._applied.inc(summary["requests"])
         self._batches.inc(summary["batches"])
         self._dead.inc(summary["dead"])
-        for kind in ("attributes", "events", "purchases", "identified", "merged", "ignored"):
+        for kind in OBJECTS:
             self._objects.labels(kind).inc(summary.get(kind, 0))
         for reason, number in summary["skipped_by_reason"].items():
             self._skipped.labels(reason).inc(number)

@@ -12,7 +12,7 @@ from app.contract import data_rules
 from app.contract.data_rules import ATTRIBUTES, EVENTS, PRODUCTS, Family, Page
 from app.contract.errors import RefusedError
 from app.domain.data_rules import TYPES
-from app.domain.profile import ApplySettings
+from app.domain.settings import ApplySettings
 from app.store import lane, names
 from app.store.engine import Database
 

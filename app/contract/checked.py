@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from app.contract.kinds import KIND_OF
-from app.domain.commands import Identity
+from app.domain.commands import Command
 
 #: Codec of a body that is a list of commands as JSON.
 CODEC_COMMANDS: Final = 1
@@ -25,6 +25,6 @@ class Checked:
     answer: bytes = b""
 
 
-def commands_checked(commands: Sequence[Identity], answer: bytes = b"") -> Checked:
+def commands_checked(commands: Sequence[Command], answer: bytes = b"") -> Checked:
     """At least one command, all of one class, normalised: the worker reads them back without judging them again."""
     return Checked(KIND_OF[type(commands[0])], CODEC_COMMANDS, msgspec.json.encode(commands), answer)

@@ -12,7 +12,8 @@ from app.contract.body import parse_object, unsound
 from app.contract.errors import RefusedError
 from app.domain.custom_attributes import MAX_CHARACTERS, valid_name
 from app.domain.data_rules import TYPES
-from app.domain.profile import NAME_ATTRIBUTE, NAME_EVENT, NAME_PRODUCT, ApplySettings
+from app.domain.profile import NAME_ATTRIBUTE, NAME_EVENT, NAME_PRODUCT
+from app.domain.settings import ApplySettings
 
 MAX_PAGE: Final = 500
 DEFAULT_PAGE: Final = 50

@@ -10,7 +10,7 @@ import msgspec
 
 from app.contract import body as bodies
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
-from app.domain.commands import Identity
+from app.domain.commands import Command
 from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED, UNIDENTIFIED
 
 #: Elements that one request may carry, in all its arrays together.
@@ -25,7 +25,7 @@ _CONTRADICTIONS: Final = (
     {MOST_RECENTLY_UPDATED, LEAST_RECENTLY_UPDATED},
 )
 
-T = TypeVar("T", bound=Identity)
+T = TypeVar("T", bound=Command)
 
 
 def is_sent(value: object) -> bool:

@@ -15,7 +15,7 @@ from app.contract import elements, identifiers
 from app.contract.checked import Checked, commands_checked
 from app.contract.elements import MAX_ELEMENTS
 from app.contract.errors import ObjectRefusedError, RefusedError
-from app.domain import guard, identity
+from app.domain import reasons
 from app.domain.commands import RemoveExternalId, RenameExternalId
 
 RENAMES: Final = "external_id_renames"
@@ -25,15 +25,15 @@ _MEMBERS: Final = {"current_external_id", "new_external_id"}
 
 #: What an item's problem is called in an answer.
 _RENAME_ERRORS: Final = {
-    identity.EXTERNAL_ID_NOT_FOUND: "current_external_id does not exist",
-    identity.EXTERNAL_ID_DEPRECATED: "current_external_id is deprecated",
-    identity.EXTERNAL_ID_UNCHANGED: "new_external_id must differ from current_external_id",
-    identity.EXTERNAL_ID_TAKEN: "new_external_id is already in use",
-    guard.TOO_MANY_IDENTIFIERS: "the profile has too many identifiers, remove former external ids first",
+    reasons.EXTERNAL_ID_NOT_FOUND: "current_external_id does not exist",
+    reasons.EXTERNAL_ID_DEPRECATED: "current_external_id is deprecated",
+    reasons.EXTERNAL_ID_UNCHANGED: "new_external_id must differ from current_external_id",
+    reasons.EXTERNAL_ID_TAKEN: "new_external_id is already in use",
+    reasons.TOO_MANY_IDENTIFIERS: "the profile has too many identifiers, remove former external ids first",
 }
 _REMOVAL_ERRORS: Final = {
-    identity.EXTERNAL_ID_NOT_FOUND: "external_id does not exist",
-    identity.EXTERNAL_ID_NOT_DEPRECATED: "external_id is not deprecated",
+    reasons.EXTERNAL_ID_NOT_FOUND: "external_id does not exist",
+    reasons.EXTERNAL_ID_NOT_DEPRECATED: "external_id is not deprecated",
 }
 
 #: (input_array, index, field, reason)

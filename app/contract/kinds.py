@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.commands import (
+    Command,
     Delete,
     Identify,
-    Identity,
     Merge,
     NewAlias,
     RemoveExternalId,
@@ -32,7 +32,7 @@ class Kind:
     #: What operators call it.
     name: str
     #: Class of its commands, where the body is a list of them as JSON. None: app.contract.stored reads it otherwise.
-    command: type[Identity] | None = None
+    command: type[Command] | None = None
     #: Whether its effects are written into histories. Then the name of the API key is stored with it.
     signed: bool = True
 
@@ -51,7 +51,7 @@ KINDS: Final[Mapping[int, Kind]] = {
 }
 
 #: The kind that stores commands of a class.
-KIND_OF: Final[Mapping[type[Identity], int]] = {
+KIND_OF: Final[Mapping[type[Command], int]] = {
     kind.command: number for number, kind in KINDS.items() if kind.command is not None
 }
 #: The kind of a name.

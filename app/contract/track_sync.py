@@ -11,7 +11,7 @@ from app.contract.checked import Checked
 from app.domain import custom_attributes, times
 from app.domain.commands import Track, TrackAttributes, TrackEvent
 from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Identifier, Profile
-from app.domain.step import PROFILE_NOT_FOUND
+from app.domain.reasons import PROFILE_NOT_FOUND
 
 _LIMITS: Final = track.Limits(combined=1, per_array=None)
 _FIELDS: Final = {EXTERNAL: "external_id", ALIAS: "user_alias", BRAZE: "braze_id", EMAIL: "email", PHONE: "phone"}

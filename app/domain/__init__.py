@@ -1,1 +1,20 @@
-"""The functional core: what a profile is and what every accepted command does to it. Standard library only."""
+"""What happens to profiles, as functions of values: standard library only, no clock, no chance, no I/O.
+
+To be read in this order:
+
+* `profile`: the nouns. Profiles and their sections, identifiers, consent, problems, occurrences.
+* `commands`: what clients ask for, one class for each kind of object.
+* `apply`: the reducer. It takes requests and a state, and applies one command after another.
+* `effects`: the table of all commands. What each does, whom it looks up, which sections it needs.
+* `state`, `changes`: the part of a workspace that a batch can see, and the record of what it changed.
+* `step`: one request on its way, with the problems that it leaves.
+* `resolve`: which profile a command addresses.
+* `loading`: what the store has to load before commands can be applied.
+* `track`, `email_consent`, `custom_attributes`: what attributes, events and purchases do.
+* `identity`, `guard`: what identify, merge, aliases, deletion and renames do, and which merges are refused.
+* `merging`: the rule of each field, the plan of a merge, performing it, taking it back.
+* `data_rules`, `settings`: what a workspace decided, and how it changes what commands do.
+
+Smaller things that all of them use: `identifiers` (what leads to a profile), `ids` (numbers and ids that we make),
+`history` (lines of a profile's history), `reasons` (why something had no effect), `numbers`, `times`.
+"""

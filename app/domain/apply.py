@@ -1,13 +1,13 @@
 """The reducer: applies accepted requests to a state, one after another in their order.
 
-Pure at its border (same requests and state in, same state out; no clock, no randomness) and total: whatever the
-contract accepts has an effect here or leaves a problem with a reason.
+Pure at its border: the same requests and state lead to the same state, and it knows no clock and no chance. Total as
+well: whatever the contract accepts has an effect here or leaves a problem with a reason.
 """
 
 from collections.abc import Iterable
 
-from app.domain import data_rules, identity, track
-from app.domain.commands import ChangeSettings, Command, Request, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain.commands import Request
+from app.domain.effects import EFFECTS
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -18,18 +18,4 @@ def reduce(requests: Iterable[Request], state: State, workspace_id: int, secret:
         step = Step(state, request, workspace_id, secret)
         for ordinal, command in enumerate(request.commands):
             step.ordinal = ordinal
-            _apply(step, command)
-
-
-def _apply(step: Step, command: Command) -> None:
-    if isinstance(command, (TrackAttributes, TrackEvent, TrackPurchase)):
-        track.apply(step, command)
-    elif isinstance(command, ChangeSettings):
-        _change_settings(step.state, command)
-    else:
-        identity.apply(step, command)
-
-
-def _change_settings(state: State, command: ChangeSettings) -> None:
-    state.settings = data_rules.changed(state.settings, command.values)
-    state.changes.settings_changed = True
+            EFFECTS[type(command)].apply(step, command)

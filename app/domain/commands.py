@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from app.domain.profile import Identifier
 
@@ -10,6 +10,18 @@ STREAM_NORMAL: Final = 0
 STREAM_BULK: Final = 1
 STREAM_NAMES: Final = ("normal", "bulk")
 STREAMS: Final = (STREAM_NORMAL, STREAM_BULK)
+
+
+class Command(Protocol):
+    """One thing that a request asks for. Each class has a row in app.domain.effects."""
+
+    @property
+    def input_array(self) -> str:
+        """The array of the request in which it was sent."""
+
+    @property
+    def index(self) -> int:
+        """Its position there."""
 
 
 class StreamKey(NamedTuple):
@@ -86,7 +98,7 @@ class ChangeSettings:
     input_array = "settings"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Selector:
     """Who is meant: an identifier, and what decides among the holders of an e-mail address or a phone number."""
 
@@ -104,7 +116,8 @@ class Identify:
     index: int
     external_id: str
     who: Selector
-    #: `merge_behavior`: whether a profile that has the external id gets everything, or what `none` leaves it.
+    #: `merge_behavior`. True (`merge`): an existing owner of the external id receives everything. False (`none`): only
+    #: push tokens, message history and aliases.
     merge: bool
 
 
@@ -184,9 +197,6 @@ class UndoMerge:
 
 
 Track = TrackAttributes | TrackEvent | TrackPurchase
-#: Commands that change who has which identifier.
-Identity = Identify | Merge | NewAlias | UpdateAlias | Delete | RenameExternalId | RemoveExternalId | UndoMerge
-Command = Track | Identity | ChangeSettings
 
 
 @dataclass(slots=True)

@@ -9,16 +9,16 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from app.domain import custom_attributes
+from app.domain.commands import ChangeSettings
 from app.domain.custom_attributes import TIME, Options, Skip, Unset
-from app.domain.profile import ApplySettings
+from app.domain.reasons import BLOCKED, WRONG_TYPE
+from app.domain.settings import ApplySettings
+from app.domain.step import Step
 
 BOOLEAN, NUMBER, STRING, TIMES = "boolean", "number", "string", "time"
 ARRAY, OBJECT, OBJECT_ARRAY = "array", "object", "object_array"
 #: Types of stored values; any of them can be forced.
 TYPES: Final = (BOOLEAN, NUMBER, STRING, TIMES, ARRAY, OBJECT, OBJECT_ARRAY)
-
-WRONG_TYPE: Final = "wrong_type"
-BLOCKED: Final = "blocked"
 
 #: Settings of ApplySettings that are changed name by name, rules of attributes member by member.
 BY_NAME: Final = ("attributes", "blocked_events", "blocked_products")
@@ -100,3 +100,9 @@ def _merged(rules: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
         else:
             result.pop(name, None)
     return result
+
+
+def change_settings(step: Step, command: ChangeSettings) -> None:
+    """Apply a command that changes settings."""
+    step.state.settings = changed(step.state.settings, command.values)
+    step.state.changes.settings_changed = True

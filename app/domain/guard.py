@@ -6,17 +6,18 @@ login then seems to be one person, and a merge cannot be taken apart by hand.
 
 from typing import Final
 
+from app.domain.identifiers import identifiers_of
 from app.domain.profile import (
     ALIAS,
     DEPRECATED,
     EXTERNAL,
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
-    ApplySettings,
     Identifier,
     Profile,
 )
-from app.domain.state import identifiers_of
+from app.domain.reasons import BEING_DELETED, IN_CONTROL_GROUP, SELF_MERGE, TOO_MANY_IDENTIFIERS, TOO_MANY_MERGES
+from app.domain.settings import ApplySettings
 
 #: Identifiers that are somebody's missing value, compared without case and surrounding blanks.
 DEFAULT_JUNK: Final = frozenset(
@@ -28,21 +29,13 @@ DEFAULT_JUNK: Final = frozenset(
     )
 )  # fmt: skip
 
-# Reasons for which an identify or a merge has no effect.
-SELF_MERGE: Final = "same_profile"
-JUNK_IDENTIFIER: Final = "junk_identifier"
-IN_CONTROL_GROUP: Final = "control_group"
-BEING_DELETED: Final = "marked_for_deletion"
-TOO_MANY_IDENTIFIERS: Final = "too_many_identifiers"
-TOO_MANY_MERGES: Final = "too_many_merges"
 
-
-def is_junk(key: Identifier, settings: ApplySettings) -> bool:
+def is_junk(identifier: Identifier, settings: ApplySettings) -> bool:
     """Whether an external id or the name of an alias stands for nobody in particular.
 
     The settings may replace the list; an address or a number that could be read is never junk.
     """
-    kind, _, value = key
+    kind, _, value = identifier
     if kind not in (EXTERNAL, DEPRECATED, ALIAS):
         return False
     text = value.strip().casefold()

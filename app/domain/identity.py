@@ -3,14 +3,10 @@
 Whatever has no effect is told with its reason: to the client all of them are a success.
 """
 
-from collections.abc import Callable
-from typing import Any, Final
-
-from app.domain import guard, history, resolve
+from app.domain import guard, history, reasons, resolve
 from app.domain.commands import (
     Delete,
     Identify,
-    Identity,
     Merge,
     NewAlias,
     RemoveExternalId,
@@ -21,54 +17,33 @@ from app.domain.commands import (
 from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
-from app.domain.step import PROFILE_NOT_FOUND, Step
-
-# Reasons for which a command has no effect, besides those of resolve.select and of guard.
-ALREADY_IDENTIFIED: Final = "already_identified"
-IDENTIFIED_OTHERWISE: Final = "identified_otherwise"
-LABEL_CONFLICT: Final = "label_conflict"
-ALIAS_TAKEN: Final = "alias_taken"
-ALIAS_NOT_FOUND: Final = "alias_not_found"
-ALIAS_UNCHANGED: Final = "alias_unchanged"
-#: Combined, but the kept profile has another alias of this label (DECISIONS D70).
-ALIAS_RETIRED: Final = "alias_retired"
-LABEL_TAKEN: Final = "label_taken"
-EXTERNAL_ID_NOT_FOUND: Final = "external_id_not_found"
-EXTERNAL_ID_DEPRECATED: Final = "external_id_deprecated"
-EXTERNAL_ID_NOT_DEPRECATED: Final = "external_id_not_deprecated"
-EXTERNAL_ID_TAKEN: Final = "external_id_taken"
-EXTERNAL_ID_UNCHANGED: Final = "external_id_unchanged"
+from app.domain.step import Step
 
 
-def apply(step: Step, command: Identity) -> None:
-    """Apply one command."""
-    _APPLY[type(command)](step, command)
-
-
-def _identify(step: Step, command: Identify) -> None:
+def identify(step: Step, command: Identify) -> None:
     state = step.state
     profile, reason = resolve.select(state, command.who)
     owner = state.owner((EXTERNAL, "", command.external_id))
     if profile is None:
         step.refuse(command, reason)
     elif _is_junk(step, (EXTERNAL, "", command.external_id), command.who.key):
-        step.refuse(command, guard.JUNK_IDENTIFIER)
+        step.refuse(command, reasons.JUNK_IDENTIFIER)
     elif profile is owner:
-        step.refuse(command, ALREADY_IDENTIFIED)
+        step.refuse(command, reasons.ALREADY_IDENTIFIED)
     elif profile.external_id is not None:
-        step.refuse(command, IDENTIFIED_OTHERWISE)
+        step.refuse(command, reasons.IDENTIFIED_OTHERWISE)
     elif owner is None and guard.is_full(profile, state.settings):
-        step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
+        step.refuse(command, reasons.TOO_MANY_IDENTIFIERS)
     elif owner is None:
         profile.external_id = command.external_id
         state.add_identifier(profile, (EXTERNAL, "", command.external_id))
         _touch(step, profile)
         step.happened(profile, history.IDENTIFIED)
-        state.changes.counts["identified"] += 1
+        state.changes.counts.identified += 1
     elif _label_of(command) in _aliases(step, owner):
-        step.refuse(command, LABEL_CONFLICT)
+        step.refuse(command, reasons.LABEL_CONFLICT)
     elif _combine(step, command, owner, profile, MERGE if command.merge else NONE):
-        state.changes.counts["identified"] += 1
+        state.changes.counts.identified += 1
 
 
 def _label_of(command: Identify) -> str | None:
@@ -77,7 +52,7 @@ def _label_of(command: Identify) -> str | None:
     return key[1] if key is not None and key[0] == ALIAS else None
 
 
-def _merge(step: Step, command: Merge) -> None:
+def merge(step: Step, command: Merge) -> None:
     merged, reason = resolve.select(step.state, command.merge)
     if merged is None:
         step.refuse(command, reason, "identifier_to_merge")
@@ -86,7 +61,7 @@ def _merge(step: Step, command: Merge) -> None:
     if kept is None:
         step.refuse(command, reason, "identifier_to_keep")
     elif _is_junk(step, command.merge.key, command.keep.key):
-        step.refuse(command, guard.JUNK_IDENTIFIER)
+        step.refuse(command, reasons.JUNK_IDENTIFIER)
     else:
         _combine(step, command, kept, merged, MERGE)
 
@@ -100,77 +75,77 @@ def _combine(step: Step, command: Identify | Merge, kept: Profile, merged: Profi
     plan = plan_merge(kept, merged, policy, step.state.address)
     perform(step.state, plan, step.origin(), step.merge_id())
     for label, _, _ in plan.alias_conflicts:  # later writes by that alias reach nobody, which its owner wants to know
-        step.skip(command, ALIAS_RETIRED, label)
+        step.skip(command, reasons.ALIAS_RETIRED, label)
     return True
 
 
-def _new_alias(step: Step, command: NewAlias) -> None:
+def new_alias(step: Step, command: NewAlias) -> None:
     state = step.state
     if state.holders((ALIAS, command.label, command.name)):
-        step.refuse(command, ALIAS_TAKEN)
+        step.refuse(command, reasons.ALIAS_TAKEN)
         return
     if command.external_id is None:
         profile = step.new_profile()
     else:
         owner = state.owner((EXTERNAL, "", command.external_id))
         if owner is None:
-            step.refuse(command, PROFILE_NOT_FOUND)
+            step.refuse(command, reasons.PROFILE_NOT_FOUND)
             return
         if command.label in _aliases(step, owner):
-            step.refuse(command, LABEL_TAKEN)
+            step.refuse(command, reasons.LABEL_TAKEN)
             return
         if guard.is_full(owner, state.settings):
-            step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
+            step.refuse(command, reasons.TOO_MANY_IDENTIFIERS)
             return
         profile = owner
         step.happened(profile, history.ALIAS_ADDED)
     state.add_alias(profile, command.label, command.name)
     _touch(step, profile)
-    state.changes.counts["aliases"] += 1
+    state.changes.counts.aliases += 1
 
 
-def _update_alias(step: Step, command: UpdateAlias) -> None:
+def update_alias(step: Step, command: UpdateAlias) -> None:
     state = step.state
     old, new = (ALIAS, command.label, command.old_name), (ALIAS, command.label, command.new_name)
     profile = state.owner(old)
     if profile is None:
-        step.refuse(command, ALIAS_NOT_FOUND)
+        step.refuse(command, reasons.ALIAS_NOT_FOUND)
     elif old == new:
-        step.refuse(command, ALIAS_UNCHANGED)
+        step.refuse(command, reasons.ALIAS_UNCHANGED)
     elif state.holders(new):
-        step.refuse(command, ALIAS_TAKEN)
+        step.refuse(command, reasons.ALIAS_TAKEN)
     else:
         state.drop_identifier(profile, old)
         state.add_alias(profile, command.label, command.new_name)
         _touch(step, profile)
         step.happened(profile, history.ALIAS_UPDATED)
-        state.changes.counts["aliases"] += 1
+        state.changes.counts.aliases += 1
 
 
-def _delete(step: Step, command: Delete) -> None:
+def delete(step: Step, command: Delete) -> None:
     profile, reason = resolve.select(step.state, command.who)
     if profile is None:
         step.refuse(command, reason)
         return
     step.state.remove(profile, step.erased_id(profile), step.origin())
-    step.state.changes.counts["deleted"] += 1
+    step.state.changes.counts.deleted += 1
 
 
-def _rename(step: Step, command: RenameExternalId) -> None:
+def rename(step: Step, command: RenameExternalId) -> None:
     state = step.state
     current, new = (EXTERNAL, "", command.current), (EXTERNAL, "", command.new)
     if not state.holders(current):
         deprecated = state.holders((DEPRECATED, "", command.current))
-        step.refuse(command, EXTERNAL_ID_DEPRECATED if deprecated else EXTERNAL_ID_NOT_FOUND)
+        step.refuse(command, reasons.EXTERNAL_ID_DEPRECATED if deprecated else reasons.EXTERNAL_ID_NOT_FOUND)
     elif current == new:
-        step.refuse(command, EXTERNAL_ID_UNCHANGED)
+        step.refuse(command, reasons.EXTERNAL_ID_UNCHANGED)
     elif state.owner(new) is not None:
-        step.refuse(command, EXTERNAL_ID_TAKEN)
+        step.refuse(command, reasons.EXTERNAL_ID_TAKEN)
     else:
         profile = state.owner(current)
         assert profile is not None  # noqa: S101 - it was found above
         if guard.is_full(profile, state.settings):
-            step.refuse(command, guard.TOO_MANY_IDENTIFIERS)
+            step.refuse(command, reasons.TOO_MANY_IDENTIFIERS)
             return
         state.drop_identifier(profile, current)
         profile.external_id = command.new
@@ -178,25 +153,25 @@ def _rename(step: Step, command: RenameExternalId) -> None:
         _set_deprecated(step, profile, [*_deprecated(step, profile), command.current])
         state.add_identifier(profile, (DEPRECATED, "", command.current))
         step.happened(profile, history.RENAMED)
-        state.changes.counts["renamed"] += 1
+        state.changes.counts.renamed += 1
 
 
-def _remove(step: Step, command: RemoveExternalId) -> None:
+def remove(step: Step, command: RemoveExternalId) -> None:
     state, key = step.state, (DEPRECATED, "", command.external_id)
     if state.holders((EXTERNAL, "", command.external_id)):
-        step.refuse(command, EXTERNAL_ID_NOT_DEPRECATED)
+        step.refuse(command, reasons.EXTERNAL_ID_NOT_DEPRECATED)
         return
     profile = state.owner(key)
     if profile is None:
-        step.refuse(command, EXTERNAL_ID_NOT_FOUND)
+        step.refuse(command, reasons.EXTERNAL_ID_NOT_FOUND)
         return
     state.drop_identifier(profile, key)
     _set_deprecated(step, profile, [other for other in _deprecated(step, profile) if other != command.external_id])
     step.happened(profile, history.EXTERNAL_ID_REMOVED)
-    state.changes.counts["renamed"] += 1
+    state.changes.counts.renamed += 1
 
 
-def _undo(step: Step, command: UndoMerge) -> None:
+def undo_merge(step: Step, command: UndoMerge) -> None:
     reason = undo(step.state, command.merge_id, step.origin())
     if reason:
         step.refuse(command, reason)
@@ -224,15 +199,3 @@ def _deprecated(step: Step, profile: Profile) -> list[str]:
 def _set_deprecated(step: Step, profile: Profile, values: list[str]) -> None:
     """Not a write that makes the profile the most recently updated one (spec README.md 6)."""
     step.state.set_core(profile, "deprecated", values or None)
-
-
-_APPLY: Final[dict[type, Callable[[Step, Any], None]]] = {
-    Identify: _identify,
-    Merge: _merge,
-    NewAlias: _new_alias,
-    UpdateAlias: _update_alias,
-    Delete: _delete,
-    RenameExternalId: _rename,
-    RemoveExternalId: _remove,
-    UndoMerge: _undo,
-}

@@ -32,3 +32,18 @@ def integer(value: object) -> int | None:
         return None
     whole = int(value)
     return whole if -MAX_INT - 1 <= whole <= MAX_INT else None
+
+
+def clamped(value: int) -> int:
+    """The nearest integer that a sum may have: within ±(2^63 - 1)."""
+    return max(-MAX_INT, min(MAX_INT, value))
+
+
+def least(one: int | None, other: int | None) -> int | None:
+    """The smaller one; None is no value."""
+    return other if one is None else one if other is None else min(one, other)
+
+
+def greatest(one: int | None, other: int | None) -> int | None:
+    """The larger one; None is no value."""
+    return other if one is None else one if other is None else max(one, other)

@@ -1,15 +1,16 @@
-"""The part of a workspace that a batch of requests can see and change, and the record of what it changed.
+"""The part of a workspace that a batch of requests can see and change.
 
 The same class serves the worker, which loads only what a batch needs (`complete=False`), and the reference, which holds
 the whole workspace (`complete=True`). Looking for something that was not loaded is an error, never an empty answer.
 """
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from app.domain.changes import Changes, Link
 from app.domain.history import Happening, Origin
+from app.domain.identifiers import FIELD_KINDS, identifiers_of, names_merged, names_of, with_former
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import (
     ALIAS,
@@ -18,69 +19,18 @@ from app.domain.profile import (
     CHANNEL_EMAIL,
     CHANNEL_PHONE,
     CORE,
-    DEPRECATED,
     EMAIL,
-    EXTERNAL,
     PHONE,
     SECTION_NAMES,
     Address,
     AddressState,
-    ApplySettings,
     Identifier,
-    Occurrence,
     Problem,
     Profile,
 )
+from app.domain.settings import ApplySettings
 
-#: A request that skips more than this is told so once; the rest is only counted.
-MAX_PROBLEMS_PER_REQUEST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A merged-away profile in the family tree of the one that it went into."""
-
-    member_pid: int
-    parent_pid: int
-    #: Whether its events and purchases count as the parent's.
-    with_occurrences: bool
-
-
-@dataclass(slots=True)
-class Changes:
-    """What has to be written. `sections` names the changed sections of every touched profile, as a bit mask."""
-
-    created: set[int] = field(default_factory=set)
-    sections: dict[int, int] = field(default_factory=dict)
-    #: Profiles whose rows have to go.
-    removed: set[int] = field(default_factory=set)
-    #: Those of them, merged into nobody, whose family's traces have to go as well: deleted by a client's wish.
-    erased: set[int] = field(default_factory=set)
-    #: What they, and those merged into them, were called: values of identifiers, whatever their kind.
-    erased_identifiers: set[str] = field(default_factory=set)
-    #: Links made, and numbers of members whose link was taken back, in their order.
-    lineage: list[Link | int] = field(default_factory=list)
-    #: (channel, address) whose every recorded consent has to go, before `addresses` are written.
-    forgotten: set[tuple[int, str]] = field(default_factory=set)
-    identifiers_added: set[tuple[Identifier, int]] = field(default_factory=set)
-    identifiers_dropped: set[tuple[Identifier, int]] = field(default_factory=set)
-    #: None is for one whose state was taken back, so that nothing is recorded any more.
-    addresses: dict[Address, AddressState | None] = field(default_factory=dict)
-    #: Ids of merge records that were made or changed.
-    records: set[str] = field(default_factory=set)
-    #: What happened to profiles, by pid, in its order.
-    history: dict[int, list[Happening]] = field(default_factory=dict)
-    #: (hash of the braze_id, by what) of deleted profiles.
-    deleted: list[tuple[str, Origin]] = field(default_factory=list)
-    occurrences: list[Occurrence] = field(default_factory=list)
-    names: set[tuple[int, str]] = field(default_factory=set)
-    #: (kind of name, name, type of the value; "" for events and products) -> how often it was written.
-    written: Counter[tuple[int, str, str]] = field(default_factory=Counter)
-    problems: list[Problem] = field(default_factory=list)
-    settings_changed: bool = False
-    #: attributes, events, purchases (objects applied), merged (profiles), skipped (objects without effect), ignored
-    #: (single fields)
-    counts: Counter[str] = field(default_factory=Counter)
+_CHANNELS = {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}
 
 
 class NotLoadedError(LookupError):
@@ -144,21 +94,19 @@ class State:
             for profile in self.profiles.values():
                 self.index[BRAZE, "", profile.braze_id] = {profile.pid}
 
-    def holders(self, key: Identifier) -> set[int]:
+    def holders(self, identifier: Identifier) -> set[int]:
         """Numbers of the profiles that have the identifier."""
-        found = self.index.get(key)
-        if found is None:
+        pids = self.index.get(identifier)
+        if pids is None:
             if not self._complete:
                 raise NotLoadedError("identifier")
-            found = self.index[key] = set()
-        return found
+            pids = self.index[identifier] = set()
+        return pids
 
-    def owner(self, key: Identifier) -> Profile | None:
+    def owner(self, identifier: Identifier) -> Profile | None:
         """The one profile that has a unique identifier; a deprecated external id resolves as well."""
-        for pid in self.holders(key):
-            return self.profiles[pid]
-        if key[0] == EXTERNAL:
-            for pid in self.holders((DEPRECATED, "", key[2])):
+        for each in with_former(identifier):
+            for pid in self.holders(each):
                 return self.profiles[pid]
         return None
 
@@ -213,8 +161,8 @@ class State:
         self._indexed((BRAZE, "", profile.braze_id), profile.pid)
 
     def _leave(self, profile: Profile) -> None:
-        for key in sorted(identifiers_of(profile)):
-            self.drop_identifier(profile, key)
+        for identifier in sorted(identifiers_of(profile)):
+            self.drop_identifier(profile, identifier)
         self.index.get((BRAZE, "", profile.braze_id), set()).discard(profile.pid)
         del self.profiles[profile.pid]
         self.changes.sections.pop(profile.pid, None)
@@ -247,8 +195,8 @@ class State:
                 self._drop_record(record)
         for kind, _, value in identifiers_of(profile):
             channel = _CHANNELS.get(kind)
-            key = (kind, "", value)
-            if channel is not None and not self.holders(key) and key not in self.unloaded:
+            identifier = (kind, "", value)
+            if channel is not None and not self.holders(identifier) and identifier not in self.unloaded:
                 self._forget(channel, value)
 
     def _drop_record(self, record: MergeRecord) -> None:
@@ -286,8 +234,8 @@ class State:
         """Bring a merged-away profile back, with all its sections. Its identifiers have to be free."""
         self.changes.removed.discard(profile.pid)
         self._enter(profile, ALL_SECTIONS)
-        for key in sorted(identifiers_of(profile)):
-            self.add_identifier(profile, key)
+        for identifier in sorted(identifiers_of(profile)):
+            self.add_identifier(profile, identifier)
         self.lineage.pop(profile.pid, None)
         self.changes.lineage.append(profile.pid)
 
@@ -299,26 +247,26 @@ class State:
             link = self.lineage.get(pid)
         return pid
 
-    def _indexed(self, key: Identifier, pid: int) -> None:
-        if self._complete or key in self.index:
-            self.index.setdefault(key, set()).add(pid)
+    def _indexed(self, identifier: Identifier, pid: int) -> None:
+        if self._complete or identifier in self.index:
+            self.index.setdefault(identifier, set()).add(pid)
 
-    def add_identifier(self, profile: Profile, key: Identifier) -> None:
-        entry = (key, profile.pid)
+    def add_identifier(self, profile: Profile, identifier: Identifier) -> None:
+        entry = (identifier, profile.pid)
         if entry in self.changes.identifiers_dropped:
             self.changes.identifiers_dropped.discard(entry)
         else:
             self.changes.identifiers_added.add(entry)
-        self._indexed(key, profile.pid)
+        self._indexed(identifier, profile.pid)
 
-    def drop_identifier(self, profile: Profile, key: Identifier) -> None:
-        entry = (key, profile.pid)
+    def drop_identifier(self, profile: Profile, identifier: Identifier) -> None:
+        entry = (identifier, profile.pid)
         if entry in self.changes.identifiers_added:
             self.changes.identifiers_added.discard(entry)
         else:
             self.changes.identifiers_dropped.add(entry)
-        if key in self.index:
-            self.index[key].discard(profile.pid)
+        if identifier in self.index:
+            self.index[identifier].discard(profile.pid)
 
     def set_core(self, profile: Profile, name: str, value: object) -> None:
         """Set or clear (None) a reserved field, and keep the identifiers in step with it."""
@@ -327,7 +275,7 @@ class State:
         if before == value:
             return
         self.changed(profile, CORE)
-        kind = _KEY_KINDS.get(name)
+        kind = FIELD_KINDS.get(name)
         if kind is not None and isinstance(before, str):
             self.drop_identifier(profile, (kind, "", before))
         if value is None:
@@ -345,38 +293,3 @@ class State:
 
     def problem(self, problem: Problem) -> None:
         self.changes.problems.append(problem)
-
-
-_KEY_KINDS = {"email": EMAIL, "phone": PHONE}
-_CHANNELS = {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}
-
-
-def identifiers_of(profile: Profile) -> set[Identifier]:
-    """Every identifier of a profile that is kept in the index; the profile itself is where they are stored."""
-    return identifiers_from(profile.external_id, profile.core or {})
-
-
-def identifiers_from(external_id: str | None, core: dict[str, Any]) -> set[Identifier]:
-    """The identifiers of a profile with this external id and this section `core`."""
-    found: set[Identifier] = set()
-    if external_id is not None:
-        found.add((EXTERNAL, "", external_id))
-    found.update((DEPRECATED, "", value) for value in core.get("deprecated", ()))
-    found.update((ALIAS, label, name) for label, name in core.get("aliases", {}).items())
-    for name, kind in _KEY_KINDS.items():
-        if core.get(name) is not None:
-            found.add((kind, "", core[name]))
-    return found
-
-
-def names_of(profile: Profile) -> set[str]:
-    """The values of everything by which a profile is addressed."""
-    return {value for _, _, value in identifiers_of(profile)} | {profile.braze_id}
-
-
-def names_merged(record: MergeRecord) -> set[str]:
-    """What the profile that was merged away was called, as far as the record still knows."""
-    found = {record.merged_braze_id}
-    if record.plan is not None:
-        found |= {value for _, _, value in (*record.plan.moved, *record.plan.retired)}
-    return found | names_of(record.snapshot) if record.snapshot is not None else found

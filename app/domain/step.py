@@ -1,14 +1,16 @@
 """One request on its way through the reducer: where it stands in the log, and what it leaves without effect."""
 
+from typing import Final
+
 from app.domain import ids
 from app.domain.commands import Command, Request
 from app.domain.history import CREATED, Happening, Origin
 from app.domain.profile import Problem, Profile
-from app.domain.state import MAX_PROBLEMS_PER_REQUEST, State
+from app.domain.reasons import PROBLEMS_OMITTED
+from app.domain.state import State
 
-PROBLEMS_OMITTED = "further_problems_omitted"
-#: Nobody has the identifier, and the object may not make a profile.
-PROFILE_NOT_FOUND = "profile_not_found"
+#: A request that leaves more problems than this is told so once; the others are only counted.
+MAX_PROBLEMS_PER_REQUEST: Final = 200
 
 
 class Step:
@@ -26,12 +28,12 @@ class Step:
 
     def refuse(self, command: Command, reason: str, field: str = "") -> None:
         """The whole command has no effect. `field` names the member that is to blame, where there are several."""
-        self.state.changes.counts["skipped"] += 1
+        self.state.changes.counts.skipped += 1
         self._problem(command, reason, field)
 
     def skip(self, command: Command, reason: str, field: str) -> None:
         """One field of the command has no effect."""
-        self.state.changes.counts["ignored"] += 1
+        self.state.changes.counts.ignored += 1
         self._problem(command, reason, field)
 
     def _problem(self, command: Command, reason: str, field: str) -> None:

@@ -3,11 +3,12 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from app.domain import custom_attributes, data_rules, resolve
+from app.domain import custom_attributes, data_rules, email_consent, resolve
 from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import (
     ALIAS,
-    CHANNEL_EMAIL,
+    BRAZE,
     CORE,
     CUSTOM,
     EMAIL,
@@ -18,55 +19,72 @@ from app.domain.profile import (
     NAME_PRODUCT,
     PHONE,
     PURCHASES,
-    SUBSCRIBED,
-    SUBSCRIPTION_STATES,
-    UNSUBSCRIBED,
-    AddressState,
     Occurrence,
     Profile,
 )
-from app.domain.step import PROFILE_NOT_FOUND, Step
+from app.domain.reasons import BLOCKED, INVALID_NAME, NO_USD_RATE, PROFILE_NOT_FOUND
+from app.domain.step import Step
+from app.domain.times import DAY
 
 #: Occurrences older than this at acceptance serve no filter (X times in the last Y <= 30 days, UTC calendar days).
-OCCURRENCE_WINDOW_US = 32 * 86_400_000_000
-MAX_CENTS = 2**63 - 1
+OCCURRENCE_WINDOW_US = 32 * DAY
 
 _SCALARS = frozenset((str, int, float, bool))
 
-# Reasons for which a part of an object has no effect.
-NO_USD_RATE = "no_usd_rate"
-INVALID_NAME = "invalid_name"
 
-
-def apply(step: Step, command: Track) -> None:
-    """Apply one object to the profile that it addresses, which it may make."""
-    state = step.state
-    if _is_blocked(step, command):
-        step.refuse(command, data_rules.BLOCKED)
-        return
-    for name, reason in command.ignored:
-        step.skip(command, reason, name)
-    profile = resolve.find(state, command.identifier)
-    if profile is None:
-        if not resolve.creates(state, command):
-            step.refuse(command, PROFILE_NOT_FOUND)
-            return
-        profile = _create(step, command)
-    state.touch(profile, step.request.accepted_us, step.ordinal)
-    state.changes.counts[command.input_array] += 1
-    if isinstance(command, TrackAttributes):
+def apply_attributes(step: Step, command: TrackAttributes) -> None:
+    """Apply an object of `attributes` to the profile that it addresses, which it may make."""
+    profile = _addressed(step, command)
+    if profile is not None:
+        step.state.changes.counts.attributes += 1
         _attributes(step, profile, command)
-    elif isinstance(command, TrackEvent):
+
+
+def apply_event(step: Step, command: TrackEvent) -> None:
+    """As `apply_attributes`, for an object of `events`."""
+    if command.name in step.state.settings.blocked_events:
+        step.refuse(command, BLOCKED)
+        return
+    profile = _addressed(step, command)
+    if profile is not None:
+        step.state.changes.counts.events += 1
         _event(step, profile, command)
-    else:
+
+
+def apply_purchase(step: Step, command: TrackPurchase) -> None:
+    """As `apply_attributes`, for an object of `purchases`."""
+    settings = step.state.settings
+    if command.product_id in settings.blocked_products:
+        step.refuse(command, BLOCKED)
+        return
+    profile = _addressed(step, command, alias_creates=settings.alias_autocreate_on_purchase)
+    if profile is not None:
+        step.state.changes.counts.purchases += 1
         _purchase(step, profile, command)
 
 
-def _is_blocked(step: Step, command: Track) -> bool:
-    settings = step.state.settings
-    if isinstance(command, TrackEvent):
-        return command.name in settings.blocked_events
-    return isinstance(command, TrackPurchase) and command.product_id in settings.blocked_products
+def _addressed(step: Step, command: Track, *, alias_creates: bool = False) -> Profile | None:
+    """The profile of an object, which is touched; None when there is none and none is made, which is a problem."""
+    for name, reason in command.ignored:
+        step.skip(command, reason, name)
+    profile = resolve.find(step.state, command.identifier)
+    if profile is None:
+        if not _creates(command, alias_creates=alias_creates):
+            step.refuse(command, PROFILE_NOT_FOUND)
+            return None
+        profile = _create(step, command)
+    step.state.touch(profile, step.request.accepted_us, step.ordinal)
+    return profile
+
+
+def _creates(command: Track, *, alias_creates: bool) -> bool:
+    """Whether the command makes a profile when nobody has its identifier (spec track.md 4.2)."""
+    kind = command.identifier[0]
+    if kind == BRAZE:
+        return False  # system-made ids cannot be invented (D38)
+    if command.update_only is not None:
+        return not command.update_only
+    return alias_creates if kind == ALIAS else True
 
 
 def _create(step: Step, command: Track) -> Profile:
@@ -78,7 +96,7 @@ def _create(step: Step, command: Track) -> Profile:
     elif kind == ALIAS:
         step.state.add_alias(profile, label, value)
     elif kind == EMAIL:
-        set_email(step, profile, value)
+        email_consent.set_email(step, profile, value)
     elif kind == PHONE:
         step.state.set_core(profile, "phone", value)
         step.state.set_core(profile, "phone_raw", value)
@@ -89,12 +107,12 @@ def _attributes(step: Step, profile: Profile, command: TrackAttributes) -> None:
     state, fields = step.state, command.fields
     # The address goes first wherever it stands, since the state named beside it is meant for it.
     if "email" in fields:
-        set_email(step, profile, fields["email"], explicit="email_subscribe" in fields)
+        email_consent.set_email(step, profile, fields["email"], explicit="email_subscribe" in fields)
     for name, value in fields.items():
         if name == "email":
             continue
         if name == "email_subscribe":
-            _subscribe_email(step, profile, str(value))
+            email_consent.subscribe(step, profile, str(value))
         elif name == "push_subscribe":
             current: Any = state.section(profile, CORE).get(name)
             if current is None or current[0] != value:
@@ -149,43 +167,6 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
         state.changed(profile, CUSTOM)
 
 
-def set_email(step: Step, profile: Profile, value: object, *, explicit: bool = False) -> None:
-    """Set or clear the address. The consent of the person follows; it never gets more permissive by it (D11)."""
-    state, core = step.state, step.state.section(profile, CORE)
-    before = core.get("email")
-    if before == value:
-        return
-    own = core.get("email_subscribe") if before is None else _pair(state.address((CHANNEL_EMAIL, before, "")))
-    state.set_core(profile, "email", value)
-    if before is not None:  # the complaint was about that address
-        state.set_core(profile, "marked_email_as_spam_at", None)
-    if value is None:
-        state.set_core(profile, "email_subscribe", own)
-        return
-    state.set_core(profile, "email_subscribe", None)
-    if own is not None and own[0] == UNSUBSCRIBED and before is not None and state.settings.resubscribe_on_email_change:
-        own = [SUBSCRIBED, step.request.accepted_us]
-    address = (CHANNEL_EMAIL, str(value), "")
-    theirs = state.address(address)
-    if own is None or explicit:
-        return
-    if theirs is None or SUBSCRIPTION_STATES.index(own[0]) < SUBSCRIPTION_STATES.index(theirs.state):
-        state.set_address(address, AddressState(own[0], own[1]))
-
-
-def _subscribe_email(step: Step, profile: Profile, value: str) -> None:
-    email = step.state.section(profile, CORE).get("email")
-    if email is None:
-        current: Any = step.state.section(profile, CORE).get("email_subscribe")
-        if current is None or current[0] != value:
-            step.state.set_core(profile, "email_subscribe", [value, step.request.accepted_us])
-        return
-    address = (CHANNEL_EMAIL, email, "")
-    recorded = step.state.address(address)
-    if recorded is None or recorded.state != value:
-        step.state.set_address(address, AddressState(value, step.request.accepted_us))
-
-
 def _event(step: Step, profile: Profile, command: TrackEvent) -> None:
     time_us = min(command.time_us, step.request.accepted_us)
     _summarise(step, profile, EVENTS, NAME_EVENT, command.name, time_us, 1)
@@ -203,9 +184,9 @@ def _purchase(step: Step, profile: Profile, command: TrackPurchase) -> None:
         cents = int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
     _summarise(step, profile, PURCHASES, NAME_PRODUCT, command.product_id, time_us, quantity)
     profile.purchase_count += quantity
-    profile.revenue_cents = max(-MAX_CENTS, min(MAX_CENTS, profile.revenue_cents + cents))
-    profile.first_purchase_us = _least(profile.first_purchase_us, time_us)
-    profile.last_purchase_us = _greatest(profile.last_purchase_us, time_us)
+    profile.revenue_cents = clamped(profile.revenue_cents + cents)
+    profile.first_purchase_us = least(profile.first_purchase_us, time_us)
+    profile.last_purchase_us = greatest(profile.last_purchase_us, time_us)
     _occurred(step, profile, command, NAME_PRODUCT, command.product_id, time_us, quantity, cents)
 
 
@@ -249,15 +230,3 @@ def _occurred(
             cents,
         )
     )
-
-
-def _pair(state: AddressState | None) -> list[Any] | None:
-    return None if state is None else [state.state, state.changed_us]
-
-
-def _least(before: int | None, value: int) -> int:
-    return value if before is None else min(before, value)
-
-
-def _greatest(before: int | None, value: int) -> int:
-    return value if before is None else max(before, value)

@@ -6,7 +6,7 @@ import msgspec
 
 from app.contract import data_rules, stored
 from app.contract.data_rules import Family, Page
-from app.domain.profile import ApplySettings
+from app.domain.settings import ApplySettings
 from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
 from app.services.calls import StoreCalls

@@ -12,9 +12,11 @@ from app.contract.merge_records import MAX_HOLDERS, REFUSALS, TOO_MANY_HOLDERS, 
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_NORMAL, Command, Merge, Request
 from app.domain.history import DELETED, Happening, Origin
+from app.domain.identifiers import with_former
 from app.domain.ids import erased_id, place_of
-from app.domain.merging.undo import MERGE_NOT_FOUND
-from app.domain.profile import BRAZE, DEPRECATED, EXTERNAL, ApplySettings, Identifier
+from app.domain.profile import BRAZE, Identifier
+from app.domain.reasons import MERGE_NOT_FOUND
+from app.domain.settings import ApplySettings
 from app.domain.state import State, TooFewLoadedError
 from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
@@ -137,7 +139,7 @@ class Merges:
 
     def _holders(self, connection: Connection, workspace_id: int, key: Identifier) -> set[int]:
         """Who has the identifier, or had the braze_id before a merge. Raises RefusedError for a crowd."""
-        keys = {key, (DEPRECATED, "", key[2])} if key[0] == EXTERNAL else {key}
+        keys = with_former(key)
         index = look_up.find(connection, workspace_id, keys, MAX_HOLDERS + 1)
         found = {pid for pids in index.values() for pid in pids}
         if len(found) > MAX_HOLDERS:

@@ -15,8 +15,9 @@ from app.contract.errors import RefusedError
 from app.contract.export import View
 from app.domain import times
 from app.domain.commands import STREAM_NORMAL, STREAMS
-from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Identifier
-from app.domain.track import INVALID_NAME
+from app.domain.identifiers import with_former
+from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, Address, Identifier
+from app.domain.reasons import INVALID_NAME
 from app.services import budget
 from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
@@ -90,9 +91,7 @@ class Reader:
         keys: set[Identifier] = set()
         for selector in wanted.selectors:
             if selector.key is not None:
-                keys.add(selector.key)
-                if selector.key[0] == EXTERNAL:
-                    keys.add((DEPRECATED, "", selector.key[2]))
+                keys.update(with_former(selector.key))
         with self._database.read() as connection:
             index = look_up.find(connection, workspace_id, keys)
             order: dict[int, None] = {}
@@ -148,7 +147,4 @@ class Reader:
 def _holders(index: dict[Identifier, set[int]], key: Identifier | None) -> list[int]:
     if key is None:
         return []
-    pids = index[key]
-    if not pids and key[0] == EXTERNAL:
-        pids = index[DEPRECATED, "", key[2]]
-    return sorted(pids)
+    return sorted(next((index[each] for each in with_former(key) if index[each]), ()))

@@ -12,7 +12,8 @@ from app.contract import addresses, external_ids, request_id, track_sync
 from app.contract.checked import Checked
 from app.contract.errors import RefusedError, not_applied
 from app.domain.commands import STREAM_NORMAL
-from app.domain.profile import DEPRECATED, EXTERNAL, Identifier, Profile
+from app.domain.identifiers import with_former
+from app.domain.profile import Identifier, Profile
 from app.domain.resolve import find
 from app.domain.state import State
 from app.services import budget
@@ -113,7 +114,7 @@ class Synchronous:
 
     def _profile(self, workspace_id: int, key: Identifier, sections: int) -> Profile | None:
         """Who has the identifier now, which is whom the request went to unless somebody moved it since."""
-        keys = {key, (DEPRECATED, "", key[2])} if key[0] == EXTERNAL else {key}
+        keys = with_former(key)
         with self._database.read() as connection:
             index = look_up.find(connection, workspace_id, keys)
             wanted = {pid: sections for pids in index.values() for pid in pids}

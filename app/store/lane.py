@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, StreamKey
-from app.domain.profile import ApplySettings, Problem
+from app.domain.profile import Problem
+from app.domain.settings import ApplySettings
 from app.store.bulk import BulkWrite, encode
 from app.store.inbox.log import DAY_US, HOUR_US, Stored
 from app.store.tables import ProblemRow

@@ -7,9 +7,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, text
 
 from app.domain.history import Happening, Origin
+from app.domain.identifiers import names_merged
 from app.domain.merging.plan import MergePlan, MergeRecord
 from app.domain.profile import Profile
-from app.domain.state import State, names_merged
+from app.domain.state import State
 from app.store import tables
 from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
 

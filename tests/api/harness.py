@@ -1,11 +1,10 @@
 """The service under test: the application of `bootstrap` in this process, its stores, and an applier to drain them.
 
-Requests go through ASGI in the harness's own event loop (or, with `served`, through uvicorn on a port). Nothing of ours
+Requests go through ASGI in an event loop of the harness (or, with `served`, through uvicorn on a port). Nothing of ours
 is replaced: PostgreSQL or SQLite, Valkey, Celery's producer and the applier are real. The applier runs when the test
 says so, right after an accepted request unless told otherwise, so that no test has to wait for anything.
 """
 
-import asyncio
 import itertools
 import json
 import socket
@@ -50,6 +49,7 @@ from app.store.engine import Database
 from app.store.profiles.dump import dump, occurrences
 from app.store.profiles.save import save
 from tests.api.conformity import Conformity
+from tests.api.loop import Loop
 from tests.polling import until
 from workers.apply import Applier, Summary
 
@@ -142,7 +142,7 @@ class Service:
         migrate.upgrade(self.database)
         self._bell = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
         self.applier: Applier = bootstrap.applier(settings, self._bell)
-        self.loop = asyncio.Runner()
+        self.loop = Loop()
         self.services: Services = self.loop.run(self._services())
         self.app: FastAPI = create_app(self.services)
         self.conformity = Conformity(self.app.openapi())

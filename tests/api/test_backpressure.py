@@ -45,10 +45,8 @@ def narrow(service: Service, tmp_path: Path) -> Iterator[Service]:
 
 def passing(workspace: Workspace, status: int, **headers: str) -> Answer:
     """The answer once the backlog has been looked at often enough for it to have this status."""
-    service = workspace.service
 
     def ask() -> Answer | None:
-        service.loop.run(asyncio.sleep(0.05))
         answer = workspace.track(ADA, drain=False, **headers)
         return answer if answer.status == status else None
 

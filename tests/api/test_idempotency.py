@@ -180,11 +180,7 @@ def test_a_503_that_was_stored_after_all(service: Service, workspace: Workspace,
             lost = own.track(ADA, drain=False, Idempotency_Key="k")
             assert (lost.status, lost.message) == (503, "Service Unavailable")
 
-        def arrived() -> bool:
-            hasty.loop.run(asyncio.sleep(0.01))
-            return head(own) == 2
-
-        until(arrived)
+        until(lambda: head(own) == 2)
 
         def repeated() -> Answer | None:  # on a busy machine this one may take longer than it may as well
             answer = own.track(ADA, drain=False, Idempotency_Key="k")

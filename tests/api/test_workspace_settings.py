@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from app.cli.main import app
 from app.contract import stored
 from app.domain.commands import ChangeSettings
-from app.domain.profile import ApplySettings
+from app.domain.settings import ApplySettings
 from app.store import lane, workspaces
 from app.store.inbox import log as inbox
 from tests.api.harness import Service, Workspace

@@ -327,7 +327,7 @@ def test_problems_of_one_request_are_bounded() -> None:
     state = apply({"attributes": [{"external_id": "a", **bad}, {"external_id": "b", **bad}]})
     assert len(reasons(state)) == 200
     assert reasons(state)[-1][2:] == ("", "further_problems_omitted")
-    assert state.changes.counts["ignored"] == 300
+    assert state.changes.counts.ignored == 300
 
 
 @pytest.mark.parametrize(

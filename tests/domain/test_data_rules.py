@@ -6,7 +6,7 @@ import pytest
 
 from app.domain import data_rules
 from app.domain.custom_attributes import MISSING, UNSET, Options, Skip
-from app.domain.profile import ApplySettings
+from app.domain.settings import ApplySettings
 
 WRONG = Skip("wrong_type")
 TIME = {"$time": "2026-01-05T00:00:00.000Z"}

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from app.domain import guard
-from app.domain.profile import ALIAS, EMAIL, EXTERNAL, GLOBAL_CONTROL_GROUP, MARKED_FOR_DELETION, ApplySettings
+from app.domain.profile import ALIAS, EMAIL, EXTERNAL, GLOBAL_CONTROL_GROUP, MARKED_FOR_DELETION
+from app.domain.settings import ApplySettings
 from tests.domain.test_merge import profile
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from app.contract import stored
 from app.domain.apply import reduce
+from app.domain.changes import Counts
 from app.domain.commands import Request
+from app.domain.identifiers import identifiers_of
 from app.domain.profile import (
     ALIAS,
     BRAZE,
@@ -17,10 +19,10 @@ from app.domain.profile import (
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
     PHONE,
-    ApplySettings,
     Profile,
 )
-from app.domain.state import State, identifiers_of
+from app.domain.settings import ApplySettings
+from app.domain.state import State
 from tests.accepting import entry
 
 Json = dict[str, Any]
@@ -177,7 +179,7 @@ def test_row_2_an_unknown_external_id_is_set(world: World) -> None:
     keys = before[3] | {(EXTERNAL, "", "e")}
     assert (profile.braze_id, profile.created_us, profile.custom, identifiers_of(profile)) == (*before[:3], keys)
     assert (profile.updated_us, profile.updated_index) == (START + 4, 0)
-    assert world.state.changes.counts["identified"] == 1
+    assert world.state.changes.counts.identified == 1
 
 
 def test_row_3_a_label_conflict_changes_nothing(world: World) -> None:
@@ -221,7 +223,7 @@ def test_row_4_both_exist(world: World) -> None:
     assert world.identify("q", "g") == []
     assert world.custom() == {"q": {"color": "blue", "lead": True}}
     assert world.of_alias("g") is world.of("q")
-    assert dict(world.state.changes.counts) == {"attributes": 2, "identified": 1, "merged": 1}
+    assert world.state.changes.counts == Counts(attributes=2, identified=1, merged=1)
 
 
 def test_row_4_by_a_former_external_id(world: World) -> None:
@@ -479,7 +481,7 @@ def test_delete_frees_every_name_and_forgets_consent_with_the_last_holder(world:
         ("external_ids", 1, "", "profile_not_found")
     ]
     assert world.facts() == ({}, {}, {})
-    assert world.state.changes.counts["deleted"] == 2
+    assert world.state.changes.counts.deleted == 2
     world.track(external_id="twin", email=DUP)
     assert world.of("twin").custom == {}
     assert world.state.address(address) is None

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.domain.changes import Link
 from app.domain.history import Origin
+from app.domain.identifiers import identifiers_of
 from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
 from app.domain.merging.plan import Change, MergePlan
 from app.domain.merging.rules import RULES
@@ -26,7 +28,7 @@ from app.domain.profile import (
     AddressState,
     Profile,
 )
-from app.domain.state import Link, State, identifiers_of
+from app.domain.state import State
 
 DAY = 86_400_000_000
 

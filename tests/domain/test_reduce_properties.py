@@ -11,8 +11,9 @@ from app.contract import kinds, stored, track
 from app.contract.errors import RefusedError
 from app.domain.apply import reduce
 from app.domain.commands import Request
+from app.domain.identifiers import identifiers_of
 from app.domain.profile import BRAZE
-from app.domain.state import State, identifiers_of
+from app.domain.state import State
 from tests.strategies import bodies
 
 START = 1_795_000_000_000_000
@@ -81,5 +82,5 @@ def test_every_object_is_counted_once_as_applied_or_skipped(sent: list[dict[str,
     requests = log(sent)
     reduce(requests, state, 1, b"k")
     counts = state.changes.counts
-    applied = counts["attributes"] + counts["events"] + counts["purchases"]
-    assert applied + counts["skipped"] == sum(len(request.commands) for request in requests)
+    applied = counts.attributes + counts.events + counts.purchases
+    assert applied + counts.skipped == sum(len(request.commands) for request in requests)

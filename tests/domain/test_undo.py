@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from app.domain.history import Happening, Origin
+from app.domain.identifiers import identifiers_of
 from app.domain.merging.merge import MERGE, get, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import ALIAS, CORE, EXTERNAL, Profile
-from app.domain.state import State, identifiers_of
+from app.domain.state import State
 from tests.domain.test_merge import profile, state_of
 
 Write = Callable[[State, Profile], None]

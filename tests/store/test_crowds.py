@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
+from app.domain.loading import NEWEST, OLDEST
 from app.domain.profile import EMAIL
-from app.domain.resolve import NEWEST, OLDEST
 from app.store.profiles.crowds import MAX_REMEMBERED, Crowds, Memory, Ranking
 
 DEPTH = 2_048

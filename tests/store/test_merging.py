@@ -5,10 +5,12 @@ from typing import Any
 from sqlalchemy import event, text
 
 from app.domain.history import Origin
+from app.domain.identifiers import identifiers_of
 from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
 from app.domain.merging.undo import undo
-from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, NAME_EVENT, ApplySettings, Occurrence, Profile
-from app.domain.state import State, identifiers_of
+from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, NAME_EVENT, Occurrence, Profile
+from app.domain.settings import ApplySettings
+from app.domain.state import State
 from app.store import merges
 from app.store.engine import Database
 from app.store.profiles import lineage, look_up

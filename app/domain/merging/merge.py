@@ -1,7 +1,7 @@
 """Merging one profile into another: first a plan, which changes nothing, then the plan is performed.
 
 A preview shows the plan; what is performed is the plan itself, so the two cannot differ. The rules of the fields are in
-`merge_rules`.
+`app.domain.merging.rules`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
+from app.domain.identifiers import identifiers_from, identifiers_of
 from app.domain.merging.plan import Change, Consent, MergePlan, MergeRecord
 from app.domain.merging.rules import KEEP, RULES, ByKey, Leaf, Members, Pair, Path, Rule, same, stricter
 from app.domain.profile import (
@@ -25,15 +26,13 @@ from app.domain.profile import (
     AddressState,
     Profile,
 )
-from app.domain.state import NotLoadedError, State, identifiers_from, identifiers_of
+from app.domain.state import NotLoadedError, State
+from app.domain.times import DAY
 
 #: Everything of the table in spec merge.md 3.
 MERGE: Final = "merge"
 #: Only push tokens, message history and aliases (spec identify.md 6).
 NONE: Final = "none"
-POLICIES: Final = (MERGE, NONE)
-
-DAY_US: Final = 86_400_000_000
 
 
 def plan_merge(
@@ -102,7 +101,7 @@ def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> Non
         origin,
         previous=state.section(kept, CORE).get("last_merge"),
         kept_updated=(kept.updated_us, kept.updated_index),
-        expires_us=origin.us + state.settings.merge_undo_days * DAY_US,
+        expires_us=origin.us + state.settings.merge_undo_days * DAY,
         plan=plan,
         snapshot=merged,
     )
@@ -117,7 +116,7 @@ def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> Non
     state.keep(record)
     state.happened(kept.pid, Happening(MERGED, origin, merged.braze_id, merge_id))
     state.happened(merged.pid, Happening(MERGED_INTO, origin, kept.braze_id, merge_id))
-    state.changes.counts["merged"] += 1
+    state.changes.counts.merged += 1
 
 
 def get(state: State, profile: Profile, path: Path) -> Any:

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import SUBSCRIPTION_STATES, TEST_USER, Profile
 
 #: Where a value lies: name of the field, then the keys inside it: ("first_name",), ("devices", "apps", "Shop").
 Path = tuple[str, ...]
-
-_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +122,11 @@ class Total(Leaf):
 
     def join(self, kept: Any, merged: Any, pair: Pair) -> Any:
         del pair
-        return max(-_MAX, min(_MAX, kept + merged))
+        return clamped(kept + merged)
 
     def separate(self, undone: Undone) -> tuple[Any, bool]:
         came = undone.result - undone.before  # less than `merged` where the sum would have been too large
-        return max(-_MAX, min(_MAX, undone.now - came)), came == undone.merged or not undone.written
+        return clamped(undone.now - came), came == undone.merged or not undone.written
 
 
 class Merges(Leaf):
@@ -263,14 +262,6 @@ def _given_back(before: Any, result: Any, now: Any, *, written: bool) -> tuple[A
 def same(one: Any, other: Any) -> bool:
     """Equal, and of one type: 1, 1.0 and true are three values."""
     return type(one) is type(other) and bool(one == other)
-
-
-def least(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else min(one, other)
-
-
-def greatest(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else max(one, other)
 
 
 def stricter(one: Any, other: Any) -> Any:

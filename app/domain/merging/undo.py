@@ -5,22 +5,23 @@ cannot be told apart: it is treated as the merge's, and named in the record.
 """
 
 from copy import deepcopy
-from typing import Any, Final
+from typing import Any
 
 from app.domain.history import RESTORED, UNMERGED, Happening, Origin
+from app.domain.identifiers import identifiers_of
 from app.domain.merging.merge import get, leaf_of, put, rekeyed
 from app.domain.merging.plan import MergePlan, MergeRecord
 from app.domain.merging.rules import Undone
 from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
-from app.domain.state import State, identifiers_of
-
-# Reasons for which a merge cannot be undone.
-MERGE_NOT_FOUND: Final = "merge_not_found"
-ALREADY_UNDONE: Final = "already_undone"
-TOO_OLD: Final = "merge_too_old"
-LATER_MERGE_FIRST: Final = "later_merge_first"
-KEPT_PROFILE_MERGED: Final = "kept_profile_merged"
-IDENTIFIER_REUSED: Final = "identifier_reused"
+from app.domain.reasons import (
+    ALREADY_UNDONE,
+    IDENTIFIER_REUSED,
+    KEPT_PROFILE_MERGED,
+    LATER_MERGE_FIRST,
+    MERGE_NOT_FOUND,
+    TOO_OLD,
+)
+from app.domain.state import State
 
 
 def undo(state: State, merge_id: str, origin: Origin) -> str:
@@ -46,7 +47,6 @@ def undo(state: State, merge_id: str, origin: Origin) -> str:
     state.changes.records.add(record.id)
     state.happened(kept.pid, Happening(UNMERGED, origin, record.merged_braze_id, record.id))
     state.happened(record.merged_pid, Happening(RESTORED, origin, record.kept_braze_id, record.id))
-    state.changes.counts["unmerged"] += 1
     return ""
 
 

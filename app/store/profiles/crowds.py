@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from app.domain.loading import EVERY_END, NEWEST, OLDEST, Choices, End
 from app.domain.profile import Identifier
-from app.domain.resolve import EVERY_END, NEWEST, OLDEST, Choices, End
 from app.domain.state import State, Unloaded
 
 _Recency = tuple[int, int, int, str]

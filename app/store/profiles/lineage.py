@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from app.domain.state import Link
+from app.domain.changes import Link
 from app.store import tables
 from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
 

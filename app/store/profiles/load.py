@@ -6,7 +6,9 @@ from operator import or_
 
 from sqlalchemy import Connection
 
-from app.domain.commands import Command, UndoMerge
+from app.domain.commands import Command
+from app.domain.identifiers import identifiers_of
+from app.domain.loading import Needs, addresses_needed, choices, needs
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import (
     ALL_SECTIONS,
@@ -17,11 +19,10 @@ from app.domain.profile import (
     EXTERNAL,
     PHONE,
     Address,
-    ApplySettings,
     Identifier,
 )
-from app.domain.resolve import Needs, addresses_needed, choices, needs
-from app.domain.state import State, identifiers_of
+from app.domain.settings import ApplySettings
+from app.domain.state import State
 from app.store import merges
 from app.store.profiles import crowds, lineage
 from app.store.profiles.look_up import fetch, fetch_addresses, find
@@ -41,7 +42,7 @@ def load(
     more of them. `known` are crowds as they are now; those that had to be looked over are added.
     """
     wanted: Needs = needs(commands)
-    records = merges.fetch(connection, workspace_id, [c.merge_id for c in commands if isinstance(c, UndoMerge)])
+    records = merges.fetch(connection, workspace_id, wanted.merges)
     index = find(connection, workspace_id, wanted.sections, limits.holders + 1)
     crowded = _crowded(connection, workspace_id, index, commands, limits, known)
     sections: dict[int, int] = {}
@@ -61,7 +62,7 @@ def load(
         _load_shared(connection, workspace_id, state, wanted)
     if records:
         _load_records(connection, workspace_id, state, records)
-    addresses = addresses_needed(commands, state, wanted.moving or bool(wanted.identity or records))
+    addresses = addresses_needed(commands, state, moving=wanted.moving or bool(wanted.identity or records))
     addresses |= {address for record in records.values() for address in _addresses_of(record)}
     if addresses:
         state.addresses = fetch_addresses(connection, workspace_id, addresses)

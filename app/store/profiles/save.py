@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from app.domain.changes import Changes
 from app.domain.profile import CORE, CUSTOM, SECTION_NAMES, Profile
-from app.domain.state import Changes, State
+from app.domain.state import State
 from app.store import merges, tables
 from app.store.bulk import BulkWrite, encode, pipelined
 from app.store.profiles import lineage

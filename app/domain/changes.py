@@ -1,0 +1,76 @@
+"""The record of what a batch changed: all that has to be written."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from app.domain.history import Happening, Origin
+from app.domain.profile import Address, AddressState, Identifier, Occurrence, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A merged-away profile in the family tree of the one that it went into."""
+
+    member_pid: int
+    parent_pid: int
+    #: Whether its events and purchases count as the parent's.
+    with_occurrences: bool
+
+
+@dataclass(slots=True)
+class Counts:
+    """How much of the requests had an effect, and how much had none."""
+
+    #: Objects of /users/track that were applied.
+    attributes: int = 0
+    events: int = 0
+    purchases: int = 0
+    #: Profiles that got an external id.
+    identified: int = 0
+    #: Profiles that were merged into another one.
+    merged: int = 0
+    #: Aliases added or changed.
+    aliases: int = 0
+    #: Profiles.
+    deleted: int = 0
+    #: External ids renamed, and former ones removed.
+    renamed: int = 0
+    #: Commands without any effect.
+    skipped: int = 0
+    #: Single fields without effect.
+    ignored: int = 0
+
+
+@dataclass(slots=True)
+class Changes:
+    """What has to be written. `sections` names the changed sections of every touched profile, as a bit mask."""
+
+    created: set[int] = field(default_factory=set)
+    sections: dict[int, int] = field(default_factory=dict)
+    #: Profiles whose rows have to go.
+    removed: set[int] = field(default_factory=set)
+    #: Those of them, merged into nobody, whose family's traces have to go as well: deleted by a client's wish.
+    erased: set[int] = field(default_factory=set)
+    #: What they, and those merged into them, were called: values of identifiers, whatever their kind.
+    erased_identifiers: set[str] = field(default_factory=set)
+    #: Links made, and numbers of members whose link was taken back, in their order.
+    lineage: list[Link | int] = field(default_factory=list)
+    #: (channel, address) whose every recorded consent has to go, before `addresses` are written.
+    forgotten: set[tuple[int, str]] = field(default_factory=set)
+    identifiers_added: set[tuple[Identifier, int]] = field(default_factory=set)
+    identifiers_dropped: set[tuple[Identifier, int]] = field(default_factory=set)
+    #: None is for one whose state was taken back, so that nothing is recorded any more.
+    addresses: dict[Address, AddressState | None] = field(default_factory=dict)
+    #: Ids of merge records that were made or changed.
+    records: set[str] = field(default_factory=set)
+    #: What happened to profiles, by pid, in its order.
+    history: dict[int, list[Happening]] = field(default_factory=dict)
+    #: (hash of the braze_id, by what) of deleted profiles.
+    deleted: list[tuple[str, Origin]] = field(default_factory=list)
+    occurrences: list[Occurrence] = field(default_factory=list)
+    names: set[tuple[int, str]] = field(default_factory=set)
+    #: (kind of name, name, type of the value; "" for events and products) -> how often it was written.
+    written: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+    settings_changed: bool = False
+    counts: Counts = field(default_factory=Counts)

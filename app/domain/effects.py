@@ -1,0 +1,120 @@
+"""All commands: what each does, and what it looks up, needs and changes. One row for each class."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.domain import data_rules, email_consent, identity, track
+from app.domain.commands import (
+    ChangeSettings,
+    Delete,
+    Identify,
+    Merge,
+    NewAlias,
+    RemoveExternalId,
+    RenameExternalId,
+    Selector,
+    TrackAttributes,
+    TrackEvent,
+    TrackPurchase,
+    UndoMerge,
+    UpdateAlias,
+)
+from app.domain.identifiers import FIELD_KINDS
+from app.domain.profile import ALIAS, CORE, CUSTOM, EVENTS, EXTERNAL, PURCHASES, Identifier
+from app.domain.state import State
+from app.domain.step import Step
+
+
+def _nothing(_command: Any) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a command does, and what the loader has to know of it. The functions get the command."""
+
+    #: Changes the state, or leaves a problem with a reason.
+    apply: Callable[[Step, Any], None]
+    #: Whom it looks up. A selector of an e-mail address or a phone number says how it chooses among the holders.
+    selectors: Callable[[Any], Iterable[Selector]] = _nothing
+    #: Sections of the profiles that it finds which it reads or writes, as a bit mask.
+    sections: Callable[[Any], int] = lambda _command: 0
+    #: E-mail addresses and phone numbers that it gives to a profile.
+    gives: Callable[[Any], Iterable[Identifier]] = _nothing
+    #: E-mail addresses whose consent it reads or writes, by the loaded state and `moving` of app.domain.loading.Needs.
+    #: Values that are no text are left out.
+    emails: Callable[[Any, State, bool], Iterable[object]] = lambda _command, _state, _moving: ()
+    #: Whether the profiles that it finds may be merged, deleted or get another identifier. Then it needs all sections.
+    moves: bool = False
+    #: Ids of merges that it takes back. Their records say whom that concerns.
+    merges: Callable[[Any], Iterable[str]] = _nothing
+
+
+def _external(external_id: str) -> Selector:
+    return Selector((EXTERNAL, "", external_id))
+
+
+def _alias(label: str, name: str) -> Selector:
+    return Selector((ALIAS, label, name))
+
+
+def _addressed(command: TrackAttributes | TrackEvent | TrackPurchase) -> tuple[Selector]:
+    return (Selector(command.identifier),)
+
+
+def _given(command: TrackAttributes) -> list[Identifier]:
+    values = ((kind, command.fields.get(name)) for name, kind in FIELD_KINDS.items())
+    return [(kind, "", value) for kind, value in values if isinstance(value, str)]
+
+
+def _alias_and_owner(command: NewAlias) -> list[Selector]:
+    owner = [] if command.external_id is None else [_external(command.external_id)]
+    return [_alias(command.label, command.name), *owner]
+
+
+EFFECTS: Final[Mapping[type, Effect]] = {
+    TrackAttributes: Effect(
+        track.apply_attributes,
+        selectors=_addressed,
+        sections=lambda command: CORE | (CUSTOM if command.custom else 0),
+        gives=_given,
+        emails=email_consent.emails_of_attributes,
+    ),
+    TrackEvent: Effect(
+        track.apply_event,
+        selectors=_addressed,
+        sections=lambda _command: EVENTS,
+        emails=email_consent.emails_of_occurrence,
+    ),
+    TrackPurchase: Effect(
+        track.apply_purchase,
+        selectors=_addressed,
+        sections=lambda _command: PURCHASES,
+        emails=email_consent.emails_of_occurrence,
+    ),
+    ChangeSettings: Effect(data_rules.change_settings),
+    Identify: Effect(
+        identity.identify,
+        selectors=lambda command: (_external(command.external_id), command.who),
+        moves=True,
+    ),
+    Merge: Effect(identity.merge, selectors=lambda command: (command.merge, command.keep), moves=True),
+    NewAlias: Effect(identity.new_alias, selectors=_alias_and_owner, moves=True),
+    UpdateAlias: Effect(
+        identity.update_alias,
+        selectors=lambda command: (
+            _alias(command.label, command.old_name),
+            _alias(command.label, command.new_name),
+        ),
+        moves=True,
+    ),
+    Delete: Effect(identity.delete, selectors=lambda command: (command.who,), moves=True),
+    RenameExternalId: Effect(
+        identity.rename,
+        selectors=lambda command: (_external(command.current), _external(command.new)),
+        moves=True,
+    ),
+    RemoveExternalId: Effect(identity.remove, selectors=lambda command: (_external(command.external_id),), moves=True),
+    UndoMerge: Effect(identity.undo_merge, moves=True, merges=lambda command: (command.merge_id,)),
+}

@@ -1,0 +1,52 @@
+"""The identifiers of a profile, and what else leads to it."""
+
+from typing import Any, Final
+
+from app.domain.merging.plan import MergeRecord
+from app.domain.profile import ALIAS, BRAZE, DEPRECATED, EMAIL, EXTERNAL, PHONE, Identifier, Profile
+
+#: Kinds of which one profile of a workspace can have a value. Many may have an e-mail address or a phone number.
+UNIQUE_KINDS: Final = (EXTERNAL, ALIAS, BRAZE)
+
+#: Fields of `core` that are identifiers.
+FIELD_KINDS: Final = {"email": EMAIL, "phone": PHONE}
+
+
+def with_former(identifier: Identifier) -> tuple[Identifier, ...]:
+    """All that has to be looked up for an identifier: a former external id leads to its profile as well.
+
+    The former one counts only where nobody has it as the present one, so it comes second.
+    """
+    kind, _, value = identifier
+    return (identifier, (DEPRECATED, "", value)) if kind == EXTERNAL else (identifier,)
+
+
+def identifiers_of(profile: Profile) -> set[Identifier]:
+    """Every identifier of a profile that is kept in the index; the profile itself is where they are stored."""
+    return identifiers_from(profile.external_id, profile.core or {})
+
+
+def identifiers_from(external_id: str | None, core: dict[str, Any]) -> set[Identifier]:
+    """The identifiers of a profile with this external id and this section `core`."""
+    found: set[Identifier] = set()
+    if external_id is not None:
+        found.add((EXTERNAL, "", external_id))
+    found.update((DEPRECATED, "", value) for value in core.get("deprecated", ()))
+    found.update((ALIAS, label, name) for label, name in core.get("aliases", {}).items())
+    for name, kind in FIELD_KINDS.items():
+        if core.get(name) is not None:
+            found.add((kind, "", core[name]))
+    return found
+
+
+def names_of(profile: Profile) -> set[str]:
+    """The values of everything by which a profile is addressed."""
+    return {value for _, _, value in identifiers_of(profile)} | {profile.braze_id}
+
+
+def names_merged(record: MergeRecord) -> set[str]:
+    """What the profile that was merged away was called, as far as the record still knows."""
+    found = {record.merged_braze_id}
+    if record.plan is not None:
+        found |= {value for _, _, value in (*record.plan.moved, *record.plan.retired)}
+    return found | names_of(record.snapshot) if record.snapshot is not None else found

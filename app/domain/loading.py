@@ -1,0 +1,110 @@
+"""What has to be loaded before commands can be applied: identifiers, sections, and ends of crowds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from app.domain.commands import Command, Selector
+from app.domain.effects import EFFECTS
+from app.domain.identifiers import UNIQUE_KINDS, with_former
+from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, Address, Identifier
+from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED
+from app.domain.state import State
+
+NEWEST: Final = "newest"
+OLDEST: Final = "oldest"
+
+End = tuple[bool, str]
+"""Of the holders of an address those with an external id, or those without: NEWEST or OLDEST by last write."""
+EVERY_END: Final = frozenset((is_identified, end) for is_identified in (True, False) for end in (NEWEST, OLDEST))
+
+
+@dataclass(slots=True)
+class Choices:
+    """From where a batch chooses among the holders of an address, and how many it may take away from there."""
+
+    ends: set[End] = field(default_factory=set)
+    taken: int = 0
+
+
+def choices(commands: Iterable[Command]) -> dict[Identifier, Choices]:
+    """For each e-mail address and phone number by which somebody is chosen."""
+    found: dict[Identifier, Choices] = {}
+    for command in commands:
+        effect = EFFECTS[type(command)]
+        for selector in effect.selectors(command):
+            if selector.key is not None and selector.key[0] not in UNIQUE_KINDS:
+                choice = found.setdefault(selector.key, Choices())
+                choice.ends |= _ends(selector)
+                choice.taken += effect.moves
+    return found
+
+
+def _ends(who: Selector) -> set[End]:
+    groups, end = {True, False}, NEWEST
+    for rule in who.prioritization:
+        if rule in (MOST_RECENTLY_UPDATED, LEAST_RECENTLY_UPDATED):
+            end = NEWEST if rule == MOST_RECENTLY_UPDATED else OLDEST
+            break  # a later rule is about the chosen one alone
+        groups = {rule == IDENTIFIED}
+    return {(is_identified, end) for is_identified in groups}
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a batch has to load: every identifier that is looked up, with the sections wanted of its holders."""
+
+    sections: dict[Identifier, int] = field(default_factory=dict)
+    #: An identifier that the batch looks up may pass to another profile inside the batch.
+    moving: bool = False
+    #: Identifiers whose holders may be merged, deleted or get another identifier inside the batch.
+    identity: set[Identifier] = field(default_factory=set)
+    #: E-mail addresses and phone numbers that the batch gives to profiles.
+    given: set[Identifier] = field(default_factory=set)
+    #: Ids of merges that the batch may take back.
+    merges: list[str] = field(default_factory=list)
+
+
+def needs(commands: Iterable[Command]) -> Needs:
+    """Identifiers and sections that applying the commands can touch.
+
+    A command may give somebody an address or a number that another command of the batch looks up. Who will be found
+    then is known only when the batch is applied, so it loads the union of all sections for everybody (`moving`).
+
+    Commands that move identifiers do so between the profiles that they find. We load all sections of those profiles;
+    then any of them may be the result.
+    """
+    result = Needs()
+    sections, given = result.sections, result.given
+    for command in commands:
+        effect = EFFECTS[type(command)]
+        looked_up = [selector.key for selector in effect.selectors(command) if selector.key is not None]
+        if effect.moves:
+            result.identity.update(looked_up)
+            result.merges += effect.merges(command)
+            continue
+        mask = effect.sections(command)
+        for identifier in looked_up:
+            sections[identifier] = sections.get(identifier, 0) | mask
+        given.update(effect.gives(command))
+    for identifier, mask in list(sections.items()):
+        sections |= dict.fromkeys(with_former(identifier), mask)
+    result.identity = {each for identifier in result.identity for each in with_former(identifier)}
+    sections |= dict.fromkeys(result.identity, ALL_SECTIONS)
+    if any(identifier in sections for identifier in given):
+        union = 0
+        for mask in sections.values():
+            union |= mask
+        result.sections = dict.fromkeys(sections, union)
+        result.moving = True
+    return result
+
+
+def addresses_needed(commands: Iterable[Command], state: State, *, moving: bool) -> set[Address]:
+    """Addresses whose consent the commands may read or write, given the loaded profiles."""
+    emails: set[object] = set()
+    for command in commands:
+        emails.update(EFFECTS[type(command)].emails(command, state, moving))
+    if moving:
+        emails.update((profile.core or {}).get("email") for profile in state.profiles.values())
+    return {(CHANNEL_EMAIL, email, "") for email in emails if isinstance(email, str)}

@@ -1,0 +1,60 @@
+"""Why something of an accepted request had no effect. The names are stored and shown, so they are never changed."""
+
+from typing import Final
+
+#: A request left more problems than are listed.
+PROBLEMS_OMITTED: Final = "further_problems_omitted"
+
+# Nobody is addressed.
+#: Nobody has the identifier, and the object may not make a profile.
+PROFILE_NOT_FOUND: Final = "profile_not_found"
+#: Several profiles are left after `prioritization`.
+AMBIGUOUS: Final = "ambiguous"
+#: Nobody can have what was sent, such as a phone number that cannot be read.
+INVALID_IDENTIFIER: Final = "invalid_identifier"
+
+# /users/track
+#: There is no rate for the currency, so the purchase counts no revenue.
+NO_USD_RATE: Final = "no_usd_rate"
+INVALID_NAME: Final = "invalid_name"
+#: The data rules of the workspace.
+WRONG_TYPE: Final = "wrong_type"
+BLOCKED: Final = "blocked"
+
+# Identify, and what else changes identifiers
+ALREADY_IDENTIFIED: Final = "already_identified"
+IDENTIFIED_OTHERWISE: Final = "identified_otherwise"
+LABEL_CONFLICT: Final = "label_conflict"
+ALIAS_TAKEN: Final = "alias_taken"
+ALIAS_NOT_FOUND: Final = "alias_not_found"
+ALIAS_UNCHANGED: Final = "alias_unchanged"
+#: Combined, but the kept profile has another alias of this label (DECISIONS.md D70).
+ALIAS_RETIRED: Final = "alias_retired"
+LABEL_TAKEN: Final = "label_taken"
+EXTERNAL_ID_NOT_FOUND: Final = "external_id_not_found"
+EXTERNAL_ID_DEPRECATED: Final = "external_id_deprecated"
+EXTERNAL_ID_NOT_DEPRECATED: Final = "external_id_not_deprecated"
+EXTERNAL_ID_TAKEN: Final = "external_id_taken"
+EXTERNAL_ID_UNCHANGED: Final = "external_id_unchanged"
+
+# The guard of merges
+SELF_MERGE: Final = "same_profile"
+JUNK_IDENTIFIER: Final = "junk_identifier"
+IN_CONTROL_GROUP: Final = "control_group"
+BEING_DELETED: Final = "marked_for_deletion"
+TOO_MANY_IDENTIFIERS: Final = "too_many_identifiers"
+TOO_MANY_MERGES: Final = "too_many_merges"
+
+# Undoing a merge
+MERGE_NOT_FOUND: Final = "merge_not_found"
+ALREADY_UNDONE: Final = "already_undone"
+TOO_OLD: Final = "merge_too_old"
+LATER_MERGE_FIRST: Final = "later_merge_first"
+KEPT_PROFILE_MERGED: Final = "kept_profile_merged"
+IDENTIFIER_REUSED: Final = "identifier_reused"
+
+# Values, also those that the contract leaves out before the request is stored
+INVALID_VALUE: Final = "invalid_value"
+OUT_OF_RANGE: Final = "value_out_of_range"
+BROKEN_TEXT: Final = "invalid_text"
+RESERVED_NAME: Final = "reserved_name"

@@ -1,0 +1,28 @@
+"""Settings of a workspace that change what a command does."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySettings:
+    """What changes the effect of a command. Changed by a command of its own, so that a redo meets the same settings."""
+
+    alias_autocreate_on_purchase: bool = False
+    nested_null_deletes: bool = True
+    resubscribe_on_email_change: bool = False
+    array_max: int = 500
+    #: USD per unit of a currency, as decimal text; a currency that is not listed counts no revenue (D43).
+    usd_rates: dict[str, str] = field(default_factory=lambda: {"USD": "1"})
+    #: Identifiers that never lead to a merge; None is the list in app.domain.guard.
+    junk_identifiers: list[str] | None = None
+    max_identifiers_per_profile: int = 1_000
+    max_merges_per_profile: int = 1_000
+    #: For how long a merge can be undone, and the merged profile is kept for it.
+    merge_undo_days: int = 30
+    #: What was decided about single names, see app.domain.data_rules.
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Whether the type string was ever taken back: texts may be stored that would be read as times today.
+    texts_were_forced: bool = False
+    blocked_events: dict[str, bool] = field(default_factory=dict)
+    blocked_products: dict[str, bool] = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""A command is one class, one row of effects, and one row of kinds: nothing else has to know of it."""
+
+import inspect
+from dataclasses import fields, is_dataclass
+
+import msgspec
+import pytest
+
+from app.contract import stored
+from app.contract.checked import CODEC_COMMANDS, commands_checked
+from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SETTINGS, TRACK, name_of
+from app.domain import commands
+from app.domain.commands import ChangeSettings, Command, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain.effects import EFFECTS
+
+CLASSES = {
+    found
+    for _, found in inspect.getmembers(commands, inspect.isclass)
+    if is_dataclass(found) and "index" in {member.name for member in fields(found)}
+}
+#: Stored in a form of their own.
+APART = {TrackAttributes: TRACK, TrackEvent: TRACK, TrackPurchase: TRACK, ChangeSettings: SETTINGS}
+
+
+def test_every_command_has_its_rows() -> None:
+    assert len(CLASSES) >= 12
+    assert set(EFFECTS) == CLASSES
+    assert set(KIND_OF) | set(APART) == CLASSES
+    assert not set(KIND_OF) & set(APART)
+
+
+def test_numbers_and_names_are_stored_and_never_change() -> None:
+    assert {number: kind.name for number, kind in KINDS.items()} == {
+        1: "track",
+        2: "settings",
+        3: "identify",
+        4: "merge",
+        5: "alias_new",
+        6: "alias_update",
+        7: "delete",
+        8: "rename",
+        9: "remove",
+        10: "undo",
+    }
+    assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS]
+    assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
+    assert name_of(4711) == "4711"
+
+
+@pytest.mark.parametrize("command", KIND_OF, ids=lambda command: command.__name__)
+def test_stored_and_read_back(command: type[Command]) -> None:
+    """Whatever a class holds: the worker reads the form that was stored."""
+    values = {
+        "index": 3,
+        "input_array": "a",
+        "external_id": "e",
+        "who": {"key": [4, "", "a@example.org"], "prioritization": ["identified"]},
+        "merge": {"key": [1, "", "m"], "prioritization": []},
+        "keep": {"key": None, "prioritization": []},
+        "label": "l",
+        "name": "n",
+        "old_name": "o",
+        "new_name": "p",
+        "current": "c",
+        "new": "d",
+        "merge_id": "f" * 24,
+    }
+    if command.__name__ == "Identify":
+        values["merge"] = False
+    wanted = msgspec.convert(values, command)
+    checked = commands_checked([wanted], b"answer")
+    assert (checked.kind, checked.codec, checked.answer) == (KIND_OF[command], CODEC_COMMANDS, b"answer")
+    assert stored.commands(checked.kind, checked.codec, checked.body) == [wanted]
