@@ -12,6 +12,7 @@ from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
 from app.domain.commands import TrackAttributes
 from app.domain.profile import EMAIL, PHONE
+from app.domain.reasons import INVALID_NAME, INVALID_VALUE
 
 IGNORED: Final = object()
 #: The field is cleared, because what was sent cannot be understood.
@@ -20,8 +21,6 @@ CLEARED: Final = None
 MAX_TEXT: Final = 255
 MAX_URL: Final = 1_024  # DECISIONS D59
 
-INVALID: Final = "invalid_value"
-INVALID_NAME: Final = "invalid_name"
 
 _SUBSCRIPTION_STATES: Final = frozenset(("opted_in", "subscribed", "unsubscribed"))
 
@@ -44,7 +43,7 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
         elif reader is not _control:
             found = reader(value)
             if found is IGNORED or found is CLEARED_INVALID:
-                ignored.append((name, INVALID))
+                ignored.append((name, INVALID_VALUE))
             if found is not IGNORED:
                 fields[_STORED_AS.get(name, name)] = CLEARED if found is CLEARED_INVALID else found
     if "email" in fields and identifier[0] == EMAIL:

@@ -8,13 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from app.contract.errors import PARSE_ERROR, RefusedError
+from app.domain import reasons
 from app.domain.custom_attributes import OUT_OF_RANGE
 
 #: Deepest nesting inside one object of a request. Parsers take more than serialisers survive.
 MAX_DEPTH: Final = 16
 
-REASON_OUT_OF_RANGE: Final = "value_out_of_range"
-REASON_BROKEN_TEXT: Final = "invalid_text"
 
 _decode = msgspec.json.Decoder().decode
 
@@ -155,5 +154,5 @@ def unstorable(value: object) -> str | None:
     if isinstance(value, list):
         return next((reason for member in value if (reason := unstorable(member)) is not None), None)
     if value is OUT_OF_RANGE:
-        return REASON_OUT_OF_RANGE
-    return REASON_BROKEN_TEXT if value is BROKEN_TEXT else None
+        return reasons.OUT_OF_RANGE
+    return reasons.BROKEN_TEXT if value is BROKEN_TEXT else None

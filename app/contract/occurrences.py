@@ -11,6 +11,7 @@ from app.contract.attributes import flag
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
 from app.domain.commands import TrackEvent, TrackPurchase
+from app.domain.reasons import OUT_OF_RANGE, RESERVED_NAME
 
 MAX_NAME: Final = 255
 MAX_PROPERTIES_BYTES: Final = 100 * 1024
@@ -20,7 +21,6 @@ MAX_PRICE: Final = Decimal(10) ** 12
 MAX_QUANTITY: Final = 100
 BAD_PROPERTIES: Final = "Invalid 'properties' field"
 #: A property is left out, because its name belongs to the object (DECISIONS D61).
-RESERVED_NAME: Final = "reserved_name"
 
 EVENT_RESERVED: Final = frozenset(("time", "event_name"))
 PURCHASE_RESERVED: Final = frozenset(("time", "product_id", "quantity", "event_name", "price", "currency"))
@@ -136,7 +136,7 @@ def _properties(value: object, reserved: frozenset[str], ignored: list[tuple[str
             try:
                 kept[name] = _stored(member)
             except _OutOfRangeError:
-                ignored.append((name, "value_out_of_range"))
+                ignored.append((name, OUT_OF_RANGE))
     # Numbers and booleans alone cannot reach the limit, so they are not measured.
     measured = any(isinstance(member, (list, dict, str)) for member in kept.values())
     if measured and len(msgspec.json.encode(kept)) > MAX_PROPERTIES_BYTES:
