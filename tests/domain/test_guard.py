@@ -7,7 +7,7 @@ import pytest
 from app.domain import guard
 from app.domain.profile import ALIAS, EMAIL, EXTERNAL, GLOBAL_CONTROL_GROUP, MARKED_FOR_DELETION
 from app.domain.settings import ApplySettings
-from tests.domain.test_merge import profile
+from tests.domain.builders import profile
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from app.domain.merging.merge import MERGE, NONE, get, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import BRAZE, CHANNEL_EMAIL, SUBSCRIPTION_STATES, Address, AddressState, Identifier, Profile
 from app.domain.state import State
-from tests.domain.test_merge import profile, state_of
+from tests.domain.builders import profile, state_of
 
 TIMES = st.integers(1, 50)
 NAMES = st.sampled_from(["a", "b", "c"])

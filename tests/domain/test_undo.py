@@ -12,7 +12,7 @@ from app.domain.merging.merge import MERGE, get, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import ALIAS, CORE, EXTERNAL, Profile
 from app.domain.state import State
-from tests.domain.test_merge import profile, state_of
+from tests.domain.builders import profile, state_of
 
 Write = Callable[[State, Profile], None]
 EVENT = ("events", "e")

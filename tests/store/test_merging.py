@@ -16,7 +16,7 @@ from app.store.engine import Database
 from app.store.profiles import lineage, look_up
 from app.store.profiles.dump import dump, occurrences
 from app.store.profiles.save import save
-from tests.domain.test_merge import profile
+from tests.domain.builders import profile
 from tests.stores import NOW_US, workspace
 from workers.replay import expected_lineage, expected_occurrences
 
