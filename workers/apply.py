@@ -19,6 +19,7 @@ from app.domain.apply import reduce
 from app.domain.changes import Changes
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, STREAMS, Request, StreamKey
 from app.domain.state import State, TooFewLoadedError
+from app.domain.times import HOUR
 from app.store import dead_letters, lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import log as inbox
@@ -257,7 +258,7 @@ class Applier:
                 state = self._reduced(connection, workspace_id, locked, requests, batch, known)
                 if ready.full if ready else is_full(batch, limit, most):
                     last = batch[-1]
-                    self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // inbox.HOUR_US, limit, most)
+                    self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // HOUR, limit, most)
                 made = self._save(connection, workspace_id, locked, state, batch)
             except Exception as error:
                 # The only place that may catch anything: whatever a request's data can raise is that request's death.

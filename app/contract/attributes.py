@@ -146,7 +146,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return isinstance(value, int) and not isinstance(value, bool) and -numbers.MAX_INT - 1 <= value <= numbers.MAX_INT
 
 
 def _is_text(value: object) -> bool:

@@ -29,7 +29,7 @@ NO_KNOWN_FIELD: Final = "'fields_to_export' must be an array with at least one k
 LARGE_FIELDS: Final = ("canvases_received", "campaigns_received")
 NO_FIELDS: Final = "'fields_to_export' is required"
 #: Summaries without activity for this long are not exported.
-SUMMARY_WINDOW_US: Final = 90 * 86_400_000_000
+SUMMARY_WINDOW_US: Final = 90 * times.DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Countries, languages, time zones, genders, birthdays and currencies: what a client sent, as it is stored.
 
 Every function takes any text and returns the stored form, or None when the text is not one (attributes.md, section 2;
-events-purchases.md for currencies). None raises. The country tables load at first use.
+events-purchases.md for currencies). None raises. The tables of countries and currencies load at first use.
 """
 
 import re
@@ -58,7 +58,7 @@ def currency(text: str) -> str | None:
 
     XTS (testing) and XXX (no currency) name no currency.
     """
-    if text in _CURRENCIES:  # the present ones: nearly all there is
+    if text in _currencies():
         return text
     code = text.strip().upper() if text.isascii() else ""
     return code if code in _currencies() else None
@@ -79,17 +79,6 @@ uk ur uz vai vi vun xh xog yav yi yo zh zu
 """
 LANGUAGES: Final = frozenset(_LANGUAGE_CODES.split())
 
-# ISO 4217, in the state of pycountry 26.
-_CURRENCY_CODES: Final = """
-AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF
-CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD
-HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD
-MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN
-PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD
-TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD
-XPF XPT XSU XUA YER ZAR ZMW ZWG
-"""
-_CURRENCIES: Final = frozenset(_CURRENCY_CODES.split())
 #: No ISO 4217 codes, but sent and taken: Bitcoin and the pounds of Guernsey, the Isle of Man and Jersey.
 _MORE_CURRENCIES: Final = frozenset(("BTC", "GGP", "IMP", "JEP"))
 
@@ -175,9 +164,11 @@ _MORE_NAMES: Final = {
 @lru_cache(maxsize=1)
 def _currencies() -> frozenset[str]:
     import babel  # noqa: PLC0415 - as for the countries
+    import pycountry  # noqa: PLC0415
 
+    present = frozenset(entry.alpha_3 for entry in pycountry.currencies)
     historic = frozenset(babel.Locale("en").currencies)  # CLDR has every code that ISO 4217 ever had
-    return (_CURRENCIES | historic | _MORE_CURRENCIES) - {"XTS", "XXX"}
+    return (present | historic | _MORE_CURRENCIES) - {"XTS", "XXX"}
 
 
 @lru_cache(maxsize=1)

@@ -25,6 +25,7 @@ from app.contract.kinds import TRACK
 from app.contract.occurrences import read_event, read_purchase
 from app.domain import times
 from app.domain.commands import Track
+from app.domain.numbers import MAX_INT
 from app.domain.profile import ALIAS, EXTERNAL, Identifier
 
 NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
@@ -114,7 +115,7 @@ def _answer(counts: dict[str, int], errors: list[ObjectError] | tuple[()], sent:
 
 # Tier 1. The types bound depth, text and numbers, so that no value has to be looked at in Python.
 
-_Scalar = None | bool | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float | str
+_Scalar = None | bool | Annotated[int, msgspec.Meta(ge=-MAX_INT - 1, le=MAX_INT)] | float | str
 _Value = (
     _Scalar
     | list[_Scalar | list[_Scalar] | dict[str, _Scalar]]

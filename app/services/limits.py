@@ -20,7 +20,7 @@ from app.store.tables import ApiKey
 
 PERMISSION: Final = "admin.limits"
 #: Usage is kept for two days, so keys that ended before are not asked about.
-ENDED_US: Final = 2 * 86_400_000_000
+ENDED_US: Final = 2 * times.DAY
 
 
 class WorkspaceLimits:

@@ -16,11 +16,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, text
 
 from app.domain.commands import STREAM_NORMAL, STREAMS
+from app.domain.times import DAY
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
-from app.store.inbox.log import DAY_US, Appended, Entry, IdempotencyKey, Repeated, Stored
+from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, Stored
 
 #: Bodies are kept this long; the rest of a letter stays, since it is what became of a request.
 BODY_DAYS: Final = 30
@@ -143,7 +144,7 @@ def find(
         {
             "workspace_id": workspace_id,
             "after_us": after_us,
-            "since_us": now_us - BODY_DAYS * DAY_US,
+            "since_us": now_us - BODY_DAYS * DAY,
             "from_us": 0 if from_us is None else from_us,
             "to_us": 2**62 if to_us is None else to_us,
             "reason": reason,
@@ -203,7 +204,7 @@ def replay(
 
 def forget_bodies(connection: Connection, now_us: int) -> int:
     """Drop the bodies of letters that are older than BODY_DAYS; how many."""
-    return connection.execute(_FORGET, {"before_us": now_us - BODY_DAYS * DAY_US, "nothing": b""}).rowcount
+    return connection.execute(_FORGET, {"before_us": now_us - BODY_DAYS * DAY, "nothing": b""}).rowcount
 
 
 def erase_bodies(connection: Connection, workspace_id: int, is_meant: Callable[[int, bytes], bool]) -> int:

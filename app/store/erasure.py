@@ -4,8 +4,8 @@ from typing import Final
 
 from sqlalchemy import bindparam, text
 
+from app.domain.times import DAY
 from app.store.engine import Database
-from app.store.inbox.log import DAY_US
 from app.store.partitions import OCCURRENCE_DAYS
 
 #: People at a time: one pass over a workspace's occurrences serves all of them.
@@ -33,7 +33,7 @@ def erase(database: Database, now_us: int) -> int:
             return 0
         values = {"workspace_id": workspace_id, "most": MOST}
         pids = list(connection.execute(_WHO, values).scalars())
-    today = now_us // DAY_US
+    today = now_us // DAY
     # Events of the future are kept as of their acceptance; a clock that was wrong may have made later days.
     for day in range(today - OCCURRENCE_DAYS - 1, today + 3):
         with database.write() as connection:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, text
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, StreamKey
 from app.domain.profile import Problem
 from app.domain.settings import ApplySettings
+from app.domain.times import DAY, HOUR
 from app.store.bulk import BulkWrite, encode
-from app.store.inbox.log import DAY_US, HOUR_US, Stored
+from app.store.inbox.log import Stored
 from app.store.tables import ProblemRow
 
 STREAM_COLUMNS: Final = ("normal", "bulk")
@@ -137,7 +138,7 @@ def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored)
         lane.applied_n += 1
         values = {"n": lane.applied_n, "stream": stream, "from_seq": lane.cursors[stream] + 1, "to_seq": seq}
         connection.execute(_APPLIED, {"workspace_id": workspace_id, **values})
-    lane.cursors[stream], lane.hours[stream], lane.attempts = seq, last.accepted_us // HOUR_US, 0
+    lane.cursors[stream], lane.hours[stream], lane.attempts = seq, last.accepted_us // HOUR, 0
     connection.execute(
         _ADVANCE[stream],
         {"workspace_id": workspace_id, "seq": seq, "hour": lane.hours[stream], "n": lane.applied_n},
@@ -166,7 +167,7 @@ def write_problems(
                 "seq": problem.seq,
                 "ordinal": problem.ordinal,
                 "n": n,
-                "day": accepted[problem.stream, problem.seq] // DAY_US,
+                "day": accepted[problem.stream, problem.seq] // DAY,
                 "input_array": problem.input_array,
                 "position": problem.index,
                 "field": problem.field,

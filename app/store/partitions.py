@@ -7,9 +7,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from app.domain.commands import StreamKey
+from app.domain.times import DAY, HOUR
 from app.store import dead_letters, lane
 from app.store.engine import Database
-from app.store.inbox.log import DAY_US, HOUR_US
 from app.store.tables import INBOX_TABLES
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ PROBLEM_DAYS: Final = 30
 IDEMPOTENCY_DAYS: Final = 1
 #: Partitions made ahead of time, in units of each table. Clocks that step do not outrun them.
 _AHEAD: Final = {"inbox": 6, "problem": 2, "occurrence": 2, "idempotency": 1}
-_UNIT_US: Final = {"inbox": HOUR_US, "problem": DAY_US, "occurrence": DAY_US, "idempotency": DAY_US}
+_UNIT_US: Final = {"inbox": HOUR, "problem": DAY, "occurrence": DAY, "idempotency": DAY}
 _COLUMN: Final = {"inbox": "hour", "problem": "day", "occurrence": "day", "idempotency": "day"}
 
 
@@ -47,10 +47,10 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
     A request that is not applied is never over.
     """
     limits = {
-        "inbox": now_us // HOUR_US - inbox_hours,
-        "problem": now_us // DAY_US - PROBLEM_DAYS,
-        "occurrence": now_us // DAY_US - OCCURRENCE_DAYS,
-        "idempotency": now_us // DAY_US - IDEMPOTENCY_DAYS,
+        "inbox": now_us // HOUR - inbox_hours,
+        "problem": now_us // DAY - PROBLEM_DAYS,
+        "occurrence": now_us // DAY - OCCURRENCE_DAYS,
+        "idempotency": now_us // DAY - IDEMPOTENCY_DAYS,
     }
     dropped: dict[str, int] = {}
     for table, limit in limits.items():

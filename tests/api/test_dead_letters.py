@@ -9,11 +9,12 @@ from app.contract import dead_letters as contract
 from app.contract import kinds
 from app.contract.idempotency import digest, fingerprint
 from app.contract.request_id import make
+from app.domain.times import DAY
 from app.services.dead_letters import DELETION_PENDING
 from app.store import dead_letters, partitions
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
-from app.store.inbox.log import DAY_US, Entry, IdempotencyKey
+from app.store.inbox.log import Entry, IdempotencyKey
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from workers import replay
 
@@ -208,7 +209,7 @@ def test_a_replay_that_was_interrupted_sends_nothing_twice(service: Service, wor
 def test_bodies_go_after_a_time_and_what_became_of_the_request_stays(service: Service, workspace: Workspace) -> None:
     poison(workspace)
     service.drain(workspace.id)
-    then = times_now() - (dead_letters.BODY_DAYS + 1) * DAY_US
+    then = times_now() - (dead_letters.BODY_DAYS + 1) * DAY
     with service.database.write() as connection:
         connection.execute(text(f"update dead set dead_us = {then} where workspace_id = {workspace.id}"))
     assert partitions.expire(service.database, times_now(), 24)["dead"] == 1

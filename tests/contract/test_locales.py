@@ -117,7 +117,9 @@ def test_the_lists_of_codes() -> None:
     """Languages are upstream's own list (DECISIONS D68); currencies are those of ISO 4217, now and ever."""
     assert len(locales.LANGUAGES) == len(locales._LANGUAGE_CODES.split()) == 183
     assert {len(code) for code in locales.LANGUAGES} == {2, 3}
-    assert {entry.alpha_3 for entry in pycountry.currencies} - {"XTS", "XXX"} == locales._CURRENCIES
+    present = {entry.alpha_3 for entry in pycountry.currencies} - {"XTS", "XXX"}
+    assert len(present) > 170
+    assert present < locales._currencies()
 
 
 ZONES = {

@@ -12,6 +12,7 @@ from app.domain.merging.merge import MERGE, get, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import ALIAS, CORE, EXTERNAL, Profile
 from app.domain.state import State
+from app.domain.times import DAY
 from tests.domain.builders import profile, state_of
 
 Write = Callable[[State, Profile], None]
@@ -183,7 +184,7 @@ def test_an_identifier_that_was_reused(
 def test_what_cannot_be_undone() -> None:
     state = merged(profile(1), profile(2))
     assert undo(state, "unknown", LATER) == "merge_not_found"
-    month = 30 * 86_400_000_000
+    month = 30 * DAY
     assert undo(state, "m1000", Origin(0, 9, 0, 1_000 + month)) == "merge_too_old"
     assert undo(state, "m1000", Origin(0, 9, 0, 999 + month)) == ""
     assert undo(state, "m1000", LATER) == "already_undone"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -163,3 +164,19 @@ def test_password_and_database(tcp_valkey: Server) -> None:
     tcp_valkey.client.config_set("requirepass", "")
     tcp_valkey.client.select(3)
     assert tcp_valkey.client.keys() == ["t:q:{1}:ten"]
+
+
+def test_the_private_names_of_the_library(valkey: Server) -> None:
+    """The transport has no public name in redis-py, so its version is pinned: a new one has to pass this first."""
+
+    async def scenario() -> None:
+        client = connect(valkey.url)
+        connection: Any = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        await connection.connect()
+        assert isinstance(connection._writer.transport, asyncio.Transport)
+        connection._close()
+        assert connection._writer is None
+        await client.aclose()
+
+    run(scenario())
+    assert version("redis").split(".")[:2] == ["8", "1"]

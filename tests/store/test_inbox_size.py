@@ -2,11 +2,12 @@
 
 import os
 
+from app.domain.times import HOUR
 from app.store import partitions
 from app.store.engine import Database
 from app.store.inbox import backlog, size
 from app.store.inbox.backlog import Backlog
-from app.store.inbox.log import HOUR_US, Entry
+from app.store.inbox.log import Entry
 from app.store.inbox.log import append as store
 from tests.store.test_partitions import apply_up_to, kept
 from tests.stores import NOW_US, workspace
@@ -23,10 +24,10 @@ def append(database: Database, workspace_id: int, n: int, now_us: int, stream: i
 def test_the_oldest_applied_requests_go_first(database: Database) -> None:
     one, two = workspace(database, "one"), workspace(database, "two")
     for hours in (3, 2, 1):
-        partitions.prepare(database, NOW_US - hours * HOUR_US)
-        append(database, one, 20, NOW_US - hours * HOUR_US)
+        partitions.prepare(database, NOW_US - hours * HOUR)
+        append(database, one, 20, NOW_US - hours * HOUR)
     append(database, one, 20, NOW_US)
-    append(database, two, 1, NOW_US - 2 * HOUR_US)
+    append(database, two, 1, NOW_US - 2 * HOUR)
     apply_up_to(database, one, 70)
     before = size.size(database)
     assert size.shrink(database, NOW_US, before) == {}

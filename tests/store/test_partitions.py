@@ -5,14 +5,15 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
+from app.domain.times import DAY, HOUR
 from app.store import lane, partitions
 from app.store.engine import Database
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
-from app.store.inbox.log import DAY_US, HOUR_US, Entry, IdempotencyKey
+from app.store.inbox.log import Entry, IdempotencyKey
 from tests.stores import NOW_US, workspace
 
-OLD_US = NOW_US - 30 * HOUR_US
+OLD_US = NOW_US - 30 * HOUR
 
 
 def append(database: Database, workspace_id: int, now_us: int, stream: int = 0) -> None:
@@ -38,7 +39,7 @@ def kept(database: Database, workspace_id: int, stream: int = 0) -> list[int]:
 def test_applied_requests_age_out_and_queued_ones_never(database: Database) -> None:
     one, two = workspace(database, "one"), workspace(database, "two")
     partitions.prepare(database, OLD_US)
-    for now_us in (OLD_US, OLD_US + HOUR_US, NOW_US):
+    for now_us in (OLD_US, OLD_US + HOUR, NOW_US):
         append(database, one, now_us)
     append(database, one, OLD_US, stream=1)
     apply_up_to(database, one, 2)
@@ -52,7 +53,7 @@ def test_applied_requests_age_out_and_queued_ones_never(database: Database) -> N
 
 
 def test_problems_and_occurrences_age_out(database: Database) -> None:
-    today = NOW_US // DAY_US
+    today = NOW_US // DAY
     with database.write() as connection:
         for day in (today - 40, today):
             connection.execute(
@@ -70,13 +71,13 @@ def test_problems_and_occurrences_age_out(database: Database) -> None:
 
 
 def test_idempotency_keys_are_kept_for_a_day(database: Database) -> None:
-    today = NOW_US // DAY_US
-    partitions.prepare(database, NOW_US - DAY_US)
+    today = NOW_US // DAY
+    partitions.prepare(database, NOW_US - DAY)
     one, key = workspace(database), IdempotencyKey(b"d", b"f", 201, b"{}")
     with database.write(database.inbox) as connection:
         for day in (today - 2, today - 1, today):
             keyed = Entry(1, 1, b"{}", replace(key, digest=b"%d" % day))
-            idempotency.append(connection, one, 0, [keyed], day * DAY_US)
+            idempotency.append(connection, one, 0, [keyed], day * DAY)
     partitions.expire(database, NOW_US, 24)
     with database.read(database.inbox) as connection:
         assert connection.execute(text("select day from idempotency order by day")).scalars().all() == [
@@ -96,7 +97,7 @@ def test_what_found_no_partition_is_stored_all_the_same(database: Database) -> N
 
 
 def test_many_processes_may_start_at_once(database: Database) -> None:
-    later = NOW_US + 48 * HOUR_US
+    later = NOW_US + 48 * HOUR
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(partitions.prepare, database, later) for _ in range(8)]:
             done.result()

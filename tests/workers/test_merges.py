@@ -10,10 +10,11 @@ from sqlalchemy import text
 from app.contract import merge_records as contract
 from app.contract import stored
 from app.domain.ids import erased_id, merge_id
+from app.domain.times import DAY
 from app.store import lane, merges, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.inbox.log import DAY_US, Entry
+from app.store.inbox.log import Entry
 from app.store.profiles.dump import dump, occurrences
 from tests.accepting import entry
 from tests.stores import NOW_US, workspace
@@ -233,8 +234,8 @@ def test_ageing_out(database: Database) -> None:
         assert record is not None
         return record.snapshot is not None and record.plan is not None
 
-    assert snapshot(NOW_US + 30 * DAY_US)
-    assert not snapshot(NOW_US + 31 * DAY_US + 1_000_000)
+    assert snapshot(NOW_US + 30 * DAY)
+    assert not snapshot(NOW_US + 31 * DAY + 1_000_000)
     undo(database, one, done)
     worker.drain(one)
     assert reasons(database, one, 3) == ["merge_too_old"]

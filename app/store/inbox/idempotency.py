@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, text
 
+from app.domain.times import DAY
 from app.store.bulk import pipelined
 from app.store.inbox import log as inbox
-from app.store.inbox.log import DAY_US, Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
+from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
 
 
 class KeyReusedError(Exception):
@@ -84,7 +85,7 @@ def append(
                 known[key.digest] = _First(key.fingerprint, Repeated(stream, seq, key.status, key.answer))
                 kept.append((seq, key))
         if kept:
-            _keep(connection, workspace_id, stream, kept, now_us // DAY_US)
+            _keep(connection, workspace_id, stream, kept, now_us // DAY)
         appended = inbox.append(connection, workspace_id, stream, fresh, now_us) if fresh else []
     return [appended[outcome] if isinstance(outcome, int) else outcome for outcome in outcomes]
 

@@ -8,9 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from app.domain.commands import STREAM_NORMAL, STREAMS, StreamKey
-
-HOUR_US: Final = 3_600_000_000
-DAY_US: Final = 24 * HOUR_US
+from app.domain.times import HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +177,7 @@ def append(
                 "workspace_id": workspace_id,
                 "stream": stream,
                 "seq": one.seq,
-                "hour": one.accepted_us // HOUR_US,
+                "hour": one.accepted_us // HOUR,
                 "kind": entry.kind,
                 "codec": entry.codec,
                 "body": entry.body,

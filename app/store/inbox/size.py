@@ -6,9 +6,9 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, text
 
 from app.domain.commands import StreamKey
+from app.domain.times import HOUR
 from app.store import lane
 from app.store.engine import Database
-from app.store.inbox.log import HOUR_US
 from app.store.partitions import durable_cursors, needed, numbers
 
 #: Rows that one transaction deletes; on SQLite it holds up accepting meanwhile.
@@ -61,7 +61,7 @@ def _size(connection: Connection) -> int:
 
 def _shrink_postgresql(database: Database, now_us: int, most: int, chunk: int) -> dict[str, int]:
     dropped = deleted = 0
-    present, until = now_us // HOUR_US, time.monotonic() + SECONDS
+    present, until = now_us // HOUR, time.monotonic() + SECONDS
     with database.read() as connection:
         partitions = [number for number in sorted(numbers(connection, "inbox")) if number <= present]
     for number in [*partitions, None]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from app.domain.changes import Changes
 from app.domain.profile import CORE, CUSTOM, SECTION_NAMES, Profile
 from app.domain.state import State
+from app.domain.times import DAY
 from app.store import merges, tables
 from app.store.bulk import BulkWrite, encode, pipelined
 from app.store.profiles import lineage
@@ -175,7 +176,7 @@ def _make_names(connection: Connection, workspace_id: int, changes: Changes, cac
 def _occurrence_rows(workspace_id: int, changes: Changes, made: NameCache, cache: NameCache) -> list[dict[str, Any]]:
     return [
         {
-            "day": occurrence.time_us // 86_400_000_000,
+            "day": occurrence.time_us // DAY,
             "stream": occurrence.stream,
             "seq": occurrence.seq,
             "ordinal": occurrence.ordinal,
