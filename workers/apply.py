@@ -279,8 +279,8 @@ class Applier:
         return True
 
     def _forget(self) -> None:
-        """Trust nothing of earlier batches: a crash of the database may have taken them back, and then ids of names
-        are given again. Only a connection that was there before they were committed proves that there was none."""
+        """Forget cached ids and crowds unless this connection is older than the last batch: after a database crash, ids
+        may have been given out again."""
         self._crowds.forget()
         self._names.clear()
 
@@ -301,7 +301,8 @@ class Applier:
             return locked.attempts + 1, limit
 
     def _discount(self, workspace_id: int) -> None:
-        """The process lives on: what the batch met was a fault of the machine, or data whose share of it is sought."""
+        """The process survived, so this attempt does not count: the machine failed, or one request is still being
+        isolated."""
         with suppress(*DATABASE_ERRORS, MemoryError), self._database.write() as connection:
             lane.discount_attempt(connection, workspace_id)
 

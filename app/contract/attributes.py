@@ -206,7 +206,7 @@ def _push_tokens(value: object) -> object:
 
 
 def _refuse_import(obj: dict[str, Any]) -> None:
-    """Why tokens are not imported: it needs no identifier, but tokens, and an app of the workspace, which has none."""
+    """An import needs push tokens and an app of the workspace, and no identifier. Raises ObjectRefusedError, always."""
     if not obj.get("push_tokens") or any(identifiers.is_sent(obj.get(name)) for name in ("external_id", "braze_id")):
         raise ObjectRefusedError(
             "push token import must have a push token and must not have 'external_id' or 'braze_id'",

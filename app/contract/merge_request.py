@@ -47,9 +47,8 @@ def read(body: bytes, region: str = addresses.DEFAULT_REGION) -> list[Merge]:
 
 
 def _selector(identifier: object, region: str) -> Selector:
-    """Raises RefusedError.
-
-    Only the form is judged: an address or a number that is none is nobody's, and that is told at apply.
+    """Checks only the shape. An unreadable address or number matches nobody; applying reports it as
+    `invalid_identifier`. Raises RefusedError.
     """
     if not isinstance(identifier, dict) or bodies.unsound(identifier) is not None:
         raise RefusedError(400, BAD_IDENTIFIER)

@@ -4,6 +4,8 @@ Two tiers. Tier 1 (`_clean_counts`) is one decode in C and a short look at every
 refused, and the bytes go to the inbox as they came. Only when it is not sure, tier 2 (`_walk`) reads every object
 exactly, writes the errors and keeps the valid rest. The worker reads with the readers of tier 2, so that applying
 cannot fail on data.
+
+More than 300 lines: both tiers must agree on every object, so they stand side by side.
 """
 
 import re

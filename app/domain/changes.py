@@ -49,27 +49,27 @@ class Changes:
     sections: dict[int, int] = field(default_factory=dict)
     #: Profiles whose rows have to go.
     removed: set[int] = field(default_factory=set)
-    #: Those of them, merged into nobody, whose family's traces have to go as well: deleted by a client's wish.
+    #: Removed because a client deleted them, not because they were merged away. Whatever was merged into them goes too.
     erased: set[int] = field(default_factory=set)
-    #: What they, and those merged into them, were called: values of identifiers, whatever their kind.
+    #: Values of all identifiers that the erased profiles had, and those that were merged into them.
     erased_identifiers: set[str] = field(default_factory=set)
-    #: Links made, and numbers of members whose link was taken back, in their order.
+    #: In order: a Link that was made, or the number of a member whose link was taken back.
     lineage: list[Link | int] = field(default_factory=list)
-    #: (channel, address) whose every recorded consent has to go, before `addresses` are written.
+    #: (channel, address). All their recorded consent is deleted before `addresses` are written.
     forgotten: set[tuple[int, str]] = field(default_factory=set)
     identifiers_added: set[tuple[Identifier, int]] = field(default_factory=set)
     identifiers_dropped: set[tuple[Identifier, int]] = field(default_factory=set)
-    #: None is for one whose state was taken back, so that nothing is recorded any more.
+    #: None deletes what is recorded.
     addresses: dict[Address, AddressState | None] = field(default_factory=dict)
     #: Ids of merge records that were made or changed.
     records: set[str] = field(default_factory=set)
     #: What happened to profiles, by pid, in its order.
     history: dict[int, list[Happening]] = field(default_factory=dict)
-    #: (hash of the braze_id, by what) of deleted profiles.
+    #: Of each deleted profile the hash of its braze_id, and the command that deleted it.
     deleted: list[tuple[str, Origin]] = field(default_factory=list)
     occurrences: list[Occurrence] = field(default_factory=list)
     names: set[tuple[int, str]] = field(default_factory=set)
-    #: (kind of name, name, type of the value; "" for events and products) -> how often it was written.
+    #: (kind of name, name, type of the value) -> how often it was written. The type is "" for events and products.
     written: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     settings_changed: bool = False

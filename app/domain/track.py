@@ -105,7 +105,7 @@ def _create(step: Step, command: Track) -> Profile:
 
 def _attributes(step: Step, profile: Profile, command: TrackAttributes) -> None:
     state, fields = step.state, command.fields
-    # The address goes first wherever it stands, since the state named beside it is meant for it.
+    # Set the e-mail first: a state in the same object belongs to the new address.
     if "email" in fields:
         email_consent.set_email(step, profile, fields["email"], explicit="email_subscribe" in fields)
     for name, value in fields.items():

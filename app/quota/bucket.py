@@ -13,10 +13,9 @@ When the clock is wrong (the rule, in one place):
 * It never stops refill for longer than `CLOCK_SLACK_MS`: a clock that is further back than that was wrong before and is
   right now, so the level keeps its ticks and goes on from the new time.
 
-So in any stretch of takes no more is admitted than capacity + rate x (how far the clock went forward in it), and as
-long as the clock never falls more than `CLOCK_SLACK_MS` behind its highest reading, forward means: of that highest
-reading. A clock-aligned bucket is a fixed window and admits up to capacity x (1 + boundaries passed): twice its
-capacity around a boundary, as upstream does.
+Any run of takes admits at most capacity + rate x (how far the clock advanced). While the clock never falls more than
+`CLOCK_SLACK_MS` behind, measure from its highest reading. A clock-aligned bucket is a fixed window and admits up to
+capacity x (1 + boundaries passed): twice its capacity around a boundary, as upstream does.
 """
 
 from collections.abc import Sequence

@@ -8,6 +8,8 @@ per process, whatever the load, and Redis sees one call for sixty-four simultane
 When a round trip fails or takes longer than `TIMEOUT_S`, its waiters are answered from the process's own buckets, and
 so is every later take, at once, until a probe finds that Redis answers again. Nothing is replayed: a call that timed
 out may have taken its tokens, and those are spent.
+
+More than 300 lines: pending groups, the runner, the outage and the probe are one state, which one class holds.
 """
 
 import asyncio

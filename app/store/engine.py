@@ -54,9 +54,9 @@ class Database:
             self.inbox.dispose()
 
     def checkpoint(self) -> None:
-        """On SQLite, bring `main` in step with its log and empty the log: what was deleted is in neither then.
+        """SQLite: write the WAL back and truncate it, so that deleted rows are in neither file.
 
-        Not while somebody reads or writes; then the log is emptied by a later call, or overwritten by later writes.
+        If somebody is reading or writing, a later call does it, or later writes overwrite the log.
         """
         if self.is_postgresql:
             return

@@ -1,4 +1,4 @@
-"""The tables, with their index inventory.
+"""The tables, with their index inventory: one file of more than 300 lines, since the schema is read as a whole.
 
 Times are bigint microseconds UTC. Every key begins with workspace_id. What only PostgreSQL has (partitions, fillfactor,
 collation, compression) is in the migrations; the columns and indexes here are the same on both stores.
@@ -108,7 +108,7 @@ class Workspace(SQLModel, table=True):
     track_reset_style: str = _text(default="epoch")
     #: {group: [requests, seconds]}, and {"track-bulk": "plan"}: limits other than those of app.contract.plans.
     group_limits: dict[str, Any] = _document(default="{}")
-    #: What its contract differs in: {"export_requires_fields": true}.
+    #: Switches that change how this workspace's API answers, such as `export_requires_fields`.
     options: dict[str, Any] = _document(default="{}")
     legacy_api_key_auth: bool = _flag()
     disabled: bool = _flag()

@@ -38,8 +38,8 @@ def load(
 ) -> State:
     """The part of a workspace that the commands can see or change.
 
-    `limits` says how many are loaded of the holders of an address. When reducing raises TooFewLoadedError, it takes
-    more of them. `known` are crowds as they are now; those that had to be looked over are added.
+    `limits` says how many holders of an address are loaded. When reducing raises TooFewLoadedError, load again with
+    more of them. `known` are the crowds as they are now; crowds that had to be looked over are added to it.
     """
     wanted: Needs = needs(commands)
     records = merges.fetch(connection, workspace_id, wanted.merges)
@@ -50,7 +50,7 @@ def load(
         for pid in pids:
             sections[pid] = sections.get(pid, 0) | wanted.sections[key]
     if crowded:
-        # Who of the others belongs to a crowd as well is told by their profiles, and is then addressed by its commands.
+        # We cannot know yet which other profiles share the address, so we load the same sections for all.
         union = reduce(or_, wanted.sections.values(), CORE)
         sections = dict.fromkeys(sections, union)
     for record in records.values():
@@ -100,10 +100,10 @@ def _join_crowds(state: State, crowded: dict[Identifier, crowds.Part]) -> None:
 
 
 def _load_shared(connection: Connection, workspace_id: int, state: State, wanted: Needs) -> None:
-    """Whether anybody else has the addresses of profiles that may be deleted: consent goes with the last holder.
+    """Load whether anybody else has the addresses of profiles that may be deleted: consent goes with the last holder.
 
-    Who they are does not matter, since nobody looks for them; so one more than there are profiles to be deleted is
-    enough to know that an address stays.
+    It does not matter who the others are. One more holder than there are profiles to be deleted shows that an address
+    stays.
     """
     pids = {pid for key in wanted.identity for pid in state.index[key]}
     profiles = [state.profiles[pid] for pid in pids] if not wanted.moving else list(state.profiles.values())
@@ -116,9 +116,9 @@ def _load_shared(connection: Connection, workspace_id: int, state: State, wanted
 def _load_records(
     connection: Connection, workspace_id: int, state: State, records: dict[str, MergeRecord | None]
 ) -> None:
-    """What undoing these merges looks at: who has the identifiers now, and where the kept profiles went.
+    """Load what undoing these merges looks at: who has the identifiers now, and where the kept profiles went.
 
-    After a crash a merge may be done again in the batch that undoes it; so the identifiers of all who are here count.
+    After a crash the same batch may do a merge again and undo it. So the identifiers of all loaded profiles are needed.
     """
     state.records = records
     found = [record for record in records.values() if record is not None]
