@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt bench fault fault-mutants soak fuzz clients lock clean
+.PHONY: help run test check fmt docs bench fault fault-mutants soak fuzz clients lock clean
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -29,17 +29,23 @@ fuzz: $(VENV)/.installed-dev ## Random requests, many: make fuzz CASES=50000 SEE
 CASES := 20000
 SEED = $(shell date +%s)
 
-check: $(VENV)/.installed-dev ## Formatting, lint, types, import contracts, and that the migrations are current
+check: $(VENV)/.installed-dev ## Formatting, lint, types, import contracts, and that migrations and docs/cli.md are current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.layout.imports
 	$(BIN)/python -m app.store.migrate --check
+	$(BIN)/python -m app.cli.reference --check
 
-fmt: $(VENV)/.installed-dev ## Format the code and mend what ruff can mend
+fmt: $(VENV)/.installed-dev ## Format the code, mend what ruff can mend, write docs/cli.md
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python -m app.cli.reference
+
+docs: $(VENV)/.installed-docs ## Build the documentation as a site, below site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open site/index.html"
 
 bench: $(VENV)/.installed-dev ## Run a benchmark: make bench ARGS="--help"
 	@exec $(BIN)/python -m bench $(ARGS)
@@ -57,10 +63,11 @@ lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(BIN)/uv pip compile $(COMPILE) --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile $(COMPILE) --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile $(COMPILE) --extra docs --constraints requirements-dev.lock --output-file requirements-docs.lock pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 clean: ## Remove .venv and what the tools leave behind (never your data)
-	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find app workers tests bench fault -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Published clients of the API, for tests/clients/test_packages.py; each in a folder of its own, since two of them are
@@ -83,6 +90,9 @@ $(VENV)/.installed: requirements.lock $(BIN)/onefold
 	@touch $@
 $(VENV)/.installed-dev: requirements-dev.lock $(BIN)/onefold
 	$(call install,requirements-dev.lock)
+	@touch $@
+$(VENV)/.installed-docs: requirements-docs.lock $(BIN)/onefold
+	$(call install,requirements-docs.lock)
 	@touch $@
 
 # uv installs 5 to 15 times faster than pip. It trusts its own certificates first, then the system's, among which a

@@ -11,7 +11,7 @@ from app.contract.attributes import flag
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
 from app.domain.commands import TrackEvent, TrackPurchase
-from app.domain.reasons import OUT_OF_RANGE, RESERVED_NAME
+from app.domain.reasons import OUT_OF_RANGE, RESERVED_NAME, TOO_MANY_PROPERTIES
 
 MAX_NAME: Final = 255
 MAX_PROPERTIES_BYTES: Final = 100 * 1024
@@ -20,7 +20,6 @@ MAX_PROPERTY_TEXT: Final = 255
 MAX_PRICE: Final = Decimal(10) ** 12
 MAX_QUANTITY: Final = 100
 BAD_PROPERTIES: Final = "Invalid 'properties' field"
-#: A property is left out, because its name belongs to the object (DECISIONS D61).
 
 EVENT_RESERVED: Final = frozenset(("time", "event_name"))
 PURCHASE_RESERVED: Final = frozenset(("time", "product_id", "quantity", "event_name", "price", "currency"))
@@ -129,7 +128,7 @@ def _properties(value: object, reserved: frozenset[str], ignored: list[tuple[str
         if name in reserved:
             ignored.append((name, RESERVED_NAME))
         elif len(kept) == MAX_PROPERTIES:
-            ignored.append((name, "too_many_properties"))
+            ignored.append((name, TOO_MANY_PROPERTIES))
         elif isinstance(member, str):
             kept[name] = member[:MAX_PROPERTY_TEXT]
         elif member is not None:

@@ -57,4 +57,6 @@ IDENTIFIER_REUSED: Final = "identifier_reused"
 INVALID_VALUE: Final = "invalid_value"
 OUT_OF_RANGE: Final = "value_out_of_range"
 BROKEN_TEXT: Final = "invalid_text"
+#: A property is left out, because its name belongs to the object (DECISIONS.md D61).
 RESERVED_NAME: Final = "reserved_name"
+TOO_MANY_PROPERTIES: Final = "too_many_properties"
