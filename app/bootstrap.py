@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -111,6 +113,16 @@ def limiter(settings: Settings) -> Limiter:
         on_transition=_report_quota,
         local_share=settings.quota_local_share,
     )
+
+
+@asynccontextmanager
+async def direct_calls() -> AsyncIterator[StoreCalls]:
+    """Calls of the store for a command, which nobody waits for in vain: one at a time, and each may take a minute."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="store")
+    try:
+        yield StoreCalls(executor, 60.0)
+    finally:
+        executor.shutdown()
 
 
 def services(settings: Settings) -> Services:

@@ -1,10 +1,14 @@
 """Settings of a process, read once from the environment (ONEFOLD_…, DATABASE_URL, REDIS_URL, BROKER_URL) and frozen."""
 
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: The embedded database, in the data directory.
+DATABASE_NAME: Final = "onefold.db"
 
 
 class Settings(BaseSettings):
@@ -85,7 +89,7 @@ class Settings(BaseSettings):
 
     def database(self) -> str:
         """The database as a URL."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'onefold.db'}"
+        return self.database_url or f"sqlite:///{self.data_dir / DATABASE_NAME}"
 
     def worker_database(self) -> str:
         """The database as a URL for workers and sweepers."""

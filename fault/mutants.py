@@ -188,14 +188,14 @@ MUTANTS: Final = (
     Mutant(
         "503 without Retry-After",
         9,
-        "app/contract/errors.py",
-        (('RefusedError(503, UNAVAILABLE, headers={"Retry-After": "1"})', "RefusedError(503, UNAVAILABLE)"),),
+        "app/api/statuses.py",
+        (("Status(503, errors.UNAVAILABLE, 1)", "Status(503, errors.UNAVAILABLE)"),),
     ),
     Mutant(
         "an outage of the database is the client's fault",
         9,
-        "app/contract/errors.py",
-        (("RefusedError(503, UNAVAILABLE", "RefusedError(400, UNAVAILABLE"),),
+        "app/api/statuses.py",
+        (("Status(503, errors.UNAVAILABLE", "Status(400, errors.UNAVAILABLE"),),
     ),
     Mutant(
         "a poison request takes its batch along",

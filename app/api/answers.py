@@ -1,11 +1,44 @@
-"""Answers as HTTP responses: headers of the rate limit, the request id, and one map from errors to statuses."""
+"""Answers as HTTP responses: status, body, the request id, headers of the rate limit."""
 
+from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
+import msgspec
 from fastapi import Response
 
+from app.api.statuses import answer_of, whole_seconds
 from app.contract.errors import RefusedError
-from app.services.accepting.acceptor import Admission, Answer, RateLimitedError
+from app.services.accepting.acceptor import Accepted
+from app.services.quotas import Admission
+from app.services.refusals import RateLimitedError, ServiceError
+
+#: The answer is not the request's own, but that of the first request with its Idempotency-Key.
+REPLAYED: Final = (("Idempotent-Replayed", "true"),)
+#: Some of what was accepted before is not in the answer yet.
+STALE: Final = (("X-Onefold-Stale", "true"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A JSON answer. `request_id` is empty for an answer that accepted nothing."""
+
+    status: int
+    body: bytes
+    request_id: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def answered(status: int, document: dict[str, object], request_id: str = "", *, stale: bool = False) -> Answer:
+    """A success, which says so."""
+    return Answer(status, msgspec.json.encode(document | {"message": "success"}), request_id, STALE if stale else ())
+
+
+def queued(accepted: Accepted, status: int) -> Answer:
+    """The answer to a request that is in the inbox. A repeat gets that of the first request with its key."""
+    if accepted.first_status:
+        return Answer(accepted.first_status, accepted.answer, accepted.request_id, REPLAYED)
+    return Answer(status, accepted.answer, accepted.request_id)
 
 
 def respond(answer: Answer, admission: Admission | None) -> Response:
@@ -15,16 +48,17 @@ def respond(answer: Answer, admission: Admission | None) -> Response:
     return Response(answer.body, answer.status, headers, media_type="application/json")
 
 
-def refuse(refused: RefusedError, admission: Admission | None) -> Response:
+def refuse(error: RefusedError | ServiceError, admission: Admission | None) -> Response:
     """An answer that is not a success. `admission` is None before the caller was known and counted."""
-    if isinstance(refused, RateLimitedError):
-        admission = refused.admission
-    headers = _headers("", admission)
-    if isinstance(refused, RateLimitedError):
-        seconds = str(max(1, _seconds(refused.admission.grant.retry_after_ms)))
-        headers["Retry-After"] = headers["X-RateLimit-Retry-After"] = seconds
-    headers.update(refused.headers)
-    return Response(refused.body(), refused.status, headers, media_type="application/json")
+    if isinstance(error, RefusedError):
+        request_id, status, body, more = "", error.status, error.body(), error.headers
+    else:
+        request_id, (status, body, more) = error.request_id, answer_of(error)
+    if isinstance(error, RateLimitedError):
+        admission = error.admission
+    headers = _headers(request_id, admission)
+    headers.update(more)
+    return Response(body, status, headers, media_type="application/json")
 
 
 def _headers(request_id: str, admission: Admission | None) -> dict[str, str]:
@@ -34,13 +68,8 @@ def _headers(request_id: str, admission: Admission | None) -> dict[str, str]:
         headers["X-RateLimit-Limit"] = str(grant.limit)
         headers["X-RateLimit-Remaining"] = str(grant.remaining)
         left_ms = grant.reset_ms - grant.now_ms
-        headers["X-RateLimit-Reset"] = str(_seconds(left_ms if quota.counts_down else grant.reset_ms))
+        headers["X-RateLimit-Reset"] = str(whole_seconds(left_ms if quota.counts_down else grant.reset_ms))
         if quota.policy:  # draft-ietf-httpapi-ratelimit-headers-10
             headers["RateLimit-Policy"] = quota.policy
-            headers["RateLimit"] = f'"{grant.name}";r={grant.remaining};t={_seconds(left_ms)}'
+            headers["RateLimit"] = f'"{grant.name}";r={grant.remaining};t={whole_seconds(left_ms)}'
     return headers
-
-
-def _seconds(milliseconds: int) -> int:
-    """Whole seconds, rounded up: whoever waits that long has waited long enough."""
-    return -(-milliseconds // 1000)

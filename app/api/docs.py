@@ -7,8 +7,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-from app.api.answers import respond
-from app.services.accepting.acceptor import Answer
+from app.api.answers import Answer, respond
 
 DOCUMENT_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"

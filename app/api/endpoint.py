@@ -5,22 +5,26 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from app.api.answers import refuse, respond
+from app.api.answers import Answer, queued, refuse, respond
 from app.api.bodies import hold, receive
 from app.api.documentation import Documentation
+from app.api.statuses import passing
 from app.contract.body import api_key_of
 from app.contract.errors import RefusedError
 from app.contract.plans import MAX_BODY_BYTES
 from app.services import budget
-from app.services.accepting.acceptor import Admission, Answer, IdempotencyKey, idempotency_key
-from app.services.accepting.backlog import BacklogFullError
+from app.services.accepting.acceptor import Accepted, IdempotencyKey, idempotency_key
 from app.services.caller import Caller
 from app.services.keys import Address
 from app.services.networks import client_address
+from app.services.quotas import Admission
+from app.services.refusals import ServiceError
 from app.services.registry import Services
 
 Action = Callable[[Caller, Request], Awaitable[Answer]]
-Accepting = Callable[[Caller, bytes, IdempotencyKey | None], Awaitable[Answer]]
+#: What accepts a request: to be answered at once, or when it was applied.
+Queueing = Callable[[Caller, bytes, IdempotencyKey | None], Awaitable[Accepted]]
+Waiting = Callable[[Caller, bytes, IdempotencyKey | None], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Endpoint:
     permission: str | None
     #: The group of endpoints whose limit counts the call, see app.contract.plans.
     group: str
-    #: Reads the body, if there is one, and answers. Raises RefusedError.
+    #: Reads the body, if there is one, and answers. Raises RefusedError or ServiceError.
     action: Action
     documentation: Documentation
     #: Another group for bodies of some kind, where the workspace has the default limit for `group`.
@@ -81,7 +85,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
                     caller = await keys.authenticate(authorization, client, legacy=legacy)
                     try:
                         keys.admit(caller, endpoint.permission, client)
-                    except RefusedError as refused:  # not counted, but whose key it is is known
+                    except ServiceError as refused:  # not counted, but whose key it is is known
                         with services.gate.enter_as(caller.key_id):
                             return refuse(refused, await acceptor.standing(caller, endpoint.group))
                     with services.gate.enter_as(caller.key_id):
@@ -92,7 +96,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
                                 group = other.group
                         admission = await acceptor.take(caller, group)
                         return respond(await endpoint.action(caller, request), admission)
-            except RefusedError as refused:
+            except (RefusedError, ServiceError) as refused:
                 return refuse(refused, admission)
 
     return handle
@@ -121,11 +125,17 @@ def posting(services: Services, action: Callable[[Caller, bytes], Awaitable[Answ
     return post
 
 
-def accepting(
-    services: Services, action: Accepting, *, limit: int = MAX_BODY_BYTES, too_large: int = 413, variant: str = ""
+def queueing(
+    services: Services,
+    action: Queueing,
+    status: int = 201,
+    *,
+    limit: int = MAX_BODY_BYTES,
+    too_large: int = 413,
+    variant: str = "",
 ) -> Action:
-    """An action that accepts a request: it needs its body, and puts the Idempotency-Key, if there is one, into the
-    Entry that it stores. What is refused is not stored, so the same key may come again with a body that is mended.
+    """An action that accepts a request and is answered `status` at once. What is refused is not stored, so the same
+    Idempotency-Key may come again with a body that is mended.
 
     A body of more than `limit` bytes is refused with the status `too_large`. `variant` names what the path alone does
     not say of where the request goes: all uses of a key must go to one stream.
@@ -133,20 +143,34 @@ def accepting(
 
     async def post(caller: Caller, request: Request) -> Answer:
         body = await receive(request, limit, services.receive_timeout_seconds, too_large=too_large)
-        key = key_of(caller, request, body, variant)
+        key = key_of(caller, request, body, variant, status)
         try:
-            return await action(caller, body, key)
-        except RefusedError as refused:
-            if key is not None and (refused.status == 400 or isinstance(refused, BacklogFullError)):
-                first = await services.acceptor.repeated(caller, key)
-                if first is not None:
-                    return first
-            raise
+            return queued(await action(caller, body, key), status)
+        except (RefusedError, ServiceError) as refused:
+            first = await services.acceptor.repeated(caller, key) if key is not None and passing(refused) else None
+            if first is None:
+                raise
+            return queued(first, status)
 
     return post
 
 
-def key_of(caller: Caller, request: Request, body: bytes = b"", variant: str = "") -> IdempotencyKey | None:
-    """The request's Idempotency-Key. It stands for the path with all that is in it. Raises RefusedError(400)."""
+def waiting(services: Services, action: Waiting) -> Action:
+    """An action that accepts a request, with its Idempotency-Key, and is answered when it was applied."""
+
+    async def post(caller: Caller, request: Request) -> Answer:
+        body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+        return await action(caller, body, key_of(caller, request, body))
+
+    return post
+
+
+def key_of(
+    caller: Caller, request: Request, body: bytes = b"", variant: str = "", status: int = 0
+) -> IdempotencyKey | None:
+    """The request's Idempotency-Key. It stands for the path with all that is in it. Raises RefusedError(400).
+
+    `status` is that of the answer when the request is accepted; 0 = it is answered when it was applied.
+    """
     sent = request.headers.getlist("idempotency-key")
-    return idempotency_key(caller, request.scope["path"] + variant, sent, body)
+    return idempotency_key(caller, request.scope["path"] + variant, sent, body, status)

@@ -2,13 +2,12 @@
 
 from fastapi import Request, Response
 
-from app.api.answers import refuse, respond
+from app.api.answers import Answer, refuse, respond
 from app.api.documentation import Documentation
 from app.api.endpoint import Probe
 from app.api.refusals import Refusal
 from app.api.requests.models import Healthy
 from app.contract.errors import RefusedError
-from app.services.accepting.acceptor import Answer
 from app.services.registry import Services
 
 

@@ -1,13 +1,14 @@
-"""`onefold company`: limits that several workspaces share."""
+"""`onefold companies`: limits that several workspaces share."""
 
-from typing import Annotated, Any
+from typing import Any, Final
 
 import typer
-from rich.table import Table
 
 from app.bootstrap import now_us
-from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
-from app.contract.plans import MAX_LIMIT, MAX_WINDOW_SECONDS, REFILLS
+from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
+from app.cli.options import LIMITS, given, having
+from app.cli.output import AsJson, out, show_list
+from app.contract.plans import REFILLS
 from app.store import companies
 from app.store.workspaces import NameTakenError, UnknownNameError
 
@@ -15,25 +16,20 @@ app = typer.Typer(
     help="Companies: limits of /users/track that workspaces share, besides their own.", no_args_is_help=True
 )
 
-Hourly = Annotated[int | None, typer.Option("--hourly", min=1, max=MAX_LIMIT, help="Requests per hour.")]
-Burst = Annotated[int | None, typer.Option("--burst", min=1, max=MAX_LIMIT, help="Requests per burst window.")]
-Window = Annotated[
-    int | None, typer.Option("--burst-window", min=1, max=MAX_WINDOW_SECONDS, help="Burst window in seconds.")
-]
-Refill = Annotated[str | None, typer.Option("--hourly-refill", help=f"One of {', '.join(REFILLS)}.")]
+#: Option -> column.
+_COLUMNS: Final = {
+    "hourly": "hourly_limit",
+    "burst": "burst_limit",
+    "burst_window": "burst_window_seconds",
+    "hourly_refill": "hourly_refill",
+}
 
 
 @app.command("create")
-def create(
-    name: str,
-    hourly: Hourly = None,
-    burst: Burst = None,
-    burst_window: Window = None,
-    hourly_refill: Refill = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
-    """Make a company. `onefold workspace set NAME --company NAME` puts a workspace under it."""
-    values = _values(hourly, burst, burst_window, hourly_refill)
+@having(LIMITS)
+def create(name: str, data_dir: DataDir = DEFAULT_DATA_DIR, **options: Any) -> None:
+    """Make a company. `onefold workspaces set NAME --company NAME` puts a workspace under it."""
+    values = _values(options)
     with opened(settings_for(data_dir)) as database:
         try:
             companies.create(database, name, now_us(), **values)
@@ -43,37 +39,34 @@ def create(
 
 
 @app.command("set")
-def set_company(
-    name: str,
-    hourly: Hourly = None,
-    burst: Burst = None,
-    burst_window: Window = None,
-    hourly_refill: Refill = None,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
+@having(LIMITS)
+def set_company(name: str, data_dir: DataDir = DEFAULT_DATA_DIR, **options: Any) -> None:
     """Change the limits of a company. Running processes follow within seconds."""
-    values = _values(hourly, burst, burst_window, hourly_refill)
+    values = _values(options)
     with opened(settings_for(data_dir)) as database:
         try:
             companies.update(database, name, values)
         except UnknownNameError:
-            raise fail("No company has this name: see `onefold company list`.") from None
+            raise fail("No company has this name: see `onefold companies list`.") from None
     out.print(f"company {name} changed", highlight=False)
 
 
 @app.command("list")
-def list_companies(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def list_companies(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """All companies with their limits."""
-    table = Table("name", "hourly", "refill", "burst", "window (s)")
     with opened(settings_for(data_dir)) as database:
-        for one in companies.listed(database):
-            hourly, burst = str(one.hourly_limit or "-"), str(one.burst_limit or "-")
-            table.add_row(one.name, hourly, one.hourly_refill, burst, str(one.burst_window_seconds))
-    out.print(table)
+        found = companies.listed(database)
+    rows = []
+    for one in found:
+        values = {column: getattr(one, column) for column in _COLUMNS.values()}
+        hourly, burst = str(one.hourly_limit or "-"), str(one.burst_limit or "-")
+        cells = (one.name, hourly, one.hourly_refill, burst, str(one.burst_window_seconds))
+        rows.append((cells, {"name": one.name, **values}))
+    show_list(("name", "hourly", "refill", "burst", "window (s)"), rows, as_json=as_json)
 
 
-def _values(hourly: int | None, burst: int | None, window: int | None, refill: str | None) -> dict[str, Any]:
-    if refill is not None and refill not in REFILLS:
+def _values(options: dict[str, Any]) -> dict[str, Any]:
+    values = {_COLUMNS[name]: value for name, value in given(options).items()}
+    if values.get("hourly_refill", REFILLS[0]) not in REFILLS:
         raise fail(f"--hourly-refill is one of {', '.join(REFILLS)}.")
-    given = {"hourly_limit": hourly, "burst_limit": burst, "burst_window_seconds": window, "hourly_refill": refill}
-    return {name: value for name, value in given.items() if value is not None}
+    return values

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import bootstrap
 from app.adapters.embedded import socket_path, urls
+from app.cli.output import errors
+from app.services import workspaces
+from app.services.caller import Caller
 from app.services.networks import parse_networks
-from app.settings import Settings
+from app.settings import DATABASE_NAME, Settings
 from app.store import migrate, partitions, roles
 from app.store.engine import Database
 
@@ -28,8 +30,8 @@ DataDir = Annotated[
 ]
 DEFAULT_DATA_DIR = Path("var")
 
-errors = Console(stderr=True)
-out = Console()
+InWorkspace = Annotated[str, typer.Option("--workspace", help="Name of the workspace.")]
+DEFAULT_WORKSPACE = "default"
 
 
 def settings_for(data_dir: Path) -> Settings:
@@ -61,18 +63,30 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def fail(message: str) -> typer.Exit:
     """Print what is wrong; to be raised."""
-    errors.print(f"[red]{message}[/red]", highlight=False)
+    errors.print(f"[red]{message}[/red]", highlight=False, soft_wrap=True)
     return typer.Exit(1)
 
 
+def missing(settings: Settings) -> str | None:
+    """Why there is no database to open, and where it was looked for. None where there is one, or a server has it."""
+    file = settings.data_dir / DATABASE_NAME
+    if settings.database_url or file.exists():
+        return None
+    return f"There is no Onefold here: {file} does not exist, and DATABASE_URL is not set."
+
+
 @contextmanager
-def opened(settings: Settings, *, worker: bool = False) -> Iterator[Database]:
+def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> Iterator[Database]:
     """The database with the newest schema. An outage ends the command with one line.
 
-    `worker`: with the worker's role.
+    `worker`: with the worker's role. `make`: in a new data directory, where there is none.
     """
-    if not settings.database_url:
+    if make and not settings.database_url:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif (problem := missing(settings)) is not None:
+        raise fail(
+            f"{problem} `onefold up` and `onefold migrate` make one; --data-dir or ONEFOLD_DATA_DIR leads to another."
+        )
     database = Database(settings.worker_database() if worker else settings.database())
     try:
         if roles.owns_schema(database):
@@ -86,6 +100,17 @@ def opened(settings: Settings, *, worker: bool = False) -> Iterator[Database]:
         raise fail(f"The database failed ({type(error).__name__}): see `onefold doctor`.") from None
     finally:
         database.dispose()
+
+
+@contextmanager
+def opened_workspace(data_dir: Path, name: str, by: str = "") -> Iterator[tuple[Database, Caller]]:
+    """The database, and a workspace of it, whose operator `by` we are. Ends the command when there is none."""
+    with opened(settings_for(data_dir)) as database:
+        try:
+            caller = workspaces.operator(database, name, by)
+        except workspaces.UnknownNameError:
+            raise fail("No workspace has this name: see `onefold workspaces list`.") from None
+        yield database, caller
 
 
 def executable(name: str) -> str:

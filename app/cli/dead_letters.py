@@ -1,28 +1,28 @@
-"""`onefold dead`: requests that could not be applied."""
+"""`onefold dead-letters`: requests that could not be applied."""
 
-from dataclasses import asdict
+import asyncio
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from app.bootstrap import now_us
-from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
-from app.cli.keys import workspace_id
-from app.contract import kinds, request_id
-from app.contract.dead_letters import MAX_REPLAY, Filter, read_page
-from app.contract.errors import RefusedError
-from app.contract.stored import opened as opened_body
+from app.api.dead_letters import answers
+from app.bootstrap import direct_calls, now_us
+from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
+from app.cli.output import AsJson, out, show_list
+from app.contract import kinds
+from app.contract.dead_letters import Filter, read_page
+from app.contract.errors import DELETIONS_PENDING, RefusedError
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
-from app.services.dead_letters import DELETION_PENDING, chunks
-from app.store import dead_letters, workspaces
-from app.store.dead_letters import Letter
+from app.services import dead_letters
+from app.services.caller import Caller
+from app.services.dead_letters import DeadLetters, Letter, Replay
+from app.services.refusals import DeletionsPendingError
 from app.store.engine import Database
 
 app = typer.Typer(help="Requests that could not be applied, and sending them again.", no_args_is_help=True)
 
-InWorkspace = Annotated[str, typer.Option("--workspace", help="Name of the workspace.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Class of the error.")]
 Kind = Annotated[str | None, typer.Option("--kind", help=f"One of {', '.join(kinds.BY_NAME)}.")]
 From = Annotated[str | None, typer.Option("--from", help="Accepted at this time or later.")]
@@ -38,63 +38,56 @@ def _filter(reason: str | None, kind: str | None, from_: str | None, to: str | N
         raise fail(refused.message) from None
 
 
-def _find(database: Database, number: int, wanted: Filter, limit: int, *, sendable: bool = False) -> list[Letter]:
-    with database.read() as connection:
-        return dead_letters.find(connection, number, limit, now_us(), sendable=sendable, **asdict(wanted))
-
-
 @app.command("list")
 def list_letters(
-    workspace: InWorkspace = "default",
+    workspace: InWorkspace = DEFAULT_WORKSPACE,
     reason: Reason = None,
     kind: Kind = None,
     from_: From = None,
     to: To = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 100,
+    as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Requests that could not be applied, in the order of their acceptance."""
     wanted = _filter(reason, kind, from_, to)
-    table = Table("request", "stream", "kind", "reason", "accepted", "bytes", "sent again as")
-    with opened(settings_for(data_dir)) as database:
-        number = workspace_id(database, workspace)
-        secret = workspaces.secret(database, number)
-        for letter in _find(database, number, wanted, limit):
-            again = letter.replayed_seq
-            table.add_row(
-                request_id.make(secret, number, letter.stream, letter.seq),
-                STREAM_NAMES[letter.stream],
-                kinds.name_of(letter.kind),
-                letter.reason,
-                times.iso(letter.accepted_us),
-                str(letter.size) if letter.size else "gone",
-                "-" if again is None else request_id.make(secret, number, letter.stream, again),
-            )
-    out.print(table)
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        letters = dead_letters.find(database, caller, wanted, limit, now_us())
+    show_list(
+        ("request", "stream", "kind", "reason", "accepted", "bytes", "sent again as"),
+        [(_cells(caller, letter), answers.letter_of(caller, letter)) for letter in letters],
+        as_json=as_json,
+    )
+
+
+def _cells(caller: Caller, letter: Letter) -> tuple[str, ...]:
+    again = letter.replayed_seq
+    return (
+        caller.request_id(letter.stream, letter.seq),
+        STREAM_NAMES[letter.stream],
+        kinds.name_of(letter.kind),
+        letter.reason,
+        times.iso(letter.accepted_us),
+        str(letter.size) if letter.size else "gone",
+        "-" if again is None else caller.request_id(letter.stream, again),
+    )
 
 
 @app.command("show")
-def show(
-    identifier: Id,
-    workspace: InWorkspace = "default",
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-) -> None:
+def show(identifier: Id, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Print the body of a request that could not be applied, as it is stored. It may hold data of persons."""
-    with opened(settings_for(data_dir)) as database:
-        number = workspace_id(database, workspace)
-        place = request_id.read(workspaces.secret(database, number), number, identifier)
-        with database.read() as connection:
-            found = None if place is None else dead_letters.body(connection, number, *place)
-    if found is None:
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        body = dead_letters.body(database, caller, identifier)
+    if body is None:
         raise fail("This workspace has no dead letter of that id with a body.")
-    typer.echo(opened_body(found.codec, found.body)[2])
+    typer.echo(body)
 
 
 @app.command("replay")
 def replay(
     identifiers: Annotated[list[str] | None, typer.Argument(help="X-Request-Ids.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that the other options select.")] = False,
-    workspace: InWorkspace = "default",
+    workspace: InWorkspace = DEFAULT_WORKSPACE,
     reason: Reason = None,
     kind: Kind = None,
     from_: From = None,
@@ -104,32 +97,28 @@ def replay(
     """Send requests again that could not be applied, as new requests in the old order. Each is sent once."""
     if bool(identifiers) == everything:
         raise fail("Give request ids, or --all.")
-    wanted = _filter(reason, kind, from_, to)
-    done = 0
-    with opened(settings_for(data_dir)) as database:
-        number = workspace_id(database, workspace)
-        if identifiers:
-            done = _replay(database, number, _named(database, number, identifiers))
-        while everything and (letters := _find(database, number, wanted, MAX_REPLAY, sendable=True)):
-            done += _replay(database, number, letters)
+    wanted: list[str] | Filter = identifiers or _filter(reason, kind, from_, to)
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        done, more = -_sent_before(database, caller, identifiers or ()), True
+        while more:
+            found = asyncio.run(_replay(database, caller, wanted))
+            done, more = done + len(found.sent), found.more
     out.print(f"{done} sent again")
 
 
-def _named(database: Database, number: int, identifiers: list[str]) -> list[Letter]:
-    secret = workspaces.secret(database, number)
-    found = []
-    with database.read() as connection:
-        for identifier in identifiers:
-            place = request_id.read(secret, number, identifier)
-            letter = None if place is None else dead_letters.get(connection, number, *place)
-            if letter is None:
-                raise fail(f"This workspace has no dead letter {identifier}.")
-            found.append(letter)
-    return sorted(found, key=lambda letter: letter.accepted_us)
+def _sent_before(database: Database, caller: Caller, identifiers: Iterable[str]) -> int:
+    """How many of them need not be sent. Ends the command for an id of no letter, before any is sent."""
+    before = 0
+    for identifier, letter in dead_letters.by_id(database, caller, identifiers).items():
+        if letter is None:
+            raise fail(f"This workspace has no dead letter {identifier}.")
+        before += letter.replayed_seq is not None
+    return before
 
 
-def _replay(database: Database, number: int, letters: list[Letter]) -> int:
-    try:
-        return sum(len(dead_letters.replay(database, number, part, kinds.DELETE, now_us())) for part in chunks(letters))
-    except dead_letters.DeletionPendingError:
-        raise fail(f"{DELETION_PENDING}. Try again later.") from None
+async def _replay(database: Database, caller: Caller, wanted: list[str] | Filter) -> Replay:
+    async with direct_calls() as calls:
+        try:
+            return await DeadLetters(database, calls, now_us, ring=lambda _stream: None).replay(caller, wanted)
+        except DeletionsPendingError:
+            raise fail(f"{DELETIONS_PENDING}. Try again later.") from None

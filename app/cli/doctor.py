@@ -1,7 +1,5 @@
 """`onefold doctor` and `onefold verify`: is everything there, and is everything right."""
 
-from typing import Annotated
-
 import typer
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
@@ -12,10 +10,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import bootstrap
 from app.adapters import embedded
 from app.adapters.doorbell import client
-from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
-from app.cli.keys import workspace_id
+from app.cli.context import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_WORKSPACE,
+    DataDir,
+    InWorkspace,
+    fail,
+    opened_workspace,
+    settings_for,
+)
+from app.cli.output import out
 from app.settings import Settings
-from app.store import lane, migrate, workspaces
+from app.store import lane, migrate
 from app.store.engine import Database, ping
 from app.store.inbox import log as inbox
 from workers import replay
@@ -94,17 +100,14 @@ def _backlog(settings: Settings) -> Check:
     return ("backlog", True, f"{queued} requests queued", "")
 
 
-def verify(
-    workspace: Annotated[str, typer.Option("--workspace")] = "default", data_dir: DataDir = DEFAULT_DATA_DIR
-) -> None:
+def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Replay the inbox of a workspace in memory and compare: stored profiles must equal the reference.
 
     Needs the whole inbox, so it works until the first requests have aged out. Reads only.
     """
-    with opened(settings_for(data_dir)) as database:
-        number = workspace_id(database, workspace)
+    with opened_workspace(data_dir, workspace) as (database, caller):
         try:
-            found = replay.differences(database, number, workspaces.secret(database, number))
+            found = replay.differences(database, caller.workspace_id, caller.workspace_secret)
         except LookupError:
             raise fail("The inbox no longer goes back to the first request.") from None
     for line in found:

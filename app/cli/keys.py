@@ -5,35 +5,26 @@ import re
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from app.bootstrap import now_us
-from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
+from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
+from app.cli.output import AsJson, Row, out, show_list
 from app.domain import times
 from app.services.networks import parse_networks
 from app.services.permissions import PERMISSIONS, SYNONYMS
-from app.store import keys, workspaces
-from app.store.engine import Database
+from app.store import keys
 from app.store.tables import ApiKey
+from app.store.workspaces import NameTakenError, UnknownNameError
 
 app = typer.Typer(help="API keys. A key is shown once, when it is made.", no_args_is_help=True)
 
-InWorkspace = Annotated[str, typer.Option("--workspace", help="Name of the workspace.")]
 Name = Annotated[str, typer.Option("--name", help="Name of the key, unique in its workspace.")]
-
-
-def workspace_id(database: Database, name: str) -> int:
-    """Number of a workspace by name; ends the command when there is none."""
-    try:
-        return workspaces.number(workspaces.get(database, name))
-    except workspaces.UnknownNameError:
-        raise fail("No workspace has this name: see `onefold workspace list`.") from None
 
 
 @app.command("create")
 def create(
-    workspace: InWorkspace,
     name: Name,
+    workspace: InWorkspace = DEFAULT_WORKSPACE,
     permission: Annotated[list[str] | None, typer.Option("--permission", help="May be given many times.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every permission that exists today.")] = False,
     allow_ip: Annotated[
@@ -61,11 +52,11 @@ def create(
     except ValueError:
         raise fail("--allow-ip takes an address, or a CIDR block without bits behind its prefix.") from None
     expires_us = None if expires is None else _expiry(expires, now_us())
-    with opened(settings_for(data_dir)) as database:
+    with opened_workspace(data_dir, workspace) as (database, caller):
         try:
             key = keys.create(
                 database,
-                workspace_id(database, workspace),
+                caller.workspace_id,
                 name,
                 set(wanted),
                 now_us(),
@@ -73,38 +64,54 @@ def create(
                 expires_us=expires_us,
                 created_by=created_by or _user(),
             )
-        except workspaces.NameTakenError:
+        except NameTakenError:
             raise fail("A key of this name exists in the workspace.") from None
     typer.echo(key)
 
 
 @app.command("list")
-def list_keys(workspace: InWorkspace, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def list_keys(
+    workspace: InWorkspace = DEFAULT_WORKSPACE, as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
     """The keys of a workspace, without the keys themselves."""
-    table = Table("name", "id", "created", "by", "last seen", "ends", "from", "permissions")
-    with opened(settings_for(data_dir)) as database:
-        for key in keys.listed(database, workspace_id(database, workspace)):
-            every = set(PERMISSIONS) <= set(key.permissions)
-            table.add_row(
-                key.name,
-                key.key_id,
-                times.iso(key.created_us),
-                key.created_by,
-                "" if key.last_seen_us is None else times.iso(key.last_seen_us),
-                _end(key, now_us()),
-                ", ".join(key.ip_allowlist) or "anywhere",
-                "all" if every else ", ".join(key.permissions),
-            )
-    out.print(table)
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        found = keys.listed(database, caller.workspace_id)
+    columns = ("name", "id", "created", "by", "last seen", "ends", "from", "permissions")
+    show_list(columns, [_row(key, now_us()) for key in found], as_json=as_json)
+
+
+def _row(key: ApiKey, now: int) -> Row:
+    cells = (
+        key.name,
+        key.key_id,
+        times.iso(key.created_us),
+        key.created_by,
+        "" if key.last_seen_us is None else times.iso(key.last_seen_us),
+        _end(key, now),
+        ", ".join(key.ip_allowlist) or "anywhere",
+        "all" if set(PERMISSIONS) <= set(key.permissions) else ", ".join(key.permissions),
+    )
+    moments = ("created", "last_seen", "expires", "revoked")
+    document: dict[str, object] = {
+        "name": key.name,
+        "id": key.key_id,
+        "created_by": key.created_by,
+        "ip_allowlist": key.ip_allowlist,
+        "permissions": key.permissions,
+    }
+    for moment in moments:
+        us = getattr(key, f"{moment}_us")
+        document[f"{moment}_at"] = None if us is None else times.iso(us)
+    return cells, document
 
 
 @app.command("revoke")
-def revoke(workspace: InWorkspace, name: Name, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def revoke(name: Name, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Stop a key from working, in running processes within seconds (ONEFOLD_KEY_CACHE_SECONDS, 4 by default)."""
-    with opened(settings_for(data_dir)) as database:
+    with opened_workspace(data_dir, workspace) as (database, caller):
         try:
-            keys.revoke(database, workspace_id(database, workspace), name, now_us())
-        except workspaces.UnknownNameError:
+            keys.revoke(database, caller.workspace_id, name, now_us())
+        except UnknownNameError:
             raise fail("No live key of the workspace has this name.") from None
     out.print(f"key {name} revoked", highlight=False)
 

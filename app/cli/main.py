@@ -1,5 +1,7 @@
 """`onefold`: run the service, look after workspaces and keys, look at requests."""
 
+from typing import Final
+
 import typer
 
 from app.cli import companies, data_rules, dead_letters, doctor, keys, limits, merges, requests, roles, run, workspaces
@@ -17,16 +19,24 @@ app.command("sweeper", hidden=True)(run.sweeper)
 app.command("migrate")(run.migrate_database)
 app.command("doctor")(doctor.doctor)
 app.command("verify")(doctor.verify)
-app.add_typer(workspaces.app, name="workspace")
-app.add_typer(companies.app, name="company")
-app.add_typer(keys.app, name="keys")
-app.add_typer(limits.app, name="limits")
-app.add_typer(requests.app, name="requests")
-app.add_typer(dead_letters.app, name="dead")
-app.add_typer(merges.app, name="merges")
-app.add_typer(roles.app, name="db")
-app.add_typer(data_rules.attributes, name="attributes")
-app.add_typer(data_rules.events, name="events")
+_GROUPS: Final = {
+    "workspaces": workspaces.app,
+    "companies": companies.app,
+    "keys": keys.app,
+    "limits": limits.app,
+    "requests": requests.app,
+    "dead-letters": dead_letters.app,
+    "merges": merges.app,
+    "attributes": data_rules.attributes,
+    "events": data_rules.events,
+    "db": roles.app,
+}
+#: Former names, which work until 1.0.
+_FORMER: Final = {"workspace": "workspaces", "company": "companies", "dead": "dead-letters"}
+for _name, _group in _GROUPS.items():
+    app.add_typer(_group, name=_name)
+for _name, _now in _FORMER.items():
+    app.add_typer(_GROUPS[_now], name=_name, hidden=True)
 
 
 def main() -> None:

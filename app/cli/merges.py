@@ -3,25 +3,20 @@
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
+from app.api.merges import answers
 from app.bootstrap import now_us
-from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
-from app.cli.keys import workspace_id
-from app.cli.workspaces import change_settings
+from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
+from app.cli.output import AsJson, out, show_list
 from app.contract import merge_records as contract
-from app.contract import request_id, stored
 from app.domain import times
-from app.domain.commands import STREAM_NORMAL
-from app.domain.profile import DEPRECATED, EXTERNAL
-from app.store import merges, workspaces
-from app.store.inbox import log as inbox
-from app.store.inbox.log import Entry
-from app.store.profiles import look_up
+from app.domain.merging.plan import MergeRecord
+from app.domain.profile import EXTERNAL
+from app.services import merges, workspaces
+from app.services.accepting.direct import enqueue
 
 app = typer.Typer(help="Merges: the list, undoing, and guards against wrong ones.", no_args_is_help=True)
 
-InWorkspace = Annotated[str, typer.Option("--workspace", help="Name of the workspace.")]
 #: Whose requests these are in histories.
 OPERATOR = "onefold merges"
 
@@ -29,54 +24,45 @@ OPERATOR = "onefold merges"
 @app.command("list")
 def list_merges(
     external_id: Annotated[str, typer.Argument(help="External id of the profile that was kept.")],
-    workspace: InWorkspace = "default",
+    workspace: InWorkspace = DEFAULT_WORKSPACE,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1_000)] = 50,
+    as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Merges into a profile and into those that were merged into it, newest first."""
-    table = Table(Column("id", no_wrap=True), "merged at", "by key", "kept braze_id", "merged braze_id", "")
-    with opened(settings_for(data_dir)) as database:
-        number = workspace_id(database, workspace)
-        with database.read() as connection:
-            keys = {(kind, "", external_id) for kind in (EXTERNAL, DEPRECATED)}
-            pids = set().union(*look_up.find(connection, number, keys).values())
-            for record in merges.listed(connection, number, pids, limit, 0):
-                origin, now = record.origin, now_us()
-                state = "undone" if record.undone else "undoable" if now < record.expires_us else ""
-                table.add_row(
-                    record.id,
-                    times.iso(origin.us),
-                    origin.key_name or "-",
-                    record.kept_braze_id,
-                    record.merged_braze_id,
-                    state,
-                )
-    out.print(table)
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        records = merges.listed(database, caller, (EXTERNAL, "", external_id), limit)
+    now = now_us()
+    show_list(
+        ("id", "merged at", "by key", "kept braze_id", "merged braze_id", ""),
+        [(_cells(record, now), answers.record(caller, record, now)) for record in records],
+        as_json=as_json,
+    )
+
+
+def _cells(record: MergeRecord, now: int) -> tuple[str, ...]:
+    state = "undone" if record.undone else "undoable" if now < record.expires_us else ""
+    at, by = times.iso(record.origin.us), record.origin.key_name or "-"
+    return record.id, at, by, record.kept_braze_id, record.merged_braze_id, state
 
 
 @app.command("undo")
 def undo(
     merge_id: Annotated[str, typer.Argument(help="The id of the merge.")],
-    workspace: InWorkspace = "default",
+    workspace: InWorkspace = DEFAULT_WORKSPACE,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Queue the undoing of a merge. Prints the id of the request: `onefold requests show` tells what became of it."""
     if not contract.is_id(merge_id):
         raise fail("That is not the id of a merge: see `onefold merges list`.")
-    with opened(settings_for(data_dir)) as database:
-        number = workspace_id(database, workspace)
-        undo = contract.undo(merge_id)
-        codec, body = stored.signed(undo.codec, undo.body, OPERATOR)
-        with database.write(database.inbox) as connection:
-            entry = Entry(undo.kind, codec, body)
-            (place,) = inbox.append(connection, number, STREAM_NORMAL, [entry], now_us())
-        secret = workspaces.secret(database, number)
-    out.print(request_id.make(secret, number, STREAM_NORMAL, place.seq), highlight=False)
+    with opened_workspace(data_dir, workspace, OPERATOR) as (database, caller):
+        request_id = enqueue(database, caller, contract.undo(merge_id), now_us())
+    out.print(request_id, highlight=False)
 
 
 @app.command("guard")
 def guard(
-    workspace: InWorkspace = "default",
+    workspace: InWorkspace = DEFAULT_WORKSPACE,
     junk_identifier: Annotated[
         list[str] | None,
         typer.Option("--junk-identifier", help="Never leads to a merge; given once or more, replaces the list."),
@@ -101,6 +87,6 @@ def guard(
         values["junk_identifiers"] = None
     if not values:
         raise fail("Nothing to change: see `onefold merges guard --help`.")
-    with opened(settings_for(data_dir)) as database:
-        change_settings(database, workspace_id(database, workspace), values)
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        workspaces.change_applied(database, caller, values, now_us())
     out.print(f"workspace {workspace} changed", highlight=False)

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, out, settings_for
+from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
+from app.cli.output import out
 from app.store import roles
 
 app = typer.Typer(help="The database: roles for the API and for workers.", no_args_is_help=True)
@@ -30,8 +31,9 @@ def grant(
         raise fail("Give --api-role, --worker-role, or both.")
     if api_role == worker_role:
         raise fail("Two roles, or there is nothing to keep apart.")
-    with opened(settings_for(data_dir)) as database:
-        if not database.is_postgresql:
-            raise fail("SQLite has no roles.")
+    settings = settings_for(data_dir)
+    if settings.database().startswith("sqlite"):
+        raise fail("SQLite has no roles.")
+    with opened(settings) as database:
         for statement in roles.grant(database, api_role, worker_role):
             out.print(f"{statement};", highlight=False, markup=False, soft_wrap=True)

@@ -19,7 +19,17 @@ from pydantic import SecretStr
 from app import bootstrap
 from app.adapters import embedded, logs, metrics, runtime
 from app.adapters.launcher import Child, Launcher, StartError, die_with_parent
-from app.cli.context import DEFAULT_DATA_DIR, DataDir, environment, errors, executable, fail, opened, out, settings_for
+from app.cli.context import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_WORKSPACE,
+    DataDir,
+    environment,
+    executable,
+    fail,
+    opened,
+    settings_for,
+)
+from app.cli.output import errors, out
 from app.contract.plans import DEFAULT_PLAN
 from app.services.permissions import PERMISSIONS
 from app.settings import Settings
@@ -33,7 +43,6 @@ Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
 FlowerPort = Annotated[int, typer.Option("--flower-port", min=0, max=65535, help="Port of Flower; 0 = no Flower.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, max=64, help="Worker processes.")]
 
-DEFAULT_WORKSPACE = "default"
 QUEUES = "sync,normal,bulk,jobs"
 
 
@@ -58,7 +67,7 @@ def up(
     children = []
     if not os.environ.get("REDIS_URL") and not os.environ.get("ONEFOLD_REDIS_URL"):
         children.append(_valkey(settings))
-    with opened(settings) as database:
+    with opened(settings, make=True) as database:
         key_file = _first_start(database, data_dir)
     processes = workers or (1 if not settings.database_url else max(1, (os.cpu_count() or 2) - 1))
     # The API comes last: when it answers and the worker listens, everything is there, and nothing waited for anything.
@@ -130,7 +139,7 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Bring the database to the newest schema."""
     settings = settings_for(data_dir)
-    with opened(settings) as database:
+    with opened(settings, make=True) as database:
         current = migrate.is_current(database)
         if settings.canary_seconds and roles.owns_schema(database):
             workspaces.canary(database, bootstrap.now_us())  # the API's own role may not make a workspace

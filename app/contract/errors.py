@@ -20,7 +20,10 @@ UNAVAILABLE: Final = "Service Unavailable"
 OVERLOADED: Final = "Too many requests at once"
 BACKLOG_FULL: Final = "Too many accepted requests wait to be applied"
 TIMEOUT: Final = "Request Timeout"
+TIMED_OUT: Final = "timeout"
 NOT_APPLIED: Final = "The request is kept, but could not be applied"
+UNKNOWN_REQUEST: Final = "Unknown request id"
+DELETIONS_PENDING: Final = "Deletions wait to be applied; nothing can be sent again before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +62,6 @@ class RefusedError(Exception):
         if self.errors:
             document["errors"] = [error.as_json() for error in self.errors]
         return msgspec.json.encode(document)
-
-
-def unavailable() -> RefusedError:
-    """A transient fault of ours: always 503 with Retry-After, since a client gives up for good on any 4xx."""
-    return RefusedError(503, UNAVAILABLE, headers={"Retry-After": "1"})
-
-
-def not_applied() -> RefusedError:
-    """A dead letter instead of an answer: a fault of ours, which no retry of the next minute will find mended."""
-    return RefusedError(503, NOT_APPLIED, headers={"Retry-After": "60"})
 
 
 class ObjectRefusedError(Exception):

@@ -1,10 +1,12 @@
 """Who calls: a key and its workspace, with what follows from their settings."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
+from app.contract import request_id
 from app.contract.track import Limits
 from app.services.networks import Network, parse_networks
+from app.services.permissions import PERMISSIONS
 from app.services.quotas import Quota, objects_of, quota_of
 from app.store.keys import KeyRecord
 
@@ -17,6 +19,19 @@ class Caller(KeyRecord):
     def of(cls, record: KeyRecord) -> "Caller":
         """The caller whose key this is."""
         return cls(**{member.name: getattr(record, member.name) for member in fields(record)})
+
+    @classmethod
+    def operator(cls, record: KeyRecord, name: str) -> "Caller":
+        """Whoever runs Onefold, who needs no key for a workspace: all is allowed. `name` is told in histories."""
+        return replace(cls.of(record), key_name=name, permissions=frozenset(PERMISSIONS))
+
+    def request_id(self, stream: int, seq: int) -> str:
+        """The id by which the workspace knows a request."""
+        return request_id.make(self.workspace_secret, self.workspace_id, stream, seq)
+
+    def place(self, identifier: str) -> tuple[int, int] | None:
+        """(stream, number) of a request by its id; None for an id that the workspace was never given."""
+        return request_id.read(self.workspace_secret, self.workspace_id, identifier)
 
     @cached_property
     def networks(self) -> tuple[Network, ...]:

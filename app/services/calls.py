@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import structlog
 
-from app.contract.errors import unavailable
 from app.services import budget
+from app.services.refusals import UnavailableError
 from app.store.engine import DATABASE_ERRORS
 
 log = structlog.get_logger()
@@ -25,10 +25,10 @@ class StoreCalls:
         self._timeout = timeout
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """The result of a call. Raises RefusedError(503) when the database fails or takes too long."""
+        """The result of a call. Raises UnavailableError when the database fails or takes too long."""
         try:
             async with asyncio.timeout(budget.left(self._timeout)):
                 return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except DATABASE_ERRORS as error:  # a timeout is an OSError
             log.warning("store_call_failed", error=type(error).__name__)
-            raise unavailable() from error
+            raise UnavailableError from error

@@ -12,10 +12,10 @@ from typing import Final
 import structlog
 
 from app.contract import track
-from app.contract.errors import RefusedError
 from app.domain.commands import STREAM_NORMAL
-from app.services.accepting.writer import InboxWriter, UnavailableError
+from app.services.accepting.writer import InboxWriter
 from app.services.calls import StoreCalls
+from app.services.refusals import ServiceError
 from app.services.waiting import Waiting
 from app.store import workspaces
 from app.store.engine import Database
@@ -82,13 +82,13 @@ class Canary:
             workspace_id = await self._calls.run(lambda: workspaces.canary(self._database, self._now_us()))
             entry = Entry(checked.kind, checked.codec, checked.body)
             place = await self._writer.append(workspace_id, STREAM_NORMAL, entry)
-        except (RefusedError, UnavailableError):
+        except ServiceError:
             return "failed"
         # No ring of our own: whether the ordinary one works is what is to be seen.
         while time.monotonic() - began < self._interval:
             try:
                 progress = await self._waiting.progress(workspace_id)
-            except RefusedError:
+            except ServiceError:
                 return "failed"
             if progress.reached({STREAM_NORMAL: place.seq}):
                 self.seconds, self.applied_us = time.monotonic() - began, self._now_us()

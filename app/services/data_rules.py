@@ -2,18 +2,38 @@
 effect behind everything accepted before it and before everything accepted after it.
 """
 
-import msgspec
+from dataclasses import dataclass
+from typing import Any
 
 from app.contract import data_rules, stored
+from app.contract.checked import Checked
 from app.contract.data_rules import Family, Page
 from app.domain.settings import ApplySettings
-from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.synchronous import Synchronous
 from app.store import lane, names
 from app.store.engine import Database
 from app.store.inbox.log import IdempotencyKey
+
+#: {member of the rule: its new value}; None takes a decision back.
+Rule = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A page of names: {name: {type: count}} of what was written, and the settings with all rules."""
+
+    counts: dict[str, dict[str, int]]
+    settings: ApplySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision that is in force: the request that made it, and the settings since."""
+
+    request_id: str
+    settings: ApplySettings
 
 
 class DataRules:
@@ -24,30 +44,38 @@ class DataRules:
         self._synchronous = synchronous
         self._calls = calls
 
-    async def listed(self, caller: Caller, family: Family, page: Page) -> Answer:
-        """Names with counts and rules. Raises RefusedError(503)."""
+    async def listed(self, caller: Caller, family: Family, page: Page) -> Names:
+        """A page of names with counts and rules. Raises UnavailableError."""
+        return await self._calls.run(lambda: listed(self._database, caller, family, page))
 
-        def look() -> dict[str, object]:
-            with self._database.read() as connection:
-                found = names.page(connection, caller.workspace_id, family.kind, page.after, page.limit)
-                return data_rules.listing(family, found, self._settings(caller.workspace_id), page)
+    async def decide(
+        self, caller: Caller, family: Family, name: str, rule: Rule, key: IdempotencyKey | None = None
+    ) -> Decided:
+        """Change the rule of one name, and wait until it is in force.
 
-        return Answer(200, msgspec.json.encode(await self._calls.run(look)))
+        Raises RefusedError for one rule too many; else as Synchronous.apply.
+        """
+        checked = await self._calls.run(lambda: change(self._database, caller, family, name, rule))
+        outcome = await self._synchronous.apply(caller, checked, key)
+        settings = await self._calls.run(lambda: settings_of(self._database, caller.workspace_id))
+        return Decided(outcome.request_id, settings)
 
-    async def decide(self, caller: Caller, family: Family, body: bytes, key: IdempotencyKey | None = None) -> Answer:
-        """Change the rule of one name, and wait until it is in force. Raises RefusedError: as Synchronous.apply."""
-        name, rule = data_rules.read_rule(family, body)
-        workspace_id = caller.workspace_id
-        settings = await self._calls.run(lambda: self._settings(workspace_id))
-        change = stored.settings_change(data_rules.change(family, name, rule, settings))
-        outcome = await self._synchronous.apply(caller, change, key)
-        settings = await self._calls.run(lambda: self._settings(workspace_id))
-        shown = data_rules.entry(family, name, {}, settings)
-        shown.pop("types", None)
-        shown.pop("count", None)
-        return Answer(201, msgspec.json.encode(shown | {"message": "success"}), outcome.request_id)
 
-    def _settings(self, workspace_id: int) -> ApplySettings:
-        with self._database.read() as connection:
-            found = lane.read(connection, workspace_id)
-        return found.settings if found is not None else ApplySettings()
+def listed(database: Database, caller: Caller, family: Family, page: Page) -> Names:
+    """A page of names with counts, and the rules."""
+    with database.read() as connection:
+        counts = names.page(connection, caller.workspace_id, family.kind, page.after, page.limit)
+    return Names(counts, settings_of(database, caller.workspace_id))
+
+
+def change(database: Database, caller: Caller, family: Family, name: str, rule: Rule) -> Checked:
+    """The request that changes the rule of a name. Raises RefusedError for one rule too many."""
+    settings = settings_of(database, caller.workspace_id)
+    return stored.settings_change(data_rules.change(family, name, rule, settings))
+
+
+def settings_of(database: Database, workspace_id: int) -> ApplySettings:
+    """The settings that are in force."""
+    with database.read() as connection:
+        found = lane.read(connection, workspace_id)
+    return found.settings if found is not None else ApplySettings()

@@ -1,23 +1,20 @@
-"""Dead letters for the API: the list, and sending them again."""
+"""Dead letters: the list, and sending them again."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-import msgspec
-
-from app.contract import kinds, request_id
-from app.contract.dead_letters import MAX_REPLAY, Filter, Page, read_replay
-from app.contract.errors import RefusedError
-from app.domain import times
-from app.domain.commands import STREAM_NAMES
-from app.services.accepting.acceptor import Answer
+from app.contract import kinds, stored
+from app.contract.dead_letters import MAX_REPLAY, Filter, Page
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
+from app.services.refusals import DeletionsPendingError
 from app.store import dead_letters
 from app.store.dead_letters import DeletionPendingError, Letter
 from app.store.engine import Database
+
+__all__ = ["DeadLetters", "Letter", "Letters", "Replay"]
 
 #: Bodies that are in memory, and in one transaction, at once.
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -25,7 +22,28 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 LOOKS: Final = 20
 LOOK_SECONDS: Final = 0.05
 
-DELETION_PENDING: Final = "Deletions wait to be applied; nothing can be sent again before"
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """A page of dead letters."""
+
+    letters: list[Letter]
+    #: There are further ones behind the last.
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What became of letters that were to be sent again."""
+
+    #: Sent, now or before: `replayed_seq` says as what.
+    sent: list[Letter]
+    #: Not sent, since their bodies are gone.
+    gone: list[Letter]
+    #: Ids of no dead letter of the workspace.
+    unknown: list[str]
+    #: A filter selects further letters that can be sent.
+    more: bool
 
 
 class DeadLetters:
@@ -44,85 +62,51 @@ class DeadLetters:
         self._now_us = now_us
         self._ring = ring
 
-    async def listed(self, caller: Caller, page: Page) -> Answer:
-        """GET /v1/dead-letters, in the order of acceptance. Raises RefusedError(503)."""
+    async def listed(self, caller: Caller, page: Page) -> Letters:
+        """A page of letters in the order of acceptance. Raises UnavailableError."""
         letters = await self._calls.run(
-            lambda: self._find(caller.workspace_id, page.filter, page.limit + 1, page.after_us)
+            lambda: find(self._database, caller, page.filter, page.limit + 1, self._now_us(), after_us=page.after_us)
         )
-        document: dict[str, object] = {"dead_letters": [_shown(caller, letter) for letter in letters[: page.limit]]}
-        if len(letters) > page.limit:
-            document["next_cursor"] = str(letters[page.limit - 1].accepted_us)
-        return Answer(200, msgspec.json.encode(document | {"message": "success"}))
+        return Letters(letters[: page.limit], more=len(letters) > page.limit)
 
-    async def replay(self, caller: Caller, body: bytes) -> Answer:
-        """POST /v1/dead-letters/replay: each letter is sent once, whoever asks and however often.
+    async def replay(self, caller: Caller, wanted: Sequence[str] | Filter) -> Replay:
+        """Send letters again, by request id or those that a filter selects: each once, whoever asks and however often.
 
-        The answer names what letters were sent as, now or before, and why some were not. A filter means letters that
-        can still be sent; `more` says that there are further ones. Raises RefusedError 400 or 503; also 503 while
-        deletions wait to be applied, and then some letters may have been sent.
+        Raises UnavailableError, and DeletionsPendingError while deletions wait to be applied; then some letters may
+        have been sent.
         """
-        wanted = read_replay(body)
-        refused: list[dict[str, str]] = []
+        unknown: list[str] = []
         more = False
         if isinstance(wanted, Filter):
             letters = await self._calls.run(
-                lambda: self._find(caller.workspace_id, wanted, MAX_REPLAY + 1, sendable=True)
+                lambda: find(self._database, caller, wanted, MAX_REPLAY + 1, self._now_us(), sendable=True)
             )
             letters, more = letters[:MAX_REPLAY], len(letters) > MAX_REPLAY
         else:
-            found = await self._calls.run(lambda: self._named(caller, wanted))
-            letters = sorted(filter(None, found), key=lambda letter: letter.accepted_us)
-            refused = [
-                {"id": identifier, "reason": "not_a_dead_letter"}
-                for identifier, letter in zip(wanted, found, strict=True)
-                if letter is None
-            ]
+            named = await self._calls.run(lambda: by_id(self._database, caller, wanted))
+            letters = sorted(filter(None, named.values()), key=lambda letter: letter.accepted_us)
+            unknown = [identifier for identifier, letter in named.items() if letter is None]
         done: list[Letter] = []
-        for part in chunks(letters):
+        for part in _parts(letters):
             sent = await self._patiently(caller.workspace_id, part)
             for stream in {letter.stream for letter in sent}:
                 self._ring((caller.workspace_id, stream))
             done += sent
-        refused += [
-            {"id": _id(caller, letter.stream, letter.seq), "reason": "body_is_gone"}
-            for letter in done
-            if letter.replayed_seq is None
-        ]
-        replayed = [
-            {
-                "id": _id(caller, letter.stream, letter.seq),
-                "replayed_as": _id(caller, letter.stream, letter.replayed_seq),
-            }
-            for letter in done
-            if letter.replayed_seq is not None
-        ]
-        document = {"replayed": replayed, "not_replayed": refused, "more": more, "message": "success"}
-        return Answer(201, msgspec.json.encode(document))
-
-    def _find(
-        self, workspace_id: int, wanted: Filter, limit: int, after_us: int = 0, *, sendable: bool = False
-    ) -> list[Letter]:
-        chosen = asdict(wanted)
-        with self._database.read() as connection:
-            return dead_letters.find(
-                connection, workspace_id, limit, self._now_us(), after_us=after_us, sendable=sendable, **chosen
-            )
-
-    def _named(self, caller: Caller, ids: Sequence[str]) -> list[Letter | None]:
-        places = [request_id.read(caller.workspace_secret, caller.workspace_id, identifier) for identifier in ids]
-        with self._database.read() as connection:
-            return [
-                None if place is None else dead_letters.get(connection, caller.workspace_id, *place) for place in places
-            ]
+        return Replay(
+            sent=[letter for letter in done if letter.replayed_seq is not None],
+            gone=[letter for letter in done if letter.replayed_seq is None],
+            unknown=unknown,
+            more=more,
+        )
 
     async def _patiently(self, workspace_id: int, letters: list[Letter]) -> list[Letter]:
-        """As `_replay`, once the deletions before it are applied. Raises RefusedError(503)."""
+        """As `_replay`, once the deletions before it are applied. Raises DeletionsPendingError."""
         for _ in range(LOOKS):
             try:
                 return await self._calls.run(lambda: self._replay(workspace_id, letters))
             except DeletionPendingError:
                 await asyncio.sleep(LOOK_SECONDS)
-        raise RefusedError(503, DELETION_PENDING, headers={"Retry-After": "1"})
+        raise DeletionsPendingError
 
     def _replay(self, workspace_id: int, letters: list[Letter]) -> list[Letter]:
         now_us = self._now_us()
@@ -130,7 +114,42 @@ class DeadLetters:
         return [replace(x, replayed_seq=sent.get((x.stream, x.seq), x.replayed_seq)) for x in letters]
 
 
-def chunks(letters: Sequence[Letter]) -> list[list[Letter]]:
+def find(
+    database: Database,
+    caller: Caller,
+    wanted: Filter,
+    limit: int,
+    now_us: int,
+    *,
+    after_us: int = 0,
+    sendable: bool = False,
+) -> list[Letter]:
+    """Letters of a workspace in the order of acceptance, behind `after_us`. `sendable`: that can be sent again."""
+    with database.read() as connection:
+        return dead_letters.find(
+            connection, caller.workspace_id, limit, now_us, after_us=after_us, sendable=sendable, **asdict(wanted)
+        )
+
+
+def by_id(database: Database, caller: Caller, ids: Iterable[str]) -> dict[str, Letter | None]:
+    """{request id: its letter, None = there is none}."""
+    places = {identifier: caller.place(identifier) for identifier in ids}
+    with database.read() as connection:
+        return {
+            identifier: None if place is None else dead_letters.get(connection, caller.workspace_id, *place)
+            for identifier, place in places.items()
+        }
+
+
+def body(database: Database, caller: Caller, identifier: str) -> bytes | None:
+    """The body of a letter as its client sent it, None = it is gone, or there is no such letter."""
+    place = caller.place(identifier)
+    with database.read() as connection:
+        found = None if place is None else dead_letters.body(connection, caller.workspace_id, *place)
+    return None if found is None else stored.opened(found.codec, found.body)[2]
+
+
+def _parts(letters: Sequence[Letter]) -> list[list[Letter]]:
     """The letters in order, in parts whose bodies are at most MAX_BYTES, or one letter."""
     parts: list[list[Letter]] = []
     size = 0
@@ -141,23 +160,3 @@ def chunks(letters: Sequence[Letter]) -> list[list[Letter]]:
             size = letter.size
         parts[-1].append(letter)
     return parts
-
-
-def _id(caller: Caller, stream: int, seq: int) -> str:
-    return request_id.make(caller.workspace_secret, caller.workspace_id, stream, seq)
-
-
-def _shown(caller: Caller, letter: Letter) -> dict[str, object]:
-    document: dict[str, object] = {
-        "id": _id(caller, letter.stream, letter.seq),
-        "stream": STREAM_NAMES[letter.stream],
-        "kind": kinds.name_of(letter.kind),
-        "reason": letter.reason,
-        "accepted_at": times.iso(letter.accepted_us),
-        "dead_at": times.iso(letter.dead_us),
-        "bytes": letter.size,
-    }
-    if letter.replayed_seq is not None and letter.replayed_us is not None:
-        document["replayed_as"] = _id(caller, letter.stream, letter.replayed_seq)
-        document["replayed_at"] = times.iso(letter.replayed_us)
-    return document

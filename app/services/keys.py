@@ -11,13 +11,20 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.contract.errors import ACCESS_DENIED, FORBIDDEN, INVALID_KEY, RATE_LIMITED, RefusedError, unavailable
-from app.quota.bucket import Bucket, Grant
+from app.quota.bucket import Bucket
 from app.quota.local import LocalBuckets
 from app.services import budget
 from app.services.caller import Caller
 from app.services.networks import Address, contains, origin
 from app.services.permissions import allows
+from app.services.refusals import (
+    AccessDeniedError,
+    InvalidKeyError,
+    ServiceError,
+    TooManyFailuresError,
+    UnavailableError,
+    WorkspaceClosedError,
+)
 from app.store import keys, workspaces
 from app.store.engine import Database
 
@@ -49,17 +56,6 @@ class _Known:
     caller: Caller
     refresh: float
     until: float
-
-
-class TooManyFailuresError(RefusedError):
-    """429: too many requests without a valid key from one address."""
-
-    def __init__(self, grant: Grant) -> None:
-        seconds = str(max(1, -(-grant.retry_after_ms // 1000)))
-        super().__init__(429, RATE_LIMITED, headers={"Retry-After": seconds, "X-RateLimit-Retry-After": seconds})
-
-    def body(self) -> bytes:
-        return b'{"message":"Rate Limited","limit":"address"}'
 
 
 class KeyRing:
@@ -99,7 +95,8 @@ class KeyRing:
     async def authenticate(self, authorization: str | None, client: From, *, legacy: bool = False) -> Caller:
         """The key of a caller. `legacy`: it did not come in the header, which its workspace has to allow.
 
-        Raises RefusedError: 401 for anything but a live key, 429 for too many of these, 503 when it cannot be known.
+        Raises InvalidKeyError for anything but a live key, TooManyFailuresError for too many of these from one address,
+        UnavailableError when it cannot be known.
         """
         if authorization is None or authorization[:7].lower() != _SCHEME:
             raise self._failed(client)
@@ -117,20 +114,23 @@ class KeyRing:
         return caller
 
     def admit(self, caller: Caller, permission: str | None, client: From) -> None:
-        """Let a caller through, or raise RefusedError 403. `permission` None: any live key of the workspace."""
+        """Let a caller through, or raise WorkspaceClosedError or AccessDeniedError.
+
+        `permission` None: any live key of the workspace.
+        """
         if caller.disabled:
-            raise RefusedError(403, FORBIDDEN)
+            raise WorkspaceClosedError
         if permission is not None and not allows(caller.permissions, permission):
-            raise RefusedError(403, ACCESS_DENIED)
+            raise AccessDeniedError
         if caller.ip_allowlist:
             address = client()
             if address is None or not contains(caller.networks, address):
-                raise RefusedError(403, ACCESS_DENIED)
+                raise AccessDeniedError
 
     async def takes_legacy(self, client: From) -> bool:
         """Whether a key in a body or a query string may be valid at all: some workspace allows it.
 
-        Raises RefusedError 429, so that a flood of bodies is not read to find no key in them.
+        Raises TooManyFailuresError, so that a flood of bodies is not read to find no key in them.
         """
         self._refuse_flood(client)
         until, found = self._legacy
@@ -140,7 +140,7 @@ class KeyRing:
                     loop = asyncio.get_running_loop()
                     found = await loop.run_in_executor(self._executor, workspaces.any_legacy, self._database)
             except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
-                raise unavailable() from error
+                raise UnavailableError from error
             self._legacy = (self._clock() + self._cache_seconds, found)
         return found
 
@@ -160,7 +160,7 @@ class KeyRing:
         # Whoever comes meanwhile waits for the same look-up; a client that goes away does not end it.
         found = await asyncio.shield(self._asking.get(key_id) or self._ask(key_id))
         if isinstance(found, _Away):
-            raise unavailable()
+            raise UnavailableError
         return found
 
     def _ask(self, key_id: str) -> "asyncio.Task[Caller | _Away | None]":
@@ -218,7 +218,7 @@ class KeyRing:
                 self.floods += 1
                 raise TooManyFailuresError(grant)
 
-    def _failed(self, client: From) -> RefusedError:
+    def _failed(self, client: From) -> ServiceError:
         """Count a request without a valid key; what to answer to it."""
         self.failures += 1
         if self._bound:
@@ -226,4 +226,4 @@ class KeyRing:
             if not grant.granted:
                 self.floods += 1
                 return TooManyFailuresError(grant)
-        return RefusedError(401, INVALID_KEY)
+        return InvalidKeyError()

@@ -1,27 +1,27 @@
 """Merges before, during and after: previews, the list, histories, and undoing. No other writer than the inbox."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
-import msgspec
 from sqlalchemy import Connection
 
-from app.contract import addresses, merge_records, merge_request
-from app.contract.errors import RefusedError
-from app.contract.merge_records import MAX_HOLDERS, REFUSALS, TOO_MANY_HOLDERS, UNKNOWN_PROFILE, Renderer
+from app.contract import merge_records
+from app.contract.merge_records import MAX_HOLDERS
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_NORMAL, Command, Merge, Request
 from app.domain.history import DELETED, Happening, Origin
 from app.domain.identifiers import with_former
 from app.domain.ids import erased_id, place_of
-from app.domain.profile import BRAZE, Identifier
+from app.domain.merging.plan import MergeRecord
+from app.domain.profile import BRAZE, Identifier, Problem
 from app.domain.reasons import MERGE_NOT_FOUND
 from app.domain.settings import ApplySettings
 from app.domain.state import State, TooFewLoadedError
-from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.reading import Reader
+from app.services.refusals import NotUndoneError, TooManyHoldersError, UnknownProfileError
 from app.services.synchronous import Synchronous
 from app.store import lane
 from app.store import merges as store
@@ -31,7 +31,52 @@ from app.store.inbox.log import IdempotencyKey
 from app.store.profiles import crowds, look_up
 from app.store.profiles.load import load
 
-_STALE = (("X-Onefold-Stale", "true"),)
+_T = TypeVar("_T")
+
+#: What a profile is of which there is a history; DELETED is the third.
+ACTIVE: Final = "active"
+MERGED: Final = "merged"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[_T]):
+    """What was read, and when."""
+
+    value: _T
+    #: Some of what was accepted before is not in it yet.
+    stale: bool
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Merges that would be performed, and those that would have no effect."""
+
+    records: list[MergeRecord]
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened to a profile, oldest line first."""
+
+    braze_id: str
+    #: ACTIVE, MERGED or DELETED.
+    status: str
+    #: Who made it, for a history that does not tell.
+    created: Origin | None
+    lines: list[Happening]
+    #: The profile that has everything now.
+    merged_into: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A merge that was taken back."""
+
+    request_id: str
+    record: MergeRecord
+    now_us: int
 
 
 class Merges:
@@ -51,67 +96,57 @@ class Merges:
         self._calls = calls
         self._now_us = now_us
 
-    async def preview(self, caller: Caller, body: bytes) -> Answer:
-        """What a request to /users/merge would do if it were the next one. Raises RefusedError."""
-        commands = merge_request.read(body, addresses.region_of(caller.options))
+    async def preview(self, caller: Caller, commands: list[Merge]) -> Seen[Preview]:
+        """What a request with these merges would do if it were the next one. Raises UnavailableError."""
         return await self._read(caller, lambda: self._preview(caller, commands))
 
-    async def listed(self, caller: Caller, parameters: Mapping[str, str]) -> Answer:
-        """Merges of a profile and of all that was merged into it. Raises RefusedError."""
-        key, (limit, skip) = merge_records.whose(parameters), merge_records.page(parameters)
-        return await self._read(caller, lambda: self._listed(caller, key, limit, skip))
+    async def listed(self, caller: Caller, key: Identifier | None, limit: int, skip: int) -> Seen[list[MergeRecord]]:
+        """Merges of whoever has the identifier, and of all that was merged into it, newest first.
 
-    async def history(self, caller: Caller, braze_id: str) -> Answer:
-        """What happened to a profile. Raises RefusedError(404)."""
+        None is an identifier that nobody can have. Raises TooManyHoldersError, UnavailableError.
+        """
+        if key is None:
+            return await self._read(caller, list)
+        return await self._read(caller, lambda: listed(self._database, caller, key, limit, skip))
+
+    async def history(self, caller: Caller, braze_id: str) -> Seen[History]:
+        """What happened to a profile. Raises UnknownProfileError, UnavailableError."""
         if "\0" in braze_id:  # no stored text has one
-            raise RefusedError(404, UNKNOWN_PROFILE)
+            raise UnknownProfileError
         return await self._read(caller, lambda: self._history(caller, braze_id))
 
-    async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Answer:
-        """Take a merge back, and tell what could not be separated; a repeat is told what came of the first request.
+    async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Undone:
+        """Take a merge back; a repeat is told what came of the first request.
 
-        Raises RefusedError.
+        Raises NotUndoneError; else as Synchronous.apply.
         """
         if not merge_records.is_id(merge_id):
-            return _refusal(MERGE_NOT_FOUND)
+            raise NotUndoneError(MERGE_NOT_FOUND)
         outcome = await self._synchronous.apply(caller, merge_records.undo(merge_id), key)
         if outcome.problems:
-            return _refusal(outcome.problems[0][3], outcome.request_id)
-        document = await self._calls.run(lambda: self._record(caller, merge_id))
-        return Answer(200, _encode({"merge": document, "message": "success"}), outcome.request_id)
+            raise NotUndoneError(outcome.problems[0][3], outcome.request_id)
+        record = await self._calls.run(lambda: self._record(caller, merge_id))
+        if record is None:  # deleted in between
+            raise NotUndoneError(MERGE_NOT_FOUND, outcome.request_id)
+        return Undone(outcome.request_id, record, self._now_us())
 
-    async def _read(self, caller: Caller, work: Callable[[], dict[str, object]]) -> Answer:
-        """The answer, once everything accepted so far is applied, or with the header that says that it is not."""
+    async def _read(self, caller: Caller, work: Callable[[], _T]) -> Seen[_T]:
+        """What there is once everything accepted so far is applied, or as much of it as could be waited for."""
         stale = await self._reader.catch_up(caller.workspace_id)
-        document = await self._calls.run(work)
-        return Answer(200, _encode(document | {"message": "success"}), headers=_STALE if stale else ())
+        return Seen(await self._calls.run(work), stale, self._now_us())
 
-    def _preview(self, caller: Caller, commands: list[Merge]) -> dict[str, object]:
+    def _preview(self, caller: Caller, commands: list[Merge]) -> Preview:
         with self._database.read(self._database.inbox) as connection:
             head = inbox.head(connection, caller.workspace_id, STREAM_NORMAL)
         with self._database.read() as connection:
             found = lane.read(connection, caller.workspace_id)
             settings = ApplySettings() if found is None else found.settings
             state = self._reduced(connection, caller, [*commands], settings, head + 1)
-        done = sorted(
+        records = sorted(
             (record for record in state.records.values() if record is not None),
             key=lambda record: record.origin.ordinal,
         )
-        plans = [
-            {
-                "index": record.origin.ordinal,
-                "kept_braze_id": record.kept_braze_id,
-                "merged_braze_id": record.merged_braze_id,
-                **merge_records.plan(record.plan),
-            }
-            for record in done
-            if record.plan is not None
-        ]
-        skipped: list[dict[str, Any]] = [
-            {"index": problem.index, "reason": problem.reason} | ({"field": problem.field} if problem.field else {})
-            for problem in state.changes.problems
-        ]
-        return {"plans": plans, "skipped": skipped}
+        return Preview(records, state.changes.problems)
 
     def _reduced(
         self, connection: Connection, caller: Caller, commands: list[Command], settings: ApplySettings, seq: int
@@ -128,37 +163,12 @@ class Merges:
             else:
                 return state
 
-    def _listed(self, caller: Caller, key: Identifier | None, limit: int, skip: int) -> dict[str, object]:
-        if key is None:
-            return {"merges": []}
-        render, now_us = Renderer(caller.workspace_id, caller.workspace_secret), self._now_us()
+    def _record(self, caller: Caller, merge_id: str) -> MergeRecord | None:
         with self._database.read() as connection:
-            pids = self._holders(connection, caller.workspace_id, key)
-            found = store.listed(connection, caller.workspace_id, pids, limit, skip)
-        return {"merges": [render.record(record, now_us) for record in found]}
+            return store.fetch(connection, caller.workspace_id, [merge_id])[merge_id]
 
-    def _holders(self, connection: Connection, workspace_id: int, key: Identifier) -> set[int]:
-        """Who has the identifier, or had the braze_id before a merge. Raises RefusedError for a crowd."""
-        keys = with_former(key)
-        index = look_up.find(connection, workspace_id, keys, MAX_HOLDERS + 1)
-        found = {pid for pids in index.values() for pid in pids}
-        if len(found) > MAX_HOLDERS:
-            raise RefusedError(400, TOO_MANY_HOLDERS)
-        if not found and key[0] == BRAZE:
-            record = store.merged_away(connection, workspace_id, key[2])
-            found = set() if record is None else {record.merged_pid}
-        return found
-
-    def _record(self, caller: Caller, merge_id: str) -> dict[str, object]:
-        with self._database.read() as connection:
-            record = store.fetch(connection, caller.workspace_id, [merge_id])[merge_id]
-        if record is None:  # deleted in between
-            raise RefusedError(*REFUSALS["merge_not_found"])
-        return Renderer(caller.workspace_id, caller.workspace_secret).record(record, self._now_us())
-
-    def _history(self, caller: Caller, braze_id: str) -> dict[str, object]:
+    def _history(self, caller: Caller, braze_id: str) -> History:
         workspace_id = caller.workspace_id
-        render = Renderer(workspace_id, caller.workspace_secret)
         erased = erased_id(caller.workspace_secret, workspace_id, braze_id)
         with self._database.read() as connection:
             pids = look_up.find(connection, workspace_id, {(BRAZE, "", braze_id)})[BRAZE, "", braze_id]
@@ -167,30 +177,36 @@ class Merges:
             deletion = store.deletion(connection, workspace_id, erased)
             pid = living[0].pid if living else record.merged_pid if record is not None else None
             lines = [] if pid is None else store.history(connection, workspace_id, pid)
-        document: dict[str, object] = {"braze_id": braze_id}
         if living:
-            return document | {
-                "status": "active",
-                "history": render.lines(_created(living[0].pid, living[0].created_us), lines),
-            }
+            return History(braze_id, ACTIVE, _created(living[0].pid, living[0].created_us), lines)
         if record is not None:
             created = _created(record.merged_pid, record.merged_created_us)
-            document |= {"status": "merged", "merged_into_braze_id": record.kept_braze_id}
-            return document | {"history": render.lines(created, lines)}
+            return History(braze_id, MERGED, created, lines, merged_into=record.kept_braze_id)
         if deletion is not None:
-            return document | {"status": "deleted", "history": render.lines(None, [Happening(DELETED, deletion)])}
-        raise RefusedError(404, UNKNOWN_PROFILE)
+            return History(braze_id, DELETED, None, [Happening(DELETED, deletion)])
+        raise UnknownProfileError
+
+
+def listed(database: Database, caller: Caller, key: Identifier, limit: int, skip: int = 0) -> list[MergeRecord]:
+    """As Merges.listed, of what is applied."""
+    with database.read() as connection:
+        pids = _holders(connection, caller.workspace_id, key)
+        return store.listed(connection, caller.workspace_id, pids, limit, skip)
+
+
+def _holders(connection: Connection, workspace_id: int, key: Identifier) -> set[int]:
+    """Who has the identifier, or had the braze_id before a merge. Raises TooManyHoldersError for a crowd."""
+    keys = with_former(key)
+    index = look_up.find(connection, workspace_id, keys, MAX_HOLDERS + 1)
+    holders = {pid for pids in index.values() for pid in pids}
+    if len(holders) > MAX_HOLDERS:
+        raise TooManyHoldersError
+    if not holders and key[0] == BRAZE:
+        record = store.merged_away(connection, workspace_id, key[2])
+        holders = set() if record is None else {record.merged_pid}
+    return holders
 
 
 def _created(pid: int, created_us: int) -> Origin:
     """Of a profile whose history does not tell it: its number is the place of the request that made it."""
     return Origin(*place_of(pid), created_us)
-
-
-def _refusal(reason: str, request_id: str = "") -> Answer:
-    status, sentence = REFUSALS[reason]
-    return Answer(status, _encode({"message": sentence, "reason": reason}), request_id)
-
-
-def _encode(document: object) -> bytes:
-    return msgspec.json.encode(document)

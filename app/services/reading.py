@@ -4,34 +4,39 @@ A read waits until the cursor has passed what was accepted before it, so that a 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-import msgspec
 from sqlalchemy import Connection
 
-from app.contract import addresses, export, request_id
-from app.contract.errors import RefusedError
-from app.contract.export import View
-from app.domain import times
+from app.contract.export import Selector, View
 from app.domain.commands import STREAM_NORMAL, STREAMS
 from app.domain.identifiers import with_former
 from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, Address, Identifier
-from app.domain.reasons import INVALID_NAME
-from app.services import budget
-from app.services.accepting.acceptor import Answer
+from app.services import budget, requests
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
+from app.services.refusals import UnknownRequestError
+from app.services.requests import RequestStatus
 from app.services.waiting import Waiting
-from app.store import dead_letters, lane
 from app.store.engine import Database
-from app.store.inbox import log as inbox
 from app.store.profiles import look_up
 
 MAX_WAIT_SECONDS: Final = 30.0
 #: What is kept of a request's budget for reading once the wait is over.
 READ_SECONDS: Final = 0.5
-UNKNOWN_REQUEST: Final = "Unknown request id"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Profiles in the order of the request, and what nobody has."""
+
+    views: list[View]
+    unknown: list[str]
+    #: Some of what was accepted before is not in them yet.
+    stale: bool
 
 
 class Reader:
@@ -52,28 +57,25 @@ class Reader:
         self._now_us = now_us
         self._wait_seconds = wait_seconds
 
-    async def export_ids(self, caller: Caller, body: bytes) -> Answer:
-        """POST /users/export/ids. Raises RefusedError."""
-        wanted = export.read(
-            body,
-            requires_fields=bool(caller.options.get(export.REQUIRES_FIELDS)),
-            region=addresses.region_of(caller.options),
-        )
+    async def export(self, caller: Caller, selectors: Sequence[Selector]) -> Exported:
+        """Profiles by identifier. Raises UnavailableError."""
         stale = await self.catch_up(caller.workspace_id)
-        answer = await self._calls.run(lambda: self._export(caller.workspace_id, wanted))
-        return Answer(201, answer, headers=(("X-Onefold-Stale", "true"),) if stale else ())
+        views, unknown = await self._calls.run(lambda: self._export(caller.workspace_id, selectors))
+        return Exported(views, unknown, stale)
 
-    async def request_status(self, caller: Caller, text: str, wait: float) -> Answer:
-        """GET /v1/requests/{id}. Raises RefusedError(404) for an id that this workspace was never given."""
-        place = request_id.read(caller.workspace_secret, caller.workspace_id, text)
+    async def request_status(self, caller: Caller, identifier: str, wait: float) -> RequestStatus:
+        """Where a request stands, after at most `wait` seconds, in which it may be applied.
+
+        Raises UnknownRequestError for an id that this workspace was never given, UnavailableError.
+        """
+        stream, seq = requests.place_of(caller, identifier)
         progress = await self._waiting.progress(caller.workspace_id)
-        if place is None or place[0] not in STREAMS or not 0 < place[1] <= progress.heads[place[0]]:
-            raise RefusedError(404, UNKNOWN_REQUEST)
-        stream, seq = place
+        if stream not in STREAMS or not 0 < seq <= progress.heads[stream]:
+            raise UnknownRequestError
         wait = min(wait, MAX_WAIT_SECONDS)
         budget.extend(wait)
         await self._waiting.until(caller.workspace_id, {stream: seq}, wait, progress)
-        return Answer(200, await self._calls.run(lambda: self._status(caller, stream, seq, text)))
+        return await self._calls.run(partial(requests.status, self._database, caller, stream, seq))
 
     async def catch_up(self, workspace_id: int) -> bool:
         """Wait for everything accepted so far. True when some of it is still not applied.
@@ -87,22 +89,21 @@ class Reader:
         progress = await self._waiting.until(workspace_id, wanted, seconds, progress)
         return any(cursor < head for cursor, head in zip(progress.cursors, heads, strict=True))
 
-    def _export(self, workspace_id: int, wanted: export.ExportRequest) -> bytes:
+    def _export(self, workspace_id: int, selectors: Sequence[Selector]) -> tuple[list[View], list[str]]:
         keys: set[Identifier] = set()
-        for selector in wanted.selectors:
+        for selector in selectors:
             if selector.key is not None:
                 keys.update(with_former(selector.key))
         with self._database.read() as connection:
             index = look_up.find(connection, workspace_id, keys)
             order: dict[int, None] = {}
-            invalid: list[str] = []
-            for selector in wanted.selectors:
+            unknown: list[str] = []
+            for selector in selectors:
                 pids = _holders(index, selector.key)
                 order |= dict.fromkeys(pids)
                 if not pids and selector.sent is not None:
-                    invalid.append(selector.sent)
-            views = self._views(connection, workspace_id, list(order))
-        return export.answer(views, invalid, wanted)
+                    unknown.append(selector.sent)
+            return self._views(connection, workspace_id, list(order)), unknown
 
     def _views(self, connection: Connection, workspace_id: int, pids: list[int]) -> list[View]:
         found = {p.pid: p for p in look_up.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))}
@@ -116,32 +117,6 @@ class Reader:
         return [
             View(found[pid], states[emails[pid]] if pid in emails else None, now_us) for pid in pids if pid in found
         ]
-
-    def _status(self, caller: Caller, stream: int, seq: int, identifier: str) -> bytes:
-        workspace_id, secret = caller.workspace_id, caller.workspace_secret
-        with self._database.read(self._database.inbox) as connection:
-            accepted_us = inbox.accepted_us(connection, workspace_id, stream, seq)
-        with self._database.read() as connection:
-            found = lane.read(connection, workspace_id)
-            applied = found is not None and found.cursors[stream] >= seq
-            skipped = lane.problems(connection, workspace_id, stream, seq) if applied else []
-            letter = dead_letters.get(connection, workspace_id, stream, seq) if applied else None
-        document: dict[str, object] = {
-            "id": identifier,
-            "status": "queued" if not applied else "applied" if letter is None else "dead",
-            "accepted_at": None if accepted_us is None else times.iso(accepted_us),
-            "skipped": [
-                # The name of a field may be empty, which is then what is wrong with it.
-                {"input_array": array, "index": index, "reason": reason}
-                | ({"field": field} if field or reason == INVALID_NAME else {})
-                for array, index, field, reason in skipped
-            ],
-        }
-        if letter is not None:
-            document["reason"] = letter.reason
-            if letter.replayed_seq is not None:
-                document["replayed_as"] = request_id.make(secret, workspace_id, stream, letter.replayed_seq)
-        return msgspec.json.encode(document | {"message": "success"})
 
 
 def _holders(index: dict[Identifier, set[int]], key: Identifier | None) -> list[int]:

@@ -23,7 +23,6 @@ from fastapi import FastAPI
 
 from app import bootstrap
 from app.api.app import create_app
-from app.cli.workspaces import change_settings
 from app.contract import export
 from app.contract.export import View
 from app.domain import custom_attributes, times
@@ -41,8 +40,10 @@ from app.domain.profile import (
     Profile,
 )
 from app.domain.state import State
+from app.services.caller import Caller
 from app.services.permissions import PERMISSIONS
 from app.services.registry import Services
+from app.services.workspaces import change_applied
 from app.settings import Settings
 from app.store import keys, lane, migrate, workspaces
 from app.store.engine import Database
@@ -279,7 +280,8 @@ class Workspace:
         return [(s["input_array"], s["index"], s.get("field", ""), s["reason"]) for s in answer.body["skipped"]]
 
     def change(self, **settings: object) -> None:
-        change_settings(self.service.database, self.id, settings)
+        operator = Caller.operator(keys.of_workspace(self.service.database, self.id), "")
+        change_applied(self.service.database, operator, settings, times_now())
         self.drain()
 
     def state(self) -> State:

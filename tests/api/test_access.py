@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.contract.errors import RefusedError
 from app.services.keys import KeyRing
+from app.services.refusals import InvalidKeyError, UnavailableError
 from app.store import keys, workspaces
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for, times_now
@@ -241,9 +241,8 @@ def test_a_change_is_seen_within_the_time_of_the_cache_and_nobody_waits_for_it(d
         assert key_ring.lookups == 2
         keys.revoke(database, number, "k", NOW_US)
         clock.now += 4.1  # nobody asked meanwhile: the first one waits
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(InvalidKeyError):
             await limit()
-        assert refused.value.status == 401
 
     with ring(database, clock) as key_ring:
         asyncio.run(scenario(key_ring))
@@ -277,13 +276,11 @@ def test_an_outage_keeps_known_keys_and_expiry(database: Database, tmp_path: Pat
         key_ring._database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'x.db'}")
         clock.now += 100
         assert (await key_ring.authenticate(f"Bearer {key}", somewhere)).key_name == "k"
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(UnavailableError):
             await key_ring.authenticate(f"Bearer {keys.new()}", somewhere)
-        assert refused.value.status == 503
         key_ring._now_us = lambda: NOW_US + 1
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(InvalidKeyError):
             await key_ring.authenticate(f"Bearer {ends}", somewhere)
-        assert refused.value.status == 401
 
     with ring(database, clock) as key_ring:
         asyncio.run(scenario(key_ring))

@@ -7,10 +7,10 @@ from sqlalchemy import text
 
 from app.contract import dead_letters as contract
 from app.contract import kinds
+from app.contract.errors import DELETIONS_PENDING
 from app.contract.idempotency import digest, fingerprint
 from app.contract.request_id import make
 from app.domain.times import DAY
-from app.services.dead_letters import DELETION_PENDING
 from app.store import dead_letters, partitions
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
@@ -253,7 +253,7 @@ def test_nothing_is_sent_behind_a_deletion_that_is_not_applied(service: Service,
     service.drain(workspace.id)
     workspace.post("/users/delete", {"external_ids": ["ada"]}, drain=False)
     early = send_again(workspace, {"filter": {}})
-    assert (early.status, early.message, early.headers["Retry-After"]) == (503, DELETION_PENDING, "1")
+    assert (early.status, early.message, early.headers["Retry-After"]) == (503, DELETIONS_PENDING, "1")
     with service.database.read(service.database.inbox) as connection:
         assert inbox.head(connection, workspace.id, 0) == 4
     with service.draining(workspace.id):

@@ -298,12 +298,13 @@ def test_commands(valkey_server: ValkeyServer, tmp_path: Path, monkeypatch: pyte
         assert (result.exit_code != 0) is fails, result.output
         return result.output
 
-    run("workspace", "create", "shop")
-    run("company", "create", "acme", "--burst", "9", "--hourly-refill", "clock_hour")
-    run("company", "set", "acme", "--hourly", "777")
-    assert "777" in run("company", "list")
-    run("workspace", "set", "shop", "--company", "acme", "--disabled")
-    assert "disabled" in run("workspace", "list")
+    run("migrate")
+    run("workspaces", "create", "shop")
+    run("companies", "create", "acme", "--burst", "9", "--hourly-refill", "clock_hour")
+    run("companies", "set", "acme", "--hourly", "777")
+    assert "777" in run("companies", "list")
+    run("workspaces", "set", "shop", "--company", "acme", "--disabled")
+    assert "disabled" in run("workspaces", "list")
     shop = ("--workspace", "shop")
     run("limits", "set", *shop, "--burst", "123", "--group", "export-ids=2500/60", "--max-objects", "75")
     run("limits", "set", "--workspace", "shop", "--group", "rename=1/60", "--group", "track-bulk=plan")
@@ -322,8 +323,8 @@ def test_commands(valkey_server: ValkeyServer, tmp_path: Path, monkeypatch: pyte
         ["limits", "set", *shop, "--group", "rename=many"],
         ["limits", "set", *shop, "--group", "nope=1/1"],
         ["limits", "set", *shop, "--plan", "gold"],
-        ["workspace", "set", "shop", "--company", "nobody"],
-        ["company", "create", "acme"],
+        ["workspaces", "set", "shop", "--company", "nobody"],
+        ["companies", "create", "acme"],
         ["keys", "create", *shop, "--name", "x", "--all", "--allow-ip", "10.0.0.1/8"],
         ["keys", "create", *shop, "--name", "x", "--all", "--expires", "2001-01-01"],
     ):

@@ -306,11 +306,14 @@ def test_a_deletion_leaves_nothing_of_a_person(service: Service, workspace: Work
 
 def test_the_commands(tmp_path: Path) -> None:
     def run(*words: str, fails: bool = False) -> str:
-        result = CliRunner().invoke(cli, [*words, "--data-dir", str(tmp_path)], catch_exceptions=False)
+        result = CliRunner().invoke(
+            cli, [*words, "--data-dir", str(tmp_path)], env={"ONEFOLD_CANARY_SECONDS": "0"}, catch_exceptions=False
+        )
         assert (result.exit_code != 0) is fails, result.output
         return result.output
 
-    run("workspace", "create", "default")
+    run("migrate")
+    run("workspaces", "create", "default")
     database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
     people = {"attributes": [{"external_id": "k"}, {"external_id": "m"}, {"external_id": "null"}]}
 

@@ -12,7 +12,8 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from app.cli.main import app as cli
-from app.cli.workspaces import change_settings
+from app.services.caller import Caller
+from app.services.workspaces import change_applied
 from app.store import keys, migrate, partitions, roles, workspaces
 from app.store.engine import Database
 from tests.api.harness import Service, Workspace, settings_for, times_now
@@ -154,7 +155,8 @@ def test_together_they_do_everything(site: Site) -> None:
     assert changed.status == 200, changed.text
     # Settings of applying change through the inbox: by the command line, which is the owner's.
     owned = Database(site.owner)
-    change_settings(owned, workspace.id, {"nested_null_deletes": False})
+    operator = Caller.operator(keys.of_workspace(owned, workspace.id), "")
+    change_applied(owned, operator, {"nested_null_deletes": False}, times_now())
     workspace.drain()
     until(lambda: keys.listed(owned, workspace.id)[0].last_seen_us is not None)
     owned.dispose()
@@ -191,7 +193,7 @@ def test_starting_with_roles(site: Site, tmp_path: Path) -> None:
     for one in (api, worker, owned):
         one.dispose()
     listed = CliRunner().invoke(
-        cli, ["workspace", "list", "--data-dir", str(tmp_path)], env={"DATABASE_URL": site.api}, catch_exceptions=False
+        cli, ["workspaces", "list", "--data-dir", str(tmp_path)], env={"DATABASE_URL": site.api}, catch_exceptions=False
     )
     assert listed.exit_code == 0, listed.output
     sqlite = CliRunner().invoke(cli, ["db", "grant", "--api-role", "x", "--data-dir", str(tmp_path)])

@@ -1,4 +1,4 @@
-"""`onefold workspace set`: what it queues takes effect, and each switch has an effect."""
+"""`onefold workspaces set`: what it queues takes effect, and each switch has an effect."""
 
 from typing import Any
 
@@ -29,10 +29,10 @@ def workspace(on_sqlite: Service, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def change(workspace: Workspace, *switches: str, command: str = "set", title: str = "") -> str:
-    """Run `onefold workspace set` or `create`; what it printed when it failed."""
+    """Run `onefold workspaces set` or `create`; what it printed when it failed."""
     with workspace.service.database.read() as connection:
         name = connection.exec_driver_sql(f"select name from workspace where id = {workspace.id}").scalar()
-    found = CliRunner().invoke(app, ["workspace", command, title or str(name), *switches])
+    found = CliRunner().invoke(app, ["workspaces", command, title or str(name), *switches])
     workspace.drain()
     return found.output if found.exit_code else ""
 

@@ -214,7 +214,7 @@ def test_the_services_start_become_healthy_and_work_together(
         assert _answer(flower.url, {})[0] == 401
         password = base64.b64encode(GIVEN["FLOWER_BASIC_AUTH"].encode()).decode()
         assert _answer(flower.url, {"Authorization": f"Basic {password}"})[0] == 200
-        api.run("onefold", "workspace", "create", "main")
+        api.run("onefold", "workspaces", "create", "main")
         key = api.run("onefold", "keys", "create", "--workspace", "main", "--name", "backend", "--all").strip()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         ada = {"external_id": "ada", "first_name": "Ada"}

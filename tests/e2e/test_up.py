@@ -140,7 +140,7 @@ def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path) -> N
     with up(data) as service:
         made = cli(
             data,
-            "workspace",
+            "workspaces",
             "create",
             "shop",
             "--plan",
@@ -179,8 +179,8 @@ def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path) -> N
         assert "applied" in shown.stdout
         assert "profile_not_found" in shown.stdout
         assert cli(data, "requests", "show", identifier, "--workspace", "shop").returncode == 1
-        assert "shop" in cli(data, "workspace", "list").stdout
-        assert cli(data, "workspace", "set", "shop", "--plan", "legacy").returncode == 0
+        assert "shop" in cli(data, "workspaces", "list").stdout
+        assert cli(data, "workspaces", "set", "shop", "--plan", "legacy").returncode == 0
         assert cli(data, "keys", "revoke", "--workspace", "shop", "--name", "cdp").returncode == 0
         until(
             lambda: service.call("POST", "/users/track", TRACK, key)[0] == 401,
@@ -194,9 +194,9 @@ def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path) -> N
     assert stopped.returncode == 1
     assert "does not answer" in stopped.stdout
     for wrong in (
-        ("workspace", "create", "shop"),
-        ("workspace", "create", "x", "--plan", "gold"),
-        ("workspace", "set", "nobody"),
+        ("workspaces", "create", "shop"),
+        ("workspaces", "create", "x", "--plan", "gold"),
+        ("workspaces", "set", "nobody"),
         ("keys", "create", "--workspace", "shop", "--name", "n"),
         ("keys", "create", "--workspace", "shop", "--name", "n", "--permission", "fly"),
         ("keys", "create", "--workspace", "nobody", "--name", "n", "--all"),
@@ -219,7 +219,7 @@ def test_the_sweeper_applies_when_no_doorbell_is_heard(
         "ONEFOLD_KEY_PREFIX": "sweeptest:",
     }
     port = free_port()
-    assert cli(tmp_path, "workspace", "create", "w", env=env).returncode == 0
+    assert cli(tmp_path, "workspaces", "create", "w", env=env).returncode == 0
     key = cli(tmp_path, "keys", "create", "--workspace", "w", "--name", "k", "--all", env=env).stdout.strip()
     service = Service(None, tmp_path, port, 0)  # type: ignore[arg-type]
     processes: list[subprocess.Popen[bytes]] = []

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import Request
 from msgspec import Meta
 
+from app.api.answers import Answer, answered
 from app.api.data_rules.models import (
     AttributeDecided,
     AttributeRule,
@@ -15,9 +16,10 @@ from app.api.data_rules.models import (
     Products,
 )
 from app.api.documentation import Documentation, Parameter
-from app.api.endpoint import Endpoint, accepting
-from app.contract.data_rules import ATTRIBUTES, EVENTS, MAX_PAGE, PRODUCTS, Family, read_page
-from app.services.accepting.acceptor import Answer, IdempotencyKey
+from app.api.endpoint import Endpoint, waiting
+from app.contract import data_rules as contract
+from app.contract.data_rules import ATTRIBUTES, EVENTS, MAX_PAGE, PRODUCTS, Family, read_page, read_rule
+from app.services.accepting.acceptor import IdempotencyKey
 from app.services.caller import Caller
 from app.services.registry import Services
 
@@ -94,15 +96,22 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     def lists(family: Family) -> Any:
         async def listed(caller: Caller, request: Request) -> Answer:
-            return await rules.listed(caller, family, read_page(request.query_params))
+            page = read_page(request.query_params)
+            names = await rules.listed(caller, family, page)
+            return answered(200, contract.listing(family, names.counts, names.settings, page))
 
         return listed
 
     def decides(family: Family) -> Any:
         async def decided(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Answer:
-            return await rules.decide(caller, family, body, key)
+            name, rule = read_rule(family, body)
+            decision = await rules.decide(caller, family, name, rule, key)
+            shown = contract.entry(family, name, {}, decision.settings)
+            shown.pop("types", None)
+            shown.pop("count", None)
+            return answered(201, shown, decision.request_id)
 
-        return accepting(services, decided)
+        return waiting(services, decided)
 
     found = []
     for family, path, permission, listed, decided in _FAMILIES:

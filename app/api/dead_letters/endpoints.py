@@ -5,11 +5,12 @@ from typing import Annotated, Final
 from fastapi import Request
 from msgspec import Meta
 
+from app.api.answers import Answer, answered
+from app.api.dead_letters import answers
 from app.api.dead_letters.models import DeadLetters, Replay, ReplayBody
 from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint, posting
-from app.contract.dead_letters import MAX_PAGE, read_page
-from app.services.accepting.acceptor import Answer
+from app.contract.dead_letters import MAX_PAGE, read_page, read_replay
 from app.services.caller import Caller
 from app.services.registry import Services
 
@@ -45,11 +46,14 @@ def endpoints(services: Services) -> list[Endpoint]:
     dead_letters = services.dead_letters
 
     async def listed(caller: Caller, request: Request) -> Answer:
-        return await dead_letters.listed(caller, read_page(dict(request.query_params)))
+        page = await dead_letters.listed(caller, read_page(dict(request.query_params)))
+        return answered(200, answers.listed(caller, page))
 
     # No Idempotency-Key: a letter is its own.
-    replay = posting(services, dead_letters.replay)
+    async def replay(caller: Caller, body: bytes) -> Answer:
+        return answered(201, answers.replayed(caller, await dead_letters.replay(caller, read_replay(body))))
+
     return [
         Endpoint("GET", "/v1/dead-letters", PERMISSION, "default", listed, _LIST),
-        Endpoint("POST", "/v1/dead-letters/replay", PERMISSION, "default", replay, _REPLAY),
+        Endpoint("POST", "/v1/dead-letters/replay", PERMISSION, "default", posting(services, replay), _REPLAY),
     ]

@@ -1,15 +1,19 @@
 """Endpoints that give profiles back (spec export-delete-rename.md 1)."""
 
+import asyncio
 from typing import Final
 
+from app.api.answers import STALE, Answer
 from app.api.documentation import Documentation
 from app.api.endpoint import Endpoint, OtherGroup, posting
 from app.api.exports.models import ExportBody, Exported
-from app.contract.export import names_small_fields
+from app.contract import addresses, export
+from app.contract.export import REQUIRES_FIELDS, names_small_fields
 from app.contract.plans import EXPORT_FIELDS, EXPORT_IDS
+from app.services.caller import Caller
 from app.services.registry import Services
 
-STALE: Final = {"X-Onefold-Stale": "`true` when writes accepted before could not be waited for; else left out."}
+_HEADERS: Final = {"X-Onefold-Stale": "`true` when writes accepted before could not be waited for; else left out."}
 
 _EXPORT_IDS: Final = Documentation(
     title="Export profiles by identifier",
@@ -18,19 +22,26 @@ _EXPORT_IDS: Final = Documentation(
     body=ExportBody,
     example={"external_ids": ["ada", "nobody"], "fields_to_export": ["external_id", "custom_attributes"]},
     answers={201: Exported},
-    headers=STALE,
+    headers=_HEADERS,
 )
 
 
 def endpoints(services: Services) -> list[Endpoint]:
-    reader = services.reader
+    async def export_ids(caller: Caller, body: bytes) -> Answer:
+        requires_fields = bool(caller.options.get(REQUIRES_FIELDS))
+        wanted = export.read(body, requires_fields=requires_fields, region=addresses.region_of(caller.options))
+        found = await services.reader.export(caller, wanted.selectors)
+        # In a thread, since it may take a while and others want to be answered.
+        answer = await asyncio.to_thread(export.answer, found.views, found.unknown, wanted)
+        return Answer(201, answer, headers=STALE if found.stale else ())
+
     return [
         Endpoint(
             "POST",
             "/users/export/ids",
             "users.export.ids",
             EXPORT_IDS,
-            posting(services, reader.export_ids),
+            posting(services, export_ids),
             _EXPORT_IDS,
             other=OtherGroup(EXPORT_FIELDS, names_small_fields),
         ),

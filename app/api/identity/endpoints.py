@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from app.api.answers import Answer
 from app.api.documentation import Documentation
-from app.api.endpoint import Accepting, Endpoint, accepting
+from app.api.endpoint import Endpoint, queueing, waiting
 from app.api.identity import models
 from app.api.track.models import TrackRefusal
-from app.contract import addresses, aliases, deletion, identify, merge_request
+from app.contract import addresses, aliases, deletion, external_ids, identify, merge_request
 from app.contract.checked import Checked
-from app.services.accepting.acceptor import Answer, IdempotencyKey
+from app.services.accepting.acceptor import Accepted, IdempotencyKey
 from app.services.caller import Caller
 from app.services.registry import Services
+from app.services.synchronous import Items
 
 ADMIN: Final = "user-admin"
 
@@ -109,38 +111,43 @@ _REMOVE: Final = _told(
 def endpoints(services: Services) -> list[Endpoint]:
     acceptor, synchronous = services.acceptor, services.synchronous
 
-    def queueing(
+    def queues(
         path: str,
         permission: str,
-        reader: Callable[[Caller], Callable[[bytes], Checked]],
+        check: Callable[[Caller], Callable[[bytes], Checked]],
         told: Documentation,
         status: int = 201,
     ) -> Endpoint:
-        async def queue(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Answer:
-            return await acceptor.queue(caller, reader(caller), body, key, status)
+        async def queue(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Accepted:
+            return await acceptor.queue(caller, check(caller), body, key)
 
-        return Endpoint("POST", path, permission, ADMIN, accepting(services, queue), told)
+        return Endpoint("POST", path, permission, ADMIN, queueing(services, queue, status), told)
 
-    def waiting(path: str, permission: str, group: str, action: Accepting, told: Documentation) -> Endpoint:
-        return Endpoint("POST", path, permission, group, accepting(services, action), told)
+    def waits(path: str, permission: str, group: str, read: Callable[[bytes], Items], told: Documentation) -> Endpoint:
+        async def applied(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Answer:
+            items = read(body)
+            outcome = await synchronous.items(caller, items, key)
+            return Answer(201, items.answer(outcome.problems), outcome.request_id)
+
+        return Endpoint("POST", path, permission, group, waiting(services, applied), told)
 
     rename, remove = "users.external_ids.rename", "users.external_ids.remove"
     return [
-        queueing("/users/identify", "users.identify", _by_phone(identify.check), _IDENTIFY),
-        queueing("/users/merge", "users.merge", _by_phone(merge_request.check), _MERGE, 202),
-        queueing("/users/alias/new", "users.alias.new", lambda _caller: aliases.check_new, _ALIAS_NEW),
-        queueing("/users/alias/update", "users.alias.update", lambda _caller: aliases.check_update, _ALIAS_UPDATE),
-        queueing("/users/delete", "users.delete", _by_phone(deletion.check), _DELETE),
-        waiting("/users/external_ids/rename", rename, "rename", synchronous.rename, _RENAME),
-        waiting("/users/external_ids/remove", remove, "remove", synchronous.remove, _REMOVE),
+        queues("/users/identify", "users.identify", _by_phone(identify.check), _IDENTIFY),
+        queues("/users/merge", "users.merge", _by_phone(merge_request.check), _MERGE, 202),
+        queues("/users/alias/new", "users.alias.new", lambda _caller: aliases.check_new, _ALIAS_NEW),
+        queues("/users/alias/update", "users.alias.update", lambda _caller: aliases.check_update, _ALIAS_UPDATE),
+        queues("/users/delete", "users.delete", _by_phone(deletion.check), _DELETE),
+        waits("/users/external_ids/rename", rename, "rename", external_ids.read_renames, _RENAME),
+        waits("/users/external_ids/remove", remove, "remove", external_ids.read_removals, _REMOVE),
     ]
 
 
-def _by_phone(read: Callable[[bytes, str], Checked]) -> Callable[[Caller], Callable[[bytes], Checked]]:
-    """The reader for a caller whose workspace may have another region for phone numbers without a `+`."""
+def _by_phone(check: Callable[[bytes, str], Checked]) -> Callable[[Caller], Callable[[bytes], Checked]]:
+    """The check for a caller whose workspace may have another region for phone numbers without a `+`."""
 
-    def reader(caller: Caller) -> Callable[[bytes], Checked]:
+    def checker(caller: Caller) -> Callable[[bytes], Checked]:
         region = addresses.region_of(caller.options)
-        return lambda body: read(body, region)
+        return lambda body: check(body, region)
 
-    return reader
+    return checker

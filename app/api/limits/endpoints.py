@@ -4,11 +4,12 @@ from typing import Final
 
 from fastapi import Request
 
+from app.api.answers import Answer
 from app.api.documentation import Documentation
 from app.api.endpoint import Endpoint, posting
+from app.api.limits import answers
 from app.api.limits.models import Limits
-from app.contract.limits import LimitsChange
-from app.services.accepting.acceptor import Answer
+from app.contract.limits import LimitsChange, read_change
 from app.services.caller import Caller
 from app.services.registry import Services
 
@@ -36,10 +37,12 @@ _CHANGE: Final = Documentation(
 
 def endpoints(services: Services) -> list[Endpoint]:
     async def show(caller: Caller, _request: Request) -> Answer:
-        return await services.limits.show(caller)
+        return Answer(200, answers.document(await services.limits.show(caller)))
 
-    change = posting(services, services.limits.change)
+    async def change(caller: Caller, body: bytes) -> Answer:
+        return Answer(200, answers.document(await services.limits.change(caller, *read_change(body))))
+
     return [
         Endpoint("GET", "/v1/limits", None, "default", show, _SHOW),
-        Endpoint("PUT", "/v1/limits", PERMISSION, "default", change, _CHANGE),
+        Endpoint("PUT", "/v1/limits", PERMISSION, "default", posting(services, change), _CHANGE),
     ]

@@ -5,13 +5,15 @@ from typing import Annotated, Final
 from fastapi import Request
 from msgspec import Meta
 
+from app.api.answers import Answer, answered
 from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint, key_of, posting
 from app.api.identity.models import MergeBody
+from app.api.merges import answers
 from app.api.merges.models import History, MergeList, Preview, Undone, UndoRefusal
 from app.api.refusals import Refusal
+from app.contract import addresses, merge_records, merge_request
 from app.contract.merge_records import MAX_LIMIT, MAX_OFFSET
-from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
 from app.services.registry import Services
 
@@ -70,17 +72,26 @@ _UNDO: Final = Documentation(
 def endpoints(services: Services) -> list[Endpoint]:
     merges = services.merges
 
+    async def preview(caller: Caller, body: bytes) -> Answer:
+        commands = merge_request.read(body, addresses.region_of(caller.options))
+        seen = await merges.preview(caller, commands)
+        return answered(200, answers.preview(seen.value), stale=seen.stale)
+
     async def listed(caller: Caller, request: Request) -> Answer:
-        return await merges.listed(caller, request.query_params)
+        key, page = merge_records.whose(request.query_params), merge_records.page(request.query_params)
+        seen = await merges.listed(caller, key, *page)
+        return answered(200, answers.listed(caller, seen.value, seen.now_us), stale=seen.stale)
 
     async def history(caller: Caller, request: Request) -> Answer:
-        return await merges.history(caller, request.path_params["braze_id"])
+        seen = await merges.history(caller, request.path_params["braze_id"])
+        return answered(200, answers.history(caller, seen.value), stale=seen.stale)
 
     async def undo(caller: Caller, request: Request) -> Answer:
-        return await merges.undo(caller, request.path_params["id"], key_of(caller, request))
+        undone = await merges.undo(caller, request.path_params["id"], key_of(caller, request))
+        return answered(200, answers.undone(caller, undone.record, undone.now_us), undone.request_id)
 
     return [
-        Endpoint("POST", "/v1/merges/preview", PERMISSION, "default", posting(services, merges.preview), _PREVIEW),
+        Endpoint("POST", "/v1/merges/preview", PERMISSION, "default", posting(services, preview), _PREVIEW),
         Endpoint("GET", "/v1/merges", PERMISSION, "default", listed, _LIST),
         Endpoint("GET", "/v1/profiles/{braze_id}/history", PERMISSION, "default", history, _HISTORY),
         Endpoint("POST", "/v1/merges/{id}/undo", PERMISSION, "default", undo, _UNDO),

@@ -5,12 +5,13 @@ from typing import Annotated, Final
 from fastapi import Request
 from msgspec import Meta
 
+from app.api.answers import Answer, answered
 from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint
 from app.api.refusals import Refusal
+from app.api.requests import answers
 from app.api.requests.models import RequestStatus
 from app.contract.errors import RefusedError
-from app.services.accepting.acceptor import Answer
 from app.services.caller import Caller
 from app.services.registry import Services
 
@@ -33,7 +34,9 @@ _STATUS: Final = Documentation(
 
 def endpoints(services: Services) -> list[Endpoint]:
     async def status(caller: Caller, request: Request) -> Answer:
-        return await services.reader.request_status(caller, request.path_params["id"], _wait(request))
+        identifier = request.path_params["id"]
+        found = await services.reader.request_status(caller, identifier, _wait(request))
+        return answered(200, answers.status(caller, identifier, found))
 
     return [Endpoint("GET", "/v1/requests/{id}", None, "default", status, _STATUS)]
 

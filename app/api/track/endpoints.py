@@ -5,12 +5,13 @@ from typing import Final
 
 from fastapi import Request
 
+from app.api.answers import Answer, answered
 from app.api.documentation import Documentation
-from app.api.endpoint import Endpoint, accepting
+from app.api.endpoint import Endpoint, queueing, waiting
 from app.api.track.models import SyncAccepted, TrackAccepted, TrackBody, TrackRefusal
 from app.contract.plans import MAX_BULK_BODY_BYTES, TRACK
 from app.domain.commands import STREAM_BULK
-from app.services.accepting.acceptor import Answer
+from app.services.accepting.acceptor import IdempotencyKey
 from app.services.caller import Caller
 from app.services.registry import Services
 
@@ -68,14 +69,18 @@ _BULK: Final = Documentation(
 
 def endpoints(services: Services) -> list[Endpoint]:
     acceptor = services.acceptor
-    track = accepting(services, acceptor.track)
-    marked = accepting(services, partial(acceptor.track, stream=STREAM_BULK), variant=f" {BULK_HEADER}")
+    track = queueing(services, acceptor.track)
+    marked = queueing(services, partial(acceptor.track, stream=STREAM_BULK), variant=f" {BULK_HEADER}")
 
     async def either(caller: Caller, request: Request) -> Answer:
         return await (marked if BULK_HEADER in request.headers else track)(caller, request)
 
-    sync = accepting(services, services.synchronous.track)
-    bulk = accepting(services, acceptor.track_bulk, limit=MAX_BULK_BODY_BYTES, too_large=400)
+    async def applied(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Answer:
+        found = await services.synchronous.track(caller, body, key)
+        return answered(201, found.asked.answer(found.profile), found.request_id)
+
+    sync = waiting(services, applied)
+    bulk = queueing(services, acceptor.track_bulk, limit=MAX_BULK_BODY_BYTES, too_large=400)
     return [
         Endpoint("POST", "/users/track", "users.track", TRACK, either, _TRACK),
         Endpoint("POST", "/users/track/sync", "users.track.sync", "track-sync", sync, _SYNC),

@@ -1,30 +1,28 @@
-"""Accepting a request: quota, contract, inbox, answer. Everything that happens between a caller and a 201."""
+"""Accepting a request: quota, contract, inbox. Everything that happens between a caller and the answer."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from app.contract import addresses, idempotency, request_id, stored, track
+from app.contract import addresses, idempotency, stored, track
 from app.contract.checked import Checked
-from app.contract.errors import FORBIDDEN, RATE_LIMITED, RefusedError, unavailable
 from app.contract.kinds import KINDS
 from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
 from app.contract.track import Limits
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.quota.limiter import Limiter
 from app.services.accepting.backlog import BacklogWatch
-from app.services.accepting.writer import InboxWriter, UnavailableError
+from app.services.accepting.writer import InboxWriter
 from app.services.caller import Caller
 from app.services.quotas import Admission
-from app.store.inbox.idempotency import KeyReusedError
+from app.services.refusals import KeyReusedError, RateLimitedError, UnavailableError, WorkspaceClosedError
+from app.store.inbox import idempotency as idempotent
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
 
 #: What the API needs to name of the layers below.
-__all__ = ["Acceptor", "Admission", "Answer", "IdempotencyKey", "RateLimitedError"]
-
-#: The answer is not the request's own, but that of the first request with its Idempotency-Key.
-REPLAYED: Final = (("Idempotent-Replayed", "true"),)
+__all__ = ["Accepted", "Acceptor", "IdempotencyKey"]
 
 #: Bodies above this are checked in a thread.
 LARGE_BODY_BYTES: Final = 256 * 1024
@@ -33,24 +31,14 @@ BULK_LIMITS: Final = Limits(MAX_BULK_OBJECTS, None, MAX_BULK_OBJECTS_PER_PROFILE
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A JSON answer. `request_id` is empty for an answer that accepted nothing."""
+class Accepted:
+    """A request that is in the inbox: by itself, or as the first one with its idempotency key."""
 
-    status: int
-    body: bytes
-    request_id: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class RateLimitedError(RefusedError):
-    """429: a bucket has no token left."""
-
-    def __init__(self, admission: Admission) -> None:
-        super().__init__(429, RATE_LIMITED)
-        self.admission = admission
-
-    def body(self) -> bytes:
-        return b'{"message":"Rate Limited","limit":"%s"}' % self.admission.grant.name.encode()
+    request_id: str
+    #: What the contract promises for it, as JSON.
+    answer: bytes
+    #: 0 for the first request; else under what status that one was answered.
+    first_status: int = 0
 
 
 class Acceptor:
@@ -87,94 +75,86 @@ class Acceptor:
 
     async def track(
         self, caller: Caller, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
-    ) -> Answer:
-        """POST /users/track: 201 once the request is committed. Raises RefusedError."""
-        return await self._track(caller, body, key, stream, caller.objects)
-
-    async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Answer:
-        """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises RefusedError."""
-        return await self._track(caller, body, key, STREAM_BULK, BULK_LIMITS)
-
-    async def _track(
-        self, caller: Caller, body: bytes, key: IdempotencyKey | None, stream: int, limits: Limits
-    ) -> Answer:
+    ) -> Accepted:
+        """POST /users/track. Raises as `queue`."""
         region = addresses.region_of(caller.options)
-        if len(body) > LARGE_BODY_BYTES:  # a walk over megabytes would hold up everybody else
-            checked = await asyncio.to_thread(track.check, body, limits, region)
-        else:
-            checked = track.check(body, limits, region)
-        return await self._store(caller, stream, checked, key, 201)
+        return await self.queue(caller, partial(track.check, limits=caller.objects, region=region), body, key, stream)
+
+    async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Accepted:
+        """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises as `queue`."""
+        region = addresses.region_of(caller.options)
+        return await self.queue(caller, partial(track.check, limits=BULK_LIMITS, region=region), body, key, STREAM_BULK)
 
     async def queue(
         self,
         caller: Caller,
-        read: Callable[[bytes], Checked],
+        check: Callable[[bytes], Checked],
         body: bytes,
-        key: IdempotencyKey | None,
-        status: int,
-    ) -> Answer:
-        """Answer `status` once what the contract reads of a body is committed. Raises RefusedError."""
-        checked = await asyncio.to_thread(read, body) if len(body) > LARGE_BODY_BYTES else read(body)
-        return await self._store(caller, STREAM_NORMAL, checked, key, status)
+        key: IdempotencyKey | None = None,
+        stream: int = STREAM_NORMAL,
+    ) -> Accepted:
+        """Commit what the contract makes of a body, and ring. A repeat gets what the first request with its key got.
 
-    async def _store(
-        self, caller: Caller, stream: int, checked: Checked, key: IdempotencyKey | None, status: int
-    ) -> Answer:
-        """Commit a request to the inbox and ring; its answer, once it is on disk, or that of the first request with
-        its idempotency key. The answer must hold no value of a client: it is stored beside the key.
+        The answer must hold no value of a client: it is stored beside the key.
 
-        Raises RefusedError 503, 403, or 422 when the key was used with another body.
+        Raises RefusedError for what the contract does not take; else as `append`.
         """
+        # A walk over megabytes would hold up everybody else.
+        checked = await asyncio.to_thread(check, body) if len(body) > LARGE_BODY_BYTES else check(body)
         if key is not None:
-            key = replace(key, status=status, answer=checked.answer)
+            key = replace(key, answer=checked.answer)
         outcome = await self.append(caller, stream, checked, key)
         if isinstance(outcome, Repeated):
-            return self._repeated(caller, outcome)
-        return Answer(status, checked.answer, self._request_id(caller, stream, outcome.seq))
+            return _first(caller, outcome)
+        return Accepted(caller.request_id(stream, outcome.seq), checked.answer)
 
     async def append(
         self, caller: Caller, stream: int, checked: Checked, key: IdempotencyKey | None = None
     ) -> Appended | Repeated:
         """Commit a request to the inbox and ring; where it stands, or what the first one with its key was answered.
 
-        Raises RefusedError 503, 403 or 422.
+        Raises BacklogFullError, KeyReusedError, WorkspaceClosedError or UnavailableError.
         """
         self._backlog.check(caller.workspace_id, stream)
-        codec, body = checked.codec, checked.body
-        if KINDS[checked.kind].signed:
-            codec, body = stored.signed(codec, body, caller.key_name)
-        entry = Entry(checked.kind, codec, body, key)
         try:
-            return await self._writer.append(caller.workspace_id, stream, entry)
-        except KeyReusedError as error:
-            raise RefusedError(422, idempotency.REUSED) from error
+            return await self._writer.append(caller.workspace_id, stream, entry_of(caller, checked, key))
+        except idempotent.KeyReusedError as error:
+            raise KeyReusedError from error
         except UnavailableError as error:
             if isinstance(error.__cause__, UnknownWorkspaceError):
-                raise RefusedError(403, FORBIDDEN) from error
-            raise unavailable() from error
+                raise WorkspaceClosedError from error
+            raise
 
-    async def repeated(self, caller: Caller, key: IdempotencyKey) -> Answer | None:
+    async def repeated(self, caller: Caller, key: IdempotencyKey) -> Accepted | None:
         """What the first request with this key and body was answered, if it was answered when it was accepted.
 
         For a repeat that is refused although the first was not, since limits changed or the backlog grew meanwhile.
+        Raises UnavailableError.
         """
-        try:
-            first = await self._writer.first(caller.workspace_id, key)
-        except UnavailableError as error:
-            raise unavailable() from error
-        return self._repeated(caller, first) if first is not None and first.status else None
-
-    def _repeated(self, caller: Caller, first: Repeated) -> Answer:
-        return Answer(first.status, first.answer, self._request_id(caller, first.stream, first.seq), REPLAYED)
-
-    def _request_id(self, caller: Caller, stream: int, seq: int) -> str:
-        return request_id.make(caller.workspace_secret, caller.workspace_id, stream, seq)
+        first = await self._writer.first(caller.workspace_id, key)
+        return _first(caller, first) if first is not None and first.status else None
 
 
-def idempotency_key(caller: Caller, path: str, sent: Sequence[str], body: bytes) -> IdempotencyKey | None:
-    """What the values of the header `Idempotency-Key` name; None when it was not sent. Raises RefusedError(400)."""
+def _first(caller: Caller, first: Repeated) -> Accepted:
+    return Accepted(caller.request_id(first.stream, first.seq), first.answer, first.status)
+
+
+def entry_of(caller: Caller, checked: Checked, key: IdempotencyKey | None = None) -> Entry:
+    """What the inbox gets. Kinds that histories tell of are signed with the name of the key."""
+    if not KINDS[checked.kind].signed:
+        return Entry(checked.kind, checked.codec, checked.body, key)
+    return Entry(checked.kind, *stored.signed(checked.codec, checked.body, caller.key_name), key)
+
+
+def idempotency_key(
+    caller: Caller, path: str, sent: Sequence[str], body: bytes, status: int = 0
+) -> IdempotencyKey | None:
+    """What the values of the header `Idempotency-Key` name; None when it was not sent. Raises RefusedError(400).
+
+    `status` is that of the answer when the request is accepted; 0 = it is answered when it was applied.
+    """
     key = idempotency.read(sent)
     if key is None:
         return None
     secret = caller.workspace_secret
-    return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body))
+    return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body), status)

@@ -9,22 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.contract.errors import BACKLOG_FULL, RefusedError
 from app.domain.commands import STREAM_BULK, StreamKey
 from app.services.calls import StoreCalls
+from app.services.refusals import BacklogFullError, UnavailableError
 from app.store.engine import Database
 from app.store.inbox import backlog
 from app.store.inbox.backlog import Backlog
 
 LOOK_SECONDS: Final = 1.0
-RETRY_AFTER_SECONDS: Final = 5
-
-
-class BacklogFullError(RefusedError):
-    """503: too many accepted requests of the stream wait to be applied, or they wait too long."""
-
-    def __init__(self) -> None:
-        super().__init__(503, BACKLOG_FULL, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +64,7 @@ class BacklogWatch:
             await asyncio.wait({self._task})
 
     async def look(self) -> None:
-        """One look. Raises RefusedError when the database does not answer."""
+        """One look. Raises UnavailableError when the database does not answer."""
         self.seen = await self._calls.run(lambda: backlog.read(self._database, self._now_us()))
         now_us = self._now_us()
         self._full = frozenset(
@@ -83,7 +75,7 @@ class BacklogWatch:
         while True:
             try:
                 await self.look()
-            except RefusedError:
+            except UnavailableError:
                 # Nothing can be stored either while the database is away. What was seen last may be long over.
                 self._full = frozenset()
             await asyncio.sleep(LOOK_SECONDS)

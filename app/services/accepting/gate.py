@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.contract.errors import OVERLOADED, RefusedError
+from app.services.refusals import OverloadedError
 
 
 class Gate:
@@ -21,10 +21,10 @@ class Gate:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """A place for one request. Raises RefusedError(503) when all are taken."""
+        """A place for one request. Raises OverloadedError when all are taken."""
         if self.inside >= self._most:
             self.refused += 1
-            raise _overloaded()
+            raise OverloadedError
         self.inside += 1
         try:
             yield
@@ -36,7 +36,7 @@ class Gate:
         """One of the places that a key may have, so that no caller takes those of all others."""
         if self._by_key[key_id] >= self._most_per_key:
             self.refused_by_key += 1
-            raise _overloaded()
+            raise OverloadedError
         self._by_key[key_id] += 1
         try:
             yield
@@ -44,7 +44,3 @@ class Gate:
             self._by_key[key_id] -= 1
             if not self._by_key[key_id]:
                 del self._by_key[key_id]
-
-
-def _overloaded() -> RefusedError:
-    return RefusedError(503, OVERLOADED, headers={"Retry-After": "1"})

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from app.domain.commands import StreamKey
 from app.services import budget
+from app.services.refusals import UnavailableError
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
@@ -25,10 +26,6 @@ Stored = Appended | Repeated
 Waiter = tuple[Entry, asyncio.Future[Stored]]
 #: Of one group of a flush: of each request, or what failed them all.
 Result = list[Outcome] | BaseException
-
-
-class UnavailableError(Exception):
-    """The request could not be stored for sure within the time allowed; the client may try again."""
 
 
 class InboxWriter:

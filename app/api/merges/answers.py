@@ -1,0 +1,53 @@
+"""Merges and histories as JSON."""
+
+from app.contract import merge_records
+from app.contract.merge_records import Renderer
+from app.domain.merging.plan import MergeRecord
+from app.services.caller import Caller
+from app.services.merges import History, Preview
+
+
+def preview(found: Preview) -> dict[str, object]:
+    """The document of POST /v1/merges/preview."""
+    plans = [
+        {
+            "index": record.origin.ordinal,
+            "kept_braze_id": record.kept_braze_id,
+            "merged_braze_id": record.merged_braze_id,
+            **merge_records.plan(record.plan),
+        }
+        for record in found.records
+        if record.plan is not None
+    ]
+    skipped = [
+        {"index": problem.index, "reason": problem.reason} | ({"field": problem.field} if problem.field else {})
+        for problem in found.problems
+    ]
+    return {"plans": plans, "skipped": skipped}
+
+
+def listed(caller: Caller, records: list[MergeRecord], now_us: int) -> dict[str, object]:
+    """The document of GET /v1/merges."""
+    return {"merges": [record(caller, one, now_us) for one in records]}
+
+
+def history(caller: Caller, found: History) -> dict[str, object]:
+    """The document of GET /v1/profiles/{braze_id}/history."""
+    document: dict[str, object] = {"braze_id": found.braze_id, "status": found.status}
+    if found.merged_into is not None:
+        document["merged_into_braze_id"] = found.merged_into
+    return document | {"history": _renderer(caller).lines(found.created, found.lines)}
+
+
+def undone(caller: Caller, merge: MergeRecord, now_us: int) -> dict[str, object]:
+    """The document of POST /v1/merges/{id}/undo."""
+    return {"merge": record(caller, merge, now_us)}
+
+
+def record(caller: Caller, merge: MergeRecord, now_us: int) -> dict[str, object]:
+    """A merge that was performed, as the API shows it at `now_us`."""
+    return _renderer(caller).record(merge, now_us)
+
+
+def _renderer(caller: Caller) -> Renderer:
+    return Renderer(caller.workspace_id, caller.workspace_secret)

@@ -1,0 +1,72 @@
+"""What the refusals of services are over HTTP: the one place where a named error gets a status and words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from app.contract import errors, idempotency
+from app.contract.errors import RefusedError
+from app.contract.merge_records import REFUSALS, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
+from app.services import refusals
+from app.services.refusals import NotUndoneError, RateLimitedError, ServiceError, TooManyFailuresError
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a refusal is answered."""
+
+    status: int
+    message: str
+    #: The value of Retry-After in seconds; 0 = there is no such header.
+    retry_after: int = 0
+
+
+#: A transient fault of ours is 503 with Retry-After, never 4xx: a client gives up for good on any 4xx.
+STATUSES: Final[Mapping[type[ServiceError], Status]] = {
+    refusals.InvalidKeyError: Status(401, errors.INVALID_KEY),
+    refusals.TooManyFailuresError: Status(429, errors.RATE_LIMITED),
+    refusals.WorkspaceClosedError: Status(403, errors.FORBIDDEN),
+    refusals.AccessDeniedError: Status(403, errors.ACCESS_DENIED),
+    refusals.RateLimitedError: Status(429, errors.RATE_LIMITED),
+    refusals.OverloadedError: Status(503, errors.OVERLOADED, 1),
+    refusals.BacklogFullError: Status(503, errors.BACKLOG_FULL, 5),
+    refusals.KeyReusedError: Status(422, idempotency.REUSED),
+    refusals.UnavailableError: Status(503, errors.UNAVAILABLE, 1),
+    refusals.TimedOutError: Status(503, errors.TIMED_OUT, 1),
+    # No retry of the next minute will find it mended.
+    refusals.NotAppliedError: Status(503, errors.NOT_APPLIED, 60),
+    refusals.DeletionsPendingError: Status(503, errors.DELETIONS_PENDING, 1),
+    refusals.UnknownRequestError: Status(404, errors.UNKNOWN_REQUEST),
+    refusals.UnknownProfileError: Status(404, UNKNOWN_PROFILE),
+    refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
+    # The status depends on the reason.
+    refusals.NotUndoneError: Status(409, ""),
+}
+
+
+def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers."""
+    found = STATUSES[type(error)]
+    headers = {"Retry-After": str(found.retry_after)} if found.retry_after else {}
+    if isinstance(error, NotUndoneError):
+        status, sentence = REFUSALS[error.reason]
+        return status, msgspec.json.encode({"message": sentence, "reason": error.reason}), headers
+    document = {"message": found.message}
+    if isinstance(error, RateLimitedError | TooManyFailuresError):
+        grant = error.grant if isinstance(error, TooManyFailuresError) else error.admission.grant
+        document["limit"] = grant.name
+        seconds = str(max(1, whole_seconds(grant.retry_after_ms)))
+        headers = {"Retry-After": seconds, "X-RateLimit-Retry-After": seconds}
+    return found.status, msgspec.json.encode(document), headers
+
+
+def passing(error: RefusedError | ServiceError) -> bool:
+    """Whether the first request with an idempotency key may have met none: limits change, the backlog grows."""
+    return error.status == 400 if isinstance(error, RefusedError) else isinstance(error, refusals.BacklogFullError)
+
+
+def whole_seconds(milliseconds: int) -> int:
+    """Rounded up: whoever waits that long has waited long enough."""
+    return -(-milliseconds // 1000)

@@ -1,0 +1,91 @@
+"""Why a service refuses, by name. What each reason is over HTTP stands in `app.api.statuses` alone.
+
+A body that the contract does not take is refused by the contract, with the words and the status that it documents:
+`app.contract.errors.RefusedError`.
+"""
+
+from app.quota.bucket import Grant
+from app.services.quotas import Admission
+
+
+class ServiceError(Exception):
+    """A service refuses; nothing is done, unless `request_id` names a request that was accepted all the same."""
+
+    request_id = ""
+
+
+class InvalidKeyError(ServiceError):
+    """No live key was sent."""
+
+
+class TooManyFailuresError(ServiceError):
+    """An address sent too many requests without a live key. `grant` says when it may send another one."""
+
+    def __init__(self, grant: Grant) -> None:
+        super().__init__()
+        self.grant = grant
+
+
+class WorkspaceClosedError(ServiceError):
+    """The workspace is disabled, or gone."""
+
+
+class AccessDeniedError(ServiceError):
+    """The key lacks the permission, or may not be used from where it was."""
+
+
+class RateLimitedError(ServiceError):
+    """A bucket has no token left. `admission` says which, and when it has one."""
+
+    def __init__(self, admission: Admission) -> None:
+        super().__init__()
+        self.admission = admission
+
+
+class OverloadedError(ServiceError):
+    """Too many requests are in hand."""
+
+
+class BacklogFullError(ServiceError):
+    """Too many accepted requests of the stream wait to be applied, or they wait too long."""
+
+
+class KeyReusedError(ServiceError):
+    """The idempotency key was used with another body."""
+
+
+class UnavailableError(ServiceError):
+    """The database failed, or took too long; what was asked for may have happened nevertheless."""
+
+
+class TimedOutError(ServiceError):
+    """An accepted request was not applied in time: it stays queued."""
+
+
+class NotAppliedError(ServiceError):
+    """An accepted request could not be applied, which is a bug of ours: it is kept as a dead letter."""
+
+
+class DeletionsPendingError(ServiceError):
+    """Deletions wait to be applied, and dead letters cannot be sent again before."""
+
+
+class UnknownRequestError(ServiceError):
+    """The workspace was never given this request id."""
+
+
+class UnknownProfileError(ServiceError):
+    """The workspace has, and had, no profile of this braze_id."""
+
+
+class TooManyHoldersError(ServiceError):
+    """More profiles have the identifier than are looked at."""
+
+
+class NotUndoneError(ServiceError):
+    """A merge was not undone. `reason` is one of app.contract.merge_records.REFUSALS."""
+
+    def __init__(self, reason: str, request_id: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.request_id = request_id

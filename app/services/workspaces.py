@@ -1,0 +1,91 @@
+"""Workspaces as operators see them: made, listed and changed, each as a caller without a key."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.contract import addresses
+from app.contract.export import REQUIRES_FIELDS
+from app.contract.plans import DEFAULT_PLAN, PLANS
+from app.contract.stored import settings_change
+from app.services.accepting.direct import enqueue
+from app.services.caller import Caller
+from app.store import companies, keys, workspaces
+from app.store.engine import Database
+from app.store.tables import Workspace
+from app.store.workspaces import NameTakenError, UnknownNameError
+
+__all__ = ["NameTakenError", "UnknownNameError", "Workspace"]
+
+#: Settings that the reducer reads, so that they change in the order of the requests.
+APPLIED: Final = frozenset(
+    {"alias_autocreate_on_purchase", "nested_null_deletes", "array_max", "resubscribe_on_email_change"}
+)
+
+
+class InvalidSettingError(ValueError):
+    """A setting cannot have this value. The message says what it can have."""
+
+
+def listed(database: Database) -> list[Workspace]:
+    """All workspaces by name."""
+    return workspaces.listed(database)
+
+
+def operator(database: Database, name: str, by: str = "") -> Caller:
+    """A workspace, as a caller to whom everything is allowed. `by` is told in histories. Raises UnknownNameError."""
+    number = workspaces.number(workspaces.get(database, name))
+    return Caller.operator(keys.of_workspace(database, number), by)
+
+
+def create(database: Database, name: str, settings: Mapping[str, Any], now_us: int) -> None:
+    """Make a workspace. Raises NameTakenError, InvalidSettingError. `settings`: as in `change`."""
+    columns, options, applied = _split(database, {"plan": DEFAULT_PLAN} | dict(settings))
+    workspaces.create(database, name, now_us=now_us, options=options, **columns)
+    if applied:
+        change_applied(database, operator(database, name), applied, now_us)
+
+
+def change(database: Database, name: str, settings: Mapping[str, Any], now_us: int) -> None:
+    """Change settings of a workspace: names of columns, of options, of APPLIED, and `company`, a name or an empty text.
+
+    Raises UnknownNameError, InvalidSettingError.
+    """
+    columns, options, applied = _split(database, settings)
+    if options:
+        columns["options"] = workspaces.get(database, name).options | options
+    workspaces.update(database, name, columns)
+    if applied:
+        change_applied(database, operator(database, name), applied, now_us)
+
+
+def change_applied(database: Database, caller: Caller, values: Mapping[str, object], now_us: int) -> None:
+    """Queue settings that the reducer reads: in force behind everything accepted before, before everything after."""
+    enqueue(database, caller, settings_change(dict(values)), now_us)
+
+
+def _split(database: Database, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """(columns, options, settings that the reducer reads). Raises InvalidSettingError."""
+    columns = dict(settings)
+    applied = {name: columns.pop(name) for name in APPLIED & columns.keys()}
+    options: dict[str, Any] = {}
+    if REQUIRES_FIELDS in columns:
+        options[REQUIRES_FIELDS] = columns.pop(REQUIRES_FIELDS)
+    if addresses.REGION_OPTION in columns:
+        region = addresses.region(columns.pop(addresses.REGION_OPTION))
+        if region is None:
+            raise InvalidSettingError("A phone region is a two-letter country code, such as US or DE.")
+        options[addresses.REGION_OPTION] = region
+    if columns.get("plan", DEFAULT_PLAN) not in PLANS:
+        raise InvalidSettingError(f"Unknown plan. Plans: {', '.join(PLANS)}.")
+    if "company" in columns:
+        columns["company_id"] = _company_id(database, columns.pop("company"))
+    return columns, options, applied
+
+
+def _company_id(database: Database, name: str) -> int | None:
+    if not name:
+        return None
+    try:
+        return companies.get(database, name).id
+    except UnknownNameError:
+        raise InvalidSettingError("No company has this name: see `onefold companies list`.") from None
