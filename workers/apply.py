@@ -207,7 +207,7 @@ class Applier:
         return STREAM_BULK if starved else STREAM_NORMAL
 
     def _step(self, workspace_id: int, stream: int, summary: Summary) -> bool:
-        """One batch, or what of it can be applied. False when another worker holds the lane."""
+        """One batch, or the part of it that can be applied. False when another worker holds the lane."""
         began = time.monotonic()
         try:
             found = self._batch(workspace_id, stream, summary)

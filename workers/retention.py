@@ -32,7 +32,7 @@ class Retention:
     ) -> None:
         """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`.
 
-        `aged_out` is told what was dropped.
+        `aged_out` gets the number of what was dropped, by table.
         """
         self._database = database
         self._now_us = now_us

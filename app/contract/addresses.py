@@ -88,7 +88,7 @@ def _email(text: str) -> str | None:
 
 
 def region(text: str) -> str | None:
-    """The code of a region with phone numbers of its own, upper-case. None when the text is none."""
+    """The code of a region with phone numbers of its own, upper-case. None for any other text."""
     code = text.upper()
     return code if code in phonenumbers.SUPPORTED_REGIONS else None
 

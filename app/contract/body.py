@@ -61,7 +61,7 @@ def parse_object(body: bytes) -> dict[str, Any] | None:
 
 
 def api_key_of(body: bytes) -> str | None:
-    """The key in the body of an old client; None when there is none, or no JSON object."""
+    """The API key in the body of an old client. None: the body has no key, or is not a JSON object."""
     try:
         document = parse_object(body)
     except RefusedError:

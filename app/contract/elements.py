@@ -36,7 +36,7 @@ def is_sent(value: object) -> bool:
 def read_all(
     arrays: dict[str, list[Any]], read: Callable[[str, dict[str, Any], int], T]
 ) -> tuple[list[T], list[ObjectError]]:
-    """The commands of the well-formed elements of {name: array}, and why the others are none.
+    """The commands of the well-formed elements of {name: array}, and an error for each of the others.
 
     `read` gets the array's name, an element that is an object, and its index; it raises ObjectRefusedError.
     """
@@ -80,7 +80,7 @@ def prioritization(value: object) -> tuple[str, ...]:
 
 
 def answer(count_name: str, commands: list[T], errors: list[ObjectError], nothing_valid: str) -> bytes:
-    """The success answer with the number of queued elements. Raises RefusedError when there are none."""
+    """The success answer with the number of queued elements. Raises RefusedError when nothing is queued."""
     if not commands:
         raise RefusedError(400, nothing_valid, errors)
     document: dict[str, object] = {count_name: len(commands), "message": "success"}

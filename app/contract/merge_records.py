@@ -144,7 +144,7 @@ class Renderer:
 
 
 def plan(found: MergePlan) -> dict[str, object]:
-    """What a merge does: values of the kept profile that change, and what of the merged one is lost."""
+    """What a merge does: values of the kept profile that change, and values of the merged profile that are lost."""
     document: dict[str, object] = {
         "policy": found.policy,
         "changes": [_change(change) for change in found.changes],

@@ -60,7 +60,7 @@ def updated(current: object, raw: object, options: Options, rule: dict[str, Any]
 
 
 def _coerced(raw: object, forced: str) -> object:
-    """A boolean or a number that was sent as something else; all else as it is."""
+    """The value as a boolean or a number if it can be read as one, else unchanged."""
     if forced == BOOLEAN and isinstance(raw, (str, int, float)) and not isinstance(raw, bool):
         return _BOOLEANS.get(raw.strip().lower() if isinstance(raw, str) else str(raw), raw)
     if forced == NUMBER and isinstance(raw, str) and _NUMERIC.fullmatch(raw.strip()):
@@ -70,7 +70,7 @@ def _coerced(raw: object, forced: str) -> object:
 
 
 def changed(settings: ApplySettings, values: dict[str, Any]) -> ApplySettings:
-    """Settings with new values. An unknown field is from a newer version; it must not stop this one."""
+    """Settings with new values. Unknown fields come from a newer version of Onefold and are left out."""
     known = {item.name for item in fields(settings)}
     new: dict[str, Any] = {}
     for name, value in values.items():
@@ -89,7 +89,7 @@ def _forced_texts(attributes: dict[str, dict[str, Any]]) -> set[str]:
 
 
 def _merged(rules: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Rules with new members; null and false take a member out, and a rule without members goes."""
+    """Rules with new members. null and false remove a member; a rule without members is removed."""
     result = dict(rules)
     for name, value in values.items():
         rule = value

@@ -21,14 +21,14 @@ from app.domain.step import Step
 
 
 def set_email(step: Step, profile: Profile, value: object, *, explicit: bool = False) -> None:
-    """Set or clear the address. The consent of the person follows; it never gets more permissive by it (D11)."""
+    """Set or clear the address. The person's consent moves to it, and never makes it more permissive (D11)."""
     state, core = step.state, step.state.section(profile, CORE)
     before = core.get("email")
     if before == value:
         return
     own = core.get("email_subscribe") if before is None else _pair(state.address((CHANNEL_EMAIL, before, "")))
     state.set_core(profile, "email", value)
-    if before is not None:  # the complaint was about that address
+    if before is not None:  # the spam complaint belonged to the old address
         state.set_core(profile, "marked_email_as_spam_at", None)
     if value is None:
         state.set_core(profile, "email_subscribe", own)
@@ -59,7 +59,7 @@ def subscribe(step: Step, profile: Profile, value: str) -> None:
 
 
 def emails_of_attributes(command: TrackAttributes, state: State, moving: bool) -> set[object]:
-    """E-mail addresses whose consent the command may read or write; None and other values are none.
+    """E-mail addresses whose consent the command may read or write. Values that are no text may be among them.
 
     Nearly every write repeats the address that its profile already has, and such a write needs nothing.
     """
@@ -79,7 +79,7 @@ def emails_of_attributes(command: TrackAttributes, state: State, moving: bool) -
 
 
 def emails_of_occurrence(command: Track, state: State, moving: bool) -> set[object]:
-    """As `emails_of_attributes`: the address that a new profile would get."""
+    """As `emails_of_attributes`, for an event or a purchase: only a profile that it makes gets an address."""
     kind, _, value = command.identifier
     return {value} if kind == EMAIL and (moving or not state.holders(command.identifier)) else set()
 

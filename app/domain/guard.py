@@ -33,7 +33,7 @@ DEFAULT_JUNK: Final = frozenset(
 def is_junk(identifier: Identifier, settings: ApplySettings) -> bool:
     """Whether an external id or the name of an alias stands for nobody in particular.
 
-    The settings may replace the list; an address or a number that could be read is never junk.
+    The settings may replace the list. An e-mail address or a phone number is never junk.
     """
     kind, _, value = identifier
     if kind not in (EXTERNAL, DEPRECATED, ALIAS):

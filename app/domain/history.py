@@ -17,14 +17,15 @@ class Origin:
 
 
 # What happened. The names are stored and shown.
-#: The first line; profiles made before it was written down have none.
+#: The first line. Profiles that were made before histories existed do not have it.
 CREATED: Final = "created"
 IDENTIFIED: Final = "identified"
 ALIAS_ADDED: Final = "alias_added"
 ALIAS_UPDATED: Final = "alias_updated"
 RENAMED: Final = "renamed"
 EXTERNAL_ID_REMOVED: Final = "external_id_removed"
-#: Another profile was merged into this one; this one was merged into another; and both again, undone.
+#: MERGED: another profile was merged into this one. MERGED_INTO: this one was merged into another. UNMERGED and
+#: RESTORED: the same two, undone.
 MERGED: Final = "merged"
 MERGED_INTO: Final = "merged_into"
 UNMERGED: Final = "unmerged"

@@ -1,6 +1,6 @@
 """What the commands about identity do (spec identify.md 5, merge.md 1.2, aliases.md, export-delete-rename.md 3 and 4).
 
-Whatever has no effect is told with its reason: to the client all of them are a success.
+A command without effect leaves a problem with its reason. Its client has already been told that it succeeded.
 """
 
 from app.domain import guard, history, reasons, resolve
@@ -47,7 +47,7 @@ def identify(step: Step, command: Identify) -> None:
 
 
 def _label_of(command: Identify) -> str | None:
-    """The label of the alias that was named; other aliases never stand in the way (identify.md 5)."""
+    """The label of the alias that was named. Other aliases never cause a conflict (identify.md 5)."""
     key = command.who.key
     return key[1] if key is not None and key[0] == ALIAS else None
 
@@ -178,7 +178,7 @@ def undo_merge(step: Step, command: UndoMerge) -> None:
 
 
 def _is_junk(step: Step, *keys: Identifier | None) -> bool:
-    """Whether one of the identifiers is what clients send for a missing one; such a name never joins two profiles."""
+    """Whether one of the identifiers is what clients send for a missing value. Such a text never joins profiles."""
     return any(key is not None and guard.is_junk(key, step.state.settings) for key in keys)
 
 
@@ -197,5 +197,5 @@ def _deprecated(step: Step, profile: Profile) -> list[str]:
 
 
 def _set_deprecated(step: Step, profile: Profile, values: list[str]) -> None:
-    """Not a write that makes the profile the most recently updated one (spec README.md 6)."""
+    """Set the former external ids. The profile does not become the most recently updated one (spec README.md 6)."""
     step.state.set_core(profile, "deprecated", values or None)

@@ -40,7 +40,7 @@ def merge_id(secret: bytes, workspace_id: int, stream: int, seq: int, ordinal: i
 
 
 def erased_id(secret: bytes, workspace_id: int, braze_id: str) -> str:
-    """What stands for a deleted profile: whoever knows its id can find the deletion, and nobody can find the id."""
+    """A hash that stands for a deleted profile. It can be made from the braze_id, but not read back to it."""
     return blake2b(
         b"%d/%b" % (workspace_id, braze_id.encode()), key=secret, digest_size=16, person=b"erased"
     ).hexdigest()

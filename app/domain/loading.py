@@ -21,9 +21,11 @@ EVERY_END: Final = frozenset((is_identified, end) for is_identified in (True, Fa
 
 @dataclass(slots=True)
 class Choices:
-    """From where a batch chooses among the holders of an address, and how many it may take away from there."""
+    """How a batch chooses among the holders of an address."""
 
+    #: The ends of the ranking by last write from which it chooses.
     ends: set[End] = field(default_factory=set)
+    #: How many holders it may merge, delete or give another identifier.
     taken: int = 0
 
 
@@ -55,7 +57,7 @@ class Needs:
     """What a batch has to load: every identifier that is looked up, with the sections wanted of its holders."""
 
     sections: dict[Identifier, int] = field(default_factory=dict)
-    #: An identifier that the batch looks up may pass to another profile inside the batch.
+    #: Whether an identifier that the batch looks up may pass to another profile inside the batch.
     moving: bool = False
     #: Identifiers whose holders may be merged, deleted or get another identifier inside the batch.
     identity: set[Identifier] = field(default_factory=set)

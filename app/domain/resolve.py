@@ -39,7 +39,7 @@ def find(state: State, identifier: Identifier) -> Profile | None:
 
 
 def select(state: State, who: Selector) -> tuple[Profile | None, str]:
-    """The profile that is meant, or None and the reason why it is nobody (spec identify.md 4)."""
+    """(the profile that is meant, "") or (None, the reason why nobody is meant) (spec identify.md 4)."""
     if who.key is None:
         return None, INVALID_IDENTIFIER
     if who.key[0] in UNIQUE_KINDS:

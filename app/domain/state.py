@@ -121,7 +121,7 @@ class State:
         self.changes.addresses[address] = state
 
     def record(self, merge_id: str) -> MergeRecord | None:
-        """A merge that was performed, None when there never was one of this id or a profile of it was deleted."""
+        """A merge that was performed. None: no merge had this id, or one of its profiles was deleted."""
         if merge_id not in self.records and not self._complete:
             raise NotLoadedError("merge record")
         return self.records.get(merge_id)

@@ -9,7 +9,7 @@ from app.domain.profile import Problem, Profile
 from app.domain.reasons import PROBLEMS_OMITTED
 from app.domain.state import State
 
-#: A request that leaves more problems than this is told so once; the others are only counted.
+#: Problems of a request that are kept. The last one says that there are more, and those are only counted.
 MAX_PROBLEMS_PER_REQUEST: Final = 200
 
 

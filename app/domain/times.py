@@ -82,7 +82,7 @@ def parse(text: str) -> int | None:
 
 
 def moment(text: str) -> int | None:
-    """As `parse`, in a field that can hold only a time; None when the text is none.
+    """As `parse`, in a field that can hold only a time. None when the text is not a time.
 
     Also taken: blanks around it, no seconds, the basic form (`20260105T192030Z`), a comma before the fraction, lower
     case `t` and `z`, a minus sign for a hyphen, and suffixes in brackets (`[Europe/Paris]`).

@@ -64,7 +64,8 @@ def apply_purchase(step: Step, command: TrackPurchase) -> None:
 
 
 def _addressed(step: Step, command: Track, *, alias_creates: bool = False) -> Profile | None:
-    """The profile of an object, which is touched; None when there is none and none is made, which is a problem."""
+    """The profile that an object addresses, marked as written. None, with a problem, when nobody has the identifier and
+    the object may not make a profile."""
     for name, reason in command.ignored:
         step.skip(command, reason, name)
     profile = resolve.find(step.state, command.identifier)

@@ -23,12 +23,12 @@ from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, Stored
 
-#: Bodies are kept this long; the rest of a letter stays, since it is what became of a request.
+#: Bodies are kept this long. The rest of a letter stays: it says what became of the request.
 BODY_DAYS: Final = 30
 
 
 class DeletionPendingError(Exception):
-    """A deletion is accepted and not applied yet: whom a letter names may have to be forgotten first."""
+    """A deletion is accepted and not applied yet. It may concern a person whom a letter names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +203,12 @@ def replay(
 
 
 def forget_bodies(connection: Connection, now_us: int) -> int:
-    """Drop the bodies of letters that are older than BODY_DAYS; how many."""
+    """Drop the bodies of letters that are older than BODY_DAYS. Returns how many."""
     return connection.execute(_FORGET, {"before_us": now_us - BODY_DAYS * DAY, "nothing": b""}).rowcount
 
 
 def erase_bodies(connection: Connection, workspace_id: int, is_meant: Callable[[int, bytes], bool]) -> int:
-    """Drop the bodies of which `is_meant(codec, body)` is true; how many. Those sent again are looked at as well."""
+    """Drop the bodies for which `is_meant(codec, body)` is true, also of replayed letters. Returns how many."""
     erased, after_us = 0, 0
     while rows := connection.execute(_WHOLE, {"workspace_id": workspace_id, "after_us": after_us}).all():
         after_us = rows[-1].accepted_us

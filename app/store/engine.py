@@ -44,7 +44,8 @@ class Database:
         path = make_url(self.url).database
         if path is None or path == ":memory:":
             raise ValueError("a SQLite database needs a file")
-        # A lost tail of applied batches takes its cursor along and is applied again; the inbox never loses anything.
+        # A power cut may lose the last applied batches, together with their cursor; they are applied again. The inbox
+        # loses nothing.
         self.main = _sqlite(Path(path), "NORMAL" if apply else "FULL", pool_size)
         self.inbox = _sqlite(inbox_file(Path(path)), "FULL", pool_size)
 
@@ -136,12 +137,12 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
         connection.execute(f"pragma synchronous = {synchronous}")
         connection.execute("pragma cache_size = -65536")
         connection.execute("pragma temp_store = memory")
-        # What is deleted is overwritten, whatever SQLite was built with.
+        # SQLite overwrites deleted content with zeros, also where it was built not to.
         connection.execute("pragma secure_delete = on")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # Upgrading a read transaction to a write fails at once when somebody else wrote; so writers say it first.
+        # A read transaction cannot become a write after somebody else wrote. So writers begin as writers.
         write = connection.get_execution_options().get("onefold_write", False)
         connection.exec_driver_sql("begin immediate" if write else "begin")
 
@@ -173,7 +174,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether a connection that was there has broken: a new one may work at once. Not when none could be made."""
+    """Whether an existing connection broke: a new one may work at once. False when none could be made."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 

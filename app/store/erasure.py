@@ -34,7 +34,7 @@ def erase(database: Database, now_us: int) -> int:
         values = {"workspace_id": workspace_id, "most": MOST}
         pids = list(connection.execute(_WHO, values).scalars())
     today = now_us // DAY
-    # Events of the future are kept as of their acceptance; a clock that was wrong may have made later days.
+    # Events of the future get the day of their acceptance. A wrong clock may have made later days.
     for day in range(today - OCCURRENCE_DAYS - 1, today + 3):
         with database.write() as connection:
             connection.execute(_OCCURRENCES, {"workspace_id": workspace_id, "day": day, "pids": pids})

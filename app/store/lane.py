@@ -20,7 +20,8 @@ STREAM_COLUMNS: Final = ("normal", "bulk")
 
 @dataclass(slots=True)
 class Lane:
-    """A locked lane: cursors per stream, hours of the requests at the cursors, batches begun and never finished."""
+    """A locked lane: the cursors of both streams, the hours of the requests at the cursors, and `attempts`, the number
+    of batches that were begun and not finished."""
 
     cursors: list[int]
     hours: list[int]
@@ -124,7 +125,7 @@ def count_attempt(connection: Connection, workspace_id: int, attempts: int, stre
 
 
 def discount_attempt(connection: Connection, workspace_id: int) -> None:
-    """Take back a counted attempt whose process lives on: the fault was not in the batch."""
+    """Take back a counted attempt. The process survived, so the batch did not kill it."""
     connection.execute(_DISCOUNT, {"workspace_id": workspace_id})
 
 
@@ -179,6 +180,6 @@ def write_problems(
 
 
 def problems(connection: Connection, workspace_id: int, stream: int, seq: int) -> list[tuple[str, int, str, str]]:
-    """(input_array, index, field, reason) of everything that a request asked for in vain."""
+    """(input_array, index, field, reason) of every part of a request that had no effect."""
     rows = connection.execute(_PROBLEMS, {"workspace_id": workspace_id, "stream": stream, "seq": seq})
     return [tuple(row) for row in rows]

@@ -58,7 +58,7 @@ _MERGED: Final = (
 )
 _MERGED_POSTGRESQL = text(_MERGED.format(each=EACH_POSTGRESQL))
 _MERGED_SQLITE = text(_MERGED.format(each=EACH_SQLITE))
-#: What one person's deletion takes along; the other profile of a merge forgets it as well.
+#: Statements for one deleted person. The other profile of a merge loses its lines about the person as well.
 _ERASE: Final = [
     *(
         text(
@@ -84,7 +84,7 @@ _ALL_DELETIONS = text(
 
 
 def save(connection: Connection, workspace_id: int, state: State) -> None:
-    """Write records, history and deletions of a batch. What deletions take along has gone before."""
+    """Write records, history and deletions of a batch. `erase` has been called before."""
     records = [state.records[merge_id] for merge_id in sorted(state.changes.records)]
     _WRITE_RECORDS.run(connection, workspace_id, [_record_row(record) for record in records if record is not None])
     _INSERT_HISTORY.run(
@@ -100,7 +100,7 @@ def save(connection: Connection, workspace_id: int, state: State) -> None:
 
 
 def identifiers(connection: Connection, workspace_id: int, pids: Iterable[int]) -> set[str]:
-    """What those of the profiles that were merged away were called, as far as their records still know."""
+    """Values of the identifiers of those profiles that were merged away, as far as their records still have them."""
     wanted, found = sorted(pids), set[str]()
     if wanted:
         statement = _MERGED_POSTGRESQL if connection.dialect.name == "postgresql" else _MERGED_SQLITE
@@ -185,7 +185,7 @@ def _parsed(text_: str | None, kind: Any) -> Any:
 
 
 def fetch(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, MergeRecord | None]:
-    """Records by id, with everything; None where there is none."""
+    """Whole records by id, with None for an id that has no record."""
     found: dict[str, MergeRecord | None] = dict.fromkeys(ids)
     if found:
         for row in connection.execute(_BY_ID, {"workspace_id": workspace_id, "ids": list(found)}):
@@ -224,7 +224,7 @@ def deletion(connection: Connection, workspace_id: int, erased_id: str) -> Origi
 
 
 def expire(connection: Connection, us: int) -> int:
-    """Forget the values in records that were too old for an undo at this moment. Returns how many there were."""
+    """Remove plans and snapshots from records that are too old to be undone. Returns how many."""
     return connection.execute(_EXPIRE, {"us": us}).rowcount
 
 

@@ -86,7 +86,7 @@ def plan_merge(
 
 
 def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> None:
-    """Do what the plan says, which was made of the state as it is, and keep a record under `merge_id`.
+    """Do what the plan says, and keep a record under `merge_id`. The plan was made of the same state.
 
     Raises KeyError when one of the profiles is not there.
     """
@@ -120,7 +120,7 @@ def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> Non
 
 
 def get(state: State, profile: Profile, path: Path) -> Any:
-    """The value at a place, None where there is none."""
+    """The value at a place, or None."""
     name, *keys = path
     section = section_of(name)
     if section == 0:
@@ -134,7 +134,8 @@ def get(state: State, profile: Profile, path: Path) -> Any:
 
 
 def put(state: State, profile: Profile, path: Path, value: Any) -> None:
-    """Set the value at a place, or take it away (None), with what is empty then. Does not look after identifiers."""
+    """Set the value at a place. None removes it, and with it every object that is empty then. Identifiers are not
+    updated: see `rekeyed`."""
     name, *keys = path
     section = section_of(name)
     state.changed(profile, section)
@@ -158,7 +159,7 @@ def _put(node: dict[str, Any], keys: Sequence[str], value: Any) -> None:
 
 @contextmanager
 def rekeyed(state: State, profile: Profile) -> Iterator[None]:
-    """A block that changes a profile; afterwards its identifiers are brought in step with it."""
+    """A block that changes a profile. Afterwards the index gets what identifiers it gained and loses those it lost."""
     before = identifiers_of(profile)
     yield
     after = identifiers_of(profile)
@@ -223,7 +224,8 @@ def _is_lost(leaf: Leaf, policy: str) -> bool:
 def _consent(
     kept: Profile, merged: Profile, email: object, consent_of: Callable[[Address], AddressState | None]
 ) -> Consent | None:
-    """What the address of the kept profile learns from a person who had none: only a refusal (D11)."""
+    """A profile without e-mail address may have refused e-mail. The kept profile's address then gets that state, and
+    never a more permissive one (D11)."""
     if not isinstance(email, str):
         return None
     own = None

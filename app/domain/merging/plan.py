@@ -10,7 +10,7 @@ from app.domain.profile import Address, AddressState, Identifier, Profile
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A value of the kept profile, the merged one's, and what comes of them; None is no value."""
+    """One value: the kept profile's, the merged profile's, and the result. None is no value."""
 
     path: Path
     kept: Any
@@ -44,9 +44,9 @@ class MergePlan:
     moved: tuple[Identifier, ...]
     #: Identifiers of the merged profile that lead to nobody afterwards.
     retired: tuple[Identifier, ...]
-    #: (label, kept name, merged name): both have an alias of one label; the merged one's becomes free.
+    #: (label, kept name, merged name) where both have an alias of one label. The merged profile's alias becomes free.
     alias_conflicts: tuple[tuple[str, str, str], ...]
-    #: A refusal of somebody without e-mail address that the address gets; never a state more permissive than before.
+    #: The state that the kept profile's address gets from a profile that had none. Never more permissive than before.
     consent: Consent | None = None
 
 
@@ -63,7 +63,7 @@ class MergeRecord:
     #: When the merged profile was created, in microseconds.
     merged_created_us: int
     origin: Origin
-    #: The merge that had been the last one of the kept profile; it can be undone once this one is.
+    #: Id of the merge before this one into the kept profile. It can be undone when this one has been undone.
     previous: str | None
     #: (updated_us, updated_index) of the kept profile before.
     kept_updated: tuple[int, int]

@@ -177,7 +177,7 @@ class Ranking:
 
 @dataclass(slots=True)
 class Part:
-    """Who of a crowd is loaded, and what is known of the others."""
+    """The members of a crowd that are loaded, and bounds for the others."""
 
     counts: dict[bool, int]
     pids: set[int] = field(default_factory=set)

@@ -16,7 +16,7 @@ _ALL_IDENTIFIERS = text("select kind, label, value, pid from identifier where wo
 _ALL_ADDRESSES = text(
     "select channel, address, group_id, state, changed_us from address_state where workspace_id = :workspace_id"
 )
-# No joins: what is known of a workspace's size is too little for a plan of them, and the rest fits into memory.
+# No joins: the planner knows too little of a workspace's size to plan them, and all of it fits into memory.
 _ALL_OCCURRENCES = text(
     "select stream, seq, ordinal, pid, name_id, time_us, app_id, properties, quantity, cents from occurrence"
     " where workspace_id = :workspace_id"
