@@ -59,8 +59,8 @@ class ReadAhead:
         return batch if 0 < len(batch.stored) <= limit else None
 
     def _batch(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> Batch:
-        found = self.read(workspace_id, stream, after, hour, limit, most)
-        return Batch(found, [decoded(request) for request in found], is_full(found, limit, most))
+        requests = self.read(workspace_id, stream, after, hour, limit, most)
+        return Batch(requests, [decoded(request) for request in requests], is_full(requests, limit, most))
 
 
 def is_full(batch: list[Stored], limit: int, most: int) -> bool:

@@ -60,13 +60,13 @@ def differences(
         stored_merges, stored_history, stored_deletions = merges.everything(connection, workspace_id)
     with database.read() as connection:
         _without_hurry(connection)
-        found = dump(connection, workspace_id)
-    problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - found.profiles.keys())]
+        applied = dump(connection, workspace_id)
+    problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - applied.profiles.keys())]
     problems += [
-        f"profile {pid:x} should not exist" for pid in sorted(found.profiles.keys() - expected.profiles.keys())
+        f"profile {pid:x} should not exist" for pid in sorted(applied.profiles.keys() - expected.profiles.keys())
     ]
-    for pid in sorted(expected.profiles.keys() & found.profiles.keys()):
-        wanted, stored = expected.profiles[pid], found.profiles[pid]
+    for pid in sorted(expected.profiles.keys() & applied.profiles.keys()):
+        wanted, stored = expected.profiles[pid], applied.profiles[pid]
         problems += [
             f"profile {pid:x} differs in {item.name}"
             for item in fields(Profile)
@@ -74,7 +74,7 @@ def differences(
         ]
     wanted_keys = {(key, profile.pid) for profile in expected.profiles.values() for key in identifiers_of(profile)}
     # The id that Onefold makes is in the profile alone, and in the index of a state.
-    stored_keys = {(key, pid) for key, pids in found.index.items() if key[0] != BRAZE for pid in pids}
+    stored_keys = {(key, pid) for key, pids in applied.index.items() if key[0] != BRAZE for pid in pids}
     problems += [f"identifier of kind {key[0]} of profile {pid:x} is missing" for key, pid in wanted_keys - stored_keys]
     problems += [f"identifier of kind {key[0]} of profile {pid:x} is stale" for key, pid in stored_keys - wanted_keys]
     if stored_lineage != expected_lineage(expected):
@@ -86,7 +86,7 @@ def differences(
     if stored_deletions != dict(expected.changes.deleted):
         problems.append("deletions differ")
     consent = {address: state for address, state in expected.addresses.items() if state is not None}
-    if consent != found.addresses:
+    if consent != applied.addresses:
         problems.append("consent of addresses differs")
     if [_canonical(_occurrence(o)) for o in expected_occurrences(expected)] != [
         _canonical(o) for o in stored_occurrences

@@ -95,8 +95,8 @@ def region(text: str) -> str | None:
 
 def region_of(options: Mapping[str, Any]) -> str:
     """The region of phone numbers without a `+` in a workspace with these options."""
-    found: str = options.get(REGION_OPTION, DEFAULT_REGION)
-    return found
+    region: str = options.get(REGION_OPTION, DEFAULT_REGION)
+    return region
 
 
 def phone(text: str, region: str = DEFAULT_REGION) -> str | None:

@@ -51,15 +51,15 @@ def _braze(element: object, _region: str) -> Selector:
 
 
 def _email(element: object, _region: str) -> Selector:
-    found: dict[str, Any] = elements.checked(element)
-    key = (EMAIL, "", identifiers.email(found.get("email")))
-    return Selector(key, elements.prioritization(found.get("prioritization")))
+    entry: dict[str, Any] = elements.checked(element)
+    key = (EMAIL, "", identifiers.email(entry.get("email")))
+    return Selector(key, elements.prioritization(entry.get("prioritization")))
 
 
 def _phone(element: object, region: str) -> Selector:
-    found: dict[str, Any] = elements.checked(element)
-    key = (PHONE, "", identifiers.phone(found.get("phone"), region))
-    return Selector(key, elements.prioritization(found.get("prioritization")))
+    entry: dict[str, Any] = elements.checked(element)
+    key = (PHONE, "", identifiers.phone(entry.get("phone"), region))
+    return Selector(key, elements.prioritization(entry.get("prioritization")))
 
 
 #: Arrays in the order of effect, and how an element of each is read.

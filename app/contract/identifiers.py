@@ -33,12 +33,12 @@ def text(value: object) -> str | None:
 
 def external_id(value: object) -> str:
     """A usable external id. Raises ObjectRefusedError. Compared byte by byte, so nothing is stripped or folded."""
-    found = text(value)
-    if found is None or not found.strip():
+    sent = text(value)
+    if sent is None or not sent.strip():
         raise ObjectRefusedError("'external_id' must be a non-empty string")
-    if len(found.encode()) > MAX_EXTERNAL_ID_BYTES:
+    if len(sent.encode()) > MAX_EXTERNAL_ID_BYTES:
         raise ObjectRefusedError(TOO_LONG, "EXTERNAL_USER_ID_TOO_LARGE")
-    return found
+    return sent
 
 
 def alias(value: object, malformed: str = BAD_ALIAS) -> tuple[str, str]:
@@ -54,10 +54,10 @@ def alias(value: object, malformed: str = BAD_ALIAS) -> tuple[str, str]:
 
 
 def email(value: object) -> str:
-    found = addresses.email(value) if isinstance(value, str) else None
-    if found is None:
+    address = addresses.email(value) if isinstance(value, str) else None
+    if address is None:
         raise ObjectRefusedError(BAD_EMAIL, "EMAIL_BAD_FORMAT")
-    return found
+    return address
 
 
 def phone(value: object, region: str = addresses.DEFAULT_REGION) -> str:
@@ -69,10 +69,10 @@ def phone(value: object, region: str = addresses.DEFAULT_REGION) -> str:
 
 
 def braze_id(value: object) -> str:
-    found = text(value)
-    if not found or len(found.encode()) > MAX_BRAZE_ID_BYTES:
+    sent = text(value)
+    if not sent or len(sent.encode()) > MAX_BRAZE_ID_BYTES:
         raise ObjectRefusedError("'braze_id' must be a string")
-    return found
+    return sent
 
 
 def of(obj: dict[str, Any], region: str = addresses.DEFAULT_REGION) -> Identifier:

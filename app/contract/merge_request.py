@@ -65,14 +65,14 @@ def _selector(identifier: object, region: str) -> Selector:
 
 
 def _by_address(name: str, value: Any, identifier: dict[str, Any], region: str) -> Selector:
-    found = identifiers.text(value)
-    if not found:
+    sent = identifiers.text(value)
+    if not sent:
         raise RefusedError(400, BAD_IDENTIFIER)
     try:
         rules = elements.prioritization(identifier.get("prioritization"))
     except ObjectRefusedError:
         raise RefusedError(400, BAD_PRIORITIZATION) from None
-    address = addresses.email(found) if name == "email" else addresses.phone(found, region)
+    address = addresses.email(sent) if name == "email" else addresses.phone(sent, region)
     if address is None:
         return Selector(None, rules)
     return Selector((EMAIL if name == "email" else PHONE, "", address), rules)

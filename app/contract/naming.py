@@ -22,12 +22,12 @@ def names_anybody(codec: int, body: bytes, identifiers: frozenset[str]) -> bool:
         return True
 
 
-def _is_one(found: str, identifiers: frozenset[str], region: str) -> bool:
+def _is_one(text: str, identifiers: frozenset[str], region: str) -> bool:
     return (
-        found in identifiers
-        or found.strip() in identifiers
-        or addresses.email(found) in identifiers
-        or addresses.phone(found, region) in identifiers
+        text in identifiers
+        or text.strip() in identifiers
+        or addresses.email(text) in identifiers
+        or addresses.phone(text, region) in identifiers
     )
 
 

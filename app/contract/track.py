@@ -101,8 +101,8 @@ def decode(codec: int, body: bytes) -> list[Track]:
 
 def region_of(document: object) -> str:
     """The region of phone numbers without a `+` in a stored document. Bodies as sent have the default one."""
-    found = document.get(_REGION) if isinstance(document, dict) else None
-    return found if isinstance(found, str) else addresses.DEFAULT_REGION
+    region = document.get(_REGION) if isinstance(document, dict) else None
+    return region if isinstance(region, str) else addresses.DEFAULT_REGION
 
 
 def _answer(counts: dict[str, int], errors: list[ObjectError] | tuple[()], sent: frozenset[str] = frozenset()) -> bytes:

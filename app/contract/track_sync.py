@@ -85,8 +85,8 @@ def _identifier(key: Identifier, obj: dict[str, Any]) -> dict[str, object]:
 
 
 def _summary(title: str, name: str, summaries: dict[str, list[int]] | None) -> list[dict[str, object]]:
-    found = (summaries or {}).get(name)
-    if found is None:
+    summary = (summaries or {}).get(name)
+    if summary is None:
         return []
-    count, first, last = found
+    count, first, last = summary
     return [{title: name, "first": times.iso(first), "last": times.iso(last), "count": count}]

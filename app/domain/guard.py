@@ -67,5 +67,5 @@ def is_full(profile: Profile, settings: ApplySettings) -> bool:
 
 def merges(profile: Profile) -> int:
     """How many profiles were merged into this one, directly or not."""
-    found = (profile.core or {}).get("merges", 0)
-    return found if isinstance(found, int) else 0
+    count = (profile.core or {}).get("merges", 0)
+    return count if isinstance(count, int) else 0

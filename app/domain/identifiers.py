@@ -28,15 +28,15 @@ def identifiers_of(profile: Profile) -> set[Identifier]:
 
 def identifiers_from(external_id: str | None, core: dict[str, Any]) -> set[Identifier]:
     """The identifiers of a profile with this external id and this section `core`."""
-    found: set[Identifier] = set()
+    identifiers: set[Identifier] = set()
     if external_id is not None:
-        found.add((EXTERNAL, "", external_id))
-    found.update((DEPRECATED, "", value) for value in core.get("deprecated", ()))
-    found.update((ALIAS, label, name) for label, name in core.get("aliases", {}).items())
+        identifiers.add((EXTERNAL, "", external_id))
+    identifiers.update((DEPRECATED, "", value) for value in core.get("deprecated", ()))
+    identifiers.update((ALIAS, label, name) for label, name in core.get("aliases", {}).items())
     for name, kind in FIELD_KINDS.items():
         if core.get(name) is not None:
-            found.add((kind, "", core[name]))
-    return found
+            identifiers.add((kind, "", core[name]))
+    return identifiers
 
 
 def names_of(profile: Profile) -> set[str]:
@@ -46,7 +46,7 @@ def names_of(profile: Profile) -> set[str]:
 
 def names_merged(record: MergeRecord) -> set[str]:
     """What the profile that was merged away was called, as far as the record still knows."""
-    found = {record.merged_braze_id}
+    names = {record.merged_braze_id}
     if record.plan is not None:
-        found |= {value for _, _, value in (*record.plan.moved, *record.plan.retired)}
-    return found | names_of(record.snapshot) if record.snapshot is not None else found
+        names |= {value for _, _, value in (*record.plan.moved, *record.plan.retired)}
+    return names | names_of(record.snapshot) if record.snapshot is not None else names

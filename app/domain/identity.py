@@ -187,13 +187,13 @@ def _touch(step: Step, profile: Profile) -> None:
 
 
 def _aliases(step: Step, profile: Profile) -> dict[str, str]:
-    found: dict[str, str] = step.state.section(profile, CORE).get("aliases", {})
-    return found
+    aliases: dict[str, str] = step.state.section(profile, CORE).get("aliases", {})
+    return aliases
 
 
 def _deprecated(step: Step, profile: Profile) -> list[str]:
-    found: list[str] = step.state.section(profile, CORE).get("deprecated", [])
-    return found
+    former: list[str] = step.state.section(profile, CORE).get("deprecated", [])
+    return former
 
 
 def _set_deprecated(step: Step, profile: Profile, values: list[str]) -> None:

@@ -31,15 +31,15 @@ class Choices:
 
 def choices(commands: Iterable[Command]) -> dict[Identifier, Choices]:
     """For each e-mail address and phone number by which somebody is chosen."""
-    found: dict[Identifier, Choices] = {}
+    choices_of: dict[Identifier, Choices] = {}
     for command in commands:
         effect = EFFECTS[type(command)]
         for selector in effect.selectors(command):
             if selector.key is not None and selector.key[0] not in UNIQUE_KINDS:
-                choice = found.setdefault(selector.key, Choices())
+                choice = choices_of.setdefault(selector.key, Choices())
                 choice.ends |= _ends(selector)
                 choice.taken += effect.moves
-    return found
+    return choices_of
 
 
 def _ends(who: Selector) -> set[End]:

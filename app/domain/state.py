@@ -136,10 +136,10 @@ class State:
 
     def section(self, profile: Profile, section: int) -> dict[str, Any]:
         """The section of a profile for reading."""
-        found: dict[str, Any] | None = getattr(profile, SECTION_NAMES[section])
-        if found is None:
+        loaded: dict[str, Any] | None = getattr(profile, SECTION_NAMES[section])
+        if loaded is None:
             raise NotLoadedError("section")
-        return found
+        return loaded
 
     def touch(self, profile: Profile, us: int, ordinal: int) -> None:
         """Record an applied write; also what makes the profile the most recently updated one."""
@@ -211,10 +211,10 @@ class State:
     def _family(self, pid: int) -> set[int]:
         """Everybody who was merged into the profile, directly or not, as far as links are known here."""
         family: set[int] = set()
-        found = {pid}
-        while found:
-            found = {link.member_pid for link in self.lineage.values() if link.parent_pid in found} - family
-            family |= found
+        children = {pid}
+        while children:
+            children = {link.member_pid for link in self.lineage.values() if link.parent_pid in children} - family
+            family |= children
         return family
 
     def _forget(self, channel: int, address: str) -> None:

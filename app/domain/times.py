@@ -138,10 +138,10 @@ def _minute(minute: int) -> str:
 
 
 def _iso(text: str) -> int | None:
-    found = _ISO(text)
-    if found is None:
+    match = _ISO(text)
+    if match is None:
         return None
-    year, month, day_, hour, minute, second, fraction, millis, zone = found.groups()
+    year, month, day_, hour, minute, second, fraction, millis, zone = match.groups()
     if hour is None:
         return _moment(year, month, day_)
     if second is None:
@@ -152,16 +152,16 @@ def _iso(text: str) -> int | None:
 
 
 def _us_date(text: str) -> int | None:
-    found = _US_DATE(text)
-    return _moment(found[3], found[1], found[2]) if found is not None else None
+    match = _US_DATE(text)
+    return _moment(match[3], match[1], match[2]) if match is not None else None
 
 
 def _weekday(text: str) -> int | None:
     # The name of the day is redundant and not compared with the date.
-    found = _WEEKDAY(text)
-    if found is None:
+    match = _WEEKDAY(text)
+    if match is None:
         return None
-    month, day_, hour, minute, second, zone, year = found.groups()
+    month, day_, hour, minute, second, zone, year = match.groups()
     return _moment(year, month, day_, hour, minute, second, "", zone)
 
 
@@ -189,8 +189,8 @@ def _moment(
 
 
 def _offset(zone: str | None) -> int:
-    found = _OFFSET(zone) if zone else None
-    if found is None:
+    match = _OFFSET(zone) if zone else None
+    if match is None:
         return 0
-    size = int(found[2]) * HOUR + int(found[3] or 0) * MINUTE
-    return -size if found[1] == "-" else size
+    size = int(match[2]) * HOUR + int(match[3] or 0) * MINUTE
+    return -size if match[1] == "-" else size

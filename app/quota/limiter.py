@@ -186,9 +186,9 @@ class Limiter:
             return None
         now_ms = self._now_ms()
         today, first = now_ms // DAY_MS, now_ms // MINUTE_MS - (MINUTES_A_DAY - 1)
-        found: dict[str, list[Minute]] = {counter: [] for counter in counters}
+        used: dict[str, list[Minute]] = {counter: [] for counter in counters}
         if not counters:
-            return found
+            return used
         days = (today - 1, today)
         names = [self._counter(workspace_id, company_id, counter, day) for counter in counters for day in days]
         try:
@@ -198,8 +198,8 @@ class Limiter:
             return None
         places = ((counter, day) for counter in counters for day in days)
         for (counter, day), value in zip(places, values, strict=True):
-            found[counter] += [minute for minute in minutes(value, day) if minute.minute >= first]
-        return found
+            used[counter] += [minute for minute in minutes(value, day) if minute.minute >= first]
+        return used
 
     async def aclose(self) -> None:
         """Close the connection. Takes still waiting, and any made later, are answered locally."""

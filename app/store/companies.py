@@ -26,28 +26,28 @@ def create(database: Database, name: str, now_us: int, **limits: Any) -> Company
 def get(database: Database, name: str) -> Company:
     """A company by name. Raises UnknownNameError."""
     with database.read() as connection, Session(connection) as session:
-        found = session.exec(select(Company).where(Company.name == name)).first()
-        if found is None:
+        company = session.exec(select(Company).where(Company.name == name)).first()
+        if company is None:
             raise UnknownNameError(name)
-        session.expunge(found)
-        return found
+        session.expunge(company)
+        return company
 
 
 def listed(database: Database) -> list[Company]:
     """All companies by name."""
     with database.read() as connection, Session(connection) as session:
-        found = list(session.exec(select(Company).order_by(col(Company.name))))
+        companies = list(session.exec(select(Company).order_by(col(Company.name))))
         session.expunge_all()
-        return found
+        return companies
 
 
 def update(database: Database, name: str, values: dict[str, object]) -> None:
     """Overwrite limits of a company. Raises UnknownNameError."""
     with database.write() as connection, Session(connection) as session:
-        found = session.exec(select(Company).where(Company.name == name)).first()
-        if found is None:
+        company = session.exec(select(Company).where(Company.name == name)).first()
+        if company is None:
             raise UnknownNameError(name)
         for field, value in values.items():
-            setattr(found, field, value)
-        session.add(found)
+            setattr(company, field, value)
+        session.add(company)
         session.flush()

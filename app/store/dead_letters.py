@@ -116,8 +116,8 @@ def get(connection: Connection, workspace_id: int, stream: int, seq: int) -> Let
 
 def body(connection: Connection, workspace_id: int, stream: int, seq: int) -> Stored | None:
     """The whole request of a letter that was not sent again yet."""
-    found = _stored(connection, workspace_id, stream, [seq])
-    return found[0] if found else None
+    requests = _stored(connection, workspace_id, stream, [seq])
+    return requests[0] if requests else None
 
 
 def find(
@@ -173,9 +173,9 @@ def replay(
         # From here on no deletion gets a number before ours; the bodies are read behind those that were applied.
         inbox.hold(connection, workspace_id, STREAM_NORMAL)
         with nullcontext(connection) if database.is_postgresql else database.read() as other:
-            found = lane.read(other, workspace_id)
-        if found is not None and inbox.has_kind(
-            connection, workspace_id, deletion, found.cursors[STREAM_NORMAL], found.hours[STREAM_NORMAL]
+            locked = lane.read(other, workspace_id)
+        if locked is not None and inbox.has_kind(
+            connection, workspace_id, deletion, locked.cursors[STREAM_NORMAL], locked.hours[STREAM_NORMAL]
         ):
             raise DeletionPendingError
         with nullcontext(connection) if database.is_postgresql else database.read() as other:
@@ -222,8 +222,8 @@ def erase_bodies(connection: Connection, workspace_id: int, is_meant: Callable[[
 
 def _stored(connection: Connection, workspace_id: int, stream: int, seqs: list[int]) -> list[Stored]:
     rows = connection.execute(_BODIES, {"workspace_id": workspace_id, "stream": stream, "seqs": seqs})
-    found = [Stored(x.stream, x.seq, x.kind, x.codec, bytes(x.body), x.accepted_us) for x in rows]
-    return [request for request in found if request.body]
+    requests = [Stored(x.stream, x.seq, x.kind, x.codec, bytes(x.body), x.accepted_us) for x in rows]
+    return [request for request in requests if request.body]
 
 
 def _key(request: Stored) -> IdempotencyKey:

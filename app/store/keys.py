@@ -160,9 +160,9 @@ def listed(database: Database, workspace_id: int) -> list[ApiKey]:
     """All keys of a workspace, revoked ones included, oldest first."""
     with database.read() as connection, Session(connection) as session:
         statement = select(ApiKey).where(ApiKey.workspace_id == workspace_id).order_by(col(ApiKey.created_us))
-        found = list(session.exec(statement))
+        keys = list(session.exec(statement))
         session.expunge_all()
-        return found
+        return keys
 
 
 def revoke(database: Database, workspace_id: int, name: str, now_us: int) -> None:
@@ -171,11 +171,11 @@ def revoke(database: Database, workspace_id: int, name: str, now_us: int) -> Non
         same = select(ApiKey).where(
             ApiKey.workspace_id == workspace_id, ApiKey.name == name, col(ApiKey.revoked_us).is_(None)
         )
-        found = session.exec(same).first()
-        if found is None:
+        key = session.exec(same).first()
+        if key is None:
             raise UnknownNameError(name)
-        found.revoked_us = now_us
-        session.add(found)
+        key.revoked_us = now_us
+        session.add(key)
         session.flush()
 
 

@@ -108,11 +108,11 @@ def read(connection: Connection, workspace_id: int) -> Lane | None:
 
 def cursors(connection: Connection) -> dict[StreamKey, int]:
     """{(workspace, stream): number of the last applied request} of all workspaces."""
-    found = {}
+    numbers = {}
     for row in connection.execute(_CURSORS):
-        found[StreamKey(row.workspace_id, STREAM_NORMAL)] = row.cursor_normal
-        found[StreamKey(row.workspace_id, STREAM_BULK)] = row.cursor_bulk
-    return found
+        numbers[StreamKey(row.workspace_id, STREAM_NORMAL)] = row.cursor_normal
+        numbers[StreamKey(row.workspace_id, STREAM_BULK)] = row.cursor_bulk
+    return numbers
 
 
 def count_attempt(connection: Connection, workspace_id: int, attempts: int, stream: int, last: int) -> None:

@@ -186,11 +186,11 @@ def _parsed(text_: str | None, kind: Any) -> Any:
 
 def fetch(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, MergeRecord | None]:
     """Whole records by id, with None for an id that has no record."""
-    found: dict[str, MergeRecord | None] = dict.fromkeys(ids)
-    if found:
-        for row in connection.execute(_BY_ID, {"workspace_id": workspace_id, "ids": list(found)}):
-            found[row.id] = _record(row)
-    return found
+    records: dict[str, MergeRecord | None] = dict.fromkeys(ids)
+    if records:
+        for row in connection.execute(_BY_ID, {"workspace_id": workspace_id, "ids": list(records)}):
+            records[row.id] = _record(row)
+    return records
 
 
 def listed(connection: Connection, workspace_id: int, pids: Iterable[int], limit: int, skip: int) -> list[MergeRecord]:

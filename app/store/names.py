@@ -18,10 +18,10 @@ _PAGE: Final = text(
 def page(connection: Connection, workspace_id: int, kind: int, after: str, limit: int) -> dict[str, dict[str, int]]:
     """The next `limit` names behind `after`, byte by byte: {name: {type: how often}}."""
     values = {"workspace_id": workspace_id, "kind": kind, "after": after, "limit": limit}
-    found: dict[str, dict[str, int]] = {}
+    names: dict[str, dict[str, int]] = {}
     for name, type_, count in connection.execute(_PAGE, values):
-        found.setdefault(name, {})[type_] = count
-    return found
+        names.setdefault(name, {})[type_] = count
+    return names
 
 
 def counts(connection: Connection, workspace_id: int) -> dict[tuple[int, str, str], int]:

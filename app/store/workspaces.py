@@ -75,34 +75,34 @@ def canary(database: Database, now_us: int) -> int:
 def listed(database: Database) -> list[Workspace]:
     """All workspaces by name, without our own."""
     with database.read() as connection, Session(connection) as session:
-        found = list(session.exec(select(Workspace).where(Workspace.name != CANARY).order_by(col(Workspace.name))))
+        workspaces = list(session.exec(select(Workspace).where(Workspace.name != CANARY).order_by(col(Workspace.name))))
         session.expunge_all()
-        return found
+        return workspaces
 
 
 def get(database: Database, name: str) -> Workspace:
     """A workspace by name. Raises UnknownNameError."""
     with database.read() as connection, Session(connection) as session:
-        found = session.exec(select(Workspace).where(Workspace.name == name)).first()
-        if found is None:
+        workspace = session.exec(select(Workspace).where(Workspace.name == name)).first()
+        if workspace is None:
             raise UnknownNameError(name)
-        session.expunge(found)
-        return found
+        session.expunge(workspace)
+        return workspace
 
 
 def update(database: Database, name: str, values: dict[str, object]) -> Workspace:
     """Overwrite fields of a workspace. Raises UnknownNameError."""
     with database.write() as connection, Session(connection) as session:
-        found = session.exec(select(Workspace).where(Workspace.name == name)).first()
-        if found is None:
+        workspace = session.exec(select(Workspace).where(Workspace.name == name)).first()
+        if workspace is None:
             raise UnknownNameError(name)
         for field, value in values.items():
-            setattr(found, field, value)
-        session.add(found)
+            setattr(workspace, field, value)
+        session.add(workspace)
         session.flush()
-        session.refresh(found)
-        session.expunge(found)
-        return found
+        session.refresh(workspace)
+        session.expunge(workspace)
+        return workspace
 
 
 def change_limits(database: Database, workspace_id: int, values: dict[str, Any], groups: dict[str, Any]) -> None:
@@ -111,14 +111,14 @@ def change_limits(database: Database, workspace_id: int, values: dict[str, Any],
     Raises UnknownNameError.
     """
     with database.write() as connection, Session(connection) as session:
-        found = session.exec(select(Workspace).where(Workspace.id == workspace_id).with_for_update()).first()
-        if found is None:
+        workspace = session.exec(select(Workspace).where(Workspace.id == workspace_id).with_for_update()).first()
+        if workspace is None:
             raise UnknownNameError(workspace_id)
-        merged = found.group_limits | groups
+        merged = workspace.group_limits | groups
         values = values | {"group_limits": {name: limit for name, limit in merged.items() if limit is not None}}
         for field_, value in values.items():
-            setattr(found, field_, value)
-        session.add(found)
+            setattr(workspace, field_, value)
+        session.add(workspace)
         session.flush()
 
 
@@ -131,7 +131,7 @@ def any_legacy(database: Database) -> bool:
 def secret(database: Database, workspace_id: int) -> bytes:
     """The key of the ids that Onefold makes for this workspace. Raises UnknownNameError."""
     with database.read() as connection:
-        found = connection.execute(_SECRET, {"id": workspace_id}).scalar()
-    if found is None:
+        key = connection.execute(_SECRET, {"id": workspace_id}).scalar()
+    if key is None:
         raise UnknownNameError(workspace_id)
-    return bytes(found)
+    return bytes(key)

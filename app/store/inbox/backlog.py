@@ -38,14 +38,14 @@ _OLDEST: Final = text(
 
 def read(database: Database, now_us: int) -> dict[StreamKey, Backlog]:
     """{(workspace, stream): what waits} of all streams that are behind. Raises what the database raises."""
-    found: dict[StreamKey, Backlog] = {}
+    waiting: dict[StreamKey, Backlog] = {}
     if database.is_postgresql:
         with database.read() as connection:
             rows = [tuple(row) for row in connection.execute(_BEHIND_POSTGRESQL)]
             for workspace_id, stream, head, cursor, hour in rows:
                 key = StreamKey(workspace_id, stream)
-                found[key] = _backlog(connection, key, head, cursor, hour, now_us)
-        return found
+                waiting[key] = _backlog(connection, key, head, cursor, hour, now_us)
+        return waiting
     # Cursors first: a request that is accepted in between counts as queued, one that is applied never does.
     with database.read() as connection:
         cursors = lane.cursors(connection)
@@ -53,8 +53,8 @@ def read(database: Database, now_us: int) -> dict[StreamKey, Backlog]:
         for key, head in inbox.heads(connection).items():
             cursor = cursors.get(key, head)
             if head > cursor:
-                found[key] = _backlog(connection, key, head, cursor, 0, now_us)
-    return found
+                waiting[key] = _backlog(connection, key, head, cursor, 0, now_us)
+    return waiting
 
 
 def _backlog(connection: Connection, key: StreamKey, head: int, cursor: int, hour: int, now_us: int) -> Backlog:

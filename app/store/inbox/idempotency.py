@@ -110,11 +110,11 @@ def _look(
         # The lock comes first, in a statement of its own: the second one then sees all that was committed under it.
         driver: Any = connection.connection.driver_connection
         locked = driver.execute(_LOCK_POSTGRESQL, (workspace_id, stream))
-        found = driver.execute(_KNOWN_POSTGRESQL, (workspace_id, digests))
+        keys = driver.execute(_KNOWN_POSTGRESQL, (workspace_id, digests))
         row = locked.fetchone()
         if row is None:
             raise UnknownWorkspaceError(workspace_id)
-        return row[0], {bytes(row[0]): _first(row) for row in found.fetchall()}
+        return row[0], {bytes(row[0]): _first(row) for row in keys.fetchall()}
     rows = connection.execute(_KNOWN, {"workspace_id": workspace_id, "digests": digests})
     return inbox.head(connection, workspace_id, stream), {bytes(row.digest): _first(row) for row in rows}
 

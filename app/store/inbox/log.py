@@ -191,8 +191,8 @@ def append(
 
 def head(connection: Connection, workspace_id: int, stream: int) -> int:
     """Number of the last accepted request; 0 when there is none."""
-    found = connection.execute(_HEAD, {"workspace_id": workspace_id, "stream": stream}).scalar()
-    return int(found or 0)
+    last = connection.execute(_HEAD, {"workspace_id": workspace_id, "stream": stream}).scalar()
+    return int(last or 0)
 
 
 def hold(connection: Connection, workspace_id: int, stream: int) -> None:
@@ -214,8 +214,8 @@ def heads(connection: Connection) -> dict[StreamKey, int]:
 
 def accepted_us(connection: Connection, workspace_id: int, stream: int, seq: int) -> int | None:
     """When a request was accepted, None once its row has aged out."""
-    found = connection.execute(_ACCEPTED, {"w": workspace_id, "stream": stream, "seq": seq}).scalar()
-    return None if found is None else int(found)
+    moment = connection.execute(_ACCEPTED, {"w": workspace_id, "stream": stream, "seq": seq}).scalar()
+    return None if moment is None else int(moment)
 
 
 def read(

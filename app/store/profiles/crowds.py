@@ -153,10 +153,10 @@ class Ranking:
         """Those to be loaded."""
         part = Part({identified: len(group.pids) for identified, group in self._groups.items()})
         for identified, end in ends:
-            found = self._groups[identified].end(end, many)
-            part.pids |= {pid for _, pid in found}
-            if found:
-                part.borders[identified, end] = found[-1][0]
+            ranked = self._groups[identified].end(end, many)
+            part.pids |= {pid for _, pid in ranked}
+            if ranked:
+                part.borders[identified, end] = ranked[-1][0]
         return part
 
     def correct(self, state: State, joined: set[int], left: set[int]) -> None:
@@ -232,11 +232,11 @@ class Crowds:
                 del self._rankings[key]
 
     def _by_key(self, entries: Iterable[tuple[Identifier, int]]) -> defaultdict[Identifier, set[int]]:
-        found: defaultdict[Identifier, set[int]] = defaultdict(set)
+        pids: defaultdict[Identifier, set[int]] = defaultdict(set)
         for key, pid in entries:
             if key in self._rankings:
-                found[key].add(pid)
-        return found
+                pids[key].add(pid)
+        return pids
 
 
 def _look(connection: Connection, workspace_id: int, key: Identifier, depth: int) -> Ranking:

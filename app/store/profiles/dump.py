@@ -30,7 +30,7 @@ def dump(connection: Connection, workspace_id: int) -> State:
     listed = connection.execute(_ALL_IDENTIFIERS, {"workspace_id": workspace_id}).all()
     consents = connection.execute(_ALL_ADDRESSES, {"workspace_id": workspace_id}).all()
     pids = connection.execute(_ALL_PIDS, {"workspace_id": workspace_id}).scalars().all()
-    found = look_up.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))
+    profiles = look_up.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))
     index: dict[Identifier, set[int]] = {}
     for kind, label, value, pid in listed:
         index.setdefault((kind, label, value), set()).add(pid)
@@ -38,7 +38,7 @@ def dump(connection: Connection, workspace_id: int) -> State:
         (channel, address, group_id): AddressState(state, changed_us)
         for channel, address, group_id, state, changed_us in consents
     }
-    return State(found, index, addresses, complete=True)
+    return State(profiles, index, addresses, complete=True)
 
 
 def occurrences(connection: Connection, workspace_id: int) -> list[tuple[Any, ...]]:

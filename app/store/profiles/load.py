@@ -79,9 +79,9 @@ def _crowded(
 ) -> dict[Identifier, crowds.Part]:
     """The crowds among the holders; the index then has those of them that are loaded."""
     crowded = {}
-    found = [key for key, pids in index.items() if len(pids) > limits.holders]
-    chosen = choices(commands) if found else {}
-    for key in found:
+    many = [key for key, pids in index.items() if len(pids) > limits.holders]
+    chosen = choices(commands) if many else {}
+    for key in many:
         crowded[key] = known.part(connection, workspace_id, key, limits, chosen.get(key))
         index[key] = crowded[key].pids
     return crowded
@@ -121,9 +121,9 @@ def _load_records(
     After a crash the same batch may do a merge again and undo it. So the identifiers of all loaded profiles are needed.
     """
     state.records = records
-    found = [record for record in records.values() if record is not None]
-    state.lineage = lineage.above(connection, workspace_id, {record.kept_pid for record in found})
-    people = [record.snapshot for record in found if record.snapshot is not None] + list(state.profiles.values())
+    present = [record for record in records.values() if record is not None]
+    state.lineage = lineage.above(connection, workspace_id, {record.kept_pid for record in present})
+    people = [record.snapshot for record in present if record.snapshot is not None] + list(state.profiles.values())
     keys = {key for profile in people for key in identifiers_of(profile)}
     keys |= {(kind, "", key[2]) for key in keys if key[0] in (EXTERNAL, DEPRECATED) for kind in (EXTERNAL, DEPRECATED)}
     missing = find(connection, workspace_id, keys - state.index.keys(), len(people) + 1)
@@ -131,8 +131,8 @@ def _load_records(
 
 
 def _addresses_of(record: MergeRecord | None) -> list[Address]:
-    found: list[Address] = []
+    addresses: list[Address] = []
     if record is not None and record.plan is not None and record.plan.consent is not None:
-        found.append(record.plan.consent.address)
+        addresses.append(record.plan.consent.address)
     email = (record.snapshot.core or {}).get("email") if record is not None and record.snapshot is not None else None
-    return [*found, (CHANNEL_EMAIL, email, "")] if isinstance(email, str) else found
+    return [*addresses, (CHANNEL_EMAIL, email, "")] if isinstance(email, str) else addresses

@@ -108,7 +108,7 @@ def fetch_addresses(
     connection: Connection, workspace_id: int, addresses: Iterable[Address]
 ) -> dict[Address, AddressState | None]:
     """Recorded consent of addresses; None where nothing was ever recorded."""
-    found: dict[Address, AddressState | None] = dict.fromkeys(addresses)
-    for _, channel, address, group_id, state, changed_us in _ADDRESSES.run(connection, workspace_id, list(found)):
-        found[channel, address, group_id] = AddressState(state, changed_us)
-    return found
+    states: dict[Address, AddressState | None] = dict.fromkeys(addresses)
+    for _, channel, address, group_id, state, changed_us in _ADDRESSES.run(connection, workspace_id, list(states)):
+        states[channel, address, group_id] = AddressState(state, changed_us)
+    return states
