@@ -127,11 +127,6 @@ def iso(us: int) -> str:
     return f"{_minute(minute)}{milliseconds // 1000:02d}.{milliseconds % 1000:03d}Z"
 
 
-def day(us: int) -> int:
-    """Days since 1970-01-01, negative before."""
-    return us // DAY
-
-
 @lru_cache(maxsize=4096)  # moments cluster around now: the calendar is computed once a minute, not once an event
 def _minute(minute: int) -> str:
     return (_EPOCH + timedelta(minutes=minute)).isoformat()[:17]
