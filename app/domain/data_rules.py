@@ -14,6 +14,7 @@ from app.domain.custom_attributes import TIME, Options, Skip, Unset
 from app.domain.reasons import BLOCKED, WRONG_TYPE
 from app.domain.settings import ApplySettings
 from app.domain.step import Step
+from app.domain.work import Work
 
 BOOLEAN, NUMBER, STRING, TIMES = "boolean", "number", "string", "time"
 ARRAY, OBJECT, OBJECT_ARRAY = "array", "object", "object_array"
@@ -42,7 +43,9 @@ def type_of(value: object) -> str:
     return ARRAY
 
 
-def updated(current: object, raw: object, options: Options, rule: dict[str, Any]) -> object | Skip | Unset:
+def updated(
+    current: object, raw: object, options: Options, rule: dict[str, Any], work: Work | None = None
+) -> object | Skip | Unset:
     """As custom_attributes.updated, for an attribute with a rule."""
     if rule.get("blocked"):
         return Skip(BLOCKED)
@@ -50,10 +53,10 @@ def updated(current: object, raw: object, options: Options, rule: dict[str, Any]
         options = replace(options, array_max=rule["array_max"])
     forced = rule.get("type")
     if forced is None or raw is None:
-        return custom_attributes.updated(current, raw, options)
+        return custom_attributes.updated(current, raw, options, work)
     if forced == STRING:
         return custom_attributes.text(raw) if isinstance(raw, str) else Skip(WRONG_TYPE)
-    value = custom_attributes.updated(current, _coerced(raw, forced), options)
+    value = custom_attributes.updated(current, _coerced(raw, forced), options, work)
     if isinstance(value, (Skip, Unset)) or type_of(value) == forced or (forced == OBJECT_ARRAY and value == []):
         return value
     return Skip(WRONG_TYPE)

@@ -20,6 +20,8 @@ INVALID_NAME: Final = "invalid_name"
 #: The data rules of the workspace.
 WRONG_TYPE: Final = "wrong_type"
 BLOCKED: Final = "blocked"
+#: The steps of app.domain.work are used up.
+TOO_MUCH_WORK: Final = "too_much_work"
 
 # Identify, and what else changes identifiers
 ALREADY_IDENTIFIED: Final = "already_identified"

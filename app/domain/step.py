@@ -8,6 +8,7 @@ from app.domain.history import CREATED, Happening, Origin
 from app.domain.profile import Problem, Profile
 from app.domain.reasons import PROBLEMS_OMITTED
 from app.domain.state import State
+from app.domain.work import Work
 
 #: Problems of a request that are kept. The last one says that there are more, and those are only counted.
 MAX_PROBLEMS_PER_REQUEST: Final = 200
@@ -16,7 +17,7 @@ MAX_PROBLEMS_PER_REQUEST: Final = 200
 class Step:
     """A request, the state that it changes, and the position of the command in hand."""
 
-    __slots__ = ("ordinal", "problems", "request", "secret", "state", "workspace_id")
+    __slots__ = ("ordinal", "problems", "request", "secret", "state", "work", "workspace_id")
 
     def __init__(self, state: State, request: Request, workspace_id: int, secret: bytes) -> None:
         self.state = state
@@ -25,6 +26,7 @@ class Step:
         self.secret = secret
         self.ordinal = 0
         self.problems = 0
+        self.work = Work()
 
     def refuse(self, command: Command, reason: str, field: str = "") -> None:
         """The whole command has no effect. `field` names the member that is to blame, where there are several."""

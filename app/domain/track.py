@@ -153,14 +153,14 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
         before = custom.get(name, custom_attributes.MISSING)
         rule = rules.get(name)
         if rule is None:
-            value = custom_attributes.updated(before, raw, options)
+            value = custom_attributes.updated(before, raw, options, step.work)
         else:
-            value = data_rules.updated(before, raw, options, rule)
+            value = data_rules.updated(before, raw, options, rule, step.work)
         if isinstance(value, custom_attributes.Skip):
             step.skip(command, value.reason, name)
         elif value is custom_attributes.UNSET:
             changed = custom.pop(name, custom_attributes.MISSING) is not custom_attributes.MISSING or changed
-        elif type(value) is not type(before) or value != before or isinstance(value, (list, dict)):
+        elif isinstance(value, (list, dict)) or type(value) is not type(before) or value != before:
             custom[name] = value
             changed = True
             written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1

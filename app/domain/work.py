@@ -1,0 +1,66 @@
+"""What one request may cost: a count of steps, the same wherever and whenever the request is applied.
+
+A request of a few kilobytes can ask for hours: `$update` in a large array, a thousand times. Time cannot bound that,
+since a redo or a replay on another machine would stop elsewhere; so what is done is counted.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.domain.values import size
+
+#: Steps of one request. A step takes about 100 ns: something looked at, or some bytes measured.
+MAX_WORK: Final = 10_000_000
+#: Bytes that are measured in one step.
+BYTES_PER_STEP: Final = 16
+
+
+class TooMuchWorkError(Exception):
+    """The request has used up its steps; nothing was changed by what raised this."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """An object or array that the request in hand made, and that belongs to nobody else yet."""
+
+    value: Any
+    #: Bytes as compact JSON.
+    size: int
+
+
+class Work:
+    """The steps that a request has left, and its drafts, so that nothing is measured twice."""
+
+    __slots__ = ("_drafts", "left")
+
+    def __init__(self, steps: int = MAX_WORK) -> None:
+        self.left = steps
+        self._drafts: dict[int, Draft] = {}
+
+    def spend(self, steps: int) -> None:
+        """Count steps before they are made. Raises TooMuchWorkError when they are too many; none is left then."""
+        if steps > self.left:
+            self.left = 0
+            raise TooMuchWorkError
+        self.left -= steps
+
+    def measured(self, value: object) -> int:
+        """Bytes of a stored value. Raises TooMuchWorkError."""
+        draft = self._drafts.get(id(value))
+        if draft is not None:
+            return draft.size
+        self.spend(1)  # nothing is measured for a request that has no steps left
+        found = size(value)
+        self.spend(found // BYTES_PER_STEP)
+        return found
+
+    def draft(self, value: object) -> Draft | None:
+        """The draft that is this very value."""
+        return self._drafts.get(id(value))
+
+    def keep(self, value: object, found: int, instead_of: object = None) -> Draft:
+        """Remember a new value of the request with its size. Another one, which it replaces, is forgotten."""
+        self._drafts.pop(id(instead_of), None)
+        draft = Draft(value, found)
+        self._drafts[id(value)] = draft  # the draft holds its value, so nothing else can get the same id
+        return draft
