@@ -17,9 +17,9 @@ from app.adapters.metrics import Metrics, Readings
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch, Limits
-from app.services.accepting.gate import Gate
+from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
-from app.services.calls import StoreCalls
+from app.services.calls import StoreCalls, Threads
 from app.services.canary import Canary
 from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
@@ -118,21 +118,22 @@ def limiter(settings: Settings) -> Limiter:
 @asynccontextmanager
 async def direct_calls() -> AsyncIterator[StoreCalls]:
     """Calls of the store for a command, which nobody waits for in vain: one at a time, and each may take a minute."""
-    executor = ThreadPoolExecutor(1, thread_name_prefix="store")
+    threads = Threads("store", 1)
     try:
-        yield StoreCalls(executor, 60.0)
+        yield StoreCalls(threads, 60.0)
     finally:
-        executor.shutdown()
+        await threads.aclose()
 
 
 def services(settings: Settings) -> Services:
     """The services of one API process. Call inside its event loop."""
     database = Database(settings.database(), pool_size=8, timeout_seconds=settings.database_timeout_seconds)
-    executor = ThreadPoolExecutor(8, thread_name_prefix="store")
+    executor = ThreadPoolExecutor(2, thread_name_prefix="keys")
+    store_threads = Threads("store", settings.store_threads)
     bell = doorbell(settings, celery(settings, producer=True))
     quotas = limiter(settings)
     writer = InboxWriter(database, now_us, settings.answer_seconds, bell.ring)
-    calls = StoreCalls(executor, settings.answer_seconds)
+    calls = StoreCalls(store_threads, settings.answer_seconds)
     limits = Limits(settings.backlog_requests, settings.backlog_seconds, settings.backlog_bulk_seconds)
     watch = BacklogWatch(database, calls, now_us, limits)
     watch.start()
@@ -148,7 +149,13 @@ def services(settings: Settings) -> Services:
     )
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
     reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
-    gate = Gate(settings.max_requests, settings.max_requests_per_key)
+    gate = Gate(
+        GateLimits(
+            settings.max_requests,
+            settings.max_megabytes_in_hand * 1024 * 1024,
+            settings.max_unknown_requests_per_address,
+        )
+    )
     canary = Canary(database, writer, waiting, calls, now_us, settings.canary_seconds)
     if settings.canary_seconds:
         canary.start()
@@ -169,6 +176,7 @@ def services(settings: Settings) -> Services:
         await writer.aclose()
         bell.close()
         await quotas.aclose()
+        await store_threads.aclose()
         executor.shutdown(wait=True)
         database.dispose()
 

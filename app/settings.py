@@ -61,9 +61,14 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(1_024, ge=1)
     #: Whether the API serves /openapi.json and /docs, to anybody.
     docs: bool = False
-    #: Requests that one API process has in hand at once, altogether and of one key; more are answered 503.
-    max_requests: int = 1_000
-    max_requests_per_key: int = 500
+    #: Requests that one API process has in hand at once, and megabytes of their bodies and answers; beyond it 503.
+    #: A workspace gets at most half of what the others leave.
+    max_requests: int = Field(1_000, ge=2)
+    max_megabytes_in_hand: int = Field(96, ge=16)
+    #: Requests of one address whose body has to be read to find the key in it (see `legacy_api_key_auth`).
+    max_unknown_requests_per_address: int = Field(16, ge=1)
+    #: Calls of the database that one API process has at once. A workspace gets at most half of what the others leave.
+    store_threads: int = Field(8, ge=2)
     #: A stream of a workspace with more queued requests, or older ones, takes no more; 0 = no limit.
     backlog_requests: int = 1_000_000
     backlog_seconds: float = 6 * 3600

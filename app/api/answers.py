@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import msgspec
 from fastapi import Response
+from starlette.types import Receive, Scope, Send
 
 from app.api.statuses import answer_of, whole_seconds
 from app.contract.errors import RefusedError
 from app.services.accepting.acceptor import Accepted
+from app.services.accepting.gate import Place
 from app.services.quotas import Admission
 from app.services.refusals import RateLimitedError, ServiceError
 
@@ -39,6 +41,21 @@ def queued(accepted: Accepted, status: int) -> Answer:
     if accepted.first_status:
         return Answer(accepted.first_status, accepted.answer, accepted.request_id, REPLAYED)
     return Answer(status, accepted.answer, accepted.request_id)
+
+
+class Sending(Response):
+    """A response that keeps the place of its request until the client has taken it."""
+
+    def __init__(self, response: Response, place: Place) -> None:
+        super().__init__(status_code=response.status_code)
+        self._response = response
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._response(scope, receive, send)
+        finally:
+            self._place.leave()
 
 
 def respond(answer: Answer, admission: Admission | None) -> Response:

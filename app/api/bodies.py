@@ -3,24 +3,31 @@
 import asyncio
 import time
 import zlib
+from collections.abc import Awaitable
 from typing import Final
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app.api.answers import Answer
 from app.contract.errors import TIMEOUT, TOO_LARGE, UNSUPPORTED_ENCODING, UNSUPPORTED_MEDIA_TYPE, RefusedError
 from app.services import budget
+from app.services.accepting.gate import Place
 
 JSON: Final = "application/json"
 #: Encodings that leave the body as it is, the second by the mistake of many clients, and names of gzip (D66).
 PLAIN: Final = ("", "identity", "utf-8", "utf8")
 GZIP: Final = ("gzip", "x-gzip")
+#: Members that a body of gzip may have.
+MAX_MEMBERS: Final = 1_000
 BAD_ENCODING: Final = "The request body could not be decompressed."
 GONE: Final = "Client closed the connection"
 
 
 #: Where a body, or the reason why there is none, lies that was needed before it is the endpoint's turn.
 _HELD: Final = "onefold.body"
+#: Where the request's Place lies, which counts what is in memory.
+PLACE: Final = "onefold.place"
 
 
 async def hold(request: Request, limit: int, seconds: float) -> bytes | None:
@@ -35,7 +42,7 @@ async def hold(request: Request, limit: int, seconds: float) -> bytes | None:
 
 
 async def receive(request: Request, limit: int, seconds: float, *, too_large: int = 413) -> bytes:
-    """The body, decompressed. Raises RefusedError 415, 408, 400, or `too_large`. `limit` in bytes.
+    """The body, decompressed. Raises RefusedError 415, 408, 400, 503, or `too_large`. `limit` in bytes.
 
     Its time is the client's, and does not count as ours.
     """
@@ -67,9 +74,10 @@ async def _receive(request: Request, limit: int, seconds: float) -> bytes:
     if length.isdigit() and int(length) > limit:
         raise _TooLargeError
     began = time.monotonic()
+    place: Place = request.scope[PLACE]
     try:
         async with asyncio.timeout(seconds):
-            return await (_gzip(request, limit) if encoding in GZIP else _plain(request, limit))
+            return await (_gzip if encoding in GZIP else _plain)(request, limit, place)
     except TimeoutError:
         raise RefusedError(408, TIMEOUT, headers={"Connection": "close"}) from None
     except ClientDisconnect:
@@ -78,7 +86,7 @@ async def _receive(request: Request, limit: int, seconds: float) -> bytes:
         budget.extend(time.monotonic() - began)
 
 
-async def _plain(request: Request, limit: int) -> bytes:
+async def _plain(request: Request, limit: int, place: Place) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -86,25 +94,59 @@ async def _plain(request: Request, limit: int) -> bytes:
         if size > limit:
             raise _TooLargeError
         if chunk:
+            place.hold(len(chunk))
             chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _gzip(request: Request, limit: int) -> bytes:
-    """Counts what comes out, so that a small body cannot become a large one in memory. Takes several members (D66)."""
+async def _gzip(request: Request, limit: int, place: Place) -> bytes:
+    """Counts what comes out, so that a small body cannot become a large one in memory. Takes several members (D66),
+    and neither many of them nor a large body that comes to nothing: both are only work.
+    """
     inflate = zlib.decompressobj(wbits=31)
     body = bytearray()
+    members, sent = 1, 0
     try:
         async for chunk in request.stream():
+            sent += len(chunk)
+            if sent > limit:
+                raise _TooLargeError
             while chunk:
                 if inflate.eof:
                     inflate = zlib.decompressobj(wbits=31)
-                body += inflate.decompress(chunk, limit + 1 - len(body))
-                if len(body) > limit:
+                    members += 1
+                    if members > MAX_MEMBERS:
+                        raise RefusedError(400, BAD_ENCODING)
+                part = inflate.decompress(chunk, limit + 1 - len(body))
+                if len(body) + len(part) > limit:
                     raise _TooLargeError
+                place.hold(len(part))
+                body += part
                 chunk = inflate.unused_data  # noqa: PLW2901 - what stands behind the end of a member
     except zlib.error:
         raise RefusedError(400, BAD_ENCODING) from None
     if not inflate.eof:
         raise RefusedError(400, BAD_ENCODING)
     return bytes(body)
+
+
+async def unless_gone(request: Request, action: Awaitable[Answer]) -> Answer:
+    """What the action answers. It is ended when the client goes away, for whom it reads, or would write, in vain.
+
+    The body has to be received. Raises RefusedError.
+    """
+    answering = asyncio.ensure_future(action)
+    leaving = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            return answering.result()
+        raise RefusedError(400, GONE)
+    finally:
+        leaving.cancel()
+        answering.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

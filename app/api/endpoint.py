@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from app.api.answers import Answer, queued, refuse, respond
-from app.api.bodies import hold, receive
+from app.api.answers import Answer, Sending, queued, refuse, respond
+from app.api.bodies import PLACE, hold, receive, unless_gone
 from app.api.documentation import Documentation
 from app.api.statuses import passing
 from app.contract.body import api_key_of
@@ -14,9 +14,10 @@ from app.contract.errors import RefusedError
 from app.contract.plans import MAX_BODY_BYTES
 from app.services import budget
 from app.services.accepting.acceptor import Accepted, IdempotencyKey, idempotency_key
+from app.services.accepting.gate import Place
 from app.services.caller import Caller
 from app.services.keys import Address
-from app.services.networks import client_address
+from app.services.networks import client_address, origin
 from app.services.quotas import Admission
 from app.services.refusals import ServiceError
 from app.services.registry import Services
@@ -68,36 +69,50 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
     and a limit that depends on what is asked for. Whatever is wrong with such a body is still said last.
     """
     keys, acceptor = services.keys, services.acceptor
+    action = endpoint.action if endpoint.method != "GET" else _until_gone(endpoint.action)
 
-    async def handle(request: Request) -> Response:
+    async def answer(request: Request, place: Place) -> Response:
         admission: Admission | None = None
 
         def client() -> Address | None:
             return _client(request, services)
 
+        try:
+            authorization = request.headers.get("authorization")
+            legacy = authorization is None and await keys.takes_legacy(client)
+            if legacy:
+                with place.stranger(origin(client())):
+                    authorization = await _legacy_key(request, services)
+            caller = await keys.authenticate(authorization, client, legacy=legacy)
+            budget.charge(caller.workspace_id)
+            place.belongs_to(caller.workspace_id)
+            try:
+                keys.admit(caller, endpoint.permission, client)
+            except ServiceError as refused:  # not counted, but whose key it is is known
+                return refuse(refused, await acceptor.standing(caller, endpoint.group))
+            group, other = endpoint.group, endpoint.other
+            if other is not None and group not in caller.group_limits:
+                body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+                if body is not None and other.counts(body):
+                    group = other.group
+            admission = await acceptor.take(caller, group)
+            found = await action(caller, request)
+            place.hold(len(found.body))
+            return respond(found, admission)
+        except (RefusedError, ServiceError) as refused:
+            return refuse(refused, admission)
+
+    async def handle(request: Request) -> Response:
         with budget.answering(services.answer_seconds):
             try:
-                with services.gate.enter():
-                    authorization = request.headers.get("authorization")
-                    legacy = authorization is None and await keys.takes_legacy(client)
-                    if legacy:
-                        authorization = await _legacy_key(request, services)
-                    caller = await keys.authenticate(authorization, client, legacy=legacy)
-                    try:
-                        keys.admit(caller, endpoint.permission, client)
-                    except ServiceError as refused:  # not counted, but whose key it is is known
-                        with services.gate.enter_as(caller.key_id):
-                            return refuse(refused, await acceptor.standing(caller, endpoint.group))
-                    with services.gate.enter_as(caller.key_id):
-                        group, other = endpoint.group, endpoint.other
-                        if other is not None and group not in caller.group_limits:
-                            body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
-                            if body is not None and other.counts(body):
-                                group = other.group
-                        admission = await acceptor.take(caller, group)
-                        return respond(await endpoint.action(caller, request), admission)
-            except (RefusedError, ServiceError) as refused:
-                return refuse(refused, admission)
+                place = request.scope[PLACE] = services.gate.enter()
+            except ServiceError as refused:
+                return refuse(refused, None)
+            try:
+                return Sending(await answer(request, place), place)
+            except BaseException:
+                place.leave()
+                raise
 
     return handle
 
@@ -120,9 +135,17 @@ def posting(services: Services, action: Callable[[Caller, bytes], Awaitable[Answ
     """An action that reads: it needs the body of the request and nothing else of it."""
 
     async def post(caller: Caller, request: Request) -> Answer:
-        return await action(caller, await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds))
+        body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+        return await unless_gone(request, action(caller, body))
 
     return post
+
+
+def _until_gone(action: Action) -> Action:
+    async def get(caller: Caller, request: Request) -> Answer:
+        return await unless_gone(request, action(caller, request))
+
+    return get
 
 
 def queueing(

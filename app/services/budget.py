@@ -1,4 +1,5 @@
-"""How long the request at hand may still take: clients give up after 2 s (spec clients.md 2), so we do before them.
+"""How long the request at hand may still take, and at whose expense: clients give up after 2 s (spec clients.md 2), so
+we do before them.
 
 The budget belongs to the task of a request, like the request itself; outside of one there is no limit but `most`.
 """
@@ -10,16 +11,29 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
+_workspace: ContextVar[int | None] = ContextVar("workspace", default=None)
 
 
 @contextmanager
 def answering(seconds: float) -> Iterator[None]:
     """A block that answers a request, within `seconds`."""
     token = _deadline.set(time.monotonic() + seconds)
+    nobody = _workspace.set(None)
     try:
         yield
     finally:
+        _workspace.reset(nobody)
         _deadline.reset(token)
+
+
+def charge(workspace_id: int) -> None:
+    """From now on the request is at this workspace's expense: see app.services.shares."""
+    _workspace.set(workspace_id)
+
+
+def workspace() -> int | None:
+    """Whose request it is; None before that is known, and for what we do for ourselves."""
+    return _workspace.get()
 
 
 def extend(seconds: float) -> None:

@@ -55,7 +55,12 @@ class ApiReadings:
         rung = {"rung": self.bell.rung, "suppressed": self.bell.suppressed, "failed": self.bell.failed}
         yield "onefold_doorbells_total", "Doorbells; suppressed: one was outstanding.", *_by("result", rung)
         yield "onefold_requests_in_hand", "Requests that are being answered.", (), {(): self.gate.inside}
-        shed = {"process": self.gate.refused, "key": self.gate.refused_by_key, "backlog": self.watch.refused}
+        shed = {
+            "process": self.gate.refused,
+            "workspace": self.gate.refused_by_owner,
+            "bytes": self.gate.refused_bytes,
+            "backlog": self.watch.refused,
+        }
         yield (
             "onefold_shed_total",
             "Requests answered 503 because there are too many, by what is full.",

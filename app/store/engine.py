@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from app.store.interruption import interruptible
+
 CONNECT_TIMEOUT_SECONDS: Final = 3
 TIMEOUT_SECONDS: Final = 15.0
 SQLITE_BUSY_MS: Final = 5_000
@@ -28,18 +30,28 @@ class Database:
     """The store's connections. `main` holds everything but the inbox, `inbox` the inbox; one server on PostgreSQL."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 5, apply: bool = False, timeout_seconds: float = TIMEOUT_SECONDS
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        apply: bool = False,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        lock_seconds: float | None = None,
     ) -> None:
         """`apply` opens the database for a worker, whose commits may lose their tail in a power cut: see `durable`.
 
-        `timeout_seconds` bounds, on PostgreSQL, a statement, a wait for a lock and a transaction that stands idle.
+        `timeout_seconds` bounds, on PostgreSQL, a statement, a wait for a lock and a transaction that stands idle;
+        `lock_seconds` a wait for a lock, where that is to be less.
         """
         self.url = normalise_url(url)
         self.timeout_seconds = timeout_seconds
         self.is_postgresql = self.url.startswith("postgresql")
         if self.is_postgresql:
-            self.main = self.inbox = _postgresql(self.url, pool_size, int(timeout_seconds * 1000), apply=apply)
+            timeout_ms = int(timeout_seconds * 1000)
+            lock_ms = timeout_ms if lock_seconds is None else int(lock_seconds * 1000)
+            self.main = self.inbox = _postgresql(self.url, pool_size, timeout_ms, lock_ms, apply=apply)
             self._autocommit = self.main.execution_options(isolation_level="AUTOCOMMIT")
+            self._snapshot = self.main.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             return
         path = make_url(self.url).database
         if path is None or path == ":memory:":
@@ -70,7 +82,11 @@ class Database:
     @contextmanager
     def write(self, engine: Engine | None = None) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on an exception."""
-        with (engine or self.main).connect().execution_options(onefold_write=True) as connection, connection.begin():
+        with (
+            (engine or self.main).connect().execution_options(onefold_write=True) as connection,
+            interruptible(connection),
+            connection.begin(),
+        ):
             yield connection
 
     def statements(self) -> Connection:
@@ -82,8 +98,13 @@ class Database:
 
     @contextmanager
     def read(self, engine: Engine | None = None) -> Iterator[Connection]:
-        """A short read transaction."""
-        with (engine or self.main).connect() as connection, connection.begin():
+        """A short read transaction, which can write nothing. All its statements see the database at one instant, that
+        of the first of them: so nobody is missed who passes from one look-up to the next meanwhile.
+
+        SQLite has an instant for each of its two files.
+        """
+        source = self._snapshot if self.is_postgresql else engine or self.main
+        with source.connect() as connection, interruptible(connection), connection.begin():
             yield connection
 
 
@@ -92,11 +113,11 @@ def inbox_file(main: Path) -> Path:
     return main.with_name(f"{main.stem}-inbox{main.suffix}")
 
 
-def _postgresql(url: str, pool_size: int, timeout_ms: int, *, apply: bool) -> Engine:
+def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, apply: bool) -> Engine:
     work_mem = "32MB" if apply else "4MB"
     options = (
         f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms}"
-        f" -c lock_timeout={timeout_ms} -c timezone=UTC"
+        f" -c lock_timeout={lock_ms} -c timezone=UTC"
         # Every statement of the store looks rows up by keys. Where statistics are missing or old, the planner takes a
         # workspace for small and reads all of it for each.
         f" -c work_mem={work_mem} -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.contract.errors import BACKLOG_FULL, OVERLOADED
 from app.services.accepting.backlog import Limits
-from app.services.accepting.gate import Gate
-from app.services.refusals import OverloadedError
+from app.store import workspaces
 from app.store.inbox.backlog import Backlog
 from tests.api.harness import Answer, Service, Workspace, checked, running
 from tests.polling import until
@@ -38,8 +37,8 @@ def test_limits(limits: Limits, stream: int, requests: int, age_seconds: int, ex
 
 @pytest.fixture
 def narrow(service: Service, tmp_path: Path) -> Iterator[Service]:
-    """A service that takes three queued requests, and two at once of a key."""
-    changes = {"backlog_requests": 3, "max_requests_per_key": 2, "max_requests": 3}
+    """A service that takes three queued requests, and three at once."""
+    changes = {"backlog_requests": 3, "max_requests": 3}
     with running(service.settings.model_copy(update=changes)) as found:
         yield found
 
@@ -72,19 +71,6 @@ def test_a_stream_that_is_too_far_behind(narrow: Service) -> None:
     assert passing(full, 201).status == 201
 
 
-def test_a_gate_counts_who_is_inside() -> None:
-    gate = Gate(3, 2)
-    with gate.enter(), gate.enter_as("a"), gate.enter(), gate.enter_as("a"):
-        with pytest.raises(OverloadedError), gate.enter_as("a"):
-            pass
-        with gate.enter(), gate.enter_as("b"):
-            with pytest.raises(OverloadedError), gate.enter():
-                pass
-            assert gate.inside == 3
-    assert gate.inside == 0
-    assert not gate._by_key
-
-
 def test_too_many_at_once(narrow: Service) -> None:
     workspace = narrow.workspace("legacy")
 
@@ -102,3 +88,75 @@ def test_too_many_at_once(narrow: Service) -> None:
     assert {answer.status for answer in answers} == {201, 503}
     assert len(refused) >= 7
     assert workspace.track(ADA).status == 201  # everybody has left
+
+
+class Slow:
+    """Requests whose bodies are not all here."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._rest = asyncio.Event()
+        self._on_arrival: Callable[[], None]
+        self._tasks: list[asyncio.Task[int]] = []
+
+    async def begin(self, headers: dict[str, str], many: int, start: bytes = b"{", length: int = 0) -> None:
+        """Begin many, and wait until each is refused or has its place."""
+
+        async def body() -> AsyncIterator[bytes]:
+            yield start + b" " * length
+            self._on_arrival()  # the first part was taken, and more is asked for
+            await self._rest.wait()
+            yield b"}"
+
+        async def send() -> int:
+            response = await self._service._client.post("/users/track", content=body(), headers=headers)
+            return response.status_code
+
+        settled = asyncio.Semaphore(0)
+        self._on_arrival = settled.release
+        for _ in range(many):
+            task = asyncio.create_task(send())
+            task.add_done_callback(lambda _: settled.release())
+            self._tasks.append(task)
+        for _ in range(many):
+            await settled.acquire()
+
+    async def end(self) -> list[int]:
+        self._rest.set()
+        return await asyncio.gather(*self._tasks)
+
+
+KEYLESS = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("attack", ["two keys", "no key", "two workspaces", "bytes"])
+def test_slow_bodies_leave_places_to_others(service: Service, tmp_path: Path, attack: str) -> None:
+    changes = {"max_requests": 16, "max_megabytes_in_hand": 1, "max_unknown_requests_per_address": 2}
+    with running(service.settings.model_copy(update=changes)) as narrow:
+        hostile, other, victim = (narrow.workspace("legacy") for _ in range(3))
+        second = {**hostile.headers(), "Authorization": f"Bearer {narrow.key(hostile.id, 'users.track')}"}
+        if attack == "no key":
+            name = next(one.name for one in workspaces.listed(narrow.database) if one.id == other.id)
+            workspaces.update(narrow.database, name, {"legacy_api_key_auth": True})
+
+        async def scenario() -> tuple[list[Answer], list[int]]:
+            slow = Slow(narrow)
+            if attack == "no key":
+                await slow.begin(KEYLESS, 40)
+            elif attack == "bytes":
+                await slow.begin(hostile.headers(), 7, length=200_000)
+            else:
+                await slow.begin(hostile.headers(), 20)
+                await slow.begin(second if attack == "two keys" else other.headers(), 20)
+            content = json.dumps(ADA | {"filling": "x" * 100_000}).encode()
+            answers = []
+            for _ in range(3):
+                response = await narrow._client.post("/users/track", content=content, headers=victim.headers())
+                answers.append(checked(response.status_code, response.headers, response.content))
+            return answers, await slow.end()
+
+        answers, statuses = narrow.loop.run(scenario())
+        assert [answer.status for answer in answers] == [201, 201, 201]
+        assert 503 in statuses
+        gate = narrow.services.gate
+        assert (gate.inside, gate.places.taken, gate.strangers.taken, gate.bytes.taken) == (0, 0, 0, 0)
