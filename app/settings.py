@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     #: A connection without a request is kept this long.
     keep_alive_seconds: int = Field(65, ge=0)
     #: Connections that one API process holds, altogether and from one address that is no trusted proxy.
-    max_connections: int = Field(4_096, ge=1)
-    max_connections_per_address: int = Field(1_024, ge=1)
+    max_connections: int = Field(2_048, ge=1)
+    max_connections_per_address: int = Field(512, ge=1)
     #: Whether the API serves /openapi.json and /docs, to anybody.
     docs: bool = False
     #: Requests that one API process has in hand at once, and megabytes of their bodies and answers; beyond it 503.

@@ -8,6 +8,8 @@ from app.services.networks import Network, client_address, contains, origin
 
 #: Descriptors that a process needs for other things: databases, Redis, logs, files.
 RESERVED_DESCRIPTORS: Final = 256
+#: Bytes that are read from a connection at once. So many it may keep while its next request waits for its turn.
+READ_BYTES: Final = 32 * 1024
 
 
 class Connection(Protocol):
@@ -79,6 +81,8 @@ class Connections:
     def __init__(self, limits: ConnectionLimits, trusted_proxies: tuple[Network, ...] = ()) -> None:
         """The connections of a trusted proxy are those of many clients: they count in all, not by address."""
         self.limits = limits
+        #: Where each of them reads to. It parses what is there before another one reads.
+        self.buffer = bytearray(READ_BYTES)
         self._trusted_proxies = trusted_proxies
         self._places: dict[Connection, _Place] = {}
         self._by_address: dict[str, _Place] = {}

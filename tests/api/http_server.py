@@ -34,13 +34,15 @@ class Answer:
 
 
 class Counting(Protocol):
-    """Knows how much of its connection it has read."""
+    """Knows how much of its connection it has read, and the most that it kept unparsed."""
 
     received = 0
+    most_unparsed = 0
 
-    def data_received(self, data: bytes) -> None:
-        self.received += len(data)
-        super().data_received(data)
+    def buffer_updated(self, nbytes: int) -> None:
+        self.received += nbytes
+        super().buffer_updated(nbytes)
+        self.most_unparsed = max(self.most_unparsed, len(self.http._unparsed))
 
 
 @dataclass
@@ -124,8 +126,8 @@ class Client:
         await soon(lambda: self.protocol.received >= self.sent or self.stalled(before))
 
     def stalled(self, before: int) -> bool:
-        flow = self.protocol.flow
-        return self.protocol.transport.is_closing() or (flow.read_paused and self.protocol.received > before)
+        http = self.protocol.http
+        return http.transport.is_closing() or (http.flow.read_paused and self.protocol.received > before)
 
     async def rest(self) -> bytes:
         """What the server sends until it closes."""
@@ -195,7 +197,7 @@ async def serving(
         server.application,
         interface="asgi3",
         proxy_headers=False,
-        http=Counting,
+        http="app.api.protocol:Protocol",
         ws="none",
         lifespan="off",
         log_config=None,
@@ -217,7 +219,7 @@ async def serving(
         for client in server.clients:
             client.close()
         for protocol in server.protocols:
-            protocol.transport.abort()
+            protocol.http.transport.abort()
         await listener.wait_closed()
 
 

@@ -21,7 +21,7 @@ FEW: Final = replace(LIMITS, most=6, most_per_address=4)
 
 async def drip(client: Client, data: bytes) -> None:
     """Send it again and again, for as long as the connection is there."""
-    while not client.protocol.transport.is_closing():
+    while not client.protocol.http.transport.is_closing():
         await client.send(data)
         await asyncio.sleep(SECONDS / 50)
 
@@ -159,7 +159,7 @@ def test_an_answer_that_is_being_taken_is_not_given_up() -> None:
 
 
 async def closed(client: Client) -> bool:
-    return client.protocol.transport.is_closing()
+    return client.protocol.http.transport.is_closing()
 
 
 async def filled(server: Server, address: str, data: bytes, count: int) -> list[Client]:

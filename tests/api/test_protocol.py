@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.services.connections import READ_BYTES
 from tests.api.http_server import LAST, Json, run, serving, soon
 
 BODY: Final = b'{"attributes":[{"external_id":"a"}]}'
@@ -144,17 +145,19 @@ def test_any_sequence_in_any_packets(kinds: list[tuple[str, str]], places: list[
     run(test)
 
 
-def test_a_thousand_pipelined() -> None:
-    """All are answered, in order, and few of them are begun ahead of their turn."""
-    made = [message(number, "none", "no body") for number in range(1000)]
+def test_thousands_pipelined() -> None:
+    """All are answered, in order; few of them are begun ahead of their turn, and few bytes are kept for it."""
+    made = [message(number, "none", "no body") for number in range(4000)]
 
     async def test() -> None:
         async with serving() as server:
             found = await server.talk([b"".join(sent for sent, _ in made) + LAST])
             assert [answer.body for answer in found[:-1]] == [expected for _, expected in made]
+            assert 0 < server.protocols[-1].most_unparsed <= READ_BYTES
             client = await server.connect()
             await client.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n" + b"".join(sent for sent, _ in made))
-            assert len(client.protocol.pipeline) < 40
+            assert len(client.protocol.http.pipeline) < 40
+            assert client.protocol.received <= READ_BYTES
             client.close()
 
     run(test)
