@@ -14,7 +14,7 @@ from kombu.messaging import Consumer
 
 from app import bootstrap
 from app.adapters.doorbell import Doorbell
-from app.cli.run import QUEUES
+from app.cli.children import QUEUES
 from app.settings import Settings
 from tests.polling import until
 from tests.servers import ValkeyServer

@@ -11,13 +11,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
+import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from app.contract import kinds, request_id
 from app.contract.naming import names_anybody
 from app.domain.apply import reduce
 from app.domain.changes import Changes
-from app.domain.commands import STREAM_BULK, STREAM_NORMAL, STREAMS, Request, StreamKey
+from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, Request, StreamKey
 from app.domain.state import State, TooFewLoadedError
 from app.domain.times import HOUR
 from app.store import dead_letters, lane
@@ -30,6 +32,8 @@ from app.store.profiles.load import load
 from app.store.profiles.save import NameCache, remember, save
 from workers.ahead import ReadAhead, decoded, is_full
 from workers.batches import BatchSize, Suspects
+
+log = structlog.get_logger()
 
 #: A worker leaves a lane after this long when others have work, so that a flood in one workspace starves nobody.
 YIELD_SECONDS: Final = 0.5
@@ -362,6 +366,14 @@ class Applier:
             dead_letters.bury(connection, workspace_id, request, reason, self._now_us())
             lane.advance(connection, workspace_id, locked, request)
         summary.dead += 1
+        log.warning(
+            "dead_letter",
+            workspace=workspace_id,
+            request=request_id.make(self._secret_of(workspace_id), workspace_id, request.stream, request.seq),
+            stream=STREAM_NAMES[request.stream],
+            kind=kinds.name_of(request.kind),
+            reason=reason,
+        )
         self._on_dead(workspace_id, request, reason)
         return True
 

@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 
 from app.adapters import runtime
 from app.adapters.doorbell import QUEUES, TASK, Doorbell
-from app.adapters.launcher import die_with_parent
 from app.adapters.metrics import Metrics
+from app.adapters.processes import die_with_parent
 from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
 
 log = structlog.get_logger()

@@ -10,21 +10,19 @@ dies without a word (`kill -9`), the kernel kills each child, see `die_with_pare
 Standard library only; Linux and macOS (where a killed launcher leaves its children behind).
 """
 
-import ctypes
 import os
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+from app.adapters.processes import Child, collect, ending, kill_group, last_lines, log_size, spawn
+
 SHORT_LIFE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 1.6  # "started again within 2 s" must hold with room for the start itself
 READY_POLL_SECONDS = 0.05
@@ -32,49 +30,16 @@ READY_POLL_SECONDS = 0.05
 SECOND_CTRL_C_AFTER_SECONDS = 0.25
 
 
-def die_with_parent(parent: int | None = None) -> None:
-    """Have the kernel kill this process as soon as its parent is dead, however it died. Does nothing outside Linux.
-
-    The launcher does this for its children. It is not inherited, so a child that starts processes of its own has to
-    see to them: Celery's prefork pool does so by itself (celery/concurrency/prefork.py); the processes of
-    `uvicorn --workers N` and of a ProcessPoolExecutor live on unless they call this when they start.
-
-    Call it from the main thread. "Parent" means the thread that forked this process (prctl(2)): that thread must live
-    as long as its process. Give `parent`, the pid of that process, where it is known: if it died before this call, the
-    kernel sends nothing, and this process ends itself.
-    """
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if parent is not None and os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def restart_pause(short_lives: int) -> float:
     """Seconds to wait before the next start, after so many lives in a row of under a second: 0, 0, 0.1, 0.2 … 1.6."""
     return 0.0 if short_lives < 2 else min(0.1 * 2.0 ** min(short_lives - 2, 10), LONGEST_PAUSE_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A process to keep running. `env` is its whole environment. Without a `log` it writes to the launcher's output."""
-
-    name: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    log: Path | None
-    stop_signal: int = signal.SIGTERM
-    stop_timeout: float = 15.0
-    stop_order: int = 0  # the lowest stops first
-    ready: Callable[[], bool] | None = None  # asked every 50 ms; must answer quickly
-    ready_timeout: float = 30.0
-
-
 class StartError(Exception):
     """A child could not be started, ended before it was ready, or was not ready in time. All have been stopped."""
 
-    def __init__(self, child: Child, reason: str) -> None:
-        super().__init__(f"{child.name} {reason}" + (f"; its log: {child.log}" if child.log else ""))
+    def __init__(self, child: Child, reason: str, last_words: str = "") -> None:
+        super().__init__(f"{child.name} {reason}" + (f"; its log: {child.log}" if child.log else "") + last_words)
         self.child = child
         self.reason = reason
 
@@ -89,6 +54,17 @@ class _Slot:
     starting: bool = True  # until it was ready for the first time
     short_lives: int = 0
     due: float | None = None
+    log_began: int = 0
+
+    def spawn(self) -> None:
+        """Give it a process. Raises OSError or SubprocessError."""
+        self.log_began = log_size(self.child)
+        self.process = spawn(self.child)
+        self.started_at = time.monotonic()
+
+    def last_words(self) -> str:
+        """What the process of the moment, or the last one, logged last."""
+        return last_lines(self.child, self.log_began)
 
 
 class Launcher:
@@ -137,7 +113,7 @@ class Launcher:
         if self._stop_asked_at is not None:
             return
         try:
-            self._spawn(slot)
+            slot.spawn()
         except (OSError, subprocess.SubprocessError) as error:
             raise StartError(child, f"could not be started: {error}") from error
         slot.starting = child.ready is not None
@@ -146,29 +122,9 @@ class Launcher:
             if child.ready is None or child.ready():
                 slot.starting = False
             elif time.monotonic() > deadline:
-                raise StartError(child, f"was not ready within {child.ready_timeout:g} s")
+                raise StartError(child, f"was not ready within {child.ready_timeout:g} s", slot.last_words())
             else:
                 self._tend(READY_POLL_SECONDS)
-
-    def _spawn(self, slot: _Slot) -> None:
-        child, launcher = slot.child, os.getpid()
-        if child.log is not None:
-            child.log.parent.mkdir(parents=True, exist_ok=True)
-        output = None if child.log is None else child.log.open("ab")
-        try:
-            slot.process = subprocess.Popen(  # preexec_fn is safe here: `run` asks for a process without other threads
-                child.argv,
-                env=dict(child.env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=None if output is None else subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=lambda: die_with_parent(launcher),  # noqa: PLW1509
-            )
-        finally:
-            if output is not None:
-                output.close()
-        slot.started_at = time.monotonic()
 
     def _tend(self, timeout: float | None) -> None:
         """Wait for news (a signal, an ended child, a start that is due), at most `timeout` seconds, and see to it."""
@@ -177,29 +133,30 @@ class Launcher:
         if self._stop_asked_at is not None:
             return
         for slot in self._slots:
-            if slot.process is not None and (status := _collect(slot.process)) is not None:
+            if slot.process is not None and (status := collect(slot.process)) is not None:
                 self._mourn(slot, status)
             if slot.due is not None and slot.due <= time.monotonic():
                 self._start_again(slot)
 
     def _mourn(self, slot: _Slot, status: int) -> None:
         slot.process = None
-        ending = f"ended ({_ending(status)}) after {time.monotonic() - slot.started_at:.1f} s"
+        end = f"ended ({ending(status)}) after {time.monotonic() - slot.started_at:.1f} s"
         if slot.starting:
-            raise StartError(slot.child, f"{ending}, before it was ready")
-        self._plan_restart(slot, ending)
+            raise StartError(slot.child, f"{end}, before it was ready", slot.last_words())
+        self._plan_restart(slot, end)
 
-    def _plan_restart(self, slot: _Slot, ending: str) -> None:
+    def _plan_restart(self, slot: _Slot, end: str) -> None:
         now = time.monotonic()
         slot.short_lives = slot.short_lives + 1 if now - slot.started_at < SHORT_LIFE_SECONDS else 0
         pause = restart_pause(slot.short_lives)
         slot.due = now + pause
-        self._report(f"{slot.child.name} {ending}; starting it again" + (f" in {pause:g} s" if pause else ""))
+        again = "starting it again" + (f" in {pause:g} s" if pause else "")
+        self._report(f"{slot.child.name} {end}; {again}{slot.last_words()}")
 
     def _start_again(self, slot: _Slot) -> None:
         slot.due = None
         try:
-            self._spawn(slot)
+            slot.spawn()
         except (OSError, subprocess.SubprocessError) as error:  # such as no memory: it may be there in a second
             slot.started_at = time.monotonic()
             self._plan_restart(slot, f"could not be started ({error})")
@@ -222,13 +179,13 @@ class Launcher:
                 if slot.process is None:
                     continue
                 pid = slot.process.pid
-                if _collect(slot.process) is not None:
+                if collect(slot.process) is not None:
                     deadlines.pop(pid, None)
                     slot.process = None
                 elif pid in deadlines and (self._kill_now or time.monotonic() >= deadlines[pid]):
                     del deadlines[pid]
                     self._report(f"{slot.child.name} has not stopped; killing it")
-                    _kill_group(pid)
+                    kill_group(pid)
             if all(slot.process is None for slot in slots):
                 return
             self._wait(min((deadline - time.monotonic() for deadline in deadlines.values()), default=None))
@@ -277,24 +234,3 @@ class Launcher:
 
 def _taken(_number: int, _frame: FrameType | None) -> None:
     """Nothing: the number is on the wake-up socket. (A handler must exist, else there is no wake-up.)"""
-
-
-def _collect(process: subprocess.Popen[bytes]) -> int | None:
-    """The exit status once the process has ended, else None. What it left in its group is killed before it is reaped:
-    until then its pid, which is the group's number, cannot be given to somebody else's process."""
-    if hasattr(os, "waitid"):  # macOS has it since Python 3.13
-        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            return None
-    elif process.poll() is None:
-        return None
-    _kill_group(process.pid)
-    return process.wait()
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # gone, or (macOS) nothing but a zombie
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _ending(status: int) -> str:
-    return f"exit status {status}" if status >= 0 else f"signal {-status}"

@@ -1,5 +1,7 @@
 """`onefold doctor` and `onefold verify`: is everything there, and is everything right."""
 
+from typing import Final
+
 import typer
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
@@ -16,12 +18,13 @@ from app.cli.context import (
     DataDir,
     InWorkspace,
     fail,
+    missing,
     opened_workspace,
     settings_for,
 )
-from app.cli.output import out
+from app.cli.output import out, show_table
 from app.settings import Settings
-from app.store import lane, migrate
+from app.store import dead_letters, lane, migrate
 from app.store.engine import Database, ping
 from app.store.inbox import log as inbox
 from workers import replay
@@ -30,19 +33,23 @@ from workers import replay
 def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check every dependency and say what to do about what is missing."""
     settings = settings_for(data_dir)
-    checks = [_database(settings), _redis(settings), _workers(settings), _backlog(settings)]
+    checks = [_database(settings), _redis(settings), _workers(settings), _backlog(settings), _dead_letters(settings)]
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:
         table.add_row(name, f"[green]{state}[/green]" if ok else f"[red]{state}[/red]", "" if ok else advice)
-    out.print(table)
+    show_table(table)
     if not all(ok for _, ok, _, _ in checks):
         raise typer.Exit(1)
 
 
 Check = tuple[str, bool, str, str]
+_UNKNOWN_BACKLOG: Final[Check] = ("backlog", False, "unknown", "the database has to answer first")
 
 
 def _database(settings: Settings) -> Check:
+    problem = missing(settings)
+    if problem is not None:
+        return ("SQLite", False, problem, "run `onefold up` or `onefold migrate`, or say where it is with --data-dir")
     database = Database(settings.database())
     kind = "PostgreSQL" if database.is_postgresql else "SQLite"
     try:
@@ -86,6 +93,8 @@ def _workers(settings: Settings) -> Check:
 
 
 def _backlog(settings: Settings) -> Check:
+    if missing(settings) is not None:
+        return _UNKNOWN_BACKLOG
     database = Database(settings.database())
     try:
         with database.read() as connection:
@@ -93,11 +102,30 @@ def _backlog(settings: Settings) -> Check:
         with database.read(database.inbox) as connection:
             heads = inbox.heads(connection)
     except SQLAlchemyError:
-        return ("backlog", False, "unknown", "the database has to answer first")
+        return _UNKNOWN_BACKLOG
     finally:
         database.dispose()
     queued = sum(head - cursors.get(place, 0) for place, head in heads.items())
     return ("backlog", True, f"{queued} requests queued", "")
+
+
+def _dead_letters(settings: Settings) -> Check:
+    unknown = ("dead letters", False, "unknown", "the database has to answer first")
+    if missing(settings) is not None:
+        return unknown
+    database = Database(settings.database())
+    try:
+        with database.read() as connection:
+            letters = dead_letters.unsent(connection, bootstrap.now_us())
+    except SQLAlchemyError:
+        return unknown
+    finally:
+        database.dispose()
+    if not letters:
+        return ("dead letters", True, "none to be sent again", "")
+    counts = ", ".join(f"{number} in {name}" for name, number in letters.items())
+    advice = "see `onefold dead-letters list`; once the reason is mended, `onefold dead-letters replay`"
+    return ("dead letters", False, counts, advice)
 
 
 def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:

@@ -38,8 +38,15 @@ def show_list(columns: Sequence[str], rows: Iterable[Row], *, as_json: bool) -> 
 
 
 def show_table(table: Table) -> None:
-    """Print a table as wide as it has to be: on a terminal cells are wrapped between words, elsewhere never."""
+    """Print a table as wide as it has to be. On a terminal the last column is wrapped between words, elsewhere none."""
     wide = Console(width=_ANY_WIDTH)
-    needs = Measurement.get(wide, wide.options, table)
-    width = max(needs.minimum, out.width) if sys.stdout.isatty() else needs.maximum
+    width = Measurement.get(wide, wide.options, table).maximum
+    if sys.stdout.isatty():
+        *others, last = table.columns
+        for column in others:
+            column.no_wrap = True
+        texts = [str(last.header), *(str(cell) for cell in last.cells)]
+        most = max(len(text) for text in texts)
+        least = max(len(word) for text in texts for word in ["", *text.split()])
+        width = min(width, max(out.width, width - most + least))
     Console(width=width).print(table)

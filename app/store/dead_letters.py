@@ -70,6 +70,10 @@ _FIND: Final = text(
     order by accepted_us limit :limit
     """
 )
+_UNSENT: Final = text(
+    "select w.name, count(*) from dead d join workspace w on w.id = d.workspace_id"
+    " where d.replayed_seq is null and length(d.body) > 0 and d.dead_us >= :since_us group by w.name order by w.name"
+)
 _BODIES: Final = text(
     "select stream, seq, kind, codec, body, accepted_us from dead"
     " where workspace_id = :workspace_id and stream = :stream and seq in :seqs and replayed_seq is null order by seq"
@@ -118,6 +122,12 @@ def body(connection: Connection, workspace_id: int, stream: int, seq: int) -> St
     """The whole request of a letter that was not sent again yet."""
     requests = _stored(connection, workspace_id, stream, [seq])
     return requests[0] if requests else None
+
+
+def unsent(connection: Connection, now_us: int) -> dict[str, int]:
+    """{name of a workspace: how many letters of it can be sent again}, of all workspaces that have any."""
+    rows = connection.execute(_UNSENT, {"since_us": now_us - BODY_DAYS * DAY})
+    return {row[0]: row[1] for row in rows}
 
 
 def find(

@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-from app.adapters.launcher import Child, Launcher, StartError, restart_pause
+from app.adapters.launcher import Launcher, StartError, restart_pause
+from app.adapters.processes import Child
 from tests.polling import gone, until
 from tests.servers import ValkeyServer
 
@@ -25,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 RUN = """
 import json, os, sys
 from pathlib import Path
-from app.adapters.launcher import Child, Launcher
+from app.adapters.launcher import Launcher
+from app.adapters.processes import Child
 children = []
 for given in json.loads(sys.argv[1]):
     log = Path(given.pop("log")) if "log" in given else None
@@ -265,7 +267,7 @@ app = Celery("probe", broker=os.environ["PROBE_BROKER"])
 """
 ASGI_APP = """
 import multiprocessing
-from app.adapters.launcher import die_with_parent
+from app.adapters.processes import die_with_parent
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
@@ -384,3 +386,27 @@ def test_stop_from_a_callback_ends_the_run_and_logs_are_kept(tmp_path: Path) -> 
         assert said == ["stopping child"]
         assert launcher.pids() == {}
     assert lines(log) == ["out", "err", "out", "err"]
+
+
+def test_a_child_that_ends_says_its_last_words(tmp_path: Path) -> None:
+    """Those of this life alone, the last few of them."""
+    log = tmp_path / "api.log"
+    log.write_text("of another life\n")
+    words = "for n in 1 2 3 4 5 6 7 8 9; do echo word $n; done; exit 3"
+    child = Child("api", ("/bin/sh", "-c", words), dict(os.environ), log, ready=lambda: False)
+    with pytest.raises(StartError) as caught:
+        Launcher([child], lambda _: None).run()
+    reason, *last = str(caught.value).splitlines()
+    assert reason.endswith(f"before it was ready; its log: {log}")
+    assert last == [f"  word {n}" for n in range(2, 10)]
+    said: list[str] = []
+    launcher = Launcher([Child("api", ("/bin/sh", "-c", "echo once; exit 3"), dict(os.environ), log)], lambda _: None)
+
+    def report(line: str) -> None:
+        said.append(line)
+        launcher.stop()
+
+    launcher._report = report
+    launcher.run()
+    assert said[0].startswith("api ended (exit status 3)")
+    assert said[0].endswith("starting it again\n  once")

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -243,3 +244,14 @@ def test_the_sweeper_applies_when_no_doorbell_is_heard(
         for process in processes:
             os.kill(process.pid, signal.SIGTERM)
             process.wait(20)
+
+
+@pytest.mark.parametrize("option", ["--port", "--flower-port"])
+def test_a_port_in_use_is_said_at_once(option: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        free = {"--port": str(free_port()), "--flower-port": "0"} | {option: str(number)}
+        done = cli(tmp_path, "up", *(word for pair in free.items() for word in pair))
+    assert done.returncode == 1
+    assert f"Port {number} of 127.0.0.1 is in use" in done.stderr
+    assert option in done.stderr

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from app.contract import kinds, stored, track
 from app.contract.errors import RefusedError
@@ -208,8 +209,13 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
             poison(database, one)
         send(database, one, ADA)
     worker = applier(database, on_dead=lambda _w, request, reason: buried.append((request.seq, reason)))
-    summary = worker.drain(one)
+    with capture_logs() as logs:
+        summary = worker.drain(one)
     assert (summary.requests, summary.dead) == (9, 2)
+    said = [(line["event"], line["stream"], line["kind"], line["reason"]) for line in logs]
+    assert said == [("dead_letter", "normal", "track", "ObjectRefusedError")] * 2
+    known = {"event", "log_level", "workspace", "request", "stream", "kind", "reason"}
+    assert all(line.keys() == known for line in logs)
     assert buried == [(4, "ObjectRefusedError"), (10, "ObjectRefusedError")]
     assert cursors(database, one) == [11, 0]
     with database.read() as connection:

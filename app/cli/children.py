@@ -1,0 +1,147 @@
+"""The processes of `onefold up` and `onefold worker`: what each is started with."""
+
+import errno
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from app.adapters import embedded, metrics
+from app.adapters.processes import Child
+from app.cli.context import environment, executable, fail
+from app.settings import Settings
+
+QUEUES: Final = "sync,normal,bulk,jobs"
+
+
+def url(host: str, port: int) -> str:
+    """Where we ourselves reach an API that listens on `host`."""
+    known = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - these mean every address
+    return f"http://{known.get(host, f'[{host}]' if ':' in host else host)}:{port}"
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now. What else is wrong with an address is left to the server to say."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True
+
+
+def private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+
+
+def _log(settings: Settings, name: str) -> Path:
+    folder = settings.data_dir / "logs"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder / f"{name}.log"
+
+
+def valkey(settings: Settings) -> Child:
+    server = embedded.binary()
+    if server is None:
+        raise fail("No Valkey for this platform: install redis-server, or set REDIS_URL to a running one.")
+    path = embedded.socket_path(settings.data_dir)
+    return Child(
+        name="valkey",
+        argv=embedded.argv(server, settings.data_dir, path),
+        env=dict(os.environ),
+        log=_log(settings, "valkey"),
+        stop_order=3,
+        ready=lambda: embedded.ping(settings.redis()),
+    )
+
+
+def uvicorn(settings: Settings, host: str, port: int) -> tuple[str, ...]:
+    return (
+        executable("uvicorn"),
+        "--factory",
+        "app.asgi:create",
+        *("--host", host, "--port", str(port)),
+        *("--loop", "uvloop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
+        *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", str(settings.keep_alive_seconds)),
+        *("--ws", "none"),
+        "--no-proxy-headers",  # ONEFOLD_TRUSTED_PROXIES says whom to believe
+        "--no-access-log",
+        "--no-server-header",
+    )
+
+
+def api(settings: Settings, host: str, port: int, worker_ready: Path) -> Child:
+    return Child(
+        name="api",
+        argv=uvicorn(settings, host, port),
+        env=environment(settings),
+        log=_log(settings, "api"),
+        stop_order=0,
+        ready=lambda: worker_ready.exists() and _answers(f"{url(host, port)}/readyz"),
+        ready_timeout=60.0,
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=1) as response:  # noqa: S310 - our own address
+            return bool(response.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def worker(settings: Settings, processes: int, ready_file: Path | None = None) -> Child:
+    """`ready_file` is made once the worker listens. Without it the worker stands alone and logs to our output."""
+    env = environment(settings)
+    if ready_file is not None:
+        env["ONEFOLD_WORKER_READY_FILE"] = str(ready_file)
+    return Child(
+        name="worker",
+        argv=(
+            executable("celery"),
+            *("-A", "workers.celery_app", "worker", "-E", "-Q", QUEUES, "-c", str(processes)),
+            *("--without-mingle", "--without-gossip", "-l", "WARNING"),
+        ),
+        env=env,
+        log=_log(settings, "worker") if ready_file is not None else None,
+        stop_order=1,
+    )
+
+
+def sweeper(settings: Settings, *, log: bool = True) -> Child:
+    return Child(
+        name="sweeper",
+        argv=(executable("onefold"), "sweeper", "--data-dir", str(settings.data_dir)),
+        env=environment(settings),
+        log=_log(settings, "sweeper") if log else None,
+        stop_order=1,
+    )
+
+
+def flower(settings: Settings, port: int) -> Child:
+    path = settings.data_dir / "flower.auth"
+    if settings.flower_basic_auth is not None:
+        private(path, settings.flower_basic_auth.get_secret_value())
+    elif not path.exists():
+        private(path, f"onefold:{secrets.token_urlsafe(18)}")
+    # The password goes through the environment: a command line is readable by everybody on the machine.
+    env = {**environment(settings), "FLOWER_BASIC_AUTH": path.read_text().strip()}
+    env.pop(metrics.DIRECTORY, None)  # Flower counts for itself, and would answer for all
+    return Child(
+        name="flower",
+        argv=(
+            executable("celery"),
+            *("-A", "workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}"),
+            "--max_tasks=10000",
+        ),
+        env=env,
+        log=_log(settings, "flower"),
+        stop_order=1,
+    )

@@ -1,0 +1,161 @@
+"""The command line: lists that cut nothing, former names, and where nothing is made."""
+
+import json
+import os
+import pty
+import subprocess
+import termios
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from app.api.statuses import STATUSES
+from app.cli.main import app
+from app.services import refusals
+from app.services.permissions import PERMISSIONS
+from app.services.refusals import ServiceError
+from tests.api.harness import Service, Workspace
+from tests.api.test_dead_letters import poison
+from tests.e2e.service import ONEFOLD, environment
+
+
+def run(*words: str, fails: bool = False, env: dict[str, str] | None = None) -> str:
+    found = CliRunner().invoke(app, [*words], catch_exceptions=False, env=env)
+    assert (found.exit_code != 0) is fails, found.output
+    return str(found.output)
+
+
+@pytest.fixture
+def named(on_sqlite: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a workspace on SQLite, in whose data directory commands run."""
+    monkeypatch.setenv("ONEFOLD_DATA_DIR", str(on_sqlite.settings.data_dir))
+    monkeypatch.setenv("DATABASE_URL", "")
+    with on_sqlite.database.read() as connection:
+        return str(connection.exec_driver_sql(f"select name from workspace where id = {workspace.id}").scalar())
+
+
+@pytest.fixture
+def workspace(on_sqlite: Service) -> Workspace:
+    return on_sqlite.workspace()
+
+
+NARROW = "keys create --workspace {} --name narrow --permission " + " --permission ".join(PERMISSIONS[:20])
+
+
+def test_lists_cut_nothing_and_have_json(workspace: Workspace, named: str) -> None:
+    run(*NARROW.format(named).split())
+    poison(workspace)
+    workspace.service.drain(workspace.id)
+    of = ("--workspace", named)
+    texts: list[tuple[list[str], list[str]]] = [
+        (["keys", "list", *of], [*PERMISSIONS[:20]]),
+        (["dead-letters", "list", *of], [json.loads(run("dead-letters", "list", *of, "--json"))[0]["id"]]),
+        (["workspaces", "list"], [named]),
+        (["companies", "list"], []),
+        (["attributes", "list", *of], []),
+        (["events", "list", *of], []),
+        (["merges", "list", "nobody", *of], []),
+    ]
+    for words, wanted in texts:
+        shown = run(*words)
+        assert "…" not in shown
+        assert all(text in shown for text in wanted), shown
+        found: list[dict[str, Any]] = json.loads(run(*words, "--json"))
+        assert isinstance(found, list)
+    (key,) = (x for x in json.loads(run("keys", "list", *of, "--json")) if x["name"] == "narrow")
+    assert key["permissions"] == sorted(PERMISSIONS[:20])
+
+
+def test_a_narrow_terminal_cuts_nothing(workspace: Workspace, named: str) -> None:
+    run(*NARROW.format(named).split())
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 40))
+    words = [ONEFOLD, "keys", "list", "--workspace", named, "--data-dir", str(workspace.service.settings.data_dir)]
+    done = subprocess.Popen(words, stdout=theirs, stdin=theirs, env=environment())
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(ours)
+    assert done.wait(30) == 0
+    assert all(permission in shown.decode() for permission in PERMISSIONS[:20])
+    assert "…" not in shown.decode()
+
+
+def test_keys_list_shows_the_default_workspace(tmp_path: Path) -> None:
+    env = {"ONEFOLD_DATA_DIR": str(tmp_path)}
+    run("migrate", env=env)
+    run("workspaces", "create", "default", env=env)
+    run("keys", "create", "--name", "k", "--all", env=env)
+    assert [key["name"] for key in json.loads(run("keys", "list", "--json", env=env))] == ["k"]
+
+
+def test_former_names_work(named: str) -> None:
+    run("workspace", "set", named, "--plan", "legacy", "--hourly", "7", "--burst", "5", "--burst-window", "60")
+    run("company", "create", f"c {named}", "--burst", "3")
+    run("workspace", "set", named, "--company", f"c {named}")
+    (found,) = (x for x in json.loads(run("workspace", "list", "--json")) if x["name"] == named)
+    assert (found["plan"], found["hourly_limit"], found["burst_limit"], found["burst_window_seconds"]) == (
+        *("legacy", 7),
+        *(5, 60),
+    )
+    assert run("dead", "list", "--workspace", named) == run("dead-letters", "list", "--workspace", named)
+    shown = run("--help") + run("workspaces", "set", "--help") + run("workspaces", "create", "--help")
+    for former in ("workspace ", "company ", "dead ", "--hourly", "--burst"):
+        assert f"│ {former}" not in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "workspaces create shop",
+        "workspaces set shop --disabled",
+        "workspaces list",
+        "companies create acme",
+        "companies list",
+        "keys create --name k --all",
+        "keys list",
+        "limits show",
+        "limits set --plan legacy",
+        "requests show x",
+        "dead-letters list",
+        "dead-letters replay --all",
+        "merges list x",
+        "attributes list",
+        "events set x --block",
+        "doctor",
+        "verify",
+        "api",
+        "worker",
+    ],
+)
+def test_only_up_and_migrate_make_a_data_directory(words: str, tmp_path: Path) -> None:
+    folder = tmp_path / "nowhere"
+    for place in (folder, tmp_path):  # one that is not there, and one that is empty
+        said = run(*words.split(), "--data-dir", str(place), fails=True)
+        assert str(place / "onefold.db") in said.replace("\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_is_red_while_dead_letters_can_be_sent_again(workspace: Workspace, named: str) -> None:
+    def line() -> str:
+        shown = run("doctor", fails=True)  # no worker runs here
+        return next(line for line in shown.splitlines() if "dead letters" in line)
+
+    run("dead-letters", "replay", "--all", "--workspace", named)
+    before = line()
+    poison(workspace)
+    workspace.service.drain(workspace.id)
+    assert f"1 in {named}" not in before
+    assert f"1 in {named}" in line()
+    assert "onefold dead-letters replay" in line()
+
+
+def test_every_refusal_of_a_service_has_a_status() -> None:
+    named = {one for one in vars(refusals).values() if isinstance(one, type) and issubclass(one, ServiceError)}
+    assert named - {ServiceError} == STATUSES.keys()
