@@ -76,7 +76,7 @@ def list_events(
 @events.command("set")
 def set_event(
     name: str,
-    blocked: Annotated[bool, typer.Option("--block/--allow", help="Whether it is dropped.")],
+    blocked: Annotated[bool, typer.Option("--block/--allow", help="Whether it is accepted and dropped.")],
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     products: OfProducts = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,

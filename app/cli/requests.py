@@ -22,7 +22,7 @@ def show_request(
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Where a request stands, and what of it was skipped and why."""
+    """Where a request stands, what had no effect, and why."""
     with opened_workspace(data_dir, workspace) as (database, caller):
         try:
             request = requests.status(database, caller, *requests.place_of(caller, identifier))
