@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt docs bench fault fault-mutants soak fuzz clients lock clean
+.PHONY: help run test check fmt docs bench fault fault-mutants attack soak fuzz clients lock clean
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -56,6 +56,9 @@ fault: $(VENV)/.installed-dev ## Hit it with faults and compare: make fault ARGS
 fault-mutants: $(VENV)/.installed-dev ## Plant bugs in a copy, and see that the faults find each of them
 	@exec $(BIN)/python -m fault.mutants $(ARGS)
 
+attack: $(VENV)/.installed-dev ## Attack it while a victim uses it: make attack ARGS="--short"
+	@exec $(BIN)/python -m attack $(ARGS)
+
 soak: $(VENV)/.installed-dev ## A steady load for long: make soak ARGS="--minutes 20"
 	@exec $(BIN)/python -m fault.soak $(ARGS)
 
@@ -68,7 +71,7 @@ COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-head
 
 clean: ## Remove .venv and what the tools leave behind (never your data)
 	rm -rf $(VENV) $(CLIENTS) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find app workers tests bench fault -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find app workers tests bench fault attack -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Published clients of the API, for tests/clients/test_packages.py; each in a folder of its own, since two of them are
 # called `braze`. What cannot be had (no npm, no network) is left out, and its tests are skipped.

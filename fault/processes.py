@@ -98,3 +98,13 @@ class Program:
                 if parent is not None and "-A" in process.cmdline() and "-A" in parent.cmdline():
                     found.append(process)
         return found
+
+
+def role(process: psutil.Process) -> str:
+    """What one of our processes does, by its command line. Raises psutil.NoSuchProcess."""
+    words = process.cmdline()
+    parent = process.parent()
+    if "-A" in words:
+        return "Celery's child" if parent is not None and "-A" in parent.cmdline() else "Celery"
+    kinds = ("uvicorn", "sweeper", "valkey")
+    return next((word for word in kinds if any(word in part for part in words)), "launcher")

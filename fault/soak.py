@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fault import judge, stack
 from fault.clients import Load, LoadPlan
+from fault.processes import role
 from fault.report import say, table
 from fault.stack import Layout, Stack
 from tests.polling import until
@@ -123,7 +124,7 @@ def _sample(running: Stack, at: float, series: Series) -> None:
     for program in running.programs():
         for process in program.family():
             with suppress(psutil.NoSuchProcess):
-                name = f"{program.name}: {_role(process)}"
+                name = f"{program.name}: {role(process)}"
                 series[f"{name}, RSS MB"].append((at, process.memory_info().rss / 1e6))
                 series[f"{name}, descriptors"].append((at, process.num_fds()))
     with suppress(SQLAlchemyError), running.database.read() as connection:
@@ -131,14 +132,6 @@ def _sample(running: Stack, at: float, series: Series) -> None:
         for name, dead in rows:
             if name in HOT_TABLES:
                 series[f"{name}, dead rows"].append((at, dead))
-
-
-def _role(process: psutil.Process) -> str:
-    words = process.cmdline()
-    parent = process.parent()
-    if "-A" in words:
-        return "Celery's child" if parent is not None and "-A" in parent.cmdline() else "Celery"
-    return next((word for word in ("uvicorn", "sweeper") if any(word in part for part in words)), "launcher")
 
 
 def _judged(series: Series, warm: float, rate: float) -> tuple[list[tuple[str, ...]], bool]:

@@ -1,0 +1,59 @@
+"""All attackers, by the number that the list of attacks gives them, and the pairs that run at once."""
+
+from typing import Final
+
+from attack.attacker import Attacker
+from attack.attackers.applying import EndlessProfile, MergedObjects, Problems
+from attack.attackers.http import (
+    BadKeys,
+    HalfHeads,
+    IdnAddresses,
+    ManyNodes,
+    ReadinessFlood,
+    SlowBodies,
+    Trailers,
+    Upgrades,
+)
+from attack.attackers.reading import CrowdExports, TornExports, UnreadExports, Waiters
+from attack.attackers.store import Ageing, LockedHead
+
+ALL: Final[tuple[tuple[type[Attacker], ...], ...]] = (
+    (MergedObjects,),
+    (Trailers,),
+    (Upgrades,),
+    (HalfHeads,),
+    (CrowdExports,),
+    (IdnAddresses,),
+    (ManyNodes,),
+    (EndlessProfile,),
+    (UnreadExports,),
+    (TornExports,),
+    (SlowBodies,),
+    (Waiters,),
+    (ReadinessFlood,),
+    (LockedHead,),
+    (Problems,),
+    (Ageing,),
+    (BadKeys,),
+    (MergedObjects, CrowdExports),
+    (SlowBodies, HalfHeads),
+    (ManyNodes, Waiters),
+)
+
+#: What CI runs: numbers -> stores.
+SHORT: Final = {
+    "C1": ("postgresql",),
+    "1": ("sqlite",),
+    "2": ("sqlite",),
+    "3": ("sqlite",),
+    "4": ("postgresql",),
+    "5b": ("postgresql",),
+    "8": ("postgresql",),
+    "10": ("postgresql",),
+    "11": ("postgresql",),
+}
+
+
+def number(attackers: tuple[type[Attacker], ...]) -> str:
+    """How a line of the table is called: `4`, or `C1+4`."""
+    return "+".join(attacker.number for attacker in attackers)

@@ -1,0 +1,125 @@
+"""One attack on one store: a stack, a victim, the attackers, and the verdict."""
+
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import text
+
+from attack.attacker import BURST, Attacker, Running, Target
+from attack.attackers import number
+from attack.attackers.http import LivezFlood
+from attack.machine import Machine, Usage
+from attack.verdict import Verdict, broken
+from attack.victim import Victim, experience
+from fault import stack
+from fault.processes import environment
+from fault.stack import SCRIPTS, Layout, Stack, Workspace
+
+#: Descriptors that our processes start with, as on most systems; what they raise is theirs to raise.
+DESCRIPTORS: Final = 1_024
+WARM_SECONDS: Final = 1.0
+#: Measuring beside the plain flood: until it burns what it should, and then.
+SETTLE_SECONDS: Final = 3.0
+PLAIN_SECONDS: Final = 5.0
+#: CPU of the API in cores: figures of the plain flood are shared between attacks that burn about the same.
+LEVEL: Final = 0.5
+
+
+class Arena:
+    """Where attacks take place, one after another: each on a new stack, beside a new victim."""
+
+    def __init__(self, seed: int, slack: float, seconds: float | None) -> None:
+        """`seconds`: of each attack, instead of what it needs."""
+        self._seed = seed
+        self._slack = slack
+        self._seconds = seconds
+        #: (store, level of CPU) -> p99 of a victim beside the plain flood.
+        self._plain: dict[tuple[str, int], float] = {}
+
+    def attack(self, attackers: tuple[type[Attacker], ...], store: str) -> Verdict:
+        """Raises ServerUnavailable."""
+        chosen = [kind() for kind in attackers]
+        settings = {name: value for one in chosen for name, value in one.layout.settings.items()}
+        layout = replace(chosen[0].layout, settings=settings)
+        with _started(store, layout, self._seed) as running:
+            targets = [self._target(running, n, one.two_keys) for n, one in enumerate(chosen)]
+            for one, target in zip(chosen, targets, strict=True):
+                one.prepare(running, target)
+            victim = Victim(running)
+            victim.start()
+            time.sleep(WARM_SECONDS)
+            machine = Machine(running)
+            attacks = [Running(one, target) for one, target in zip(chosen, targets, strict=True)]
+            usage, begin = Usage(machine), time.monotonic()
+            time.sleep(self._seconds or max(one.seconds for one in chosen))
+            cores, end = usage.cores(), time.monotonic()
+            outcomes = [attack.end() for attack in attacks]
+            time.sleep(0.1)
+            victim.stop()
+            machine.stop()
+            seen = experience(victim, begin, end)
+            found = []
+            for one, target, outcome in zip(chosen, targets, outcomes, strict=True):
+                one.judge(running, target.workspace, outcome)
+                found += outcome.findings
+        plain = self._beside_plain(store, layout, cores)
+        found = broken(seen, plain, machine.before, machine.most, self._slack) + found
+        return Verdict(number(attackers), store, seen, plain, cores, machine.most, outcomes, found)
+
+    def _target(self, running: Stack, n: int, two_keys: bool) -> Target:
+        workspace = running.workspace("mau_cy_24_25", BURST)
+        second = (_second_key(running, workspace),) if two_keys else ()
+        url = running.postgres.dsn if running.postgres is not None else ""
+        return Target(running.ports[0], workspace, (workspace.key, *second), self._seed + n, url)
+
+    def _beside_plain(self, store: str, layout: Layout, cores: float) -> float:
+        """p99 of a victim beside a flood of /livez that burns as much CPU of the API."""
+        level = round(cores / LEVEL)
+        if (store, level) not in self._plain:
+            self._plain[store, level] = _plain(store, layout, level * LEVEL, self._seed)
+        return self._plain[store, level]
+
+
+def _second_key(running: Stack, workspace: Workspace) -> str:
+    """Another key of a workspace, made by the command line: that is the same in every version of the app."""
+    sql = text("select name from workspace where id = :id")
+    with running.database.read() as connection:
+        name = str(connection.execute(sql, {"id": workspace.id}).scalar_one())
+    words = ("keys", "create", "--all", "--name", "second", "--workspace", name, "--data-dir", str(running.folder))
+    env = environment({"DATABASE_URL": running.url} if running.postgres is not None else {})
+    made = subprocess.run([SCRIPTS / "onefold", *words], env=env, capture_output=True, text=True, check=True)
+    return made.stdout.strip()
+
+
+def _plain(store: str, layout: Layout, cores: float, seed: int) -> float:
+    with _started(store, layout, seed) as running:
+        victim, machine = Victim(running), Machine(running)
+        target = Target(running.ports[0], victim.workspace, (victim.workspace.key,), seed)
+        victim.start()
+        flood = Running(LivezFlood(machine.api(), cores), target)
+        time.sleep(SETTLE_SECONDS)
+        begin = time.monotonic()
+        time.sleep(PLAIN_SECONDS)
+        seen = experience(victim, begin, time.monotonic())
+        flood.end()
+        victim.stop()
+        machine.stop()
+    return seen.p99
+
+
+@contextmanager
+def _started(store: str, layout: Layout, seed: int) -> Iterator[Stack]:
+    """A stack whose processes start with as many descriptors as most systems give; we keep ours."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as held:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, hard), hard))
+        try:
+            running = held.enter_context(stack.started(store, layout, seed))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        yield running
