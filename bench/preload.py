@@ -40,7 +40,9 @@ def profile(number: int) -> Profile:
     """Profile `number` as it is before any request of a bench."""
     found = data.sections(number)
     row = found.pop("row")
-    return Profile(**row, updated_index=0, random_bucket=number % 10_000, first_session_us=None, messages={}, **found)
+    return Profile(
+        **row, updated_index=0, random_bucket=number % 10_000, first_session_us=None, messages={}, commerce={}, **found
+    )
 
 
 def state(numbers: range) -> State:

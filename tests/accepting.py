@@ -22,7 +22,7 @@ def _removals(body: bytes) -> Checked | None:
 
 
 CHECKS: Final[dict[str, Callable[[bytes], Checked | None]]] = {
-    "/users/track": lambda body: track.check(body, track.Limits(None, None)),
+    "/users/track": lambda body: track.check(body, track.Limits(None, None), ecommerce_events=True),
     "/users/identify": identify.check,
     "/users/merge": merge_request.check,
     "/users/alias/new": aliases.check_new,

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from app.adapters import rates
 from app.contract import kinds, request_id
 from app.contract.naming import names_anybody
 from app.domain.apply import reduce
@@ -329,6 +330,7 @@ class Applier:
         while True:
             commands = [command for request in requests for command in request.commands]
             state = load(connection, workspace_id, commands, locked.settings, limits, known)
+            state.reference_rates = rates.usd
             try:
                 reduce(requests, state, workspace_id, self._secret_of(workspace_id))
             except TooFewLoadedError:  # never when all are loaded, so this ends

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from app.adapters import rates
 from app.domain.apply import reduce
 from app.domain.history import Happening
 from app.domain.identifiers import identifiers_of
@@ -30,6 +31,7 @@ def reference(database: Database, workspace_id: int, secret: bytes, state: State
     Raises LookupError when requests have aged out.
     """
     state = state or State(complete=True)
+    state.reference_rates = rates.usd
     with database.read() as connection:
         ranges = lane.ranges(connection, workspace_id)
         dead = {tuple(row) for row in connection.execute(_DEAD, {"workspace_id": workspace_id})}

@@ -32,9 +32,11 @@ from app.cli.context import (
 )
 from app.cli.output import errors, out
 from app.contract.plans import DEFAULT_PLAN
+from app.services import workspaces
 from app.services.permissions import PERMISSIONS
 from app.settings import Settings
-from app.store import keys, migrate, roles, workspaces
+from app.store import keys, migrate, roles
+from app.store import workspaces as stored
 from app.store.engine import Database
 from workers import periodic
 
@@ -137,7 +139,7 @@ def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     with opened(settings, make=True) as database:
         current = migrate.is_current(database)
         if settings.canary_seconds and roles.owns_schema(database):
-            workspaces.canary(database, bootstrap.now_us())  # the API's own role may not make a workspace
+            stored.canary(database, bootstrap.now_us())  # the API's own role may not make a workspace
     out.print("schema is current" if current else "schema is NOT current")
 
 
@@ -148,11 +150,12 @@ def _report(line: str) -> None:
 def _first_start(database: Database, data_dir: Path) -> Path:
     """The first start makes a workspace and a key with all permissions, which lies in a file that only we may read."""
     path = data_dir / "default.key"
-    known = {workspace.name: workspace for workspace in workspaces.listed(database)}
+    known = {workspace.name: workspace for workspace in stored.listed(database)}
     if DEFAULT_WORKSPACE not in known:
-        known[DEFAULT_WORKSPACE] = workspaces.create(database, DEFAULT_WORKSPACE, DEFAULT_PLAN, bootstrap.now_us())
+        workspaces.create(database, DEFAULT_WORKSPACE, {"plan": DEFAULT_PLAN}, bootstrap.now_us())
+        known[DEFAULT_WORKSPACE] = stored.get(database, DEFAULT_WORKSPACE)
     if not _is_known(database, path):
-        number = workspaces.number(known[DEFAULT_WORKSPACE])
+        number = stored.number(known[DEFAULT_WORKSPACE])
         name = f"default {secrets.token_hex(3)}"
         children.private(path, keys.create(database, number, name, PERMISSIONS, bootstrap.now_us()))
     return path

@@ -48,6 +48,13 @@ SWITCHES: Final[Options] = {
             help="Whether an export has to say which fields it wants.",
         ),
     ],
+    "ecommerce_events": Annotated[
+        bool | None,
+        typer.Option(
+            "--ecommerce-events/--no-ecommerce-events",
+            help="Whether the recommended e-commerce events are checked and count revenue; at first they do.",
+        ),
+    ],
     "default_phone_region": Annotated[
         str | None,
         typer.Option("--default-phone-region", help="Country of phone numbers without a +, two letters; at first US."),

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from app.contract.errors import ObjectError
 from app.contract.kinds import KIND_OF
 from app.domain.commands import Command
 
@@ -23,6 +24,8 @@ class Checked:
     body: bytes
     #: Empty where the answer is made from what became of the request.
     answer: bytes = b""
+    #: Why objects of the request were left out. The answer says so already.
+    errors: tuple[ObjectError, ...] = ()
 
 
 def commands_checked(commands: Sequence[Command], answer: bytes = b"") -> Checked:

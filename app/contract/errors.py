@@ -34,6 +34,8 @@ class ObjectError:
     input_array: str
     index: int
     code: str = ""
+    #: The recommended e-commerce event that it was to be, for counting. Not shown.
+    event: str = ""
 
     def as_json(self) -> dict[str, str | int]:
         entry: dict[str, str | int] = {"type": self.type, "input_array": self.input_array, "index": self.index}

@@ -9,7 +9,7 @@ import msgspec
 from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
-from app.domain import custom_attributes, times
+from app.domain import custom_attributes, ecommerce, times
 from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, SUBSCRIBED, AddressState, Identifier, Profile
 
 MAX_IDS: Final = 50
@@ -180,6 +180,10 @@ class View:
     def core(self) -> dict[str, Any]:
         return self.profile.core or {}
 
+    @property
+    def commerce(self) -> dict[str, Any]:
+        return self.profile.commerce or {}
+
 
 def answer(views: list[View], invalid: list[str], wanted: ExportRequest) -> bytes:
     """The JSON answer for profiles in the order of the request."""
@@ -242,6 +246,37 @@ def _push_opted_in_at(view: View) -> object:
     return times.iso(state[1]) if state is not None and state[0] == "opted_in" else None
 
 
+def _orders(view: View) -> object:
+    commerce = view.commerce
+    return ecommerce.total_orders(commerce) if commerce.get("placed") or commerce.get("cancelled") else None
+
+
+def _last_order(view: View) -> object:
+    last = view.commerce.get("last_order")
+    return None if last is None else times.iso(last)
+
+
+def _refunds(view: View) -> object:
+    refunded = view.commerce.get("refunded")
+    return None if refunded is None else refunded / 100
+
+
+def _carts(view: View) -> object:
+    """Carts that somebody still shops with, the one updated last first."""
+    carts = ecommerce.open_carts(view.commerce, view.now_us)
+    newest = sorted(carts.items(), key=lambda named: (-named[1]["updated"], named[0]))
+    return [
+        {
+            "cart_id": name,
+            "currency": cart["currency"],
+            **({"total_value": cart["total"]} if "total" in cart else {}),
+            "updated_at": times.iso(cart["updated"]),
+            "products": list(cart["lines"].values()),
+        }
+        for name, cart in newest
+    ] or None
+
+
 def _dob(view: View) -> object:
     dob = view.core.get("dob")
     return None if dob is None else f"{dob}T00:00:00.000Z"
@@ -287,6 +322,11 @@ RENDERERS: Final[dict[str, Callable[[View], object]]] = {
     "custom_events": _summaries("events"),
     "purchases": _summaries("purchases"),
     "total_revenue": lambda view: view.profile.revenue_cents / 100,
+    "total_orders": _orders,
+    "total_cancelled_orders": lambda view: view.commerce.get("cancelled"),
+    "total_refunds": _refunds,
+    "last_order_placed_at": _last_order,
+    "carts": _carts,
     "push_subscribe": lambda view: (view.core.get("push_subscribe") or (SUBSCRIBED,))[0],
     "push_opted_in_at": _push_opted_in_at,
     "email_subscribe": _email_subscribe,

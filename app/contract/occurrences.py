@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import addresses, identifiers, locales
+from app.contract import addresses, ecommerce, identifiers, locales
 from app.contract.attributes import flag
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
@@ -44,6 +44,15 @@ def read_event(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_
         properties=properties,
         ignored=ignored,
     )
+
+
+def read_recommended(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackEvent:
+    """As `read_event`, where the recommended e-commerce events have a schema and effects. Raises ObjectRefusedError."""
+    event = read_event(obj, index, region)
+    if event.name in ecommerce.SCHEMAS:
+        ecommerce.check(event.name, obj.get("properties"))
+        event.recommended = True
+    return event
 
 
 def read_purchase(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackPurchase:

@@ -10,23 +10,23 @@ More than 300 lines: both tiers must agree on every object, so they stand side b
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from app.contract import addresses, identifiers, locales
+from app.contract import addresses, ecommerce, identifiers, locales
 from app.contract import body as bodies
 from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
 from app.contract.checked import Checked
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.contract.kinds import TRACK
-from app.contract.occurrences import read_event, read_purchase
+from app.contract.occurrences import read_event, read_purchase, read_recommended
 from app.domain import times
-from app.domain.commands import Track
+from app.domain.commands import Track, TrackEvent, Unreadable
 from app.domain.numbers import MAX_INT
 from app.domain.profile import ALIAS, EXTERNAL, Identifier
 
@@ -36,16 +36,24 @@ TOO_MANY: Final = "Max Input Length Exceeded"
 #: How the body of a request is stored in the inbox.
 CODEC_AS_SENT: Final = 1
 CODEC_VALID_REST: Final = 2
+#: Bit of the codec: the recommended e-commerce events in the body have been checked, and have their effects. It is set
+#: where there is such an event in a workspace that wants it, so a redo does not depend on what is wanted by then.
+ECOMMERCE: Final = 32
+#: Option of a workspace.
+ECOMMERCE_OPTION: Final = "ecommerce_events"
 #: Member of a document of CODEC_VALID_REST: the region of its phone numbers without a `+`, when it is not the default.
 _REGION: Final = "region"
 
 ARRAYS: Final = ("attributes", "events", "purchases")
-#: (object, index, region of phone numbers without a `+`) to its command.
-READERS: Final[dict[str, Callable[[dict[str, Any], int, str], Track]]] = {
+Reader = Callable[[dict[str, Any], int, str], Track]
+"""(object, index, region of phone numbers without a `+`) to its command. Raises ObjectRefusedError."""
+
+READERS: Final[Mapping[str, Reader]] = {
     "attributes": read_attributes,
     "events": read_event,
     "purchases": read_purchase,
 }
+_ECOMMERCE_READERS: Final[Mapping[str, Reader]] = {**READERS, "events": read_recommended}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +78,55 @@ class Limits:
             raise RefusedError(400, TOO_MANY)
 
 
-def check(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Checked:
-    """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
+def check(
+    body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION, *, ecommerce_events: bool = False
+) -> Checked:
+    """Check a request. Raises RefusedError when nothing can be processed.
+
+    `region`: of phone numbers without a `+`. `ecommerce_events`: the recommended events have a schema and effects.
+    """
     unmarked = bodies.without_mark(body)
-    counts = _clean_counts(unmarked, limits, region)
-    if counts is not None:
-        return Checked(TRACK, CODEC_AS_SENT, unmarked, _answer(dict(zip(ARRAYS, counts, strict=True)), ()))
-    return _walk(body, limits, region)
+    readers = _ECOMMERCE_READERS if ecommerce_events else READERS
+    clean = _clean(unmarked, limits, region, readers)
+    if clean is None:
+        return _walk(body, limits, region, readers)
+    codec = CODEC_AS_SENT | ECOMMERCE if clean.recommended else CODEC_AS_SENT
+    return Checked(TRACK, codec, unmarked, _answer(dict(zip(ARRAYS, clean.counts, strict=True)), ()))
 
 
-def decode(codec: int, body: bytes) -> list[Track]:
-    """The commands of a stored request in the order of effect: attributes, events, purchases, each in array order."""
+def wants_ecommerce(options: Mapping[str, Any]) -> bool:
+    """Whether a workspace with these options gives the recommended e-commerce events their effects (DECISIONS D54)."""
+    return bool(options.get(ECOMMERCE_OPTION, True))
+
+
+def decode(codec: int, body: bytes) -> list[Track | Unreadable]:
+    """The commands of a stored request in the order of effect: attributes, events, purchases, each in array order.
+
+    Total: what was accepted is read with the readers that accepted it. If another version of a reader, or of a table
+    that it asks, takes an object no longer, that object alone is Unreadable.
+    """
     document = msgspec.json.decode(body)
-    commands: list[Track] = []
-    if codec == CODEC_AS_SENT:
+    commands: list[Track | Unreadable] = []
+    readers = _ECOMMERCE_READERS if codec & ECOMMERCE else READERS
+    if codec & ~ECOMMERCE == CODEC_AS_SENT:
         for name in ARRAYS:
-            reader = READERS[name]
-            commands += [
-                reader(obj, index, addresses.DEFAULT_REGION) for index, obj in enumerate(document.get(name) or ())
-            ]
+            reader = readers[name]
+            for index, obj in enumerate(document.get(name) or ()):
+                try:
+                    commands.append(reader(obj, index, addresses.DEFAULT_REGION))
+                except ObjectRefusedError:
+                    commands.append(Unreadable(index, name))
         return commands
     region = region_of(document)
     for name in ARRAYS:
         for index, obj, ignored in document.get(name, ()):
-            command = READERS[name](obj, index, region)
-            command.ignored.extend((field, reason) for field, reason in ignored)
-            commands.append(command)
+            try:
+                command = readers[name](obj, index, region)
+            except ObjectRefusedError:
+                commands.append(Unreadable(index, name))
+            else:
+                command.ignored.extend((field, reason) for field, reason in ignored)
+                commands.append(command)
     return commands
 
 
@@ -189,8 +220,17 @@ _RISKY_ELSEWHERE: Final = _RISKY | {"phone"}
 assert FIELDS.keys() >= _RISKY_ELSEWHERE  # noqa: S101 - a renamed field must not slip out of this list
 
 
-def _clean_counts(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> tuple[int, int, int] | None:
-    """Numbers of objects when certainly nothing of the body can be refused; else None."""
+class _Clean(NamedTuple):
+    """Numbers of objects by array, and whether recommended e-commerce events are among them."""
+
+    counts: tuple[int, int, int]
+    recommended: bool
+
+
+def _clean(
+    body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION, readers: Mapping[str, Reader] = READERS
+) -> _Clean | None:
+    """What is in a body of which certainly nothing can be refused; else None."""
     if _most_bytes(body) > _MAX_CLEAN_BYTES or bodies.may_hold_nul(body):
         return None
     try:
@@ -202,19 +242,16 @@ def _clean_counts(body: bytes, limits: Limits, region: str = addresses.DEFAULT_R
     if not any(counts):
         return None
     risky = _RISKY if region == addresses.DEFAULT_REGION else _RISKY_ELSEWHERE
-    for obj in attributes:
-        external_id = obj.get("external_id")
-        if type(external_id) is not str or not 0 < len(external_id) <= 246 or external_id.isspace():
-            return None
-        if not risky.isdisjoint(obj):
-            return None
-        if "email" in obj:
-            email = obj["email"]
-            if email is not None and (type(email) is not str or addresses.email(email) is None):
-                return None
+    if not all(_is_clean_attributes(obj, risky) for obj in attributes):
+        return None
+    recommended = False
     for event in events:
         if not _is_clean_occurrence(event) or event.name.isspace():
             return None
+        if readers is _ECOMMERCE_READERS and event.name.strip() in ecommerce.SCHEMAS:
+            if not ecommerce.follows(event.name.strip(), event.properties):
+                return None
+            recommended = True
     for purchase in purchases:
         if not _is_clean_occurrence(purchase) or purchase.product_id.isspace():
             return None
@@ -222,7 +259,17 @@ def _clean_counts(body: bytes, limits: Limits, region: str = addresses.DEFAULT_R
             return None
     limits.check(counts)
     limits.check_profiles(_key(obj) for obj in chain[Any](attributes, events, purchases))
-    return counts
+    return _Clean(counts, recommended)
+
+
+def _is_clean_attributes(obj: dict[str, Any], risky: frozenset[str]) -> bool:
+    external_id = obj.get("external_id")
+    if type(external_id) is not str or not 0 < len(external_id) <= 246 or external_id.isspace():
+        return False
+    if not risky.isdisjoint(obj):
+        return False
+    email = obj.get("email")
+    return email is None or (type(email) is str and addresses.email(email) is not None)
 
 
 def _most_bytes(body: bytes) -> int:
@@ -260,7 +307,9 @@ _IDENTIFIERS: Final = frozenset(("external_id", "user_alias", "braze_id", "email
 _REQUIRED: Final = frozenset(("name", "product_id", "time", "currency", "price", "quantity", "properties"))
 
 
-def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -> Checked:
+def _walk(
+    body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION, readers: Mapping[str, Reader] = READERS
+) -> Checked:
     document = bodies.parse_object(body)
     if document is None:
         raise RefusedError(400, NO_VALID_DATA)
@@ -270,26 +319,33 @@ def _walk(body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION) -
     if not any(counts):
         raise RefusedError(400, NO_VALID_DATA)
     limits.check(counts)
-    keys: list[Identifier] = []
+    commands: list[Track] = []
     errors: list[ObjectError] = []
     valid: dict[str, list[tuple[int, dict[str, Any], list[tuple[str, str]]]]] = {name: [] for name in ARRAYS}
     for name in ARRAYS:
         for index, obj in enumerate(arrays[name]):
             try:
-                kept, ignored, key = _checked(name, obj, index, region)
+                kept, ignored, command = _checked(name, obj, index, region, readers[name])
                 valid[name].append((index, kept, ignored))
-                keys.append(key)
+                commands.append(command)
             except ObjectRefusedError as refused:
-                errors.append(ObjectError(refused.type, name, index, refused.code))
+                errors.append(ObjectError(refused.type, name, index, refused.code, _recommended_name(refused, obj)))
     counted = {name: len(valid[name]) for name in ARRAYS}
     if not any(counted.values()):
         raise RefusedError(400, NO_VALID_DATA, errors)
-    limits.check_profiles(keys)
+    limits.check_profiles(command.identifier for command in commands)
     sent = frozenset(name for name in ARRAYS if arrays[name])
     stored: dict[str, object] = {name: entries for name, entries in valid.items() if entries}
     if region != addresses.DEFAULT_REGION:
         stored[_REGION] = region
-    return Checked(TRACK, CODEC_VALID_REST, msgspec.json.encode(stored), _answer(counted, errors, sent))
+    recommended = any(isinstance(command, TrackEvent) and command.recommended for command in commands)
+    codec = CODEC_VALID_REST | ECOMMERCE if recommended else CODEC_VALID_REST
+    return Checked(TRACK, codec, msgspec.json.encode(stored), _answer(counted, errors, sent), tuple(errors))
+
+
+def _recommended_name(refused: ObjectRefusedError, obj: object) -> str:
+    """The event whose schema an object does not follow; "" where it is refused for something else."""
+    return str(obj["name"]).strip() if refused.code in ecommerce.CODES and isinstance(obj, dict) else ""
 
 
 def _array(value: object) -> list[Any]:
@@ -303,16 +359,16 @@ def _array(value: object) -> list[Any]:
 
 
 def _checked(
-    name: str, obj: object, index: int, region: str
-) -> tuple[dict[str, Any], list[tuple[str, str]], Identifier]:
-    """An object that its reader takes, without members that the stores cannot hold; what was left out; its key."""
+    name: str, obj: object, index: int, region: str, reader: Reader
+) -> tuple[dict[str, Any], list[tuple[str, str]], Track]:
+    """An object that its reader takes, without members that the stores cannot hold; what was left out; its command."""
     if not isinstance(obj, dict):
         raise ObjectRefusedError("must be an object")
     problem = bodies.unsound(obj)
     if problem is not None:
         raise ObjectRefusedError(problem)
     kept, ignored = _without_unstorable(name, obj)
-    return kept, ignored, READERS[name](kept, index, region).identifier
+    return kept, ignored, reader(kept, index, region)
 
 
 def _without_unstorable(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -9,7 +9,7 @@ import msgspec
 from app.contract import addresses, identifiers, track
 from app.contract.checked import Checked
 from app.domain import custom_attributes, times
-from app.domain.commands import Track, TrackAttributes, TrackEvent
+from app.domain.commands import Track, TrackAttributes, TrackEvent, Unreadable
 from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Identifier, Profile
 from app.domain.reasons import PROFILE_NOT_FOUND
 
@@ -61,17 +61,21 @@ class Asked:
         return {"purchase_events": _summary("product_id", command.product_id, profile.purchases)}
 
 
-def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> tuple[Checked, Asked]:
+def check(
+    body: bytes, region: str = addresses.DEFAULT_REGION, *, ecommerce_events: bool = False
+) -> tuple[Checked, Asked]:
     """Check a request. Raises RefusedError: whatever is wrong with the object is wrong with the request."""
-    checked = track.check(body, _LIMITS, region)
+    checked = track.check(body, _LIMITS, region, ecommerce_events=ecommerce_events)
     (command,) = track.decode(checked.codec, checked.body)
+    if isinstance(command, Unreadable):
+        raise AssertionError("what was checked a moment ago can be read")
     return checked, Asked(command, _identifier(command.identifier, _object(checked)))
 
 
 def _object(checked: Checked) -> dict[str, Any]:
     document = msgspec.json.decode(checked.body)
     (found,) = (entries[0] for name in track.ARRAYS if (entries := document.get(name)))
-    obj: dict[str, Any] = found if checked.codec == track.CODEC_AS_SENT else found[1]
+    obj: dict[str, Any] = found if checked.codec & ~track.ECOMMERCE == track.CODEC_AS_SENT else found[1]
     return obj
 
 

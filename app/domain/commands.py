@@ -32,6 +32,14 @@ class StreamKey(NamedTuple):
 
 
 @dataclass(slots=True)
+class Unreadable:
+    """An object that was accepted, and that this version cannot read. It is skipped, and the others go on."""
+
+    index: int
+    input_array: str
+
+
+@dataclass(slots=True)
 class TrackAttributes:
     """One element of `attributes`."""
 
@@ -64,6 +72,8 @@ class TrackEvent:
     app_id: str | None
     properties: dict[str, object] | None
     ignored: list[tuple[str, str]] = field(default_factory=list)
+    #: A recommended e-commerce event, whose properties follow its schema: see app.domain.ecommerce.
+    recommended: bool = False
 
     input_array = "events"
 

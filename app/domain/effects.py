@@ -18,10 +18,12 @@ from app.domain.commands import (
     TrackEvent,
     TrackPurchase,
     UndoMerge,
+    Unreadable,
     UpdateAlias,
 )
 from app.domain.identifiers import FIELD_KINDS
-from app.domain.profile import ALIAS, CORE, CUSTOM, EVENTS, EXTERNAL, PURCHASES, Identifier
+from app.domain.money import USD
+from app.domain.profile import ALIAS, COMMERCE, CORE, CUSTOM, EVENTS, EXTERNAL, PURCHASES, Identifier
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -84,15 +86,16 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     TrackEvent: Effect(
         track.apply_event,
         selectors=_addressed,
-        sections=lambda _command: EVENTS,
+        sections=lambda command: EVENTS | (COMMERCE if command.recommended else 0),
         emails=email_consent.emails_of_occurrence,
     ),
     TrackPurchase: Effect(
         track.apply_purchase,
         selectors=_addressed,
-        sections=lambda _command: PURCHASES,
+        sections=lambda command: PURCHASES | (COMMERCE if command.currency != USD else 0),
         emails=email_consent.emails_of_occurrence,
     ),
+    Unreadable: Effect(track.skip_unreadable),
     ChangeSettings: Effect(data_rules.change_settings),
     Identify: Effect(
         identity.identify,

@@ -24,7 +24,8 @@ EVENTS: Final = 4
 PURCHASES: Final = 8
 DEVICES: Final = 16
 MESSAGES: Final = 32
-ALL_SECTIONS: Final = CORE | CUSTOM | EVENTS | PURCHASES | DEVICES | MESSAGES
+COMMERCE: Final = 64
+ALL_SECTIONS: Final = CORE | CUSTOM | EVENTS | PURCHASES | DEVICES | MESSAGES | COMMERCE
 
 #: Attribute of Profile that holds each section.
 SECTION_NAMES: Final = {
@@ -34,6 +35,7 @@ SECTION_NAMES: Final = {
     PURCHASES: "purchases",
     DEVICES: "devices",
     MESSAGES: "messages",
+    COMMERCE: "commerce",
 }
 
 #: What the section `core` may hold; a key is absent when the profile has no value for it.
@@ -109,6 +111,8 @@ class Profile:
     #: {"received": {kind of message: last_us}, "campaigns" and "canvases": {id: {kind of date: last_us}},
     #:  "history": {id of a sent message or of an engagement: {"at": us, …}}}
     messages: dict[str, object] | None = None
+    #: Orders, carts and daily sums, and revenue without a rate: see app.domain.ecommerce.
+    commerce: dict[str, object] | None = None
 
     @property
     def recency(self) -> tuple[int, int, int, str]:

@@ -14,6 +14,8 @@ AMBIGUOUS: Final = "ambiguous"
 INVALID_IDENTIFIER: Final = "invalid_identifier"
 
 # /users/track
+#: The object was accepted by another version of the software, and this one cannot read it.
+UNREADABLE: Final = "unreadable"
 #: There is no rate for the currency, so the purchase counts no revenue.
 NO_USD_RATE: Final = "no_usd_rate"
 INVALID_NAME: Final = "invalid_name"

@@ -12,8 +12,10 @@ class ApplySettings:
     nested_null_deletes: bool = True
     resubscribe_on_email_change: bool = False
     array_max: int = 500
-    #: USD per unit of a currency, as decimal text; a currency that is not listed counts no revenue (D43).
-    usd_rates: dict[str, str] = field(default_factory=lambda: {"USD": "1"})
+    #: USD per unit by currency: {currency: [[first day, decimal text], …]}. They go before reference rates (D69).
+    fixed_rates: dict[str, list[Any]] = field(default_factory=dict)
+    #: The last day up to which reference rates are in force, counted from 1970-01-01; None = none are.
+    rates_until: int | None = None
     #: Identifiers that never lead to a merge; None is the list in app.domain.guard.
     junk_identifiers: list[str] | None = None
     max_identifiers_per_profile: int = 1_000

@@ -12,6 +12,7 @@ from app.domain.changes import Changes, Link
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import FIELD_KINDS, identifiers_of, names_merged, names_of, with_former
 from app.domain.merging.plan import MergeRecord
+from app.domain.money import ReferenceRates, no_reference_rates
 from app.domain.profile import (
     ALIAS,
     ALL_SECTIONS,
@@ -65,6 +66,7 @@ class State:
         "lineage",
         "profiles",
         "records",
+        "reference_rates",
         "settings",
         "unloaded",
     )
@@ -89,6 +91,8 @@ class State:
         self.unloaded: dict[Identifier, list[Unloaded]] = {}
         #: Merges by id; None for an id that was looked for and is not there.
         self.records: dict[str, MergeRecord | None] = {}
+        #: What a currency is worth, where the workspace has no fixed rate. Whoever reduces with a table sets it.
+        self.reference_rates: ReferenceRates = no_reference_rates
         self._complete = complete
         if complete:
             for profile in self.profiles.values():

@@ -83,6 +83,7 @@ class Step:
             purchases={},
             devices={},
             messages={},
+            commerce={},
         )
         self.state.create(profile)
         self.happened(profile, CREATED)

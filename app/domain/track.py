@@ -1,10 +1,9 @@
 """What attributes, events and purchases do to a profile (spec track.md)."""
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from app.domain import custom_attributes, data_rules, email_consent, resolve
-from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain import custom_attributes, data_rules, ecommerce, email_consent, money, resolve
+from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import (
     ALIAS,
@@ -22,7 +21,7 @@ from app.domain.profile import (
     Occurrence,
     Profile,
 )
-from app.domain.reasons import BLOCKED, INVALID_NAME, NO_USD_RATE, PROFILE_NOT_FOUND
+from app.domain.reasons import BLOCKED, INVALID_NAME, PROFILE_NOT_FOUND, UNREADABLE
 from app.domain.step import Step
 from app.domain.times import DAY
 
@@ -30,6 +29,11 @@ from app.domain.times import DAY
 OCCURRENCE_WINDOW_US = 32 * DAY
 
 _SCALARS = frozenset((str, int, float, bool))
+
+
+def skip_unreadable(step: Step, command: Unreadable) -> None:
+    """Say that the object has no effect."""
+    step.refuse(command, UNREADABLE)
 
 
 def apply_attributes(step: Step, command: TrackAttributes) -> None:
@@ -170,25 +174,24 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
 
 def _event(step: Step, profile: Profile, command: TrackEvent) -> None:
     time_us = min(command.time_us, step.request.accepted_us)
+    if command.recommended:
+        ecommerce.apply(step, profile, command, time_us)
     _summarise(step, profile, EVENTS, NAME_EVENT, command.name, time_us, 1)
     _occurred(step, profile, command, NAME_EVENT, command.name, time_us, 1, 0)
 
 
 def _purchase(step: Step, profile: Profile, command: TrackPurchase) -> None:
     time_us, quantity = min(command.time_us, step.request.accepted_us), command.quantity
-    cents = 0
-    rate = step.state.settings.usd_rates.get(command.currency)
-    if rate is None:
-        step.skip(command, NO_USD_RATE, "price")
-    else:
-        amount = command.price * quantity * Decimal(rate) * 100
-        cents = int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    cents = ecommerce.booked(step, profile, command, "price", command.currency, command.price * quantity, time_us)
     _summarise(step, profile, PURCHASES, NAME_PRODUCT, command.product_id, time_us, quantity)
     profile.purchase_count += quantity
-    profile.revenue_cents = clamped(profile.revenue_cents + cents)
+    profile.revenue_cents = clamped(profile.revenue_cents + (cents or 0))
     profile.first_purchase_us = least(profile.first_purchase_us, time_us)
     profile.last_purchase_us = greatest(profile.last_purchase_us, time_us)
-    _occurred(step, profile, command, NAME_PRODUCT, command.product_id, time_us, quantity, cents)
+    if command.currency != money.USD:  # these names are reserved, so no property of the client's has them
+        paid = {"price": float(command.price), "currency": command.currency}
+        command.properties = {**(command.properties or {}), **paid}
+    _occurred(step, profile, command, NAME_PRODUCT, command.product_id, time_us, quantity, cents or 0)
 
 
 def _summarise(step: Step, profile: Profile, section: int, kind: int, name: str, time_us: int, count: int) -> None:

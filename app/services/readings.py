@@ -52,6 +52,12 @@ class ApiReadings:
             "Calls by what the limits said; degraded: decided without Redis.",
             *_by("result", quota),
         )
+        yield (
+            "onefold_ecommerce_refused_total",
+            "Recommended e-commerce events that do not follow their schema, by event and fault.",
+            ("event", "fault"),
+            {of: float(count) for of, count in self.acceptor.refused_events.items()},
+        )
         rung = {"rung": self.bell.rung, "suppressed": self.bell.suppressed, "failed": self.bell.failed}
         yield "onefold_doorbells_total", "Doorbells; suppressed: one was outstanding.", *_by("result", rung)
         yield "onefold_requests_in_hand", "Requests that are being answered.", (), {(): self.gate.inside}

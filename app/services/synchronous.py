@@ -6,7 +6,7 @@ They go through the inbox like all others, so they are as durable and as much in
 from dataclasses import dataclass
 from functools import partial
 
-from app.contract import addresses, external_ids, track_sync
+from app.contract import addresses, external_ids, track, track_sync
 from app.contract.checked import Checked
 from app.domain.commands import STREAM_NORMAL
 from app.domain.identifiers import with_former
@@ -78,7 +78,9 @@ class Synchronous:
 
     async def track(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Tracked:
         """POST /users/track/sync: one object, and what it led to. Raises RefusedError; else as `apply`."""
-        checked, asked = track_sync.check(body, addresses.region_of(caller.options))
+        checked, asked = track_sync.check(
+            body, addresses.region_of(caller.options), ecommerce_events=track.wants_ecommerce(caller.options)
+        )
         outcome = await self.apply(caller, checked, key)
         profile = None
         if not asked.met_nobody(outcome.problems):

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from app.adapters.rates import reference_table
 from app.contract import addresses
 from app.contract.export import REQUIRES_FIELDS
 from app.contract.plans import DEFAULT_PLAN, PLANS
 from app.contract.stored import settings_change
+from app.contract.track import ECOMMERCE_OPTION
 from app.services.accepting.direct import enqueue
 from app.services.caller import Caller
 from app.store import companies, keys, workspaces
@@ -41,8 +43,8 @@ def create(database: Database, name: str, settings: Mapping[str, Any], now_us: i
     """Make a workspace. Raises NameTakenError, InvalidSettingError. `settings`: as in `change`."""
     columns, options, applied = _split(database, {"plan": DEFAULT_PLAN} | dict(settings))
     workspaces.create(database, name, now_us=now_us, options=options, **columns)
-    if applied:
-        change_applied(database, operator(database, name), applied, now_us)
+    rates = {"rates_until": reference_table().last_day}
+    change_applied(database, operator(database, name), rates | applied, now_us)
 
 
 def change(database: Database, name: str, settings: Mapping[str, Any], now_us: int) -> None:
@@ -70,6 +72,8 @@ def _split(database: Database, settings: Mapping[str, Any]) -> tuple[dict[str, A
     options: dict[str, Any] = {}
     if REQUIRES_FIELDS in columns:
         options[REQUIRES_FIELDS] = columns.pop(REQUIRES_FIELDS)
+    if ECOMMERCE_OPTION in columns:
+        options[ECOMMERCE_OPTION] = columns.pop(ECOMMERCE_OPTION)
     if addresses.REGION_OPTION in columns:
         region = addresses.region(columns.pop(addresses.REGION_OPTION))
         if region is None:

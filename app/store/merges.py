@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import names_merged
 from app.domain.merging.plan import MergePlan, MergeRecord
-from app.domain.profile import Profile
+from app.domain.profile import SECTION_NAMES, Profile
 from app.domain.state import State
 from app.store import tables
 from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
@@ -174,10 +174,20 @@ def _record(row: Any) -> MergeRecord:
         (row.kept_updated_us, row.kept_updated_index),
         row.expires_us,
         _parsed(row.plan, MergePlan),
-        _parsed(row.snapshot, Profile),
+        _snapshot(row.snapshot),
         _parsed(row.undone, Origin),
         _parsed(row.unseparated, list),
     )
+
+
+def _snapshot(text_: str | None) -> Profile | None:
+    """The merged profile with all its sections. One that did not exist when the snapshot was stored was empty."""
+    profile: Profile | None = _parsed(text_, Profile)
+    if profile is not None:
+        for name in SECTION_NAMES.values():
+            if getattr(profile, name) is None:
+                setattr(profile, name, {})
+    return profile
 
 
 def _parsed(text_: str | None, kind: Any) -> Any:

@@ -331,6 +331,7 @@ def _seed(state: State, number: int, wanted: Json) -> None:
         purchases={},
         devices={},
         messages={},
+        commerce={},
     )
     state.create(profile)
     if "external_id" in wanted:

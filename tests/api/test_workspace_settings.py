@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from app.adapters.rates import reference_table
 from app.cli.main import app
 from app.contract import stored
 from app.domain.commands import ChangeSettings
@@ -93,5 +94,6 @@ def test_a_new_workspace_takes_the_same_switches(workspace: Workspace) -> None:
     with workspace.service.database.read(workspace.service.database.inbox) as connection:
         rows = inbox.read(connection, workspaces.number(made), 0, 0, 0, 10)
     (change_,) = [stored.commands(row.kind, row.codec, row.body) for row in rows]
-    assert change_ == [ChangeSettings(0, {"array_max": 3, "resubscribe_on_email_change": True})]
+    switches_applied = {"array_max": 3, "resubscribe_on_email_change": True}
+    assert change_ == [ChangeSettings(0, {"rates_until": reference_table().last_day, **switches_applied})]
     assert "exists" in change(workspace, command="create", title=title)

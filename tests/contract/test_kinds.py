@@ -10,7 +10,7 @@ from app.contract import stored
 from app.contract.checked import CODEC_COMMANDS, commands_checked
 from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SETTINGS, TRACK, name_of
 from app.domain import commands
-from app.domain.commands import ChangeSettings, Command, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain.commands import ChangeSettings, Command, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
 from app.domain.effects import EFFECTS
 
 CLASSES = {
@@ -19,7 +19,13 @@ CLASSES = {
     if is_dataclass(found) and "index" in {member.name for member in fields(found)}
 }
 #: Stored in a form of their own.
-APART = {TrackAttributes: TRACK, TrackEvent: TRACK, TrackPurchase: TRACK, ChangeSettings: SETTINGS}
+APART = {
+    TrackAttributes: TRACK,
+    TrackEvent: TRACK,
+    TrackPurchase: TRACK,
+    Unreadable: TRACK,
+    ChangeSettings: SETTINGS,
+}
 
 
 def test_every_command_has_its_rows() -> None:

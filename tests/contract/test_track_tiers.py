@@ -12,7 +12,7 @@ from app.contract import track
 from app.contract.checked import Checked
 from app.contract.errors import RefusedError
 from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Limits
-from app.domain.commands import Command, TrackEvent
+from app.domain.commands import Command, TrackEvent, Unreadable
 from tests.api.objects import bodies, nearly_clean
 
 LEGACY = Limits(None, 75)
@@ -51,9 +51,9 @@ def known(commands: Sequence[Command]) -> list[str]:
     b'{"purchases":[{"external_id":"a","product_id":"p","currency":"USD","price":1,"quantity":1.0,%s}]}' % TIME.encode()
 )
 def test_clean_means_clean(body: bytes) -> None:
-    counts = track._clean_counts(body, LEGACY)
-    event("clean" if counts is not None else "not clean")
-    if counts is None:
+    clean = track._clean(body, LEGACY)
+    event("clean" if clean is not None else "not clean")
+    if clean is None:
         return
     exact = outcome(body)
     assert isinstance(exact, Checked), exact
@@ -61,7 +61,7 @@ def test_clean_means_clean(body: bytes) -> None:
     assert accepted.codec == CODEC_AS_SENT
     assert exact.codec == CODEC_VALID_REST
     assert accepted.answer == exact.answer
-    assert objects(accepted) == objects(exact) == sum(counts)
+    assert objects(accepted) == objects(exact) == sum(clean.counts)
     assert known(track.decode(accepted.codec, accepted.body)) == known(track.decode(exact.codec, exact.body))
 
 
@@ -73,13 +73,13 @@ def test_both_tiers_count_alike(body: bytes) -> None:
     """Objects for one profile are as many, whoever counts them."""
     limits = Limits(None, None, 1)
     answers: list[str | None] = []
-    for check in (track._clean_counts, track._walk):
+    for check in (track._clean, track._walk):
         try:
             check(body, limits)
             answers.append(None)
         except RefusedError as refused:
             answers.append(refused.message)
-    if track._clean_counts(body, LEGACY) is not None:
+    if track._clean(body, LEGACY) is not None:
         assert answers[0] == answers[1]
 
 
@@ -93,6 +93,7 @@ def test_what_is_accepted_can_be_read(body: bytes) -> None:
         assert msgspec.json.decode(accepted.body())["message"] == accepted.message
         return
     commands = track.decode(accepted.codec, accepted.body)
+    assert not any(isinstance(command, Unreadable) for command in commands)
     answer = json.loads(accepted.answer)
     assert len(commands) == objects(accepted) > 0
     places = [(command.input_array, command.index) for command in commands]
@@ -135,7 +136,7 @@ CLEAN = {
 
 @pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN)
 def test_ordinary_requests_take_the_short_way(text: str) -> None:
-    assert track._clean_counts(text.encode(), LEGACY) is not None
+    assert track._clean(text.encode(), LEGACY) is not None
 
 
 UNSURE = {
@@ -161,7 +162,7 @@ UNSURE = {
 
 @pytest.mark.parametrize("text", UNSURE.values(), ids=UNSURE)
 def test_anything_else_takes_the_long_way(text: str) -> None:
-    assert track._clean_counts(text.encode(), LEGACY) is None
+    assert track._clean(text.encode(), LEGACY) is None
 
 
 PHONES = {
@@ -179,6 +180,7 @@ def test_the_region_of_a_phone_number_is_stored_with_it(text: str) -> None:
     accepted = track.check(text.encode(), LEGACY, "DE")
     assert (accepted.codec, json.loads(accepted.body)["region"]) == (CODEC_VALID_REST, "DE")
     (command,) = track.decode(accepted.codec, accepted.body)
+    assert not isinstance(command, Unreadable)
     fields = getattr(command, "fields", {})
     assert "+4930123456" in (command.identifier[2], fields.get("phone"))
 
@@ -217,3 +219,24 @@ def test_what_grows_when_it_is_written_back(number: str, room: int) -> None:
         ]
         errors = json.loads(accepted.answer).get("errors", [])
         assert names == ["innocent"] if errors else ["e", "innocent"]
+
+
+UNREADABLE_NOW = {
+    "as sent": (
+        CODEC_AS_SENT,
+        '{"events":[{"external_id":"a","name":"e","time":"no time"},{"external_id":"b","name":"e",%s}]}',
+    ),
+    "valid rest": (
+        CODEC_VALID_REST,
+        '{"events":[[0,{"external_id":"a","name":"e"},[]],[1,{"external_id":"b","name":"e",%s},[]]]}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("codec", "text"), UNREADABLE_NOW.values(), ids=UNREADABLE_NOW)
+def test_what_another_version_accepted_costs_no_other_object(codec: int, text: str) -> None:
+    """Reading in the worker is total: it never refuses a request, whatever lies in the inbox of a valid form."""
+    first, second = track.decode(codec, (text % TIME).encode())
+    assert first == Unreadable(0, "events")
+    assert isinstance(second, TrackEvent)
+    assert second.index == 1

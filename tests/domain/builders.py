@@ -14,7 +14,7 @@ def profile(pid: int, /, **values: Any) -> Profile:
     """A profile with all sections loaded."""
     made = Profile(pid, f"{pid:024x}", created_us=pid, updated_us=pid, updated_index=0)
     made.core, made.custom, made.events = {}, {}, {}
-    made.purchases, made.devices, made.messages = {}, {}, {}
+    made.purchases, made.devices, made.messages, made.commerce = {}, {}, {}, {}
     for name, value in values.items():
         if name in CORE_FIELDS:
             made.core[name] = value

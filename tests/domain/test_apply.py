@@ -107,6 +107,7 @@ def test_a_new_profile_is_complete() -> None:
         purchases={},
         devices={},
         messages={},
+        commerce={},
     )
     assert len(profile.braze_id) == 24
     assert int(profile.braze_id, 16) >= 0

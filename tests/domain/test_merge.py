@@ -175,6 +175,45 @@ TABLE: Final[list[tuple[str, Any, Any, Any]]] = [
             "history": {"s1": {"at": 5}, "s2": {"at": 7}},
         },
     ),
+    (
+        "commerce",
+        {
+            "placed": 2,
+            "cancelled": 1,
+            "refunded": 5,
+            "last_order": 9,
+            "carts": {"c": {"updated": 5, "lines": {}}, "d": {"updated": 8, "lines": {}}},
+            "days": {"20000": [1, 100, 5]},
+            "unbooked": {"XAU": "0.5", "FRF": "2"},
+        },
+        {
+            "placed": 3,
+            "cancelled": 4,
+            "refunded": 7,
+            "last_order": 12,
+            "carts": {
+                "c": {"updated": 6, "lines": {"p": 1}},
+                "d": {"updated": 7, "lines": {"p": 1}},
+                "e": {"updated": 1, "lines": {}},
+            },
+            "days": {"20000": [1, 50, 0], "20001": [1, 1, 7]},
+            "unbooked": {"XAU": "0.25"},
+        },
+        {
+            "placed": 5,
+            "cancelled": 5,
+            "refunded": 12,
+            "last_order": 12,
+            "carts": {
+                "c": {"updated": 6, "lines": {"p": 1}},
+                "d": {"updated": 8, "lines": {}},
+                "e": {"updated": 1, "lines": {}},
+            },
+            "days": {"20000": [2, 150, 5], "20001": [1, 1, 7]},
+            "unbooked": {"XAU": "0.75", "FRF": "2"},
+        },
+    ),
+    ("commerce", {"last_order": 12}, {"last_order": 9, "placed": 1}, {"last_order": 12, "placed": 1}),
 ]
 #: What the merge itself sets, whatever the two profiles have.
 BY_THE_MERGE: Final = ("updated_us", "updated_index", "last_merge")

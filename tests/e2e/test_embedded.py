@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from pathlib import Path
-from app import embedded
+from app.adapters import embedded
 try:
     lock = embedded.acquire_lock(Path(sys.argv[1]))
 except embedded.DataDirInUse as refusal:

@@ -48,7 +48,7 @@ def taken(body: bytes) -> Checked | None:
 def check_tiers(body: bytes) -> bool:
     """Whether the first tier is sure; then the second one has to see the same."""
     try:
-        counts = track._clean_counts(body, LEGACY)
+        counts = track._clean(body, LEGACY)
     except RefusedError:
         return False  # too many objects
     if counts is None:

@@ -34,6 +34,18 @@ class Summary(Struct, forbid_unknown_fields=True):
     count: int
 
 
+class Cart(Struct, forbid_unknown_fields=True):
+    """What somebody has put into a basket and not bought."""
+
+    cart_id: str
+    currency: str
+    updated_at: str
+    products: list[dict[str, Any]]
+    total_value: (
+        Annotated[float, Meta(description="In the currency of the cart; absent where no event told it.")] | UnsetType
+    ) = UNSET
+
+
 class Profile(Struct, forbid_unknown_fields=True, kw_only=True):
     """A field without a value is left out."""
 
@@ -61,6 +73,11 @@ class Profile(Struct, forbid_unknown_fields=True, kw_only=True):
     custom_events: list[Summary] | UnsetType = UNSET
     purchases: list[Summary] | UnsetType = UNSET
     total_revenue: Annotated[float, Meta(description="USD.")] | UnsetType = UNSET
+    total_orders: Annotated[int, Meta(ge=0, description="Placed and not cancelled.")] | UnsetType = UNSET
+    total_cancelled_orders: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    total_refunds: Annotated[float, Meta(description="USD.")] | UnsetType = UNSET
+    last_order_placed_at: str | UnsetType = UNSET
+    carts: list[Cart] | UnsetType = UNSET
     push_subscribe: str | UnsetType = UNSET
     push_opted_in_at: str | UnsetType = UNSET
     email_subscribe: str | UnsetType = UNSET

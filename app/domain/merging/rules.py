@@ -8,8 +8,11 @@ More than 300 lines: the rules and the table that uses them are read together.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import repeat
 from typing import Any, Final, Protocol
 
+from app.domain import money
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import SUBSCRIPTION_STATES, TEST_USER, Profile
 
@@ -129,6 +132,56 @@ class Total(Leaf):
     def separate(self, undone: Undone) -> tuple[Any, bool]:
         came = undone.result - undone.before  # less than `merged` where the sum would have been too large
         return clamped(undone.now - came), came == undone.merged or not undone.written
+
+
+class Count(Total):
+    """A sum that is absent while it is nothing."""
+
+    def join(self, kept: Any, merged: Any, pair: Pair) -> Any:
+        return super().join(kept or 0, merged or 0, pair) or None
+
+    def separate(self, undone: Undone) -> tuple[Any, bool]:
+        given = Undone(undone.before or 0, undone.merged, undone.result or 0, undone.now or 0, undone.written)
+        value, exact = super().separate(given)
+        return value or None, exact
+
+
+class Sums(Leaf):
+    """A list of sums, each by itself. Absent is all zeros."""
+
+    def join(self, kept: Any, merged: Any, pair: Pair) -> Any:
+        del pair
+        ours = kept or [0] * len(merged)
+        return [clamped(one + other) for one, other in zip(ours, merged, strict=True)]
+
+    def separate(self, undone: Undone) -> tuple[Any, bool]:
+        if undone.now is None:  # too old by now, and dropped
+            return None, True
+        came = [result - before for result, before in zip(undone.result, undone.before or repeat(0), strict=False)]
+        left = [now - one for now, one in zip(undone.now, came, strict=True)]
+        return left if any(left) else None, came == undone.merged or not undone.written
+
+
+class DecimalTotal(Leaf):
+    """The sum of two amounts as decimal text."""
+
+    def join(self, kept: Any, merged: Any, pair: Pair) -> Any:
+        del pair
+        return money.text(Decimal(kept or 0) + Decimal(merged or 0))
+
+    def separate(self, undone: Undone) -> tuple[Any, bool]:
+        left = Decimal(undone.now or 0) - (Decimal(undone.result) - Decimal(undone.before or 0))
+        return (money.text(left) if left else None), True
+
+
+class Cart(Leaf):
+    """Of two carts with one id the one that was updated last."""
+
+    loses = True
+
+    def join(self, kept: Any, merged: Any, pair: Pair) -> Any:
+        del pair
+        return merged if kept is None or merged["updated"] > kept["updated"] else kept
 
 
 class Merges(Leaf):
@@ -342,6 +395,17 @@ RULES: Final[dict[str, Rule]] = {
             "campaigns": ByKey(ByKey(GREATEST)),
             "canvases": ByKey(ByKey(GREATEST)),
             "history": ByKey(_ALWAYS_FILL),
+        }
+    ),
+    "commerce": Members(
+        {
+            "placed": Count(),
+            "cancelled": Count(),
+            "refunded": Count(),
+            "last_order": GREATEST,
+            "carts": ByKey(Cart()),
+            "days": ByKey(Sums()),
+            "unbooked": ByKey(DecimalTotal()),
         }
     ),
 }

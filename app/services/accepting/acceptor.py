@@ -1,13 +1,15 @@
 """Accepting a request: quota, contract, inbox. Everything that happens between a caller and the answer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from app.contract import addresses, idempotency, stored, track
 from app.contract.checked import Checked
+from app.contract.errors import ObjectError, RefusedError
 from app.contract.kinds import KINDS
 from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
 from app.contract.track import Limits
@@ -55,6 +57,8 @@ class Acceptor:
         #: Calls that a limit let through, and that it did not.
         self.granted = 0
         self.refused = 0
+        #: Recommended e-commerce events that do not follow their schema, by event and class of the fault.
+        self.refused_events: Counter[tuple[str, str]] = Counter()
 
     async def take(self, caller: Caller, group: str) -> Admission:
         """A token for a call of a group of endpoints: TRACK, or a name in GROUPS. Raises RateLimitedError."""
@@ -77,13 +81,11 @@ class Acceptor:
         self, caller: Caller, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Accepted:
         """POST /users/track. Raises as `queue`."""
-        region = addresses.region_of(caller.options)
-        return await self.queue(caller, partial(track.check, limits=caller.objects, region=region), body, key, stream)
+        return await self.queue(caller, _track_check(caller, caller.objects), body, key, stream)
 
     async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Accepted:
         """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises as `queue`."""
-        region = addresses.region_of(caller.options)
-        return await self.queue(caller, partial(track.check, limits=BULK_LIMITS, region=region), body, key, STREAM_BULK)
+        return await self.queue(caller, _track_check(caller, BULK_LIMITS), body, key, STREAM_BULK)
 
     async def queue(
         self,
@@ -99,14 +101,22 @@ class Acceptor:
 
         Raises RefusedError for what the contract does not take; else as `append`.
         """
-        # A walk over megabytes would hold up everybody else.
-        checked = await asyncio.to_thread(check, body) if len(body) > LARGE_BODY_BYTES else check(body)
+        try:
+            # A walk over megabytes would hold up everybody else.
+            checked = await asyncio.to_thread(check, body) if len(body) > LARGE_BODY_BYTES else check(body)
+        except RefusedError as refused:
+            self._count_refused_events(refused.errors)
+            raise
+        self._count_refused_events(checked.errors)
         if key is not None:
             key = replace(key, answer=checked.answer)
         outcome = await self.append(caller, stream, checked, key)
         if isinstance(outcome, Repeated):
             return _first(caller, outcome)
         return Accepted(caller.request_id(stream, outcome.seq), checked.answer)
+
+    def _count_refused_events(self, errors: Iterable[ObjectError]) -> None:
+        self.refused_events.update((error.event, error.code) for error in errors if error.event)
 
     async def append(
         self, caller: Caller, stream: int, checked: Checked, key: IdempotencyKey | None = None
@@ -158,3 +168,10 @@ def idempotency_key(
         return None
     secret = caller.workspace_secret
     return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body), status)
+
+
+def _track_check(caller: Caller, limits: Limits) -> Callable[[bytes], Checked]:
+    """How the contract checks a body of a caller's workspace."""
+    options = caller.options
+    region, ecommerce_events = addresses.region_of(options), track.wants_ecommerce(options)
+    return partial(track.check, limits=limits, region=region, ecommerce_events=ecommerce_events)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from app.domain.profile import DEVICES, EVENTS, MESSAGES, PURCHASES
+from app.domain.profile import COMMERCE, DEVICES, EVENTS, MESSAGES, PURCHASES
 from app.store.bulk import encode
 
 #: Columns of the table `profile`, in the order of the fields of Profile.
@@ -28,7 +28,7 @@ ROW_FIELDS: Final = (
     "last_session_us",
 )
 #: Sections that lie in the table `profile_part`.
-PARTS: Final = (EVENTS, PURCHASES, DEVICES, MESSAGES)
+PARTS: Final = (EVENTS, PURCHASES, DEVICES, MESSAGES, COMMERCE)
 
 
 class Query:
