@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,8 @@ WITHHELD = [
 @pytest.fixture(scope="module")
 def checkout(onefold: Service) -> Iterator[Path]:
     """A directory in which the data of the running Onefold is `var`, as beside `make run`."""
+    if shutil.which("curl") is None and not os.environ.get("CI"):
+        pytest.skip("no curl")
     with TemporaryDirectory(prefix="onefold-") as folder:
         (Path(folder) / "var").symlink_to(onefold.data_dir)
         yield Path(folder)
