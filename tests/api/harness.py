@@ -473,7 +473,7 @@ def _sweep(settings: Settings) -> None:
 
 
 @contextmanager
-def served(settings: Settings, **options: Any) -> Iterator[int]:
+def served(settings: Settings, http: str = "app.api.protocol:Protocol", **options: Any) -> Iterator[int]:
     """The same application behind uvicorn, set up as the launcher sets it up; yields the port."""
 
     def create() -> FastAPI:
@@ -483,7 +483,7 @@ def served(settings: Settings, **options: Any) -> Iterator[int]:
         create,
         factory=True,
         loop="uvloop",
-        http="app.api.protocol:Protocol",
+        http=http,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import uvicorn
 import uvloop
@@ -38,11 +38,25 @@ class Counting(Protocol):
 
     received = 0
     most_unparsed = 0
+    #: Those of open connections, by the port of the client.
+    by_port: ClassVar[dict[int, "Counting"]] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.by_port[transport.get_extra_info("peername")[1]] = self
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.by_port.pop(self.http.client[1] if self.http.client else 0, None)
+        super().connection_lost(exc)
 
     def buffer_updated(self, nbytes: int) -> None:
         self.received += nbytes
         super().buffer_updated(nbytes)
         self.most_unparsed = max(self.most_unparsed, len(self.http._unparsed))
+
+    def stalls(self) -> bool:
+        """Whether it reads nothing for now."""
+        return self.http.transport.is_closing() or self.http.flow.read_paused
 
 
 @dataclass
@@ -126,8 +140,7 @@ class Client:
         await soon(lambda: self.protocol.received >= self.sent or self.stalled(before))
 
     def stalled(self, before: int) -> bool:
-        http = self.protocol.http
-        return http.transport.is_closing() or (http.flow.read_paused and self.protocol.received > before)
+        return self.protocol.stalls() and (self.protocol.received > before or self.protocol.http.transport.is_closing())
 
     async def rest(self) -> bytes:
         """What the server sends until it closes."""

@@ -1,9 +1,12 @@
 """Bytes on a real connection to uvicorn: what a client library would never send, and what only a network can do."""
 
+import gzip
 import json
+import random
 import re
 import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +16,8 @@ import httpx
 import pytest
 
 from tests.api.harness import Answer, Service, Workspace, checked, running, served, settings_for
+from tests.api.http_server import Counting
+from tests.polling import until
 from tests.servers import ValkeyServer
 
 BODY: Final = b'{"attributes":[{"external_id":"s","n":{"inc":1}}]}'
@@ -25,16 +30,20 @@ def behind_uvicorn(
 ) -> Iterator[tuple[Service, int]]:
     folder: Path = tmp_path_factory.mktemp("sockets")
     settings = settings_for("", valkey_server.url, folder, receive_timeout_seconds=RECEIVE_SECONDS)
-    with running(settings) as service, served(settings) as port:
+    with running(settings) as service, served(settings, http="tests.api.http_server:Counting") as port:
         yield service, port
 
 
 class Wire:
     """One connection."""
 
-    def __init__(self, workspace: Workspace, port: int) -> None:
+    def __init__(self, workspace: Workspace, port: int, randomly: random.Random | None = None) -> None:
+        """`randomly` cuts in two what is sent, the first three times: a body has to arrive in time."""
         self.workspace = workspace
+        self._randomly = randomly
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sent = self._sends = 0
         self._buffer = b""
 
     def head(self, *lines: str, length: int | None = len(BODY)) -> bytes:
@@ -49,7 +58,23 @@ class Wire:
         return "\r\n".join([*fixed, *lines, "", ""]).encode()
 
     def send(self, data: bytes) -> None:
+        self._sends += 1
+        if self._randomly is not None and len(data) > 1 and self._sends <= 3:
+            first = self._randomly.randrange(1, len(data))
+            self._socket.sendall(data[:first])
+            self._sent += first
+            until(self._is_read, interval=0.001)
+            data = data[first:]
         self._socket.sendall(data)
+        self._sent += len(data)
+
+    def _is_read(self) -> bool:
+        """Whether the server has read what was sent, or reads nothing for now."""
+        port = self._socket.getsockname()[1]
+        known = Counting.by_port.get(port)
+        return (known is None and self.is_readable(0)) or (
+            known is not None and (known.received >= self._sent or known.stalls())
+        )
 
     def half_close(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
@@ -97,9 +122,12 @@ def workspace(behind_uvicorn: tuple[Service, int]) -> Workspace:
     return behind_uvicorn[0].workspace()
 
 
-@pytest.fixture
-def wire(behind_uvicorn: tuple[Service, int], workspace: Workspace) -> Iterator[Wire]:
-    made = Wire(workspace, behind_uvicorn[1])
+@pytest.fixture(params=["whole", "cut in two"])
+def wire(behind_uvicorn: tuple[Service, int], workspace: Workspace, request: pytest.FixtureRequest) -> Iterator[Wire]:
+    """Everything that a test sends goes out in one packet, or in two."""
+    seed = time.time_ns()
+    print(f"seed {seed}")
+    made = Wire(workspace, behind_uvicorn[1], None if request.param == "whole" else random.Random(seed))
     yield made
     made.close()
 
@@ -158,6 +186,49 @@ def test_3_two_lengths(wire: Wire, workspace: Workspace) -> None:
     wire.send(wire.head(f"Content-Length: {len(BODY) - 1}") + BODY)
     assert wire.raw()[0] == 400
     assert wire.is_closed()
+    assert count(workspace) == 0
+
+
+#: Further items of the list, by number: lines of the head, framing and body, and the status.
+ITEMS: Final = {
+    "1 no body": ((), b"", 400),
+    "2 empty body": (("Content-Length: 0",), b"", 400),
+    "7 gzip bomb": (("Content-Encoding: gzip",), gzip.compress(b" " * 5_000_000), 413),
+    "8 truncated gzip": (("Content-Encoding: gzip",), gzip.compress(BODY)[:-9], 400),
+    "gzip": (("Content-Encoding: gzip",), gzip.compress(BODY), 201),
+    "9 unknown encoding": (("Content-Encoding: br",), BODY, 415),
+    "14 two keys": (("Authorization: Bearer x",), BODY, 401),
+}
+UPGRADE: Final = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA")
+
+
+@pytest.mark.parametrize("upgrade", [(), UPGRADE], ids=["", "upgrade"])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("name", ITEMS)
+def test_items(wire: Wire, workspace: Workspace, name: str, framing: str, upgrade: tuple[str, ...]) -> None:
+    lines, body, status = ITEMS[name]
+    if body:
+        lines += (f"Content-Length: {len(body)}",) if framing == "length" else ("Transfer-Encoding: chunked",)
+        body = body if framing == "length" else chunk(body) + b"0\r\n\r\n"
+    wire.send(wire.head(*lines, *upgrade, length=None) + body)
+    answer = wire.answer()
+    assert answer.status in ((201, 401) if status == 401 else (status,))
+    wire.send(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert wire.answer().status == 200
+    assert count(workspace) == (answer.status == 201)
+
+
+@pytest.mark.parametrize("line", ["Content-Type: text/plain", "Content-Type:", "X: y"])
+def test_10_content_type(wire: Wire, workspace: Workspace, line: str) -> None:
+    wire.send(wire.head(line).replace(b"Content-Type: application/json\r\n", b"") + BODY)
+    assert wire.answer().status == 415
+    assert count(workspace) == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_11_method(wire: Wire, workspace: Workspace, method: str) -> None:
+    wire.send(wire.head().replace(b"POST", method.encode(), 1) + BODY + b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [wire.answer().status, wire.answer().status] == [404, 200]
     assert count(workspace) == 0
 
 
