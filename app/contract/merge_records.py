@@ -10,8 +10,8 @@ from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
 from app.domain.commands import UndoMerge
 from app.domain.history import CREATED, Happening, Origin
+from app.domain.merging.leaves import Path
 from app.domain.merging.plan import Change, MergePlan, MergeRecord
-from app.domain.merging.rules import Path
 from app.domain.profile import ALIAS, BRAZE, DEPRECATED, EMAIL, EXTERNAL, PHONE, TEST_USER, AddressState, Identifier
 
 ONE_IDENTIFIER: Final = (

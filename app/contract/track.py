@@ -6,6 +6,8 @@ exactly, writes the errors and keeps the valid rest. The worker reads with the r
 cannot fail on data.
 
 More than 300 lines: both tiers must agree on every object, so they stand side by side.
+
+The file is long because the two tiers are read against each other.
 """
 
 import re

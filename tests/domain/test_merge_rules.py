@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.domain.merging.rules import KEEP, RULES, ByKey, Keep, Leaf, Members, Pair, Rule
+from app.domain.merging.leaves import ByKey, Keep, Leaf, Members, Pair, Rule
+from app.domain.merging.rules import KEEP, RULES
 from tests.domain.test_merge import TABLE, TOGETHER, check_row, check_together
 
 

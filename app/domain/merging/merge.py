@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
 from app.domain.identifiers import identifiers_from, identifiers_of
+from app.domain.merging.leaves import ByKey, Leaf, Members, Pair, Path, Rule, same, stricter
 from app.domain.merging.plan import Change, Consent, MergePlan, MergeRecord
-from app.domain.merging.rules import KEEP, RULES, ByKey, Leaf, Members, Pair, Path, Rule, same, stricter
+from app.domain.merging.rules import KEEP, RULES
 from app.domain.profile import (
     BRAZE,
     CHANNEL_EMAIL,

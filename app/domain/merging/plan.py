@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.domain.history import Origin
-from app.domain.merging.rules import Path
+from app.domain.merging.leaves import Path
 from app.domain.profile import Address, AddressState, Identifier, Profile
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from app.domain.history import RESTORED, UNMERGED, Happening, Origin
 from app.domain.identifiers import identifiers_of
+from app.domain.merging.leaves import Undone
 from app.domain.merging.merge import get, leaf_of, put, rekeyed
 from app.domain.merging.plan import MergePlan, MergeRecord
-from app.domain.merging.rules import Undone
 from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
 from app.domain.reasons import (
     ALREADY_UNDONE,
