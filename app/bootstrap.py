@@ -28,6 +28,7 @@ from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
 from app.services.networks import parse_networks
+from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
@@ -137,7 +138,15 @@ def services(settings: Settings) -> Services:
     limits = Limits(settings.backlog_requests, settings.backlog_seconds, settings.backlog_bulk_seconds)
     watch = BacklogWatch(database, calls, now_us, limits)
     watch.start()
-    acceptor = Acceptor(quotas, writer, watch, ietf_headers=settings.ietf_ratelimit_headers)
+    body_threads = Threads("bodies", 2, most=1)
+    acceptor = Acceptor(
+        quotas,
+        writer,
+        watch,
+        body_threads,
+        settings.answer_seconds,
+        ietf_headers=settings.ietf_ratelimit_headers,
+    )
     waiting = Waiting(database, calls, bell.ring_waiting)
     keys = KeyRing(
         database,
@@ -151,9 +160,10 @@ def services(settings: Settings) -> Services:
     reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
     gate = Gate(
         GateLimits(
-            settings.max_requests,
-            settings.max_megabytes_in_hand * 1024 * 1024,
-            settings.max_unknown_requests_per_address,
+            requests=settings.max_requests,
+            bytes=settings.max_megabytes_in_hand * 1024 * 1024,
+            strangers=settings.max_unknown_requests_per_address,
+            values=settings.max_json_values,
         )
     )
     canary = Canary(database, writer, waiting, calls, now_us, settings.canary_seconds)
@@ -177,6 +187,7 @@ def services(settings: Settings) -> Services:
         bell.close()
         await quotas.aclose()
         await store_threads.aclose()
+        await body_threads.aclose()
         executor.shutdown(wait=True)
         database.dispose()
 
@@ -194,7 +205,7 @@ def services(settings: Settings) -> Services:
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
         limits=WorkspaceLimits(database, calls, quotas, now_us, keys.forget),
-        readiness=readiness,
+        readiness=Readiness(readiness).problem,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,
         docs=settings.docs,

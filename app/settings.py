@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     max_megabytes_in_hand: int = Field(96, ge=16)
     #: Requests of one address whose body has to be read to find the key in it (see `legacy_api_key_auth`).
     max_unknown_requests_per_address: int = Field(16, ge=1)
+    #: JSON values, objects and arrays among them, that the body of one request may have; more are 413.
+    max_json_values: int = Field(250_000, ge=1_000)
     #: Calls of the database that one API process has at once. A workspace gets at most half of what the others leave.
     store_threads: int = Field(8, ge=2)
     #: A stream of a workspace with more queued requests, or older ones, takes no more; 0 = no limit.

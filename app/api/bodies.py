@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.api.answers import Answer
+from app.contract.body import has_more_values
 from app.contract.errors import TIMEOUT, TOO_LARGE, UNSUPPORTED_ENCODING, UNSUPPORTED_MEDIA_TYPE, RefusedError
 from app.services import budget
 from app.services.accepting.gate import Place
@@ -21,6 +22,7 @@ GZIP: Final = ("gzip", "x-gzip")
 #: Members that a body of gzip may have.
 MAX_MEMBERS: Final = 1_000
 BAD_ENCODING: Final = "The request body could not be decompressed."
+TOO_MANY_VALUES: Final = "The request body has too many JSON values"
 GONE: Final = "Client closed the connection"
 
 
@@ -41,26 +43,33 @@ async def hold(request: Request, limit: int, seconds: float) -> bytes | None:
     return held if isinstance(held, bytes) else None
 
 
-async def receive(request: Request, limit: int, seconds: float, *, too_large: int = 413) -> bytes:
+async def receive(
+    request: Request, limit: int, seconds: float, *, too_large: int = 413, most_values: int | None = None
+) -> bytes:
     """The body, decompressed. Raises RefusedError 415, 408, 400, 503, or `too_large`. `limit` in bytes.
 
-    Its time is the client's, and does not count as ours.
+    Its time is the client's, and does not count as ours. `most_values`: JSON values that are enough for the endpoint.
     """
     held = request.scope.get(_HELD)
     try:
         if held is None:
-            return await _receive(request, limit, seconds)
+            held = await _receive(request, limit, seconds)
         if isinstance(held, RefusedError) and held.status != 413:
             raise held
         if isinstance(held, RefusedError) or len(held) > limit:
             raise _TooLargeError
+        if most_values is not None and has_more_values(held, most_values):
+            raise _TooLargeError(TOO_MANY_VALUES)
         return bytes(held)
-    except _TooLargeError:
-        raise RefusedError(too_large, TOO_LARGE) from None
+    except _TooLargeError as error:
+        raise RefusedError(too_large, str(error)) from None
 
 
 class _TooLargeError(Exception):
-    """The body has more bytes than it may."""
+    """The body has more bytes, or more JSON values, than it may."""
+
+    def __init__(self, message: str = TOO_LARGE) -> None:
+        super().__init__(message)
 
 
 async def _receive(request: Request, limit: int, seconds: float) -> bytes:
@@ -77,13 +86,16 @@ async def _receive(request: Request, limit: int, seconds: float) -> bytes:
     place: Place = request.scope[PLACE]
     try:
         async with asyncio.timeout(seconds):
-            return await (_gzip if encoding in GZIP else _plain)(request, limit, place)
+            body = await (_gzip if encoding in GZIP else _plain)(request, limit, place)
     except TimeoutError:
         raise RefusedError(408, TIMEOUT, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise RefusedError(400, GONE) from None
     finally:
         budget.extend(time.monotonic() - began)
+    if has_more_values(body, place.most_values):
+        raise _TooLargeError(TOO_MANY_VALUES)
+    return body
 
 
 async def _plain(request: Request, limit: int, place: Place) -> bytes:

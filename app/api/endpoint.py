@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import Request, Response
 
@@ -21,6 +22,9 @@ from app.services.networks import client_address, origin
 from app.services.quotas import Admission
 from app.services.refusals import ServiceError
 from app.services.registry import Services
+
+#: JSON values that a body needs at most which only asks: a hundred identifiers, or filters.
+MAX_READ_VALUES: Final = 10_000
 
 Action = Callable[[Caller, Request], Awaitable[Answer]]
 #: What accepts a request: to be answered at once, or when it was applied.
@@ -135,7 +139,8 @@ def posting(services: Services, action: Callable[[Caller, bytes], Awaitable[Answ
     """An action that reads: it needs the body of the request and nothing else of it."""
 
     async def post(caller: Caller, request: Request) -> Answer:
-        body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
+        seconds = services.receive_timeout_seconds
+        body = await receive(request, MAX_BODY_BYTES, seconds, most_values=MAX_READ_VALUES)
         return await unless_gone(request, action(caller, body))
 
     return post

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import phonenumbers
-from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, ValidatedEmail, validate_email
 
 MAX_EMAIL_BYTES: Final = 254
 _MAX_LABEL: Final = 63
@@ -34,6 +34,7 @@ _PLAIN_LENGTH: Final = 64
 # such a domain is shown to it with an ordinary ending.
 _SPECIAL: Final = frozenset(SPECIAL_USE_DOMAIN_NAMES)
 _ORDINARY_ENDING: Final = ".example"
+_PLAIN_DOMAIN: Final = "a.example"
 _DOTS: Final = re.compile(r"\.{2,}")
 _HYPHENS: Final = re.compile(r"-{2,}")
 
@@ -64,27 +65,39 @@ def _email(text: str) -> str | None:
     local, at, domain = text.rpartition("@")
     if not at or "@" in local or "." not in domain:
         return None
-    # The library judges all else of the address: it is shown a twin without the dots and hyphens that it refuses.
+    host = _host(domain)
+    # The library judges the local part: it is shown a twin without the dots that it refuses.
     twin_local = _DOTS.sub(".", local).strip(".")
+    if host is None or _validated(f"{twin_local}@{_PLAIN_DOMAIN}") is None:
+        return None
+    address = f"{local}@{host}"
+    return address if len(address.encode()) <= MAX_EMAIL_BYTES else None
+
+
+@lru_cache(maxsize=8192)
+def _host(domain: str) -> str | None:
+    """The domain in its ASCII form, None when it is malformed. It takes longer to find than all else of an address."""
+    # The library is shown a twin without the hyphens that it refuses.
     labels = domain.split(".")
     twin_labels = [_HYPHENS.sub("-", label) if label.isascii() and label[:4] != "xn--" else label for label in labels]
     ending = _ORDINARY_ENDING if labels[-1] in _SPECIAL else ""
     twin = ".".join(twin_labels) + ending
-    try:
-        valid = validate_email(f"{twin_local}@{twin}", check_deliverability=False, allow_quoted_local=False)
-    except EmailNotValidError:
-        return None
-    if valid.ascii_domain is None or twin not in (valid.domain, valid.ascii_domain):
+    valid = _validated(f"a@{twin}")
+    if valid is None or valid.ascii_domain is None or twin not in (valid.domain, valid.ascii_domain):
         return None
     ascii_labels = valid.ascii_domain.removesuffix(ending).split(".")
     host = ".".join(
         sent if sent != twin_label else checked
         for sent, twin_label, checked in zip(labels, twin_labels, ascii_labels, strict=True)
     )
-    if max(map(len, host.split("."))) > _MAX_LABEL:
+    return host if max(map(len, host.split("."))) <= _MAX_LABEL else None
+
+
+def _validated(text: str) -> ValidatedEmail | None:
+    try:
+        return validate_email(text, check_deliverability=False, allow_quoted_local=False)
+    except EmailNotValidError:
         return None
-    address = f"{local}@{host}"
-    return address if len(address.encode()) <= MAX_EMAIL_BYTES else None
 
 
 def region(text: str) -> str | None:

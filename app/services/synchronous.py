@@ -78,9 +78,12 @@ class Synchronous:
 
     async def track(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Tracked:
         """POST /users/track/sync: one object, and what it led to. Raises RefusedError; else as `apply`."""
-        checked, asked = track_sync.check(
-            body, addresses.region_of(caller.options), ecommerce_events=track.wants_ecommerce(caller.options)
+        check = partial(
+            track_sync.check,
+            region=addresses.region_of(caller.options),
+            ecommerce_events=track.wants_ecommerce(caller.options),
         )
+        checked, asked = await self._acceptor.read(check, body)
         outcome = await self.apply(caller, checked, key)
         profile = None
         if not asked.met_nobody(outcome.problems):

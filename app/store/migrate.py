@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -33,13 +34,19 @@ def upgrade(database: Database) -> None:
 
 def is_current(database: Database) -> bool:
     """Whether the database has the newest schema of this code."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    newest = _newest()
     engines = {database.main, database.inbox}
     found = set()
     for engine in engines:
         with database.read(engine) as connection:
             found.add(MigrationContext.configure(connection).get_current_revision())
     return found == {newest}
+
+
+@cache
+def _newest() -> str | None:
+    """The newest revision of this code, for which all migrations have to be read."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _config() -> Config:

@@ -1,13 +1,16 @@
 """Backpressure and load shedding: 503 with Retry-After for the stream or caller that is too much, and nobody else."""
 
 import asyncio
+import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from app.contract.errors import BACKLOG_FULL, OVERLOADED
+from app.api.bodies import TOO_MANY_VALUES
+from app.contract.errors import BACKLOG_FULL, OVERLOADED, TOO_LARGE
 from app.services.accepting.backlog import Limits
 from app.store import workspaces
 from app.store.inbox.backlog import Backlog
@@ -160,3 +163,18 @@ def test_slow_bodies_leave_places_to_others(service: Service, tmp_path: Path, at
         assert 503 in statuses
         gate = narrow.services.gate
         assert (gate.inside, gate.places.taken, gate.strangers.taken, gate.bytes.taken) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("members", ["{}", '""', "[]", "0"])
+@pytest.mark.parametrize("name", ["attributes", "external_ids", "aliases_to_identify", "fields_to_export", ""])
+def test_a_few_bytes_of_a_great_many_values(on_sqlite: Service, name: str, members: str) -> None:
+    """4 KB on the wire that would be gigabytes, or many seconds, when decoded: refused before that."""
+    workspace = on_sqlite.workspace("legacy")
+    many = ",".join([members] * (4_000_000 // (len(members) + 1)))
+    body = gzip.compress((f'{{"{name}":[{many}]}}' if name else f"[{many}]").encode())
+    began = time.process_time()
+    for path in ("/users/track", "/users/track/bulk", "/users/track/sync", "/users/export/ids", "/users/identify"):
+        answer = workspace.post(path, body, Content_Encoding="gzip")
+        assert answer.status in (400, 413)
+        assert answer.message in (TOO_MANY_VALUES, TOO_LARGE)
+    assert time.process_time() - began < 5

@@ -60,7 +60,7 @@ def test_any_history(total: int, most: int, history: list[tuple[str, int, bool]]
 
 
 def test_a_gate_forgets_whoever_left() -> None:
-    gate = Gate(GateLimits(4, 100, 1))
+    gate = Gate(GateLimits(4, 100, 1, 1))
     first, second, third = gate.enter(), gate.enter(), gate.enter()
     first.belongs_to(1)
     first.hold(50)
@@ -81,7 +81,7 @@ def test_a_gate_forgets_whoever_left() -> None:
 
 
 def test_a_stranger_becomes_a_workspace() -> None:
-    gate = Gate(GateLimits(8, 100, 1))
+    gate = Gate(GateLimits(8, 100, 1, 1))
     place, other = gate.enter(), gate.enter()
     with place.stranger("192.0.2.1"):
         place.hold(30)

@@ -1,11 +1,10 @@
 """Accepting a request: quota, contract, inbox. Everything that happens between a caller and the answer."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from app.contract import addresses, idempotency, stored, track
 from app.contract.checked import Checked
@@ -18,6 +17,7 @@ from app.quota.limiter import Limiter
 from app.services.accepting.backlog import BacklogWatch
 from app.services.accepting.writer import InboxWriter
 from app.services.caller import Caller
+from app.services.calls import Threads
 from app.services.quotas import Admission
 from app.services.refusals import KeyReusedError, RateLimitedError, UnavailableError, WorkspaceClosedError
 from app.store.inbox import idempotency as idempotent
@@ -26,8 +26,10 @@ from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, Unkno
 #: What the API needs to name of the layers below.
 __all__ = ["Accepted", "Acceptor", "IdempotencyKey"]
 
-#: Bodies above this are checked in a thread.
-LARGE_BODY_BYTES: Final = 256 * 1024
+#: Bodies above this are checked in a thread, one of a workspace at a time: a walk over them would hold up everybody.
+LARGE_BODY_BYTES: Final = 32 * 1024
+
+_T = TypeVar("_T")
 
 BULK_LIMITS: Final = Limits(MAX_BULK_OBJECTS, None, MAX_BULK_OBJECTS_PER_PROFILE)
 
@@ -47,9 +49,21 @@ class Acceptor:
     """Takes quota and stores requests; one per API process."""
 
     def __init__(
-        self, limiter: Limiter, writer: InboxWriter, backlog: BacklogWatch, *, ietf_headers: bool = False
+        self,
+        limiter: Limiter,
+        writer: InboxWriter,
+        backlog: BacklogWatch,
+        threads: Threads,
+        timeout: float,
+        *,
+        ietf_headers: bool = False,
     ) -> None:
-        """`ietf_headers`: answers also carry RateLimit and RateLimit-Policy."""
+        """Large bodies are read in `threads`, for at most `timeout` in seconds.
+
+        `ietf_headers`: answers also carry RateLimit and RateLimit-Policy.
+        """
+        self._threads = threads
+        self._timeout = timeout
         self._limiter = limiter
         self._writer = writer
         self._backlog = backlog
@@ -102,8 +116,7 @@ class Acceptor:
         Raises RefusedError for what the contract does not take; else as `append`.
         """
         try:
-            # A walk over megabytes would hold up everybody else.
-            checked = await asyncio.to_thread(check, body) if len(body) > LARGE_BODY_BYTES else check(body)
+            checked = await self.read(check, body)
         except RefusedError as refused:
             self._count_refused_events(refused.errors)
             raise
@@ -117,6 +130,15 @@ class Acceptor:
 
     def _count_refused_events(self, errors: Iterable[ObjectError]) -> None:
         self.refused_events.update((error.event, error.code) for error in errors if error.event)
+
+    async def read(self, check: Callable[[bytes], _T], body: bytes) -> _T:
+        """What the contract makes of a body. Raises what that raises, and UnavailableError when it takes too long."""
+        if len(body) <= LARGE_BODY_BYTES:
+            return check(body)
+        try:
+            return await self._threads.run(partial(check, body), self._timeout)
+        except TimeoutError as error:
+            raise UnavailableError from error
 
     async def append(
         self, caller: Caller, stream: int, checked: Checked, key: IdempotencyKey | None = None

@@ -23,13 +23,15 @@ class GateLimits:
     bytes: int
     #: Requests of one address that have to be read to know whose they are; of all addresses a quarter of `requests`.
     strangers: int
+    #: JSON values in one body.
+    values: int
 
 
 class Gate:
     """Counts requests in hand and their bytes; one per API process."""
 
     def __init__(self, limits: GateLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self.places = Shares(limits.requests)
         self.strangers = Shares(max(1, limits.requests // 4), limits.strangers)
         self.bytes = Shares(limits.bytes)
@@ -41,7 +43,7 @@ class Gate:
 
     def enter(self) -> "Place":
         """A place for one request, until it leaves. Raises OverloadedError when all are taken."""
-        if self.inside >= self._limits.requests:
+        if self.inside >= self.limits.requests:
             self.refused += 1
             raise OverloadedError
         self.inside += 1
@@ -59,6 +61,11 @@ class Place:
         self._owner: _Owner | None = None
         self._bytes = 0
         self._left = False
+
+    @property
+    def most_values(self) -> int:
+        """JSON values that the body may have."""
+        return self._gate.limits.values
 
     @contextmanager
     def stranger(self, address: str) -> Iterator[None]:
