@@ -1,13 +1,11 @@
 """POST /users/track: from bytes to what is queued and what is answered (spec track.md).
 
-Two tiers. Tier 1 (`_clean_counts`) is one decode in C and a short look at every object; it proves that nothing can be
+Two tiers. Tier 1 (`_clean`) is one decode in C and a short look at every object; it proves that nothing can be
 refused, and the bytes go to the inbox as they came. Only when it is not sure, tier 2 (`_walk`) reads every object
 exactly, writes the errors and keeps the valid rest. The worker reads with the readers of tier 2, so that applying
 cannot fail on data.
 
 More than 300 lines: both tiers must agree on every object, so they stand side by side.
-
-The file is long because the two tiers are read against each other.
 """
 
 import re
