@@ -68,6 +68,10 @@ def main(
             except ServerUnavailable as reason:
                 say(f"{number(attackers)} {name}, {where}: skipped: {reason}")
                 continue
+            except AssertionError as stuck:  # it did not get as far as the attack
+                failed = True
+                say(f"{number(attackers)} {name}, {where}: BROKEN before it began: {stuck}")
+                continue
             rows.append(verdict.cells(name))
             failed |= not verdict.held
             say(" | ".join(rows[-1]))

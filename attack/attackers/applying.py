@@ -26,7 +26,7 @@ class MergedObjects(Attacker):
     seconds = 12.0
 
     def prepare(self, stack: Stack, target: Target) -> None:
-        wide = {f"k{n:05d}": n % 10 for n in range(8_000)}
+        wide = {f"k{n:04d}": "v" * 56 for n in range(1_450)}
         values = {f"o{n}": wide for n in range(ATTRIBUTES)}
         write(target, "/users/track", [{"attributes": [{"external_id": f"p{p}", **values}]} for p in range(PROFILES)])
         applied(stack, target.workspace.id)
