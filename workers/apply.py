@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from typing import Final, Protocol
 
 import structlog
@@ -19,12 +18,11 @@ from app.adapters import rates
 from app.contract import kinds, request_id
 from app.contract.naming import names_anybody
 from app.domain.apply import reduce
-from app.domain.changes import Changes
 from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, Request, StreamKey
 from app.domain.state import State, TooFewLoadedError
 from app.domain.times import HOUR
 from app.store import dead_letters, lane
-from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
+from app.store.engine import DATABASE_ERRORS, Database, is_costly, is_lost, is_transient
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
@@ -32,7 +30,8 @@ from app.store.profiles import crowds
 from app.store.profiles.load import load
 from app.store.profiles.save import NameCache, remember, save
 from workers.ahead import ReadAhead, decoded, is_full
-from workers.batches import BatchSize, Suspects
+from workers.batches import REDUCE_SECONDS, BatchSize, Suspects
+from workers.summary import Summary
 
 log = structlog.get_logger()
 
@@ -55,59 +54,6 @@ class Bell(Protocol):
 
     def clear(self, workspace_id: int) -> None:
         """Let the next accept ring again. Must not raise."""
-
-
-@dataclass(slots=True)
-class Summary:
-    """What one drain did. Shown in Flower."""
-
-    requests: int = 0
-    attributes: int = 0
-    events: int = 0
-    purchases: int = 0
-    identified: int = 0
-    merged: int = 0
-    #: Aliases added or changed.
-    aliases: int = 0
-    deleted: int = 0
-    #: External ids renamed, and former ones removed.
-    renamed: int = 0
-    skipped: int = 0
-    ignored: int = 0
-    dead: int = 0
-    batches: int = 0
-    #: Age of the oldest request when its batch was committed.
-    lag_ms: int = 0
-    ms: int = 0
-    #: There was more to do when the lane yielded.
-    behind: bool = False
-    #: Another worker holds the lane.
-    busy: bool = False
-    skipped_by_reason: dict[str, int] = field(default_factory=dict)
-
-    def add(self, changes: Changes) -> None:
-        """Count what a batch did."""
-        for name in _COUNTED:
-            setattr(self, name, getattr(self, name) + getattr(changes.counts, name))
-        for problem in changes.problems:
-            self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1
-
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-
-_COUNTED: Final = (
-    "attributes",
-    "events",
-    "purchases",
-    "identified",
-    "merged",
-    "aliases",
-    "deleted",
-    "renamed",
-    "skipped",
-    "ignored",
-)
 
 
 class PoisonError(Exception):
@@ -174,26 +120,27 @@ class Applier:
 
     def _turn(self, workspace_id: int, summary: Summary, must_yield: bool) -> bool:
         """One batch, if there is work. True when the drain ends here."""
-        work = self._work(workspace_id)
+        work, tried = self._work(workspace_id)
         if not any(work.values()):
             # Whoever accepts after this line rings again; whoever accepted before it is seen by the next look.
             self._bell.clear(workspace_id)
-            work = self._work(workspace_id)
+            work, tried = self._work(workspace_id)
             if not any(work.values()):
                 return True
         if must_yield:
             summary.behind = True
             return True
-        summary.busy = not self._step(workspace_id, self._next_stream(work), summary)
+        summary.busy = not self._step(workspace_id, self._next_stream(work, tried), summary)
         return summary.busy
 
-    def _work(self, workspace_id: int) -> dict[int, bool]:
-        """Which streams have requests behind their cursor, as of now."""
+    def _work(self, workspace_id: int) -> tuple[dict[int, bool], int | None]:
+        """Which streams have requests behind their cursor, as of now; and the one whose last batch failed, if any."""
         with self._database.read(self._database.inbox) as connection:
             heads = {stream: inbox.head(connection, workspace_id, stream) for stream in STREAMS}
         with self._database.read() as connection:
             found = lane.read(connection, workspace_id)
-        return {stream: found is not None and heads[stream] > found.cursors[stream] for stream in STREAMS}
+        work = {stream: found is not None and heads[stream] > found.cursors[stream] for stream in STREAMS}
+        return work, found.trial[0] if found is not None and found.attempts > 0 else None
 
     def _others_wait(self, workspace_id: int) -> bool:
         """Whether any other workspace has requests behind its cursor, also where another worker is at it."""
@@ -203,7 +150,9 @@ class Applier:
             heads = inbox.heads(connection)
         return any(place[0] != workspace_id and head > cursors.get(place, head) for place, head in heads.items())
 
-    def _next_stream(self, work: dict[int, bool]) -> int:
+    def _next_stream(self, work: dict[int, bool], tried: int | None) -> int:
+        if tried is not None and work[tried]:
+            return tried  # a batch of the other stream would begin the count of attempts again
         if not work[STREAM_BULK]:
             return STREAM_NORMAL
         if not work[STREAM_NORMAL]:
@@ -230,15 +179,29 @@ class Applier:
         if begun is None:
             return False
         attempts, limit = begun
+        began, cpu = time.monotonic(), time.process_time()
         try:
             return self._attempt(workspace_id, stream, limit, attempts, summary)
         except Exception as error:
-            # This process lives on: whatever it was, the batch does not kill. An outage is not its fault at all.
-            self._discount(workspace_id)
+            if not is_transient(error) or not self._is_caused(
+                error, time.monotonic() - began, time.process_time() - cpu
+            ):
+                # This process lives on: the batch does not kill. An outage is not its fault at all.
+                self._discount(workspace_id)
+            else:
+                log.warning(
+                    "attempt_failed", workspace=workspace_id, stream=stream, attempts=attempts, alone=limit == 1
+                )
             if is_transient(error):
                 # Where connections do not last, a shorter batch may fit between two losses.
                 self._sizes[stream].halve()
             raise
+
+    def _is_caused(self, error: Exception, seconds: float, cpu: float) -> bool:
+        """Whether a request may have caused a transient error: it takes too long, or too much memory. A connection that
+        is lost, a lock that is not given, a full disk and a shutdown are nobody's fault."""
+        patience = self._database.timeout_seconds
+        return cpu >= patience or is_costly(error, seconds >= 0.9 * patience)
 
     def _attempt(self, workspace_id: int, stream: int, limit: int, attempts: int, summary: Summary) -> bool:
         began, most = time.monotonic(), self._sizes[stream].bytes
@@ -253,15 +216,16 @@ class Applier:
             batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit, most)
             if not batch:
                 return True
-            size = sum(len(request.body) for request in batch)
             if limit == 1 and attempts > ATTEMPTS_BEFORE_DEAD:
-                raise PoisonError(batch, RuntimeError("process lost"))
+                raise PoisonError(batch, RuntimeError("attempts exhausted"))
             try:
                 requests = ready.requests if ready else [decoded(request) for request in batch]
                 known = self._crowds.recall(workspace_id, locked.cursors)
                 known.looked = False
-                state = self._reduced(connection, workspace_id, locked, requests, batch, known)
-                if ready.full if ready else is_full(batch, limit, most):
+                state, done = self._reduced(connection, workspace_id, locked, requests, batch, known)
+                if done < len(batch):
+                    batch = batch[:done]
+                elif ready.full if ready else is_full(batch, limit, most):
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // HOUR, limit, most)
                 made = self._save(connection, workspace_id, locked, state, batch)
@@ -271,6 +235,7 @@ class Applier:
                     raise
                 raise PoisonError(batch, error) from error
             self._before_commit(workspace_id, batch)
+        size = sum(len(request.body) for request in batch)
         # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
         self._sizes[stream].adapt(time.monotonic() - began, len(batch), size, shrink=not known.looked)
         known.correct(state)
@@ -302,8 +267,11 @@ class Applier:
                 self._suspects.suspect(StreamKey(workspace_id, locked.trial[0]), locked.trial[1])
             cursor = locked.cursors[stream]
             limit = self._suspects.limit(StreamKey(workspace_id, stream), cursor, self._sizes[stream].requests)
-            lane.count_attempt(connection, workspace_id, locked.attempts, stream, cursor + limit)
-            return locked.attempts + 1, limit
+            # Only attempts that a request makes alone are counted up.
+            again = limit == 1 and locked.trial == (stream, cursor + 1)
+            attempts = locked.attempts + 1 if again else 1
+            lane.count_attempt(connection, workspace_id, locked.attempts, attempts, stream, cursor + limit)
+            return attempts, limit
 
     def _discount(self, workspace_id: int) -> None:
         """The process survived, so this attempt does not count: the machine failed, or one request is still being
@@ -325,19 +293,25 @@ class Applier:
         requests: list[Request],
         batch: list[Stored],
         known: crowds.Crowds,
-    ) -> State:
+    ) -> tuple[State, int]:
+        """The state after the first requests of the batch, and how many: as many as fit the time, at least one."""
         limits = self._crowd_limits
         while True:
             commands = [command for request in requests for command in request.commands]
             state = load(connection, workspace_id, commands, locked.settings, limits, known)
             state.reference_rates = rates.usd
+            ends, done = time.monotonic() + REDUCE_SECONDS, 0
             try:
-                reduce(requests, state, workspace_id, self._secret_of(workspace_id))
+                for request in requests:
+                    reduce([request], state, workspace_id, self._secret_of(workspace_id))
+                    done += 1
+                    if time.monotonic() > ends:
+                        break
             except TooFewLoadedError:  # never when all are loaded, so this ends
                 limits = limits.more()
                 requests = [decoded(request) for request in batch]  # reducing may have used up the commands
             else:
-                return state
+                return state, done
 
     def _save(
         self, connection: Connection, workspace_id: int, locked: Lane, state: State, batch: list[Stored]

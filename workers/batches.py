@@ -7,6 +7,8 @@ from app.domain.commands import StreamKey
 
 #: What a batch should take; longer ones delay readers, shorter ones waste round trips.
 BATCH_SECONDS: Final = 0.2
+#: After this long no further request of a batch is reduced, so that none waits for a chain of expensive ones.
+REDUCE_SECONDS: Final = 0.4
 FIRST_REQUESTS: Final = 64
 MAX_REQUESTS: Final = 512
 FIRST_BYTES: Final = 512 * 1024

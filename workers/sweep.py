@@ -14,14 +14,17 @@ from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import Metrics
 from app.domain.commands import StreamKey
 from app.store import lane, sessions
-from app.store.engine import DATABASE_ERRORS, Database, is_lost
+from app.store.engine import DATABASE_ERRORS, Database, is_lost, ping
 from app.store.inbox import log as inbox
-from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier, Summary
+from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
+from workers.summary import Summary
 
 log = structlog.get_logger()
 
 #: Looks at the same cursor before the sweeper drains by itself.
 PATIENCE: Final = 2
+#: Looks at which it is told that a lane does not move; from the last on, at each multiple of it.
+_TOLD: Final = (10, 60)
 
 
 class Sweeper:
@@ -67,7 +70,15 @@ class Sweeper:
                 self._alone = not self._bell.send(workspace_id)
                 if not self._alone:
                     continue
-            summary = self._drain(workspace_id)
+            if looks in _TOLD or looks % _TOLD[-1] == 0:
+                log.warning("lane_does_not_move", workspace=workspace_id, stream=stream, looks=looks)
+            try:
+                summary = self._drain(workspace_id)
+            except Exception as error:  # noqa: BLE001 - whatever stops a lane, the others have their turn
+                log.warning("drain_failed", workspace=workspace_id, error=type(error).__name__)
+                if isinstance(error, DATABASE_ERRORS):
+                    ping(self._database)  # raises when it is away for all of them
+                continue
             log.info("swept", workspace=workspace_id, stream=stream, requests=summary.requests, busy=summary.busy)
             done.append(summary)
         return done

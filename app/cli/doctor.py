@@ -26,6 +26,7 @@ from app.cli.output import out, show_table
 from app.settings import Settings
 from app.store import dead_letters, lane, migrate
 from app.store.engine import Database, ping
+from app.store.inbox import backlog
 from app.store.inbox import log as inbox
 from workers import replay
 
@@ -33,7 +34,8 @@ from workers import replay
 def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check every dependency and say what to do about what is missing."""
     settings = settings_for(data_dir)
-    checks = [_database(settings), _redis(settings), _workers(settings), _backlog(settings), _dead_letters(settings)]
+    checks = [_database(settings), _redis(settings), _workers(settings)]
+    checks += [_backlog(settings), _lanes(settings), _dead_letters(settings)]
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:
         table.add_row(name, f"[green]{state}[/green]" if ok else f"[red]{state}[/red]", "" if ok else advice)
@@ -126,6 +128,36 @@ def _dead_letters(settings: Settings) -> Check:
     counts = ", ".join(f"{number} in {name}" for name, number in letters.items())
     advice = "see `onefold dead-letters list`; once the reason is mended, `onefold dead-letters replay`"
     return ("dead letters", False, counts, advice)
+
+
+#: The sweeper looks every second, so a request that waits longer does not wait for its turn.
+_STANDS_SECONDS: Final = 60
+
+
+def _lanes(settings: Settings) -> Check:
+    """Lanes that do not move: their first request fails alone, or their oldest one has waited too long."""
+    unknown = ("lanes", False, "unknown", "the database has to answer first")
+    if missing(settings) is not None:
+        return unknown
+    database, now_us = Database(settings.database()), bootstrap.now_us()
+    try:
+        with database.read() as connection:
+            standing = {key: f"{attempts} attempts" for key, attempts in lane.failing(connection).items()}
+        for key, waiting in backlog.read(database, now_us).items():
+            seconds = backlog.age_seconds(waiting, now_us)
+            if seconds > _STANDS_SECONDS:
+                standing.setdefault(key, f"{seconds:.0f} s")
+    except SQLAlchemyError:
+        return unknown
+    finally:
+        database.dispose()
+    if not standing:
+        return ("lanes", True, "none stands", "")
+    told = ", ".join(
+        f"workspace {key.workspace_id} {lane.STREAM_COLUMNS[key.stream]} ({why})"
+        for key, why in sorted(standing.items())
+    )
+    return ("lanes", False, told, "look for attempt_failed and drain_failed in the logs of worker and sweeper")
 
 
 def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:

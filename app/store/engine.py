@@ -115,6 +115,8 @@ def inbox_file(main: Path) -> Path:
 
 def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, apply: bool) -> Engine:
     work_mem = "32MB" if apply else "4MB"
+    # For a worker a lock that is not given has to differ from a statement that takes too long, which is counted.
+    lock_ms = timeout_ms * 2 // 3 if apply else timeout_ms
     options = (
         f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms}"
         f" -c lock_timeout={lock_ms} -c timezone=UTC"
@@ -192,6 +194,20 @@ def is_transient(error: BaseException) -> bool:
             return error.sqlstate[:2] in _TRANSIENT_CLASSES
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
     return False
+
+
+#: SQLSTATEs of what a request can cause by itself.
+_OUT_OF_MEMORY, _IDLE_TOO_LONG, _CANCELLED = "53200", "25P03", "57014"
+
+
+def is_costly(error: BaseException, late: bool) -> bool:
+    """Whether a transient error says that something took too much memory or time. `late`: the timeout was over, so that
+    it is what ended the statement; else an operator did."""
+    if isinstance(error, MemoryError):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    return state in (_OUT_OF_MEMORY, _IDLE_TOO_LONG) or (state == _CANCELLED and late)
 
 
 def is_lost(error: BaseException) -> bool:

@@ -46,8 +46,9 @@ _COLUMNS: Final = (
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
 _CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane")
+_FAILING = text("select workspace_id, trial_stream, attempts from lane where attempts > 1")
 _ATTEMPT = text(
-    "update lane set attempts = attempts + 1, trial_stream = :stream, trial_last = :last"
+    "update lane set attempts = :counted, trial_stream = :stream, trial_last = :last"
     " where workspace_id = :workspace_id and attempts = :attempts"
 )
 _DISCOUNT = text("update lane set attempts = attempts - 1 where workspace_id = :workspace_id and attempts > 0")
@@ -115,12 +116,25 @@ def cursors(connection: Connection) -> dict[StreamKey, int]:
     return numbers
 
 
-def count_attempt(connection: Connection, workspace_id: int, attempts: int, stream: int, last: int) -> None:
+def failing(connection: Connection) -> dict[StreamKey, int]:
+    """{(workspace, stream): attempts} of lanes whose first request was tried alone, and failed, more than once."""
+    return {StreamKey(row.workspace_id, row.trial_stream): row.attempts for row in connection.execute(_FAILING)}
+
+
+def count_attempt(
+    connection: Connection, workspace_id: int, before: int, attempts: int, stream: int, last: int
+) -> None:
     """Record, in a transaction of its own, that a batch begins, which can reach number `last` of a stream.
 
     If its process dies, the count stays, and tells where the cause is.
     """
-    values = {"workspace_id": workspace_id, "attempts": attempts, "stream": stream, "last": last}
+    values = {
+        "workspace_id": workspace_id,
+        "attempts": before,
+        "counted": attempts,
+        "stream": stream,
+        "last": last,
+    }
     connection.execute(_ATTEMPT, values)
 
 

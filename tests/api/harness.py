@@ -52,7 +52,8 @@ from app.store.profiles.save import save
 from tests.api.conformity import Conformity
 from tests.api.loop import Loop
 from tests.polling import until
-from workers.apply import Applier, Summary
+from workers.apply import Applier
+from workers.summary import Summary
 
 _names = itertools.count(1)
 Json = dict[str, Any]

@@ -14,7 +14,7 @@ from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from tests.workers.test_drain import applier
 from tests.workers.test_merges import send
 from workers import replay
-from workers.apply import Summary
+from workers.summary import Summary
 
 MERGE = {
     "merge_updates": [

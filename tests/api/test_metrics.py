@@ -19,7 +19,7 @@ from app.store import workspaces
 from tests.api.harness import Json, Service, Workspace, running
 from tests.polling import until
 from workers import replay
-from workers.apply import Summary
+from workers.summary import Summary
 
 TOKEN: Final = "a token of its own"
 ADA: Final[Json] = {"attributes": [{"external_id": "ada-of-the-metrics"}]}

@@ -25,8 +25,9 @@ from app.store.profiles.dump import dump
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
 from workers import replay
-from workers.apply import ATTEMPTS_BEFORE_DEAD, Applier, Summary
+from workers.apply import ATTEMPTS_BEFORE_DEAD, Applier
 from workers.batches import BatchSize
+from workers.summary import Summary
 
 _names = (f"w{n}" for n in itertools.count())
 
@@ -254,9 +255,12 @@ def test_requests_that_cannot_be_applied_do_not_make_the_others_go_one_by_one(da
     "fault",
     [
         OperationalError("statement", {}, Exception("server closed the connection")),
-        MemoryError(),
         ConnectionError(),
         psycopg.errors.DiskFull("full"),
+        psycopg.errors.DeadlockDetected("deadlock"),
+        psycopg.errors.AdminShutdown("terminating"),
+        psycopg.errors.LockNotAvailable("lock"),
+        psycopg.errors.QueryCanceled("by an operator, since it came early"),
     ],
 )
 def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, fault: Exception) -> None:
@@ -275,6 +279,40 @@ def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, faul
         assert cursors(database, one) == [0, 0]
     assert worker.drain(one).requests == 3
     assert differences(database, one) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [MemoryError(), psycopg.errors.OutOfMemory("memory"), psycopg.errors.IdleInTransactionSessionTimeout("idle")],
+)
+@pytest.mark.parametrize("guilty", [1, 2, 90])
+def test_a_request_that_takes_too_much_is_given_up_after_eight_attempts_alone(
+    database: Database, fault: Exception, guilty: int
+) -> None:
+    """Also while the other stream has work, whose batches succeed, and with a new worker for each attempt."""
+    one, alone = workspace(database), Counter[int]()
+    for n in range(1, 101):
+        send(database, one, {"attributes": [{"external_id": f"u{n}", "n": n}]})
+        send(database, one, ADA, STREAM_BULK)
+
+    def take_too_much(_workspace: int, batch: list[Stored]) -> None:
+        if any(request.stream == STREAM_NORMAL and request.seq == guilty for request in batch):
+            alone[len(batch)] += 1
+            raise fault
+
+    summary, fails = Summary(), 0
+    while cursors(database, one) != [100, 100]:
+        try:
+            found = applier(database, before_commit=take_too_much).drain(one)
+            summary.dead += found.dead
+        except type(fault):
+            fails += 1
+            assert fails < 40
+    assert summary.dead == 1
+    assert alone[1] == ATTEMPTS_BEFORE_DEAD
+    assert differences(database, one) == []
+    with database.read() as connection:
+        assert [(row.stream, row.seq) for row in dead_letters.find(connection, one, 9, NOW_US)] == [(0, guilty)]
 
 
 @pytest.mark.parametrize(("requests", "guilty"), [(3, 2), (60, 41)])
