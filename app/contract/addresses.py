@@ -38,6 +38,8 @@ _PLAIN_DOMAIN: Final = "a.example"
 _DOTS: Final = re.compile(r"\.{2,}")
 _HYPHENS: Final = re.compile(r"-{2,}")
 
+_NO_DIGITS: Final = re.compile(r"[^0-9]+")
+
 # What libphonenumber skips inside a number; a tilde is left out, since it also takes that for an extension.
 _PHONE_PUNCTUATION: Final = frozenset(
     "-./()[]\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d\uff0e\uff0f\uff08\uff09\uff3b\uff3d"
@@ -60,8 +62,7 @@ def email(text: str) -> str | None:
 
 @lru_cache(maxsize=8192)
 def _email(text: str) -> str | None:
-    # Lower-casing may undo the composition ("İ" becomes two characters), hence the second one.
-    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).lower())
+    text = _folded(text)
     local, at, domain = text.rpartition("@")
     if not at or "@" in local or "." not in domain:
         return None
@@ -100,6 +101,16 @@ def _validated(text: str) -> ValidatedEmail | None:
         return None
 
 
+def _folded(text: str) -> str:
+    # Lower-casing may undo the composition ("İ" becomes two characters), hence the second one.
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).lower())
+
+
+def local_part(text: str) -> str:
+    """What stands before the `@` of `email(text)`, if that is an address: found without reading the domain."""
+    return _folded(text).rpartition("@")[0] if len(text) <= 4 * MAX_EMAIL_BYTES else ""
+
+
 def region(text: str) -> str | None:
     """The code of a region with phone numbers of its own, upper-case. None for any other text."""
     code = text.upper()
@@ -121,6 +132,13 @@ def phone(text: str, region: str = DEFAULT_REGION) -> str | None:
     library assign.
     """
     return _phone(text, region) if len(text) <= _MAX_PHONE_TEXT else None
+
+
+def ends_like(text: str, tails: tuple[str, ...]) -> bool:
+    """Whether `phone(text)`, if that is a number, may end with one of these digits: found without reading it."""
+    if len(text) > _MAX_PHONE_TEXT:
+        return False
+    return (_NO_DIGITS.sub("", text) if text.isascii() else _digits(text)).endswith(tails)
 
 
 @lru_cache(maxsize=8192)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from app.contract import addresses, stored, track
 
@@ -16,19 +16,33 @@ def names_anybody(codec: int, body: bytes, identifiers: frozenset[str]) -> bool:
     try:
         # Numbers stay the texts that they were: a float would lose digits of an external id.
         document = json.loads(stored.opened(codec, body)[2], parse_int=str, parse_float=str)
-        region = track.region_of(document)
-        return any(_is_one(found, identifiers, region) for found in _texts(document))
+        wanted = _Wanted(identifiers, track.region_of(document))
+        return any(map(wanted.is_named_by, _texts(document)))
     except (ValueError, RecursionError):
         return True
 
 
-def _is_one(text: str, identifiers: frozenset[str], region: str) -> bool:
-    return (
-        text in identifiers
-        or text.strip() in identifiers
-        or addresses.email(text) in identifiers
-        or addresses.phone(text, region) in identifiers
-    )
+#: The last digits of a number are the same in any spelling; those before them may not be (Argentina's 15).
+_TAIL: Final = 6
+
+
+class _Wanted:
+    """Who is looked for. To read an address or a number takes long, so a text is only read when it can be theirs."""
+
+    def __init__(self, identifiers: frozenset[str], region: str) -> None:
+        self._identifiers = identifiers
+        self._region = region
+        self._locals = {name.rpartition("@")[0] for name in identifiers if "@" in name}
+        self._tails = tuple({name[1:][-_TAIL:] for name in identifiers if name[:1] == "+" and name[1:].isdecimal()})
+
+    def is_named_by(self, text: str) -> bool:
+        names = self._identifiers
+        return (
+            text in names
+            or text.strip() in names
+            or ("@" in text and addresses.local_part(text) in self._locals and addresses.email(text) in names)
+            or (addresses.ends_like(text, self._tails) and addresses.phone(text, self._region) in names)
+        )
 
 
 def _texts(document: Any) -> Iterator[str]:
