@@ -160,6 +160,6 @@ class Doorbell:
         return True
 
     def _take_back(self, keys: list[str]) -> None:
-        """Nothing was sent for these: whoever comes next is not to think so."""
+        """These were not rung: take their keys back, so that the next accept rings."""
         with suppress(RedisError, OSError):
             self._redis.delete(*keys)

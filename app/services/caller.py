@@ -22,7 +22,7 @@ class Caller(KeyRecord):
 
     @classmethod
     def operator(cls, record: KeyRecord, name: str) -> "Caller":
-        """Whoever runs Onefold, who needs no key for a workspace: all is allowed. `name` is told in histories."""
+        """The operator of the installation: no key, every permission. Histories show `name`."""
         return replace(cls.of(record), key_name=name, permissions=frozenset(PERMISSIONS))
 
     def request_id(self, stream: int, seq: int) -> str:

@@ -31,7 +31,7 @@ class Threads:
         """`most` bounds what one workspace has at once further. Call inside the event loop."""
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        # As many as there are calls that may have to be ended, since the database may not answer that either.
+        # A thread for each call that may have to be ended: the database may not answer the cancellation either.
         self._interrupting = ThreadPoolExecutor(threads, thread_name_prefix=f"{name} interrupting")
         self._shares = Shares(threads, most)
         #: {workspace: who waits for a thread}, in the order of their turns. None is what we do for ourselves.

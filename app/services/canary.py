@@ -84,7 +84,7 @@ class Canary:
             place = await self._writer.append(workspace_id, STREAM_NORMAL, entry)
         except ServiceError:
             return "failed"
-        # No ring of our own: whether the ordinary one works is what is to be seen.
+        # The canary rings no bell of its own: it shows whether the ordinary one works.
         while time.monotonic() - began < self._interval:
             try:
                 progress = await self._waiting.progress(workspace_id)

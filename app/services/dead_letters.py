@@ -56,7 +56,7 @@ class DeadLetters:
         now_us: Callable[[], int],
         ring: Callable[[tuple[int, int]], None],
     ) -> None:
-        """`ring` is told of every stream that got requests."""
+        """`ring` gets every stream that has new requests."""
         self._database = database
         self._calls = calls
         self._now_us = now_us

@@ -43,7 +43,7 @@ From = Callable[[], Address | None]
 
 
 class _Away:
-    """The database did not answer, which says nothing about a key."""
+    """The database did not answer, so nothing is known about a key."""
 
 
 _AWAY: Final = _Away()
@@ -171,7 +171,7 @@ class KeyRing:
         try:
             return await self._look_up(key_id)
         finally:
-            # Before it is done, so that nobody takes the answer of a look-up that is over.
+            # Removed before the look-up ends, so that nobody takes the answer of an old one.
             self._asking.pop(key_id, None)
 
     async def _look_up(self, key_id: str) -> Caller | _Away | None:
@@ -179,7 +179,7 @@ class KeyRing:
         self.lookups += 1
         known = self._known.get(key_id)
         try:
-            # Whoever is known leaves time for what was asked for.
+            # A caller that is known leaves the rest of its budget to the request.
             most = self._timeout if known is None else self._timeout / 2
             async with asyncio.timeout(budget.left(most)):
                 record = await loop.run_in_executor(self._executor, keys.find, self._database, key_id)

@@ -75,7 +75,7 @@ class WorkspaceLimits:
         now_us: Callable[[], int],
         forget: Callable[[int], None],
     ) -> None:
-        """`forget` is told of a workspace whose limits were changed here."""
+        """`forget` gets a workspace whose limits were changed here."""
         self._database = database
         self._calls = calls
         self._limiter = limiter

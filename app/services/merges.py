@@ -116,7 +116,7 @@ class Merges:
         return await self._read(caller, lambda: self._history(caller, braze_id))
 
     async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Undone:
-        """Take a merge back; a repeat is told what came of the first request.
+        """Take a merge back. A repeat gets the result of the first request.
 
         Raises NotUndoneError; else as Synchronous.apply.
         """

@@ -20,7 +20,7 @@ class Quota:
     company_id: int | None
     #: Under what the calls are counted.
     counter: str
-    #: X-RateLimit-Reset is the number of seconds until then, and no point in time.
+    #: X-RateLimit-Reset is a number of seconds, not a point in time.
     counts_down: bool
     #: The value of RateLimit-Policy; empty = the answers carry no such header.
     policy: str

@@ -23,7 +23,7 @@ from app.store.inbox.backlog import Backlog
 
 @dataclass(frozen=True, slots=True)
 class ApiReadings:
-    """Where the numbers are."""
+    """The parts whose counters are read."""
 
     database: Database
     watch: BacklogWatch

@@ -114,7 +114,7 @@ class Synchronous:
             return letter, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
 
     def _profile(self, workspace_id: int, key: Identifier, sections: int) -> Profile | None:
-        """Who has the identifier now, which is whom the request went to unless somebody moved it since."""
+        """The profile that has the identifier now. The request went to it, unless the identifier moved since."""
         keys = with_former(key)
         with self._database.read() as connection:
             index = look_up.find(connection, workspace_id, keys)

@@ -63,7 +63,7 @@ class Waiting:
             raise UnavailableError from error
 
     async def _look_on(self, workspace_id: int) -> None:
-        """Look for as long as somebody asks. The budget is nobody's own, since the look is for all."""
+        """Look as long as somebody waits. A look serves all of them, so no request's budget bounds it."""
         with budget.answering(MAX_LOOK_SECONDS):
             budget.charge(workspace_id)
             try:
@@ -84,7 +84,7 @@ class Waiting:
     async def until(
         self, workspace_id: int, targets: Mapping[int, int], seconds: float, progress: Progress | None = None
     ) -> Progress:
-        """Wait until {stream: number} are applied, for at most `seconds`, and return the last look, which tells.
+        """Wait until {stream: number} are applied, at most `seconds`. The last look is returned: it says whether they are.
 
         `progress` is a look that was taken already. Raises RefusedError(503) when the database goes away.
         """

@@ -34,7 +34,7 @@ def listed(database: Database) -> list[Workspace]:
 
 
 def operator(database: Database, name: str, by: str = "") -> Caller:
-    """A workspace, as a caller to whom everything is allowed. `by` is told in histories. Raises UnknownNameError."""
+    """The operator of a workspace, as a caller. Histories show `by`. Raises UnknownNameError."""
     number = workspaces.number(workspaces.get(database, name))
     return Caller.operator(keys.of_workspace(database, number), by)
 

@@ -21,7 +21,7 @@ class GateLimits:
     requests: int
     #: Of bodies and of answers.
     bytes: int
-    #: Requests of one address that have to be read to know whose they are; of all addresses a quarter of `requests`.
+    #: Requests of one address whose body tells who calls. All addresses together get a quarter of `requests`.
     strangers: int
     #: JSON values in one body.
     values: int
@@ -69,7 +69,7 @@ class Place:
 
     @contextmanager
     def stranger(self, address: str) -> Iterator[None]:
-        """A block that reads of whom the request is. Raises OverloadedError when its address has too many of them."""
+        """A block that finds out who calls. Raises OverloadedError when the address has too many such requests."""
         if not self._gate.strangers.take(address):
             self._gate.refused_by_owner += 1
             raise OverloadedError
@@ -92,7 +92,7 @@ class Place:
             self.hold(size)
 
     def hold(self, size: int) -> None:
-        """So many bytes more are in memory, until the request leaves. Raises OverloadedError for too many."""
+        """Count more bytes in memory, until the request leaves. Raises OverloadedError when they are too many."""
         if self._owner is None or not size:
             return
         if not self._gate.bytes.take(self._owner, size):
@@ -101,7 +101,7 @@ class Place:
         self._bytes += size
 
     def leave(self) -> None:
-        """The request is over: its answer is sent. Harmless when it was said before."""
+        """The request is over and its answer sent. A second call does nothing."""
         if self._left:
             return
         self._left = True

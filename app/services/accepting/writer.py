@@ -38,7 +38,7 @@ class InboxWriter:
         timeout: float,
         on_stored: Callable[[StreamKey], None],
     ) -> None:
-        """`timeout` in seconds bounds a wait for a place. `on_stored` is told of every stream that got requests."""
+        """`timeout` in seconds bounds a wait for a place. `on_stored` gets every stream that has new requests."""
         self._database = database
         self._now_us = now_us
         self._timeout = timeout
