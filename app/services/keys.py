@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.quota.bucket import Bucket
+from app.quota.bucket import Bucket, Grant
 from app.quota.local import LocalBuckets
 from app.services import budget
 from app.services.caller import Caller
@@ -33,6 +33,8 @@ __all__ = ["Address", "KeyRing"]
 log = structlog.get_logger()
 
 MAX_CACHED: Final = 10_000
+#: How old the list of live keys may be that is asked beside a flood.
+LIVE_IDS_SECONDS: Final = 5.0
 #: The use of a key is recorded at most this often, so that requests cost no write.
 SEEN_EVERY_US: Final = 60_000_000
 _SCHEME: Final = "bearer "
@@ -89,6 +91,8 @@ class KeyRing:
         self._asking: dict[str, asyncio.Task[Caller | _Away | None]] = {}
         self._legacy: tuple[float, bool] = (float("-inf"), False)
         self._failing = LocalBuckets()
+        self._ids: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
+        self._reading_ids = asyncio.Lock()
         self._bound = (Bucket("address", failures_per_minute, 60_000),) if failures_per_minute else ()
         self.lookups = self.failures = self.floods = 0
 
@@ -155,13 +159,32 @@ class KeyRing:
             if now >= known.refresh and key_id not in self._asking:
                 self._ask(key_id)
             return known.caller
-        if known is None:
+        if known is None and self._is_flooding(client) and key_id not in await self._live_ids():
             self._refuse_flood(client)
         # Whoever comes meanwhile waits for the same look-up; a client that goes away does not end it.
         found = await asyncio.shield(self._asking.get(key_id) or self._ask(key_id))
         if isinstance(found, _Away):
             raise UnavailableError
         return found
+
+    async def _live_ids(self) -> frozenset[str]:
+        """The ids of all live keys, at most LIVE_IDS_SECONDS old. Beside a flood of made-up keys they tell a real one.
+
+        Raises UnavailableError.
+        """
+        until, ids = self._ids
+        if self._clock() >= until:
+            async with self._reading_ids:
+                until, ids = self._ids
+                if self._clock() >= until:
+                    try:
+                        async with asyncio.timeout(budget.left(self._timeout)):
+                            loop = asyncio.get_running_loop()
+                            ids = await loop.run_in_executor(self._executor, keys.live_ids, self._database)
+                    except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
+                        raise UnavailableError from error
+                    self._ids = (self._clock() + LIVE_IDS_SECONDS, ids)
+        return ids
 
     def _ask(self, key_id: str) -> "asyncio.Task[Caller | _Away | None]":
         task = self._asking[key_id] = asyncio.get_running_loop().create_task(self._answer(key_id))
@@ -211,12 +234,19 @@ class KeyRing:
         except SQLAlchemyError as error:
             log.warning("last_seen_not_recorded", error=type(error).__name__)
 
+    def _is_flooding(self, client: From) -> bool:
+        return self._flood(client) is not None
+
+    def _flood(self, client: From) -> Grant | None:
+        """The refusal, when the address of a client has sent too many keys that are none."""
+        now_ms = self._now_us() // 1000
+        return next((self._failing.lacks(origin(client()), bucket, now_ms) for bucket in self._bound), None)
+
     def _refuse_flood(self, client: From) -> None:
-        if self._bound:
-            grant = self._failing.lacks(origin(client()), self._bound[0], self._now_us() // 1000)
-            if grant is not None:
-                self.floods += 1
-                raise TooManyFailuresError(grant)
+        grant = self._flood(client)
+        if grant is not None:
+            self.floods += 1
+            raise TooManyFailuresError(grant)
 
     def _failed(self, client: From) -> ServiceError:
         """Count a request without a valid key; what to answer to it."""

@@ -84,7 +84,7 @@ class Waiting:
     async def until(
         self, workspace_id: int, targets: Mapping[int, int], seconds: float, progress: Progress | None = None
     ) -> Progress:
-        """Wait until {stream: number} are applied, at most `seconds`. The last look is returned: it says whether they are.
+        """Wait until {stream: number} are applied, for at most `seconds`. The last look says whether they are.
 
         `progress` is a look that was taken already. Raises RefusedError(503) when the database goes away.
         """

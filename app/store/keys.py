@@ -37,6 +37,7 @@ _KEY = text(
     """
 )
 _WORKSPACE = text(f"select {_LIMITS} from workspace w left join company c on c.id = w.company_id where w.id = :id")
+_LIVE_IDS = text("select key_id from api_key where revoked_us is null")
 _SEEN = text(
     "update api_key set last_seen_us = :now_us"
     " where key_id = :key_id and (last_seen_us is null or last_seen_us < :now_us)"
@@ -236,6 +237,12 @@ def _record(row: Any, **key: Any) -> KeyRecord:
 def _json(stored: Any) -> Any:
     """A document as the driver gives it: text on SQLite."""
     return msgspec.json.decode(stored) if isinstance(stored, str) else stored
+
+
+def live_ids(database: Database) -> frozenset[str]:
+    """The public ids of all keys that are not revoked."""
+    with database.read() as connection:
+        return frozenset(connection.execute(_LIVE_IDS).scalars())
 
 
 def see(database: Database, key_id: str, now_us: int) -> None:

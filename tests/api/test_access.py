@@ -173,6 +173,7 @@ def call_raw(service: Service, content: bytes, kind: str) -> Answer:
 
 def test_a_flood_without_a_key_is_stopped_by_address(proxied: Service) -> None:
     made = proxied.workspace("mau_cy_24_25", burst_limit=5, burst_window_seconds=3600)
+    unseen = proxied.key(proxied.workspace().id, "users.track")
     assert call(proxied, "198.51.100.1", made.key).headers["X-RateLimit-Remaining"] == "4"
     nobody = keys.new()
     answers = [call(proxied, "198.51.100.1", key) for key in (None, "x", nobody, nobody, None)]
@@ -188,6 +189,9 @@ def test_a_flood_without_a_key_is_stopped_by_address(proxied: Service) -> None:
     assert proxied.services.keys.lookups == lookups
     # The tenant who calls from there goes on, and nothing was taken from it; so does everybody else.
     assert call(proxied, "198.51.100.1", made.key).headers["X-RateLimit-Remaining"] == "3"
+    # A key that this process has never seen gets in too; the same id with another secret does not.
+    assert call(proxied, "198.51.100.1", unseen).status == 201
+    assert call(proxied, "198.51.100.1", unseen[:-1] + ("0" if unseen[-1] != "0" else "1")).status == 429
     assert call(proxied, "198.51.100.2", None).status == 401
     # A made-up X-Forwarded-For makes nobody somebody else.
     assert call(proxied, "198.51.100.1", None, X_Forwarded_For="203.0.113.1").status == 429

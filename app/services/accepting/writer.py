@@ -21,6 +21,8 @@ from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, Unkno
 
 #: Requests of one stream of a workspace in one commit.
 MAX_GROUP: Final = 256
+#: Bytes of bodies after which a commit takes no further request. The last one may be as large as a body can be.
+MAX_FLUSH_BYTES: Final = 16 * 1024 * 1024
 
 Stored = Appended | Repeated
 Waiter = tuple[Entry, asyncio.Future[Stored]]
@@ -102,16 +104,26 @@ class InboxWriter:
             self._runner = None
 
     def _take(self) -> list[tuple[StreamKey, list[Waiter]]]:
-        groups = []
-        for key in sorted(self._pending):  # one order for all processes, so that they cannot deadlock
-            waiters = [waiter for waiter in self._pending[key] if not waiter[1].done()]
-            if waiters:
-                groups.append((key, waiters[:MAX_GROUP]))
-            if len(waiters) > MAX_GROUP:
-                self._pending[key] = waiters[MAX_GROUP:]
-            else:
-                del self._pending[key]
-        return groups
+        """The next commit: streams in the order in which they came, within MAX_GROUP and MAX_FLUSH_BYTES.
+
+        What finds no room goes behind the others, so a stream with large bodies holds up nobody for longer than one.
+        """
+        groups: list[tuple[StreamKey, list[Waiter]]] = []
+        room = MAX_FLUSH_BYTES
+        for key in list(self._pending):
+            if room <= 0:
+                break
+            waiters = [waiter for waiter in self._pending.pop(key) if not waiter[1].done()]
+            taken = 0
+            while taken < min(len(waiters), MAX_GROUP) and room > 0:
+                room -= len(waiters[taken][0].body)
+                taken += 1
+            if taken:
+                groups.append((key, waiters[:taken]))
+            if waiters[taken:]:
+                self._pending[key] = waiters[taken:]
+        # One order for all processes, so that they cannot deadlock.
+        return sorted(groups, key=lambda group: group[0])
 
     def _find(self, workspace_id: int, key: IdempotencyKey) -> Repeated | None:
         with self._database.read(self._database.inbox) as connection:
