@@ -6,8 +6,8 @@ others change the copy, whose size is kept in step.
 
 from typing import Any, Final
 
-from app.domain.values import MAX_BYTES, MISSING, checked_object, invalid, is_object, nodes, size
-from app.domain.work import Draft, Work
+from app.domain.values import MAX_BYTES, MISSING, checked_object, invalid, is_object, size
+from app.domain.work import BYTES_PER_STEP, Draft, Work
 
 #: Checking, measuring and writing a member of a patch.
 _STEPS_PER_MEMBER: Final = 8
@@ -31,13 +31,17 @@ def merge(current: dict[str, Any], patch: dict[str, object], work: Work, *, drop
 
 def _drafted(value: dict[str, Any], work: Work) -> Draft:
     found = work.measured(value)
-    work.spend(2 * nodes(value))
+    work.spend(found // BYTES_PER_STEP)  # copying takes about as long
     return work.keep(_copied(value), found)
 
 
 def _copied(value: dict[str, Any]) -> dict[str, Any]:
     """A copy of an object with the objects that a merge can change; arrays are only ever replaced."""
-    return {key: _copied(member) if is_object(member) else member for key, member in value.items()}
+    copy = value.copy()
+    for key, member in value.items():
+        if type(member) is dict and is_object(member):
+            copy[key] = _copied(member)
+    return copy
 
 
 def _growth(base: dict[str, Any], patch: dict[str, object], checked: dict[str, Any], work: Work) -> int:

@@ -82,6 +82,19 @@ def test_merges_cost_what_is_sent_and_not_what_is_stored(what: str) -> None:
     assert MAX_WORK - work.left - first < 100_000
 
 
+def test_a_bulk_request_merges_into_each_of_four_hundred_large_objects_without_a_skip() -> None:
+    """900 updates of 38 objects each, spread over ten profiles: what such a request takes is added up."""
+    work = Work()
+    value = updated(OBJECT, {"z": 0}, MERGE, work)
+    first = MAX_WORK - work.left
+    for n in range(100):
+        value = updated(value, {"z": n}, MERGE, work)
+    following = (MAX_WORK - work.left - first) / 100
+    assert size(value) > 75_000
+    per_byte = 102_400 / size(value)
+    assert 400 * first * per_byte + 900 * 38 * following < MAX_WORK
+
+
 keys = st.sampled_from("abc")
 scalars = st.sampled_from([1, 2.5, True, "", '\u00e9"\n', "2026-01-05", None])
 patches = st.recursive(
