@@ -12,6 +12,7 @@ from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import Metrics
 from app.settings import Settings
 from app.store.engine import Database
+from workers import rates
 from workers.apply import Applier
 from workers.retention import Retention
 from workers.sweep import Sweeper
@@ -42,8 +43,12 @@ def _retention(parts: Parts) -> Work:
     return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out).run
 
 
+def _rates(parts: Parts) -> Work:
+    return lambda stop: rates.run(parts.database, parts.now_us, stop)
+
+
 #: Name of the thread -> what makes its work.
-PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {"sweep": _sweep, "retention": _retention}
+PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {"sweep": _sweep, "retention": _retention, "rates": _rates}
 
 
 def run(works: Mapping[str, Work], stop: threading.Event) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
-from app.api.statuses import answer_of, whole_seconds
+from app.api.statuses import RETRY_AFTER, answer_of, whole_seconds
 from app.contract.errors import RefusedError
 from app.services.accepting.acceptor import Accepted
 from app.services.accepting.gate import Place
@@ -73,6 +73,8 @@ def refuse(error: RefusedError | ServiceError, admission: Admission | None) -> R
         request_id, (status, body, more) = error.request_id, answer_of(error)
     if isinstance(error, RateLimitedError):
         admission = error.admission
+    if isinstance(error, RateLimitedError) and error.admission.quota.terse:
+        admission, more = None, {RETRY_AFTER: more[RETRY_AFTER]}
     headers = _headers(request_id, admission)
     headers.update(more)
     return Response(body, status, headers, media_type="application/json")

@@ -32,7 +32,7 @@ _HEADERS: Final = {
         {"pattern": r"^\d+$"},
     ),
     "Retry-After": ("Seconds to wait before trying again.", {"pattern": r"^[1-9]\d*$"}),
-    "X-RateLimit-Retry-After": ("The same as Retry-After.", {"pattern": r"^[1-9]\d*$"}),
+    "X-RateLimit-Retry-After": ("Seconds to wait before trying again.", {"pattern": r"^[1-9]\d*$"}),
 }
 _RATE: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _RETRY: Final = ("Retry-After", "X-RateLimit-Retry-After")
@@ -43,7 +43,8 @@ _KEYED: Final = _ANY | {
     401: (Refusal, ()),
     403: (Refusal, ()),
     # Without the headers of a limit where it is the address of a client without a key.
-    429: (RateLimited, _RETRY),
+    # Retry-After as well, but not in the style of the newer plans: what is always there is the other one.
+    429: (RateLimited, _RETRY[1:]),
     500: (Refusal, ()),
     503: (Refusal, _RETRY[:1]),
 }

@@ -12,6 +12,9 @@ from app.contract.merge_records import REFUSALS, TOO_MANY_HOLDERS, UNKNOWN_PROFI
 from app.services import refusals
 from app.services.refusals import NotUndoneError, RateLimitedError, ServiceError, TooManyFailuresError
 
+#: Seconds until the request would be admitted.
+RETRY_AFTER: Final = "X-RateLimit-Retry-After"
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -58,7 +61,7 @@ def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
         grant = error.grant if isinstance(error, TooManyFailuresError) else error.admission.grant
         document["limit"] = grant.name
         seconds = str(max(1, whole_seconds(grant.retry_after_ms)))
-        headers = {"Retry-After": seconds, "X-RateLimit-Retry-After": seconds}
+        headers = {"Retry-After": seconds, RETRY_AFTER: seconds}
     return found.status, msgspec.json.encode(document), headers
 
 

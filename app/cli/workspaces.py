@@ -59,6 +59,9 @@ SWITCHES: Final[Options] = {
         str | None,
         typer.Option("--default-phone-region", help="Country of phone numbers without a +, two letters; at first US."),
     ],
+    "time_zone": Annotated[
+        str | None, typer.Option("--time-zone", help="IANA name of the time zone of its days; at first UTC.")
+    ],
     "disabled": Annotated[
         bool | None,
         typer.Option("--disabled/--enabled", help="Whether its keys are refused; what was accepted is applied."),
@@ -111,11 +114,11 @@ def set_workspace(name: str, data_dir: DataDir = DEFAULT_DATA_DIR, **options: An
 def list_workspaces(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """All workspaces with their plans and limits. Metrics and logs name a workspace by its number."""
     with opened(settings_for(data_dir)) as database:
-        rows = [_row(workspace) for workspace in workspaces.listed(database)]
+        rows = [_row(one, workspaces.applied_settings(database, one).time_zone) for one in workspaces.listed(database)]
     show_list(("number", "name", "plan", "hourly", "burst", "window (s)", ""), rows, as_json=as_json)
 
 
-def _row(workspace: Workspace) -> Row:
+def _row(workspace: Workspace, time_zone: str) -> Row:
     plan = PLANS[workspace.plan]
     hourly = workspace.hourly_limit or plan.hourly_limit
     burst = workspace.burst_limit or plan.burst_limit
@@ -131,6 +134,7 @@ def _row(workspace: Workspace) -> Row:
         "burst_limit": burst,
         "burst_window_seconds": window,
         "disabled": workspace.disabled,
+        "time_zone": time_zone,
     }
     return cells, document
 

@@ -42,6 +42,11 @@ def time_zone(text: str) -> str | None:
     return text if text in RAILS_ZONES or text in _iana_zones() else None
 
 
+def is_iana(text: str) -> bool:
+    """Whether the text is the IANA name of a time zone, case-sensitive."""
+    return text in _iana_zones()
+
+
 def gender(text: str) -> str | None:
     """One of M, F, O, N, P, upper-case."""
     return _GENDERS.get(text)

@@ -70,8 +70,9 @@ GROUPS: Final = {
 
 CONTINUOUS, CLOCK_HOUR = "continuous", "clock_hour"
 REFILLS: Final = (CONTINUOUS, CLOCK_HOUR)
-EPOCH, SECONDS = "epoch", "seconds"
-RESET_STYLES: Final = (EPOCH, SECONDS)
+EPOCH, SECONDS, MAU = "epoch", "seconds", "mau"
+#: MAU: as the newer plans of upstream answer, by the hourly limit alone (DECISIONS D57).
+RESET_STYLES: Final = (EPOCH, SECONDS, MAU)
 #: The largest configurable limit and window: buckets count limit x window in milliseconds, below 2**53.
 MAX_LIMIT: Final = 2_000_000_000
 MAX_WINDOW_SECONDS: Final = 3_600

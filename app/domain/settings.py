@@ -16,6 +16,8 @@ class ApplySettings:
     fixed_rates: dict[str, list[Any]] = field(default_factory=dict)
     #: The last day up to which reference rates are in force, counted from 1970-01-01; None = none are.
     rates_until: int | None = None
+    #: IANA name of the workspace's time zone, whose days are its days (D75).
+    time_zone: str = "UTC"
     #: Identifiers that never lead to a merge; None is the list in app.domain.guard.
     junk_identifiers: list[str] | None = None
     max_identifiers_per_profile: int = 1_000

@@ -36,7 +36,8 @@ class Bucket:
     `align_ms` = 0 refills continuously; > 0 refills in full at every multiple of it since the epoch (3_600_000 for
     `hourly_refill = clock_hour`). `name` is what a refusal reports and what the key in Redis ends with; buckets of one
     workspace with the same name are the same bucket, even if their numbers differ. A `company` bucket is one for all
-    workspaces of a company; its name differs from those of the workspaces' own.
+    workspaces of a company; its name differs from those of the workspaces' own. An admitted request is told of a `told`
+    bucket, whichever is the tightest.
 
     Raises ValueError for an empty name, numbers out of range, or capacity x window_ms >= 2**53.
     """
@@ -46,6 +47,7 @@ class Bucket:
     window_ms: int
     align_ms: int = 0
     company: bool = False
+    told: bool = False
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -170,6 +172,9 @@ def _token_at(level: Level, bucket: Bucket) -> int:
 
 def _admitted(levels: Sequence[Level], buckets: Sequence[Bucket], granted: int, now_ms: int, later: int = 0) -> Grant:
     """The answer to an admitted caller after whom, at the same instant, `later` more tokens were taken."""
+    chosen = next((pair for pair in zip(levels, buckets, strict=True) if pair[1].told), None)
+    if chosen is not None:
+        levels, buckets = (chosen[0],), (chosen[1],)
     told, remaining = buckets[0], levels[0].ticks // buckets[0].window_ms + later
     left = levels[0]
     for level, bucket in zip(levels[1:], buckets[1:], strict=True):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from app.contract.plans import CLOCK_HOUR, GROUPS, PLANS, SECONDS, TRACK, TRACK_BULK
+from app.contract.plans import CLOCK_HOUR, EPOCH, GROUPS, MAU, PLANS, TRACK, TRACK_BULK
 from app.contract.track import Limits
 from app.quota.bucket import Bucket, Grant
 from app.store.keys import KeyRecord
@@ -22,6 +22,8 @@ class Quota:
     counter: str
     #: X-RateLimit-Reset is a number of seconds, not a point in time.
     counts_down: bool
+    #: A refusal says when to come back in X-RateLimit-Retry-After, and has no other header of the limit.
+    terse: bool
     #: The value of RateLimit-Policy; empty = the answers carry no such header.
     policy: str
 
@@ -41,7 +43,8 @@ def quota_of(record: KeyRecord, group: str, *, ietf: bool) -> Quota:
         buckets=buckets,
         company_id=None if record.company is None else record.company.company_id,
         counter=f"{record.key_id}:{group}",
-        counts_down=record.track_reset_style == SECONDS and group.startswith(TRACK),
+        counts_down=record.track_reset_style != EPOCH and group.startswith(TRACK),
+        terse=record.track_reset_style == MAU and group.startswith(TRACK),
         policy=", ".join(f'"{b.name}";q={b.capacity};w={_seconds(b.window_ms)}' for b in buckets) if ietf else "",
     )
 
@@ -78,7 +81,9 @@ def _track(record: KeyRecord) -> tuple[Bucket, ...]:
     buckets = [Bucket("burst", record.burst_limit or plan.burst_limit, window * 1000)]
     hourly = record.hourly_limit or plan.hourly_limit
     if hourly is not None:
-        buckets.append(Bucket("hourly", hourly, HOUR_MS, _align(record.hourly_refill)))
+        buckets.append(
+            Bucket("hourly", hourly, HOUR_MS, _align(record.hourly_refill), told=record.track_reset_style == MAU)
+        )
     company = record.company
     if company is not None and company.burst_limit is not None:
         window_ms = company.burst_window_seconds * 1000

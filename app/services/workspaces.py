@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.adapters.rates import reference_table
-from app.contract import addresses
+from app.contract import addresses, locales
 from app.contract.export import REQUIRES_FIELDS
 from app.contract.plans import DEFAULT_PLAN, PLANS
 from app.contract.stored import settings_change
 from app.contract.track import ECOMMERCE_OPTION
+from app.domain.settings import ApplySettings
 from app.services.accepting.direct import enqueue
 from app.services.caller import Caller
-from app.store import companies, keys, workspaces
+from app.store import companies, keys, lane, workspaces
 from app.store.engine import Database
 from app.store.tables import Workspace
 from app.store.workspaces import NameTakenError, UnknownNameError
@@ -20,7 +21,7 @@ __all__ = ["NameTakenError", "UnknownNameError", "Workspace"]
 
 #: Settings that the reducer reads, so that they change in the order of the requests.
 APPLIED: Final = frozenset(
-    {"alias_autocreate_on_purchase", "nested_null_deletes", "array_max", "resubscribe_on_email_change"}
+    {"alias_autocreate_on_purchase", "nested_null_deletes", "array_max", "resubscribe_on_email_change", "time_zone"}
 )
 
 
@@ -31,6 +32,13 @@ class InvalidSettingError(ValueError):
 def listed(database: Database) -> list[Workspace]:
     """All workspaces by name."""
     return workspaces.listed(database)
+
+
+def applied_settings(database: Database, workspace: Workspace) -> ApplySettings:
+    """The settings that are in force for what is applied next."""
+    with database.read() as connection:
+        found = lane.read(connection, workspaces.number(workspace))
+    return ApplySettings() if found is None else found.settings
 
 
 def operator(database: Database, name: str, by: str = "") -> Caller:
@@ -69,6 +77,8 @@ def _split(database: Database, settings: Mapping[str, Any]) -> tuple[dict[str, A
     """(columns, options, settings that the reducer reads). Raises InvalidSettingError."""
     columns = dict(settings)
     applied = {name: columns.pop(name) for name in APPLIED & columns.keys()}
+    if "time_zone" in applied and not locales.is_iana(applied["time_zone"]):
+        raise InvalidSettingError("A time zone has a name of the IANA database, such as Europe/Paris or UTC.")
     options: dict[str, Any] = {}
     if REQUIRES_FIELDS in columns:
         options[REQUIRES_FIELDS] = columns.pop(REQUIRES_FIELDS)

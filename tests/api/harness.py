@@ -131,7 +131,8 @@ def checked(status: int, headers: httpx.Headers, content: bytes, key: str = "") 
     for name, value in body.items():
         assert not name.endswith("_processed") or type(value) is int, text
     if status in (429, 503):
-        assert int(headers["retry-after"]) > 0
+        name = "retry-after" if status == 503 or "retry-after" in headers else "x-ratelimit-retry-after"
+        assert int(headers[name]) > 0
     return Answer(status, body, headers, text)
 
 

@@ -122,6 +122,25 @@ def test_a_change_is_in_force_at_once_and_keeps_whole_tokens(service: Service) -
     assert workspace.post("/users/export/ids", fields, drain=False).headers["X-RateLimit-Limit"] == "40"
 
 
+def test_the_style_of_the_newer_plans(service: Service) -> None:
+    """Hourly limit alone and seconds left; a 429 says only when to come back (DECISIONS D57)."""
+    workspace = service.workspace("mau_cy_24_25", burst_limit=3, burst_window_seconds=3600, hourly_limit=100)
+    assert put(workspace, {"track_reset_style": "mau"}).status == 200
+    for left_ in (99, 98, 97):
+        headers = workspace.track(BODY, drain=False).headers
+        assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == ("100", str(left_))
+        assert 0 < int(headers["X-RateLimit-Reset"]) <= 36 * (100 - left_)
+    refused = workspace.track(BODY, drain=False)
+    assert (refused.status, refused.body["limit"]) == (429, "burst")
+    told = {name.lower() for name in refused.headers if "rate" in name.lower() or "retry" in name.lower()}
+    assert told == {"x-ratelimit-retry-after"}
+    bulk = workspace.post("/users/track/bulk", BODY, drain=False)  # a group without an hourly limit tells of its own
+    assert (bulk.status, bulk.headers["X-RateLimit-Limit"]) == (201, "50")
+    assert int(bulk.headers["X-RateLimit-Reset"]) <= 1
+    other = workspace.post("/users/export/ids", {"external_ids": ["x"]}, drain=False)
+    assert int(other.headers["X-RateLimit-Reset"]) > 1_700_000_000
+
+
 BAD: list[tuple[object, str]] = [
     (b"{", "syntax"),
     ({}, "nothing"),

@@ -1,5 +1,6 @@
 """`onefold workspaces set`: what it queues takes effect, and each switch has an effect."""
 
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from app.domain.settings import ApplySettings
 from app.store import lane, workspaces
 from app.store.inbox import log as inbox
 from tests.api.harness import Service, Workspace
+from workers import replay
 
 
 def settings_of(workspace: Workspace) -> ApplySettings:
@@ -79,6 +81,23 @@ def test_phone_numbers_of_another_region(workspace: Workspace) -> None:
     doomed = {"phone": "0301234567", "prioritization": ["identified"]}
     workspace.post("/users/delete", {"phone_numbers": [doomed]})
     assert workspace.stored() == []
+
+
+def test_time_zone(workspace: Workspace) -> None:
+    with workspace.service.database.read() as connection:
+        name = connection.exec_driver_sql(f"select name from workspace where id = {workspace.id}").scalar()
+
+    def shown() -> str:
+        listed = CliRunner().invoke(app, ["workspaces", "list", "--json"]).stdout
+        (found,) = (one["time_zone"] for one in json.loads(listed) if one["name"] == name)
+        return str(found)
+
+    assert shown() == "UTC"
+    for bad in ("Europe/Atlantis", "europe/paris", "", "Berlin", "+02:00", "../etc/passwd"):
+        assert "IANA" in change(workspace, "--time-zone", bad)
+    assert not change(workspace, "--time-zone", "Europe/Paris")
+    assert shown() == settings_of(workspace).time_zone == "Europe/Paris"
+    assert replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
 def test_a_new_workspace_takes_the_same_switches(workspace: Workspace) -> None:

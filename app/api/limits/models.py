@@ -43,7 +43,7 @@ class Limits(Struct, forbid_unknown_fields=True):
     max_objects_combined: int | None
     max_objects_per_array: int | None
     hourly_refill: Literal["continuous", "clock_hour"]
-    track_reset_style: Literal["epoch", "seconds"]
+    track_reset_style: Literal["epoch", "seconds", "mau"]
     limits: list[Limit]
     usage: Annotated[list[Usage] | None, Meta(description="null while Redis is away.")]
     degraded: Annotated[bool, Meta(description="Redis is away, and processes hand out their share of the limits.")]

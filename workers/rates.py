@@ -1,0 +1,54 @@
+"""A newer table of reference rates comes into force: by a request of each workspace, so that a redo meets the same."""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from app.adapters.rates import reference_table
+from app.contract.stored import settings_change
+from app.domain.commands import STREAM_NORMAL
+from app.store import lane, workspaces
+from app.store.engine import DATABASE_ERRORS, Database
+from app.store.inbox import log as inbox
+
+log = structlog.get_logger()
+
+INTERVAL_S: Final = 3_600.0
+#: Until the next try after the database did not answer.
+RETRY_S: Final = 10.0
+
+
+def announce(database: Database, last_day: int, now_us: int) -> int:
+    """Queue the table up to `last_day` for every workspace that has an older one in force, or none; how many have.
+
+    What is already queued is queued again: that changes nothing.
+    """
+    checked = settings_change({"rates_until": last_day})
+    entry = inbox.Entry(checked.kind, checked.codec, checked.body)
+    queued = 0
+    for workspace in workspaces.listed(database):
+        number = workspaces.number(workspace)
+        with database.read() as connection:
+            found = lane.read(connection, number)
+        if found is None or (found.settings.rates_until or 0) >= last_day:
+            continue
+        with database.write(database.inbox) as connection:
+            inbox.append(connection, number, STREAM_NORMAL, [entry], now_us)
+        queued += 1
+    if queued:
+        log.info("rates_announced", workspaces=queued, until=last_day)
+    return queued
+
+
+def run(database: Database, now_us: Callable[[], int], stop: threading.Event) -> None:
+    """Announce this installation's table now and every hour, for workspaces made meanwhile, until `stop`."""
+    pause = 0.0
+    while not stop.wait(pause):
+        try:
+            announce(database, reference_table().last_day, now_us())
+            pause = INTERVAL_S
+        except DATABASE_ERRORS as error:
+            log.warning("rates_failed", error=type(error).__name__)
+            pause = RETRY_S
