@@ -45,8 +45,8 @@ def test_a_newer_table_comes_by_a_command(service: Service) -> None:
     purchase(none, "after", "EUR", 10)
     assert revenue(none, "before") == 0
     assert revenue(none, "after") > 0
-    for workspace in workspaces.listed(database):
-        service.drain(workspaces.number(workspace))
+    for every in workspaces.listed(database):
+        service.drain(workspaces.number(every))
     assert rates.announce(database, last, times_now()) == 0
     with database.read() as connection:
         lane_ = lane.read(connection, canary)
