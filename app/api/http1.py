@@ -235,7 +235,7 @@ class Http1(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
             return  # a trailer
-        super().on_header(name, value)
+        super().on_header(name, value.strip(b" \t"))  # llhttp leaves what stands behind it (RFC 9110 5.5)
         if len(self.headers) > MAX_HEADERS:
             self._refused_with = _TOO_LARGE
             raise _RefusedError

@@ -27,7 +27,7 @@ SWITCHES: Final[Options] = {
         bool | None,
         typer.Option(
             "--nested-null-deletes/--no-nested-null-deletes",
-            help="Whether null inside an object takes a key out when objects are merged, or the update has no effect.",
+            help="Whether null inside an object takes a key out when objects are merged, or is left out itself.",
         ),
     ],
     "array_max": Annotated[

@@ -145,26 +145,27 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -numbers.MAX_INT - 1 <= value <= numbers.MAX_INT
+def _count(value: object) -> object | None:
+    return numbers.integer(value)
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_TEXT
+def _short_text(value: object) -> object | None:
+    return value if isinstance(value, str) and len(value) <= MAX_TEXT else None
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= 500 and all(_is_text(member) for member in value)
+def _short_texts(value: object) -> object | None:
+    fits = isinstance(value, list) and len(value) <= 500 and all(_short_text(member) is not None for member in value)
+    return value if fits else None
 
 
-def _members(**checks: Callable[[object], bool]) -> Callable[[object], object]:
+def _members(**readers: Callable[[object], object | None]) -> Callable[[object], object]:
     def read_members(value: object) -> object:
         if value is None:
             return CLEARED
         if not isinstance(value, dict):
             return IGNORED
-        found = {name: value[name] for name, check in checks.items() if name in value and check(value[name])}
-        return found or IGNORED
+        read = {name: reader(value[name]) for name, reader in readers.items() if name in value}
+        return {name: member for name, member in read.items() if member is not None} or IGNORED
 
     return read_members
 
@@ -263,9 +264,9 @@ FIELDS: Final[dict[str, Callable[[object], object]]] = {
     "email_click_tracking_disabled": _boolean,
     "marked_email_as_spam_at": _time,
     "push_tokens": _push_tokens,
-    "facebook": _members(id=_is_text, likes=_is_texts, num_friends=_is_count),
+    "facebook": _members(id=_short_text, likes=_short_texts, num_friends=_count),
     "twitter": _members(
-        id=_is_count, screen_name=_is_text, followers_count=_is_count, friends_count=_is_count, statuses_count=_is_count
+        id=_count, screen_name=_short_text, followers_count=_count, friends_count=_count, statuses_count=_count
     ),
     "image_url": _text(MAX_URL),
     "native_line_id": _text(MAX_TEXT),

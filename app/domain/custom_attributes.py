@@ -8,18 +8,21 @@ Numbers are kept in the form of app.domain.numbers, which every store gives back
 Where the contract is silent:
 
 * 1 equals 1.0, because JSON has one type of numbers and jsonb compares them so; true equals only true, "1" only "1".
-* A misshapen operation (`{"add": "x"}`, `{"inc": 1.0}`, `{"$add": [], "x": 1}`) drops the update; stored as an object
-  it would destroy the value that it was meant to change. `{"inc": 1, "add": []}` is no operation but an object.
+* A misshapen operation (`{"add": "x"}`, `{"inc": 1.5}`) drops the update; stored as an object it would destroy the
+  value that it was meant to change. `{"inc": 1, "add": []}` is no operation but an object.
+* Beside `$add`, `$remove` or `$update`, other members and nulls are left out and named: RudderStack sends `add` too.
 * Operations on arrays take any array, also one with both scalars and objects. An array of scalars may hold times.
 * `add` evicts before `remove` removes: the two follow each other.
-* With nulls as deletions a null member of a new object is left out. A null element of an array is always invalid, and
-  so is a null in `$update`, which cannot drop keys.
+* With nulls as deletions a null member of a new object is left out. All other nulls inside an object or an array of
+  objects are left out and named (D62), those in `$update` too, which cannot drop keys. A null in an array of scalars is
+  invalid.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from app.domain import arrays, numbers, objects, times
+from app.domain import arrays, nested_nulls, numbers, objects, times
 from app.domain.reasons import TOO_MUCH_WORK
 from app.domain.values import (
     MAX_CHARACTERS,
@@ -41,7 +44,11 @@ from app.domain.work import TooMuchWorkError, Work
 
 MAX_INT: Final = numbers.MAX_INT
 
+#: The only attributes whose names begin with `$`: a person's consent, true or false (DECISIONS D55).
+CONSENTS: Final = frozenset(("$google_ad_user_data", "$google_ad_personalization"))
+
 __all__ = [
+    "CONSENTS",
     "MAX_CHARACTERS",
     "MISSING",
     "OUT_OF_RANGE",
@@ -100,7 +107,7 @@ class Skip:
 class Options:
     merge_objects: bool = False  # the request's `_merge_objects`
     array_max: int = 500  # elements of an array of scalars
-    nested_null_deletes: bool = True  # DECISIONS D15; False: a nested null always drops the update
+    nested_null_deletes: bool = True  # DECISIONS D15; False: a nested null is left out in a merge too
 
     @property
     def drop_nulls(self) -> bool:
@@ -110,13 +117,21 @@ class Options:
 def valid_name(name: str) -> str | None:
     """The name without blanks around it, or None when an attribute of that name is ignored (section 1)."""
     name = name.strip()
-    if not name or len(name) > MAX_CHARACTERS or name[0] == "$" or not is_storable(name):
+    if not name or len(name) > MAX_CHARACTERS or not is_storable(name):
         return None
-    return name
+    return None if name[0] == "$" and name not in CONSENTS else name
 
 
-def updated(current: object, raw: object, options: Options, work: Work | None = None) -> object | Skip | Unset:
+def updated(
+    current: object,
+    raw: object,
+    options: Options,
+    work: Work | None = None,
+    left_out: list[tuple[str, str]] | None = None,
+) -> object | Skip | Unset:
     """The new stored value; UNSET to delete the attribute; a Skip when it stays as it is.
+
+    Where parts of `raw` were left out and the rest has its effect, `left_out` gets (path inside the value, reason).
 
     `current` is the stored value or MISSING, `raw` any JSON value with OUT_OF_RANGE among its numbers. Neither is
     mutated, but for a `current` that is a draft of `work`, the steps that the request has left: that one is changed and
@@ -134,16 +149,26 @@ def updated(current: object, raw: object, options: Options, work: Work | None = 
         return raw
     if raw is None:
         return UNSET
+    parts: list[tuple[str, str]] = []
     try:
         if isinstance(raw, dict):
-            return _from_object(current, raw, options, Work() if work is None else work)
-        if isinstance(raw, list):
-            return arrays.array(raw, options.array_max, drop_nulls=options.drop_nulls)
-        return checked_number(raw)
+            value = _from_object(current, raw, options, Work() if work is None else work, parts)
+        elif isinstance(raw, list):
+            value = _without_nulls(
+                lambda elements: arrays.array(elements, options.array_max, drop_nulls=options.drop_nulls),
+                raw,
+                options,
+                parts,
+            )
+        else:
+            return checked_number(raw)
     except InvalidError as error:
         return Skip(error.reason)
     except TooMuchWorkError:
         return Skip(TOO_MUCH_WORK)
+    if left_out is not None:
+        left_out += parts
+    return value
 
 
 def text(raw: str) -> str | Skip:
@@ -162,7 +187,9 @@ def exported(value: object) -> object:
     return value
 
 
-def _from_object(current: object, raw: dict[str, object], options: Options, work: Work) -> object:
+def _from_object(
+    current: object, raw: dict[str, object], options: Options, work: Work, parts: list[tuple[str, str]]
+) -> object:
     keys = raw.keys()
     if TIME in keys:
         return checked_time(raw)
@@ -171,15 +198,59 @@ def _from_object(current: object, raw: dict[str, object], options: Options, work
     if keys and keys <= {"add", "remove"}:
         return arrays.added_and_removed(current, raw, options.array_max, work)
     if not keys.isdisjoint(arrays.OPERATORS):
-        return arrays.changed_objects(
-            current, raw, work, merge_objects=options.merge_objects, drop_nulls=options.drop_nulls
+        return _without_nulls(
+            lambda operation: arrays.changed_objects(
+                current, operation, work, merge_objects=options.merge_objects, drop_nulls=options.drop_nulls
+            ),
+            _operators(raw, parts),
+            options,
+            parts,
         )
+    return _without_nulls(lambda new: _object(current, new, options, work), raw, options, parts)
+
+
+def _operators(raw: dict[str, object], parts: list[tuple[str, str]]) -> dict[str, object]:
+    """The operators among the members, at least one; the others are left out."""
+    known: dict[str, object] = {}
+    for key, value in raw.items():
+        if key not in arrays.OPERATORS:
+            parts.append((key, "invalid_operation"))
+        elif value is None:
+            parts.append((key, "nested_null"))
+        else:
+            known[key] = value
+    return known or invalid("not_an_array")
+
+
+def _object(current: object, raw: dict[str, object], options: Options, work: Work) -> dict[str, Any]:
     if options.merge_objects and is_object(current):
         return objects.merge(current, raw, work, drop_nulls=options.drop_nulls)
     return fitting(checked_object(raw, 1, drop_nulls=options.drop_nulls))
 
 
+def _without_nulls(
+    made: Callable[[Any], object], raw: object, options: Options, parts: list[tuple[str, str]]
+) -> object:
+    """What is made of a value, once more without its nulls where they do not delete; those are left out.
+
+    Most values have none, so they are looked for only after a null was met. Nothing was changed then.
+    """
+    try:
+        return made(raw)
+    except InvalidError as error:
+        if error.reason != "nested_null":
+            raise
+        rest, paths = nested_nulls.left_out(raw, members=not options.drop_nulls)
+        if not paths:
+            raise
+        value = made(rest)
+        parts += [(".".join(path), "nested_null") for path in paths]
+        return value
+
+
 def _incremented(current: object, by: object) -> int | float:
+    if isinstance(by, float) and by.is_integer():  # 1.0 and 2e0 are integers (D64)
+        by = int(by)
     if isinstance(by, bool) or not isinstance(by, int | OutOfRange):
         invalid("not_an_integer")
     number = 0 if current is MISSING else current

@@ -21,6 +21,9 @@ ARRAY, OBJECT, OBJECT_ARRAY = "array", "object", "object_array"
 #: Types of stored values; any of them can be forced.
 TYPES: Final = (BOOLEAN, NUMBER, STRING, TIMES, ARRAY, OBJECT, OBJECT_ARRAY)
 
+#: Rules that hold in every workspace, under its own.
+BUILT_IN: Final = {name: {"type": BOOLEAN} for name in custom_attributes.CONSENTS}
+
 #: Settings of ApplySettings that are changed name by name, rules of attributes member by member.
 BY_NAME: Final = ("attributes", "blocked_events", "blocked_products")
 
@@ -44,7 +47,12 @@ def type_of(value: object) -> str:
 
 
 def updated(
-    current: object, raw: object, options: Options, rule: dict[str, Any], work: Work | None = None
+    current: object,
+    raw: object,
+    options: Options,
+    rule: dict[str, Any],
+    work: Work | None = None,
+    left_out: list[tuple[str, str]] | None = None,
 ) -> object | Skip | Unset:
     """As custom_attributes.updated, for an attribute with a rule."""
     if rule.get("blocked"):
@@ -53,11 +61,14 @@ def updated(
         options = replace(options, array_max=rule["array_max"])
     forced = rule.get("type")
     if forced is None or raw is None:
-        return custom_attributes.updated(current, raw, options, work)
+        return custom_attributes.updated(current, raw, options, work, left_out)
     if forced == STRING:
         return custom_attributes.text(raw) if isinstance(raw, str) else Skip(WRONG_TYPE)
-    value = custom_attributes.updated(current, _coerced(raw, forced), options, work)
+    parts: list[tuple[str, str]] = []
+    value = custom_attributes.updated(current, _coerced(raw, forced), options, work, parts)
     if isinstance(value, (Skip, Unset)) or type_of(value) == forced or (forced == OBJECT_ARRAY and value == []):
+        if left_out is not None:
+            left_out += parts
         return value
     return Skip(WRONG_TYPE)
 

@@ -142,6 +142,7 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
     )
     rules, written = settings.attributes, state.changes.written
     changed = False
+    left_out: list[tuple[str, str]] = []
     repeats = not (rules or settings.texts_were_forced)
     for sent, raw in command.custom.items():
         if repeats and sent in custom:
@@ -156,10 +157,16 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
             continue
         before = custom.get(name, custom_attributes.MISSING)
         rule = rules.get(name)
+        if name in data_rules.BUILT_IN:
+            rule = {**data_rules.BUILT_IN[name], **(rule or {})}
         if rule is None:
-            value = custom_attributes.updated(before, raw, options, step.work)
+            value = custom_attributes.updated(before, raw, options, step.work, left_out)
         else:
-            value = data_rules.updated(before, raw, options, rule, step.work)
+            value = data_rules.updated(before, raw, options, rule, step.work, left_out)
+        if left_out:
+            for path, reason in left_out:
+                step.skip(command, reason, f"{name}.{path}")
+            left_out.clear()
         if isinstance(value, custom_attributes.Skip):
             step.skip(command, value.reason, name)
         elif value is custom_attributes.UNSET:

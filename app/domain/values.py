@@ -97,7 +97,7 @@ def checked_number(value: object) -> int | float:
 def checked_time(tag: dict[str, object]) -> dict[str, str]:
     """The stored form of `{"$time": …}`."""
     text = tag[TIME]
-    us = times.parse(text) if isinstance(text, str) and len(tag) == 1 else None
+    us = times.moment(text) if isinstance(text, str) and len(tag) == 1 else None
     if us is None:
         invalid("invalid_time")
     return {TIME: times.iso(us)}

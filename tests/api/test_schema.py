@@ -530,6 +530,18 @@ def test_70_field(workspace: Workspace, fields: Json, wanted: Json, ignored: lis
     assert sorted(skipped) == sorted(ignored)
 
 
+def test_counts_are_integers_however_they_are_written(workspace: Workspace) -> None:
+    body = (
+        b'{"attributes":[{"external_id":"x","facebook":{"num_friends":2e0,"likes":["a"]},'
+        b'"twitter":{"id":7.0,"followers_count":1e2,"friends_count":1.5,"statuses_count":true}}]}'
+    )
+    assert workspace.track(body).status == 201
+    user = workspace.user("x")
+    assert repr((user["facebook"], user["twitter"])) == repr(
+        ({"num_friends": 2, "likes": ["a"]}, {"id": 7, "followers_count": 100})
+    )
+
+
 def test_a_country_nobody_knows_clears_the_known_one(workspace: Workspace) -> None:
     workspace.track({"attributes": [{"external_id": "x", "country": "PT", "language": "pt"}]})
     workspace.track({"attributes": [{"external_id": "x", "country": "Atlantis", "language": "Atlantean"}]})
@@ -557,7 +569,9 @@ OPERATIONS: Final[dict[str, tuple[Json, Json, list[tuple[str, str]]]]] = {
     "inc": ({"i": {"inc": -7}}, {"i": -2}, []),
     "inc text": ({"i": {"inc": "1"}}, {}, [("i", "not_an_integer")]),
     "inc true": ({"i": {"inc": True}}, {}, [("i", "not_an_integer")]),
-    "inc 1e308": ({"i": {"inc": 1e308}}, {}, [("i", "not_an_integer")]),
+    "inc 1e308": ({"i": {"inc": 1e308}}, {}, [("i", "value_out_of_range")]),
+    "inc 1.5": ({"i": {"inc": 1.5}}, {}, [("i", "not_an_integer")]),
+    "inc 2.0": ({"i": {"inc": 2.0}}, {"i": 7}, []),
     "inc null": ({"i": {"inc": None}}, {}, [("i", "not_an_integer")]),
     "inc on text": ({"t": {"inc": 1}}, {}, [("t", "not_a_number")]),
     "inc on float": ({"f": {"inc": 1}}, {"f": 2.5}, []),
@@ -570,10 +584,24 @@ OPERATIONS: Final[dict[str, tuple[Json, Json, list[tuple[str, str]]]]] = {
     "remove absent": ({"a": {"remove": ["q"]}}, {}, []),
     "two at once": ({"a": {"add": ["z"], "remove": ["x"]}}, {"a": ["y", "z"]}, []),
     "inc and add is an object": ({"i": {"inc": 1, "add": []}}, {"i": {"inc": 1, "add": []}}, []),
-    "mixed operators": ({"a": {"$add": [], "x": 1}}, {}, [("a", "invalid_operation")]),
-    "array of objects": ({"new": [{"a": 1}, {"b": None}]}, {}, [("new", "nested_null")]),
+    "mixed operators": (
+        {"new": {"add": [{"k": 1}], "$add": [{"k": 1}]}},
+        {"new": [{"k": 1}]},
+        [("new.add", "invalid_operation")],
+    ),
+    "array of objects": ({"new": [{"a": 1}, {"b": None}]}, {"new": [{"a": 1}, {}]}, [("new.1.b", "nested_null")]),
+    "array with null": ({"new": [1, None]}, {}, [("new", "nested_null")]),
     "nested array": ({"new": [[1]]}, {}, [("new", "nested_array")]),
-    "nested null": ({"o": {"k": None}}, {}, [("o", "nested_null")]),
+    "nested null": (
+        {"o": {"k": None, "x": {"y": None}}},
+        {"o": {"x": {}}},
+        [("o.k", "nested_null"), ("o.x.y", "nested_null")],
+    ),
+    "consent": ({"$google_ad_user_data": True}, {"$google_ad_user_data": True}, []),
+    "consent as text": ({"$google_ad_personalization": "false"}, {"$google_ad_personalization": False}, []),
+    "consent as else": ({"$google_ad_personalization": "maybe"}, {}, [("$google_ad_personalization", "wrong_type")]),
+    "consent cleared": ({"$google_ad_personalization": None}, {}, []),
+    "other $ name": ({"$google_ad": True}, {}, [("$google_ad", "invalid_name")]),
     "mixed array": ({"new": [1, "1", True, 1.0, "2026-01-01"]}, {"new": [1, "1", True, "2026-01-01"]}, []),
     "501 elements": ({"new": list(range(501))}, {"new": list(range(500))}, []),
     "empty array": ({"new": []}, {"new": []}, []),
@@ -581,6 +609,8 @@ OPERATIONS: Final[dict[str, tuple[Json, Json, list[tuple[str, str]]]]] = {
     "text of 255": ({"new": "é" * 255}, {"new": "é" * 255}, []),
     "a date": ({"new": "2026-01-05"}, {"new": "2026-01-05T00:00:00.000Z"}, []),
     "$time": ({"new": {"$time": "01/05/2026"}}, {"new": "2026-01-05T00:00:00.000Z"}, []),
+    "$time lenient": ({"new": {"$time": "20260105T0000,5"}}, {}, [("new", "invalid_time")]),
+    "$time basic": ({"new": {"$time": " 20260105T000000Z "}}, {"new": "2026-01-05T00:00:00.000Z"}, []),
     "$time malformed": ({"new": {"$time": "x"}}, {}, [("new", "invalid_time")]),
     "replaces": ({"o": {"k": 2}}, {"o": {"k": 2}}, []),
     "merges": ({"_merge_objects": True, "o": {"k": None, "in": {"y": 2}}}, {"o": {"in": {"z": 1, "y": 2}}}, []),

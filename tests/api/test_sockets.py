@@ -414,3 +414,34 @@ def test_many_at_once(workspace: Workspace, behind_uvicorn: tuple[Service, int])
         each.close()
     assert count(workspace) == 64
     assert json.loads(answers[0].text) == {"attributes_processed": 1, "message": "success"}
+
+
+COMPARED: Final = (
+    "Host: onefold",
+    "Authorization: Bearer {key}",
+    "Content-Type: application/json",
+    "Content-Encoding: identity",
+    "Content-Length: {length}",
+    "Idempotency-Key: 8e03978e-40d5-43e8-bc93-6894a57f9324",
+    "X-Forwarded-For: 192.0.2.1",
+)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", " \t  "], ids=repr)
+@pytest.mark.parametrize("padded", COMPARED, ids=lambda line: line.partition(":")[0])
+def test_blanks_around_a_header_value_do_not_count(
+    behind_uvicorn: tuple[Service, int], padded: str, blank: str
+) -> None:
+    service, port = behind_uvicorn
+    workspace = service.workspace()
+    name, _, value = padded.partition(": ")
+    for line in (padded, f"{name}:{blank}{value}{blank}"):
+        lines = [line if other == padded else other for other in COMPARED]
+        head = "\r\n".join(["POST /users/track HTTP/1.1", *lines, "", ""])
+        wire = Wire(workspace, port)
+        wire.send(head.format(key=workspace.key, length=len(BODY)).encode() + BODY)
+        status, _, _ = wire.raw()
+        wire.close()
+        assert status == 201
+    workspace.drain()
+    assert workspace.user("s")["custom_attributes"] == {"n": 1}  # the second one repeats the first

@@ -48,14 +48,14 @@ def test_switches(workspace: Workspace) -> None:
     )
     sent = {"external_id": "a", "_merge_objects": True, "o": {"a": None}, "list": [1, 2, 3]}
     answer = workspace.track({"attributes": [sent]})
-    assert workspace.skipped(answer.request_id) == [("attributes", 0, "o", "nested_null")]
+    assert workspace.skipped(answer.request_id) == [("attributes", 0, "o.a", "nested_null")]
     nothing: list[object] = [None, []]
     for fields in nothing:
         body = {"external_ids": ["a"], "fields_to_export": fields}
         refused = workspace.post("/users/export/ids", body, drain=False)
         assert (refused.status, refused.message) == (400, "'fields_to_export' is required")
     exported = workspace.export(external_ids=["a"], fields_to_export=["custom_attributes"])
-    assert exported == [{"custom_attributes": {"list": [1, 2]}}]
+    assert exported == [{"custom_attributes": {"list": [1, 2], "o": {}}}]
 
 
 def test_phone_numbers_of_another_region(workspace: Workspace) -> None:

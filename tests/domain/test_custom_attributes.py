@@ -135,8 +135,12 @@ INCREMENTS = [
     (9e14 + 0.5, MAX, Skip("value_out_of_range")),
     (999999999999999.0, 1, 10**15),
     (1, "1", Skip("not_an_integer")),
-    (1, 1.0, Skip("not_an_integer")),
-    (1, 1e308, Skip("not_an_integer")),
+    (1, 1.0, 2),
+    (1, 1e2, 101),
+    (1, -0.0, 1),
+    (1.5, 2.0, 3.5),
+    (1, 1.5, Skip("not_an_integer")),
+    (1, 1e308, Skip("value_out_of_range")),
     (1, True, Skip("not_an_integer")),
     (1, None, Skip("not_an_integer")),
     (1, [1], Skip("not_an_integer")),
@@ -261,10 +265,17 @@ NESTED = [
     ({"a": {"$time": "2026-01-05", "b": 1}}, Skip("invalid_time")),
     ({"a": {"inc": 1}}, {"a": {"inc": 1}}),
     ({"a": {"$add": []}}, Skip("invalid_key")),
-    ({"a": None}, Skip("nested_null")),
-    ({"a": {"b": None}}, Skip("nested_null")),
-    ([{"a": None}], Skip("nested_null")),
-    ([{"a": 1}, None], Skip("nested_null")),
+    # D62: nulls are left out
+    ({"a": None}, {}),
+    ({"a": {"b": None}}, {"a": {}}),
+    ({"a": [None, 1]}, {"a": [1]}),
+    ({"inc": 1, "x": None}, {"inc": 1}),
+    ([{"a": None}], [{}]),
+    ([{"a": 1}, None], [{"a": 1}]),
+    ({"a": None, "b c": 1}, Skip("invalid_key")),
+    # D65
+    ({"a": {"$time": " 20260105T0000Z[UTC] "}}, {"a": JAN_5}),
+    ({"a": {"$time": "2026-01-05t00:00:00,0z"}}, {"a": JAN_5}),
     ([{"a": 1}, [1]], Skip("nested_array")),
     # arrays of objects: no de-duplication, scalars may stand among them
     ([{"a": 1}, {"a": 1}, 5, 5], [{"a": 1}, {"a": 1}, 5, 5]),
@@ -295,7 +306,7 @@ MERGES = [
     (HOME, {"who": {"b": None}}, {**HOME, "who": {"a": 1}}),
     (HOME, {"new": {"a": 1, "b": None}}, {**HOME, "new": {"a": 1}}),
     (HOME, {"new": [{"a": None, "b": 1}]}, {**HOME, "new": [{"b": 1}]}),
-    (HOME, {"new": [None]}, Skip("nested_null")),
+    (HOME, {"new": [None]}, {**HOME, "new": []}),
     (HOME, {"a b": None}, Skip("invalid_key")),
     ({"a": 1}, {"a": None}, {}),
     # a plain set where there is no object
@@ -314,9 +325,44 @@ def test_deep_merge(current: object, raw: object, expected: object) -> None:
     assert updated(current, raw, MERGE) == expected
 
 
-@pytest.mark.parametrize("raw", [{"city": None}, {"who": {"b": None}}, {"new": [{"a": None}]}, [{"a": None}]], ids=repr)
-def test_a_nested_null_drops_the_update_when_nulls_do_not_delete(raw: object) -> None:
-    assert [updated(HOME, raw, options) for options in (PLAIN, STRICT)] == [Skip("nested_null")] * 2
+LEFT_OUT = [
+    ({"city": None, "x": 1}, {"x": 1}, ["city"]),
+    ({"who": {"b": None, "c": 1}}, {"who": {"c": 1}}, ["who.b"]),
+    ({"new": [{"a": None, "b": 1}, None]}, {"new": [{"b": 1}]}, ["new.0.a", "new.1"]),
+    ([{"a": None}, {"a": 1}], [{}, {"a": 1}], ["0.a"]),
+    ({"$add": [{"a": 1, "b": None}]}, [{"a": 1}], ["$add.0.b"]),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected", "paths"), LEFT_OUT, ids=lambda value: ascii(value)[:40])
+def test_a_nested_null_is_left_out_and_named_when_nulls_do_not_delete(
+    raw: object, expected: object, paths: list[str]
+) -> None:
+    for options in (PLAIN, STRICT):
+        left_out: list[tuple[str, str]] = []
+        assert updated(MISSING, raw, options, None, left_out) == expected
+        assert left_out == [(path, "nested_null") for path in paths]
+
+
+def test_only_so_many_nested_nulls_are_named() -> None:
+    left_out: list[tuple[str, str]] = []
+    assert updated(MISSING, {f"k{n}": None for n in range(1000)}, PLAIN, None, left_out) == {}
+    assert len(left_out) == 200
+
+
+BESIDE = [
+    ({"$add": [{"id": 3}], "add": [{"id": 3}]}, [("add", "invalid_operation")]),
+    ({"$add": [{"id": 3}], "x": 1, "$y": 2}, [("x", "invalid_operation"), ("$y", "invalid_operation")]),
+    ({"$add": [{"id": 3}], "$remove": None}, [("$remove", "nested_null")]),
+    ({"inc": 1, "$add": [{"id": 3, "v": None}]}, [("inc", "invalid_operation"), ("$add.0.v", "nested_null")]),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), BESIDE, ids=lambda value: ascii(value)[:40])
+def test_what_stands_beside_operators_is_left_out_and_named(raw: object, expected: object) -> None:
+    left_out: list[tuple[str, str]] = []
+    assert updated(OBJECTS, raw, PLAIN, None, left_out) == [*OBJECTS, {"id": 3}]
+    assert left_out == expected
 
 
 OPERATIONS = [
@@ -373,8 +419,6 @@ OPERATIONS = [
             (OBJECTS, {"$add": None}, "not_an_array"),
             (OBJECTS, {"$add": [1]}, "invalid_nested_value"),
             (OBJECTS, {"$add": [JAN_5]}, "invalid_nested_value"),
-            (OBJECTS, {"$add": [], "x": 1}, "invalid_operation"),
-            (OBJECTS, {"$add": [], "inc": 1}, "invalid_operation"),
             (OBJECTS, {"$add": [{"a b": 1}]}, "invalid_key"),
             (OBJECTS, {"$add": [{"$x": 1}]}, "invalid_key"),
             (OBJECTS, {"$remove": [{}]}, "invalid_operation"),
@@ -388,7 +432,6 @@ OPERATIONS = [
             (OBJECTS, {"$update": [remove("id", 1)]}, "invalid_operation"),
             (OBJECTS, {"$update": [update("id", 1, 1)]}, "invalid_operation"),
             (OBJECTS, {"$update": [update("id", 1, JAN_5)]}, "invalid_operation"),
-            (OBJECTS, {"$update": [update("id", 9, {"a": None})]}, "nested_null"),
             (OBJECTS, {"$remove": [remove("id", 1)], "$update": [{}]}, "invalid_operation"),
         )
     ],
@@ -400,10 +443,12 @@ def test_operations_on_arrays_of_objects(current: object, raw: object, replaced:
     assert (updated(current, raw, PLAIN), updated(current, raw, MERGE)) == (replaced, merged)
 
 
-def test_a_null_in_a_new_element_is_left_out_only_where_nulls_delete() -> None:
-    operation = {"$add": [{"a": 1, "b": None}]}
-    results = [updated(MISSING, operation, options) for options in (MERGE, PLAIN, STRICT)]
-    assert results == [[{"a": 1}], Skip("nested_null"), Skip("nested_null")]
+def test_a_null_in_a_new_element_or_object_is_left_out() -> None:
+    new = {"$add": [{"a": 1, "b": None}]}
+    assert [updated(MISSING, new, options) for options in (MERGE, PLAIN, STRICT)] == [[{"a": 1}]] * 3
+    changes = {"$update": [update("id", 1, {"id": 1, "name": None})]}
+    assert updated(OBJECTS, changes, PLAIN) == [{"id": 1}, *OBJECTS[1:]]
+    assert updated(OBJECTS, changes, MERGE) == OBJECTS  # no key can be dropped so
 
 
 def test_sizes() -> None:
