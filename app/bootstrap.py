@@ -116,6 +116,10 @@ def limiter(settings: Settings) -> Limiter:
     )
 
 
+#: How long a flush of the inbox waits for the counter row of a workspace.
+LOCK_SECONDS: Final = 0.5
+
+
 @asynccontextmanager
 async def direct_calls() -> AsyncIterator[StoreCalls]:
     """Calls of the store for a command, which nobody waits for in vain: one at a time, and each may take a minute."""
@@ -133,7 +137,10 @@ def services(settings: Settings) -> Services:
     store_threads = Threads("store", settings.store_threads)
     bell = doorbell(settings, celery(settings, producer=True))
     quotas = limiter(settings)
-    writer = InboxWriter(database, now_us, settings.answer_seconds, bell.ring)
+    # A connection of its own: whoever holds one workspace's counter row must not hold up the others for long.
+    seconds = settings.database_timeout_seconds
+    writing = Database(settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS)
+    writer = InboxWriter(writing, now_us, settings.answer_seconds, bell.ring)
     calls = StoreCalls(store_threads, settings.answer_seconds)
     limits = Limits(settings.backlog_requests, settings.backlog_seconds, settings.backlog_bulk_seconds)
     watch = BacklogWatch(database, calls, now_us, limits)
@@ -189,6 +196,7 @@ def services(settings: Settings) -> Services:
         await store_threads.aclose()
         await body_threads.aclose()
         executor.shutdown(wait=True)
+        writing.dispose()
         database.dispose()
 
     return Services(

@@ -116,7 +116,7 @@ def inbox_file(main: Path) -> Path:
 def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, apply: bool) -> Engine:
     work_mem = "32MB" if apply else "4MB"
     # For a worker a lock that is not given has to differ from a statement that takes too long, which is counted.
-    lock_ms = timeout_ms * 2 // 3 if apply else timeout_ms
+    lock_ms = timeout_ms * 2 // 3 if apply else lock_ms
     options = (
         f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms}"
         f" -c lock_timeout={lock_ms} -c timezone=UTC"
@@ -197,6 +197,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 #: SQLSTATEs of what a request can cause by itself.
+_LOCK_NOT_GIVEN: Final = "55P03"
 _OUT_OF_MEMORY, _IDLE_TOO_LONG, _CANCELLED = "53200", "25P03", "57014"
 
 
@@ -208,6 +209,12 @@ def is_costly(error: BaseException, late: bool) -> bool:
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     return state in (_OUT_OF_MEMORY, _IDLE_TOO_LONG) or (state == _CANCELLED and late)
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether a lock was not given in time. Nothing of the transaction is stored."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, psycopg.Error) and cause.sqlstate == _LOCK_NOT_GIVEN
 
 
 def is_lost(error: BaseException) -> bool:

@@ -6,11 +6,16 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from app.domain.commands import StreamKey
 from app.services.accepting.writer import MAX_FLUSH_BYTES, MAX_GROUP, InboxWriter
+from app.services.refusals import UnavailableError
+from app.store import migrate, partitions
 from app.store.engine import Database
-from app.store.inbox.log import Entry
+from app.store.inbox.log import Appended, Entry
+from tests.servers import PostgresServer
+from tests.stores import NOW_US, workspace
 
 MEGABYTE = 1024 * 1024
 Sizes = list[tuple[int, int]]
@@ -22,9 +27,9 @@ def flushes(tmp: Path, sizes: Sizes) -> list[list[tuple[StreamKey, list[int]]]]:
     async def take() -> list[list[tuple[StreamKey, list[int]]]]:
         writer = InboxWriter(Database(f"sqlite:///{tmp}/x.db"), lambda: 0, 1.0, lambda _stream: None)
         loop = asyncio.get_running_loop()
-        for number, (workspace, size) in enumerate(sizes):
+        for number, (workspace_id, size) in enumerate(sizes):
             waiter = (Entry(number, 1, bytes(size)), loop.create_future())
-            writer._pending.setdefault(StreamKey(workspace, 0), []).append(waiter)
+            writer._pending.setdefault(StreamKey(workspace_id, 0), []).append(waiter)
         taken = []
         while writer._pending:
             taken.append([(key, [entry.kind for entry, _ in waiters]) for key, waiters in writer._take()])
@@ -60,3 +65,34 @@ def test_every_request_once_in_the_order_of_its_stream(sizes: Sizes) -> None:
             seen.setdefault(key.workspace_id, []).extend(numbers)
     assert Counter(number for numbers in seen.values() for number in numbers) == Counter(range(len(sizes)))
     assert all(numbers == sorted(numbers) for numbers in seen.values())
+
+
+def test_a_locked_counter_row_stops_its_own_workspace_alone(postgres_server: PostgresServer) -> None:
+    """Somebody holds the row of one workspace: its requests fail in time, and the others are stored meanwhile."""
+    url = postgres_server.create_database("writer_locked")
+    database = Database(url)
+    migrate.upgrade(database)
+    partitions.prepare(database, NOW_US)
+    held, free = workspace(database, "held"), workspace(database, "free")
+    writing = Database(url, lock_seconds=0.2)
+
+    async def both() -> tuple[object, object]:
+        writer = InboxWriter(writing, lambda: NOW_US, 1.5, lambda _stream: None)
+        tasks = [writer.append(number, 0, Entry(1, 1, b"x")) for number in (held, free)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        refused_at_once = await asyncio.gather(writer.append(held, 0, Entry(1, 1, b"x")), return_exceptions=True)
+        assert isinstance(refused_at_once[0], UnavailableError)
+        later = await writer.append(free, 0, Entry(1, 1, b"y"))
+        assert later == Appended(2, NOW_US + 2)
+        await writer.aclose()
+        return results[0], results[1]
+
+    try:
+        with database.write() as connection:
+            connection.execute(text("select 1 from inbox_head where workspace_id = :w for update"), {"w": held})
+            stuck, stored = asyncio.run(both())
+        assert isinstance(stuck, UnavailableError)
+        assert stored == Appended(1, NOW_US)
+    finally:
+        writing.dispose()
+        database.dispose()

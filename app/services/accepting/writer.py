@@ -4,6 +4,7 @@ One commit costs a disk flush whatever it holds, so sixty-four simultaneous requ
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 from app.domain.commands import StreamKey
 from app.services import budget
 from app.services.refusals import UnavailableError
-from app.store.engine import DATABASE_ERRORS, Database
+from app.store.engine import DATABASE_ERRORS, Database, is_locked
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
 from app.store.inbox.idempotency import KeyReusedError, Outcome
@@ -23,6 +24,9 @@ from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, Unkno
 MAX_GROUP: Final = 256
 #: Bytes of bodies after which a commit takes no further request. The last one may be as large as a body can be.
 MAX_FLUSH_BYTES: Final = 16 * 1024 * 1024
+
+#: How long a stream is left alone whose counter row could not be had: each try costs the others a wait for the lock.
+STUCK_SECONDS: Final = 1.0
 
 Stored = Appended | Repeated
 Waiter = tuple[Entry, asyncio.Future[Stored]]
@@ -48,6 +52,8 @@ class InboxWriter:
         self._pending: dict[StreamKey, list[Waiter]] = {}
         self._runner: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
+        #: {stream: until when it is not tried again}
+        self._stuck: dict[StreamKey, float] = {}
         #: Used by the one thread of the executor only.
         self._kept: Connection | None = None
         #: Commits, and requests in them.
@@ -59,10 +65,13 @@ class InboxWriter:
 
         Raises UnavailableError; then it may still be stored, as after any lost answer. Raises KeyReusedError.
         """
+        key = StreamKey(workspace_id, stream)
+        if self._is_stuck(key):
+            raise UnavailableError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Stored] = loop.create_future()
         # The future is the caller's alone: a client that goes away cancels its wait, never the flush.
-        self._pending.setdefault(StreamKey(workspace_id, stream), []).append((entry, future))
+        self._pending.setdefault(key, []).append((entry, future))
         if self._runner is None:
             self._runner = loop.create_task(self._run())
         timer = loop.call_later(budget.left(self._timeout), _give_up, future)
@@ -70,6 +79,13 @@ class InboxWriter:
             return await future
         finally:
             timer.cancel()
+
+    def _is_stuck(self, key: StreamKey) -> bool:
+        """Whether the stream's counter row could not be had a moment ago: then nobody waits for it again so soon."""
+        until = self._stuck.get(key)
+        if until is not None and time.monotonic() >= until:
+            self._stuck.pop(key, None)
+        return until is not None and time.monotonic() < until
 
     async def first(self, workspace_id: int, key: IdempotencyKey) -> Repeated | None:
         """What the first request with this key and body got. Raises UnavailableError."""
@@ -143,7 +159,13 @@ class InboxWriter:
             # One workspace that is gone must not fail the others.
             return [result for group in work for result in self._flush([group])]
         except DATABASE_ERRORS as error:
-            return [error] * len(work)
+            if not is_locked(error):
+                return [error] * len(work)
+            if len(work) == 1:
+                self._stuck[work[0][0]] = time.monotonic() + STUCK_SECONDS
+                return [error]
+            # Somebody holds the counter row of one workspace, which must not fail the others.
+            return [result for group in work for result in self._flush([group])]
 
     def _flush_one(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
         """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
