@@ -5,7 +5,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -146,7 +146,7 @@ def flood(
         stop.wait()
 
 
-def write(target: Target, path: str, documents: Iterator[object] | list[object]) -> None:
+def write(target: Target, path: str, documents: Iterable[object]) -> None:
     """Legal requests, one after another. Raises AssertionError when one is not taken."""
     client = Client(target.port)
     for document in documents:

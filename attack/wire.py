@@ -14,9 +14,18 @@ CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 
 
-def connect(port: int, address: str = HOST) -> socket.socket:
-    """A connection from a loopback address. Raises OSError."""
-    made = socket.create_connection((HOST, port), CONNECT_SECONDS, (address, 0))
+def connect(port: int, address: str = HOST, window: int = 0) -> socket.socket:
+    """A connection from a loopback address; `window`: bytes that it takes unread, 0 = as usual. Raises OSError."""
+    made = socket.socket()
+    if window:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    made.settimeout(CONNECT_SECONDS)
+    try:
+        made.bind((address, 0))
+        made.connect((HOST, port))
+    except OSError:
+        made.close()
+        raise
     made.settimeout(ANSWER_SECONDS)
     return made
 

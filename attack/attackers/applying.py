@@ -12,7 +12,8 @@ from fault import judge
 from fault.stack import Stack, Workspace
 from tests.polling import until
 
-TEXT: Final = "y" * 100_000
+#: An object of a little less than 100 KB.
+WIDE: Final = {f"k{n:04d}": "v" * 56 for n in range(1_450)}
 ATTRIBUTES: Final = 39
 PROFILES: Final = 10
 #: A request is applied with its skips, or buried, within this many seconds.
@@ -26,8 +27,7 @@ class MergedObjects(Attacker):
     seconds = 12.0
 
     def prepare(self, stack: Stack, target: Target) -> None:
-        wide = {f"k{n:04d}": "v" * 56 for n in range(1_450)}
-        values = {f"o{n}": wide for n in range(ATTRIBUTES)}
+        values = {f"o{n}": WIDE for n in range(ATTRIBUTES)}
         write(target, "/users/track", [{"attributes": [{"external_id": f"p{p}", **values}]} for p in range(PROFILES)])
         applied(stack, target.workspace.id)
 
@@ -61,24 +61,25 @@ class MergedObjects(Attacker):
 
 class EndlessProfile(Attacker):
     number, name = "6a", "a profile without end"
-    does = "four profiles grow by 4 MB a request, and small requests touch all four"
+    does = "three profiles grow to 39 MB each, 4 MB a request; then small requests touch all three, 4/s"
     bound = "a bound on a profile (`profile_full`, D73), and on the bytes loaded for a batch"
-    seconds = 30.0
+    PROFILES: Final = 3
+    #: Requests about each profile.
+    GROWTH: Final = 10
+
+    def prepare(self, stack: Stack, target: Target) -> None:
+        grown = [
+            {"attributes": [{"external_id": f"endless-{p}", **{f"o{n}-{a}": WIDE for a in range(ATTRIBUTES)}}]}
+            for n in range(self.GROWTH)
+            for p in range(self.PROFILES)
+        ]
+        write(target, "/users/track", grown)
+        applied(stack, target.workspace.id)
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
-        client, n = Client(target.port), 0
-        small = packed(
-            "/users/track", target.key, {"attributes": [{"external_id": f"endless-{p}", "t": 1} for p in range(4)]}
-        )
-        while not stop.is_set() and n < 112:
-            values = {f"o{n // 4}-{i}": {"text": TEXT} for i in range(39)}
-            attributes = [{"external_id": f"endless-{n % 4}", **values}]
-            outcome.statuses[client.ask(packed("/users/track", target.key, {"attributes": attributes}))[0]] += 1
-            outcome.statuses[client.ask(small)[0]] += 1
-            n += 1
-        while not stop.wait(0.2):
-            client.ask(small)
-        outcome.notes["requests of 4 MB"] = n
+        people = [{"external_id": f"endless-{p}", "t": 1} for p in range(self.PROFILES)]
+        data = packed("/users/track", target.key, {"attributes": people})
+        flood(target, stop, outcome, 1, lambda _n: data, 4)
 
 
 class Problems(Attacker):

@@ -10,6 +10,8 @@ from attack.wire import Client, connect, packed, request
 from fault.stack import POSTGRESQL, Stack
 
 SHARED: Final = "shared@example.org"
+#: Bytes that a connection takes without being read, at least.
+SMALL_WINDOW: Final = 4_096
 TEXT: Final = "x" * 100_000
 
 
@@ -43,18 +45,24 @@ class UnreadExports(Attacker):
             values = {f"o{part}-{n}": {"text": TEXT} for n in range(30)}
             write(target, "/users/track", [{"attributes": [{"external_id": "large", **values}]}])
         applied(stack, target.workspace.id)
+        status, _, _ = Client(target.port).ask(self._request(target))
+        assert status in (201, 503), f"an export is answered {status}"
+
+    def _request(self, target: Target) -> bytes:
+        wanted = {"external_ids": ["large"], "fields_to_export": ["custom_attributes"]}
+        return packed("/users/export/ids", target.key, wanted)
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
-        data = packed("/users/export/ids", target.key, {"external_ids": ["large"]})
+        data = self._request(target)
         held = []
         while not stop.is_set():
             with suppress(OSError):
-                held.append(connect(target.port))
+                held.append(connect(target.port, window=SMALL_WINDOW))
                 held[-1].sendall(data)
                 outcome.statuses[0] += 1
             if len(held) > self.CONNECTIONS:
                 held.pop(0).close()
-            stop.wait(0.2)
+            stop.wait(0.5)
         for connection in held:
             connection.close()
 
@@ -95,7 +103,7 @@ class TornExports(Attacker):
     does = "a client asks for 50 aliases at a time while another identifies them"
     bound = "an export reads one snapshot"
     stores = (POSTGRESQL,)
-    seconds = 10.0
+    seconds = 25.0
     AT_ONCE: Final = 50
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
@@ -112,7 +120,7 @@ class TornExports(Attacker):
                 status, headers, _ = client.ask(packed("/users/export/ids", target.key, {"user_aliases": aliases}))
                 if status == 201 and "x-onefold-stale" not in headers:
                     asked.append(aliases)
-                    del asked[:-4]
+                    del asked[:-1]
                 pairs = [{"external_id": f"torn-{n}-{i}", "user_alias": a} for i, a in enumerate(aliases)]
                 client.ask(packed("/users/identify", target.key, {"aliases_to_identify": pairs}))
                 n += 1
@@ -132,7 +140,7 @@ class TornExports(Attacker):
                         lost[0] += len(aliases)
                         lost[1] += len(aliases) - min(len(aliases), body.count(b'"alias_label":"torn"'))
 
-        with crowd(4, lambda n: write_all(n) if n == 0 else ask(n)):
+        with crowd(6, lambda n: write_all(n) if n == 0 else ask(n)):
             stop.wait()
         outcome.notes["aliases asked"], outcome.notes["came back as nobody"] = lost
         if lost[1]:
