@@ -76,7 +76,9 @@ class Running:
     """An attack under way."""
 
     def __init__(self, attacker: Attacker, target: Target) -> None:
-        spawn = multiprocessing.get_context("spawn")
+        # Processes of a server that has imported everything start at once; this one has threads and cannot fork.
+        spawn = multiprocessing.get_context("forkserver")
+        spawn.set_forkserver_preload(["attack.attackers"])
         self._stop = spawn.Event()
         self._pipe, other = spawn.Pipe(duplex=False)
         self._process = spawn.Process(target=_main, args=(attacker, target, self._stop, other), daemon=True)

@@ -46,14 +46,16 @@ class Arena:
         chosen = [kind() for kind in attackers]
         settings = {name: value for one in chosen for name, value in one.layout.settings.items()}
         layout = replace(chosen[0].layout, settings=settings)
-        with _started(store, layout, self._seed) as running:
+        with ExitStack() as held:
+            running = held.enter_context(_started(store, layout, self._seed))
             targets = [self._target(running, n, one.two_keys) for n, one in enumerate(chosen)]
             for one, target in zip(chosen, targets, strict=True):
                 one.prepare(running, target)
-            victim = Victim(running)
+            victim, machine = Victim(running), Machine(running)
+            held.callback(machine.stop)
+            held.callback(victim.stop)
             victim.start()
             time.sleep(WARM_SECONDS)
-            machine = Machine(running)
             attacks = [Running(one, target) for one, target in zip(chosen, targets, strict=True)]
             usage, begin = Usage(machine), time.monotonic()
             time.sleep(self._seconds or max(one.seconds for one in chosen))
@@ -74,7 +76,7 @@ class Arena:
     def _target(self, running: Stack, n: int, two_keys: bool) -> Target:
         workspace = running.workspace("mau_cy_24_25", BURST)
         second = (_second_key(running, workspace),) if two_keys else ()
-        url = running.postgres.dsn if running.postgres is not None else ""
+        url = running.url if running.postgres is not None else ""
         return Target(running.ports[0], workspace, (workspace.key, *second), self._seed + n, url)
 
     def _beside_plain(self, store: str, layout: Layout, cores: float) -> float:

@@ -120,11 +120,11 @@ class SlowBodies(Attacker):
 
 class ReadinessFlood(Attacker):
     number, name = "10", "a flood of /readyz"
-    does = "`GET /readyz` without a key, 8 connections, 30/s each"
+    does = "`GET /readyz` without a key, 64 connections, 320/s"
     bound = "one look at a time, kept for a second"
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
-        flood(target, stop, outcome, 8, lambda _n: request("GET", "/readyz"), 30)
+        flood(target, stop, outcome, 64, lambda _n: request("GET", "/readyz"), 5)
 
 
 class BadKeys(Attacker):

@@ -21,7 +21,7 @@ class LockedHead(Attacker):
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
         data = packed("/users/track", target.key, ONE)
-        with psycopg.connect(target.database) as session:
+        with psycopg.connect(target.database.replace("+psycopg", "")) as session:
             session.execute("select 1 from inbox_head where workspace_id = %s for update", (target.workspace.id,))
             flood(target, stop, outcome, 4, lambda _n: data, 5)
             session.rollback()
