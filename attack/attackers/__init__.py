@@ -45,12 +45,7 @@ SHORT: Final = {
     "C1": ("postgresql",),
     "1": ("sqlite",),
     "2": ("sqlite",),
-    "3": ("sqlite",),
-    "4": ("postgresql",),
-    "5b": ("postgresql",),
-    "8": ("postgresql",),
-    "10": ("postgresql",),
-    "11": ("postgresql",),
+    "3": ("postgresql",),
 }
 
 
