@@ -42,10 +42,9 @@ ALL: Final[tuple[tuple[type[Attacker], ...], ...]] = (
 
 #: What CI runs: numbers -> stores.
 SHORT: Final = {
-    "C1": ("postgresql",),
     "1": ("sqlite",),
     "2": ("sqlite",),
-    "3": ("postgresql",),
+    "3": ("sqlite",),
 }
 
 

@@ -84,14 +84,16 @@ class EndlessProfile(Attacker):
 
 class Problems(Attacker):
     number, name = "14", "rows of problems"
-    does = "requests of about 500 bytes, each with 50 objects that are skipped with long names, 10/s"
+    does = "requests of about 500 bytes, each with 25 sums of texts under long names, which are skipped, 10/s"
     bound = "one row of problems for a request, of a bounded size"
     #: Bytes that a request of some hundred bytes may leave.
     MOST: Final = 10_000
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
         name = "n" * 250
-        bad = [{"external_id": "p", name + str(i): {"$add": [1]}, "email": "no address"} for i in range(50)]
+        bad = [
+            {"external_id": "p", f"{name}{i}": "text" if n == 0 else {"inc": 1}} for n in range(2) for i in range(25)
+        ]
         data = packed("/users/track", target.key, {"attributes": bad})
         outcome.notes["bytes on the wire"] = len(data)
         flood(target, stop, outcome, 2, lambda _n: data, 5)
