@@ -44,7 +44,7 @@ ALL: Final[tuple[tuple[type[Attacker], ...], ...]] = (
 SHORT: Final = {
     "1": ("sqlite",),
     "2": ("sqlite",),
-    "3": ("sqlite",),
+    "3": ("postgresql",),
 }
 
 
