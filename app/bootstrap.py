@@ -28,6 +28,7 @@ from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
 from app.services.networks import parse_networks
+from app.services.rates import WorkspaceRates
 from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
@@ -209,6 +210,7 @@ def services(settings: Settings) -> Services:
         acceptor=acceptor,
         synchronous=synchronous,
         data_rules=DataRules(database, synchronous, calls),
+        rates=WorkspaceRates(database, acceptor, synchronous, calls),
         reader=reader,
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),

@@ -17,6 +17,7 @@ from app.api.exports import endpoints as exports
 from app.api.identity import endpoints as identity
 from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
+from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
 from app.api.track import endpoints as track
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
@@ -34,6 +35,7 @@ FAMILIES = (
     dead_letters.endpoints,
     limits.endpoints,
     data_rules.endpoints,
+    rates.endpoints,
 )
 
 

@@ -4,7 +4,20 @@ from typing import Final
 
 import typer
 
-from app.cli import companies, data_rules, dead_letters, doctor, keys, limits, merges, requests, roles, run, workspaces
+from app.cli import (
+    companies,
+    data_rules,
+    dead_letters,
+    doctor,
+    keys,
+    limits,
+    merges,
+    rates,
+    requests,
+    roles,
+    run,
+    workspaces,
+)
 
 app = typer.Typer(
     name="onefold",
@@ -29,6 +42,7 @@ _GROUPS: Final = {
     "merges": merges.app,
     "attributes": data_rules.attributes,
     "events": data_rules.events,
+    "rates": rates.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.commands import (
+    BookRevenue,
     Command,
     Delete,
     Identify,
@@ -48,6 +49,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     8: Kind("rename", RenameExternalId),
     9: Kind("remove", RemoveExternalId),
     10: Kind("undo", UndoMerge),
+    11: Kind("book", BookRevenue),
 }
 
 #: The kind that stores commands of a class.

@@ -206,6 +206,16 @@ class UndoMerge:
     input_array = "merges"
 
 
+@dataclass(slots=True)
+class BookRevenue:
+    """Count what a profile spent in currencies that had no rate when it did."""
+
+    index: int
+    braze_id: str
+
+    input_array = "profiles"
+
+
 Track = TrackAttributes | TrackEvent | TrackPurchase
 
 

@@ -93,6 +93,8 @@ def changed(settings: ApplySettings, values: dict[str, Any]) -> ApplySettings:
             new[name] = after = _merged(before, value)
             if name == "attributes" and _forced_texts(before) - _forced_texts(after):
                 new["texts_were_forced"] = True
+        elif name == "fixed_rates":
+            new[name] = _rates(settings.fixed_rates, value)
         elif name in known:
             new[name] = value
     return replace(settings, **new)
@@ -113,6 +115,17 @@ def _merged(rules: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
             result[name] = rule
         else:
             result.pop(name, None)
+    return result
+
+
+def _rates(before: dict[str, list[Any]], values: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Fixed rates with new ones, each [first day, decimal text]; None instead of a text takes the day's rate away."""
+    result = dict(before)
+    for currency, entries in values.items():
+        texts = {**dict(result.pop(currency, ())), **dict(entries)}
+        kept = [[day, text] for day, text in sorted(texts.items()) if text is not None]
+        if kept:
+            result[currency] = kept
     return result
 
 

@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from app.domain import money, numbers, times
-from app.domain.commands import TrackEvent, TrackPurchase
-from app.domain.profile import COMMERCE, Profile
-from app.domain.reasons import NO_USD_RATE
+from app.domain import money, numbers, resolve, times
+from app.domain.commands import BookRevenue, TrackEvent, TrackPurchase
+from app.domain.profile import BRAZE, COMMERCE, Profile
+from app.domain.reasons import NO_USD_RATE, PROFILE_NOT_FOUND
 from app.domain.step import Step
 
 MAX_CARTS: Final = 50
@@ -88,6 +88,35 @@ def booked(
     keep_unbooked(step.state.section(profile, COMMERCE), currency, amount)
     step.state.changed(profile, COMMERCE)
     return None
+
+
+def book(step: Step, command: BookRevenue) -> None:
+    """Count unbooked revenue at the rates of the day of the command. What still has no rate stays.
+
+    Daily sums stay as they are, since an amount does not tell of which day it is. No write of the person's: nobody
+    becomes the most recently updated profile by it.
+    """
+    profile = resolve.find(step.state, (BRAZE, "", command.braze_id))
+    if profile is None:
+        step.refuse(command, PROFILE_NOT_FOUND)
+        return
+    settings, day = step.state.settings, money.day_of(step.request.accepted_us)
+    commerce = step.state.section(profile, COMMERCE)
+    waiting: dict[str, str] = commerce.get("unbooked", {})
+    left: dict[str, str] = {}
+    for currency, amount in waiting.items():
+        usd = money.rate(currency, day, settings.fixed_rates, settings.rates_until, step.state.reference_rates)
+        if usd is None:
+            left[currency] = amount
+        else:
+            profile.revenue_cents = numbers.clamped(profile.revenue_cents + money.cents(Decimal(amount), usd))
+    if left == waiting:
+        return
+    if left:
+        commerce["unbooked"] = left
+    else:
+        del commerce["unbooked"]
+    step.state.changed(profile, COMMERCE)
 
 
 def placed(commerce: Commerce, cents: int, time_us: int, now_us: int) -> None:

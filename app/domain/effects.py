@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.domain import data_rules, email_consent, identity, track
+from app.domain import data_rules, ecommerce, email_consent, identity, track
 from app.domain.commands import (
+    BookRevenue,
     ChangeSettings,
     Delete,
     Identify,
@@ -23,7 +24,7 @@ from app.domain.commands import (
 )
 from app.domain.identifiers import FIELD_KINDS
 from app.domain.money import USD
-from app.domain.profile import ALIAS, COMMERCE, CORE, CUSTOM, EVENTS, EXTERNAL, PURCHASES, Identifier
+from app.domain.profile import ALIAS, BRAZE, COMMERCE, CORE, CUSTOM, EVENTS, EXTERNAL, PURCHASES, Identifier
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -120,4 +121,9 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     ),
     RemoveExternalId: Effect(identity.remove, selectors=lambda command: (_external(command.external_id),), moves=True),
     UndoMerge: Effect(identity.undo_merge, moves=True, merges=lambda command: (command.merge_id,)),
+    BookRevenue: Effect(
+        ecommerce.book,
+        selectors=lambda command: (Selector((BRAZE, "", command.braze_id)),),
+        sections=lambda _command: COMMERCE,
+    ),
 }

@@ -48,6 +48,7 @@ PERMISSIONS: Final = (
     "admin.dead_letters",
     "admin.attributes",
     "admin.events",
+    "admin.rates",
 )
 
 #: Other spellings of the documentation that clients have learned from.

@@ -13,6 +13,7 @@ from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
 from app.services.networks import Network
+from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
 from app.services.synchronous import Synchronous
 
@@ -30,6 +31,7 @@ class Services:
     dead_letters: DeadLetters
     limits: WorkspaceLimits
     data_rules: DataRules
+    rates: WorkspaceRates
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

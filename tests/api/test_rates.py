@@ -1,8 +1,12 @@
 """Rates of a workspace: the table that is in force, fixed rates, and booking what had none, on both stores."""
 
+import json
+
 from app.adapters.rates import reference_table
+from app.services.permissions import PERMISSIONS
 from app.store import lane, workspaces
-from tests.api.harness import Service, Workspace, times_now
+from app.store.profiles import unbooked
+from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from workers import rates, replay
 
 TIME = "2026-02-10T09:15:00Z"
@@ -54,3 +58,84 @@ def test_a_newer_table_comes_by_a_command(service: Service) -> None:
         assert lane_.settings.rates_until is None
     for workspace in (none, old, current):
         equal_to_the_reference(workspace)
+
+
+def put(workspace: Workspace, body: object, key: str = "") -> Answer:
+    with workspace.service.draining(workspace.id):
+        headers = workspace.headers() | ({"Authorization": f"Bearer {key}"} if key else {})
+        return workspace.service.send("PUT", "/v1/rates", json.dumps(body).encode(), headers, key or workspace.key)
+
+
+def rate(currency: object, usd: object, first: object = "2026-01-01") -> Json:
+    return {"currency": currency, "usd": usd, "from": first}
+
+
+def shown(workspace: Workspace) -> Json:
+    answer = workspace.service.send("GET", "/v1/rates", None, workspace.headers(), workspace.key)
+    assert answer.status == 200
+    return answer.body
+
+
+def test_fixed_rates(workspace: Workspace) -> None:
+    assert shown(workspace) == {"rates_until": None, "fixed": [], "message": "success"}
+    first = put(workspace, {"rates": [rate("btc", "97000.50"), rate("BTC", 5, "2026-02-11"), rate("FRF", 1e-7)]})
+    assert first.status == 200, first.text
+    fixed = [rate("BTC", "97000.5"), rate("BTC", "5", "2026-02-11"), rate("FRF", "0.0000001")]
+    assert first.body == shown(workspace) == {"rates_until": None, "fixed": fixed, "message": "success"}
+    purchase(workspace, "a", "BTC", 2)
+    assert revenue(workspace, "a") == 194_001
+    assert put(workspace, {"rates": [rate("BTC", None), rate("FRF", None), rate("EUR", None)]}).body["fixed"] == [
+        rate("BTC", "5", "2026-02-11")
+    ]
+    equal_to_the_reference(workspace)
+
+
+BAD: list[object] = [
+    *({}, [], {"rates": []}, {"rates": {}}, {"rates": [rate("BTC", 1)], "x": 1}, {"rates": [rate("BTC", 1)] * 1001}),
+    *({"rates": [rate(code, 1)]} for code in ("USD", "QQQ", "", None, 1, "XXX")),
+    *({"rates": [rate("BTC", usd)]} for usd in (0, -1, "0.00", "", "x", "1e3", "NaN", "1" * 16, True, [], 1e300, "-1")),
+    *({"rates": [rate("BTC", 1, day)]} for day in ("2026-02-30", "yesterday", "", None, 1, "2026-1-1", "0000-01-01")),
+    {"rates": [rate("BTC", 1, f"2026-{n // 28 + 1:02}-{n % 28 + 1:02}") for n in range(51)]},
+]
+
+
+def test_malformed_rates_change_nothing(on_sqlite: Service) -> None:
+    workspace = on_sqlite.workspace()
+    for body in BAD:
+        assert put(workspace, body).status == 400, body
+    assert shown(workspace)["fixed"] == []
+    weak = on_sqlite.key(workspace.id, *(set(PERMISSIONS) - {"admin.rates"}))
+    assert put(workspace, {"rates": [rate("BTC", 1)]}, weak).status in (401, 403)
+
+
+def test_booking(workspace: Workspace) -> None:
+    """What has a rate now counts, once; the rest stays; merges and profiles without amounts are left alone."""
+    for who, currency, price in (("a", "BTC", 2), ("a", "FRF", 3), ("b", "BTC", 1.5), ("c", "USD", 7)):
+        purchase(workspace, who, currency, price)
+    assert [revenue(workspace, who) for who in "abc"] == [0, 0, 7]
+    assert put(workspace, {"rates": [rate("BTC", 100)]}).status == 200
+    for queued in (2, 1):  # FRF still waits
+        answer = workspace.post("/v1/rates/book", {})
+        assert (answer.status, answer.body) == (201, {"queued": queued, "message": "success"})
+        assert [revenue(workspace, who) for who in "abc"] == [200, 150, 7]
+    commerce = [profile.commerce for _, profile in sorted(workspace.state().profiles.items())]
+    assert [each.get("unbooked") for each in commerce if each] == [{"FRF": "3"}]
+    assert workspace.post("/v1/rates/book", {"cursor": "x"}).status == 400
+    equal_to_the_reference(workspace)
+
+
+def test_pages_find_everybody(workspace: Workspace) -> None:
+    for n in range(7):
+        purchase(workspace, f"u{n}", "BTC", 1)
+        workspace.track({"attributes": [{"external_id": f"u{n}", "k": 1}]})
+    for most in range(5, 30):
+        after, found, pages = 0, list[str](), 0
+        while True:
+            with workspace.service.database.read() as connection:
+                some, last = unbooked.page(connection, workspace.id, after, most)
+            found += some
+            pages += 1
+            if last is None:
+                break
+            after = last
+        assert len(found) == len(set(found)) == 7, most

@@ -47,6 +47,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         8: "rename",
         9: "remove",
         10: "undo",
+        11: "book",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
@@ -70,6 +71,7 @@ def test_stored_and_read_back(command: type[Command]) -> None:
         "current": "c",
         "new": "d",
         "merge_id": "f" * 24,
+        "braze_id": "b" * 24,
     }
     if command.__name__ == "Identify":
         values["merge"] = False

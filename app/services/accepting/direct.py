@@ -8,8 +8,8 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 
 
-def enqueue(database: Database, caller: Caller, checked: Checked, now_us: int) -> str:
-    """Commit a request to the normal stream; its id. Rings for nobody: the sweeper finds it."""
+def enqueue(database: Database, caller: Caller, checked: Checked, now_us: int, stream: int = STREAM_NORMAL) -> str:
+    """Commit a request to a stream; its id. Rings for nobody: the sweeper finds it."""
     with database.write(database.inbox) as connection:
-        (appended,) = inbox.append(connection, caller.workspace_id, STREAM_NORMAL, [entry_of(caller, checked)], now_us)
-    return caller.request_id(STREAM_NORMAL, appended.seq)
+        (appended,) = inbox.append(connection, caller.workspace_id, stream, [entry_of(caller, checked)], now_us)
+    return caller.request_id(stream, appended.seq)
