@@ -1,6 +1,7 @@
 """Rates of a workspace: the table that is in force, fixed rates, and booking what had none, on both stores."""
 
 import json
+from typing import Any
 
 from app.adapters.rates import reference_table
 from app.services.permissions import PERMISSIONS
@@ -90,10 +91,11 @@ def test_fixed_rates(workspace: Workspace) -> None:
     equal_to_the_reference(workspace)
 
 
+WRONG: list[Any] = [0, -1, "0.00", "", "x", "1e3", "NaN", "1" * 16, True, [], 1e300, "-1"]
 BAD: list[object] = [
     *({}, [], {"rates": []}, {"rates": {}}, {"rates": [rate("BTC", 1)], "x": 1}, {"rates": [rate("BTC", 1)] * 1001}),
     *({"rates": [rate(code, 1)]} for code in ("USD", "QQQ", "", None, 1, "XXX")),
-    *({"rates": [rate("BTC", usd)]} for usd in (0, -1, "0.00", "", "x", "1e3", "NaN", "1" * 16, True, [], 1e300, "-1")),
+    *({"rates": [rate("BTC", usd)]} for usd in WRONG),
     *({"rates": [rate("BTC", 1, day)]} for day in ("2026-02-30", "yesterday", "", None, 1, "2026-1-1", "0000-01-01")),
     {"rates": [rate("BTC", 1, f"2026-{n // 28 + 1:02}-{n % 28 + 1:02}") for n in range(51)]},
 ]
