@@ -12,6 +12,7 @@ TAGS: Final = {
     "Merges": "What merges would do and did, and taking them back.",
     "Requests": "What became of what was accepted.",
     "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",
+    "Rates": "What currencies are worth, and booking revenue that had no rate.",
     "Dead letters": "Requests that could not be applied.",
     "Limits": "How much may be called, and how much was.",
     "Health": "For probes: no key, no limits.",

@@ -148,6 +148,8 @@ def test_refusals(on_sqlite: Service) -> None:
             (400, b"{}", {"Content_Encoding": "gzip"}),
             (400 if path.endswith("/bulk") else 413, b" " * (4 * 1024 * 1024 + 1), {}),
         ):
+            if path == "/v1/rates/book" and (content, headers) == (b"{}", {}):
+                continue  # it asks for the first page
             answer = on_sqlite.send(method, path, content, workspace.headers(**headers), workspace.key)
             assert answer.status == status, path
 
