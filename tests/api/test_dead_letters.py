@@ -18,8 +18,8 @@ from app.store.inbox.log import Entry, IdempotencyKey
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from workers import replay
 
-#: No reader understands it, as a bug of ours might have let it in; reading it raises ObjectRefusedError.
-POISON: Final = b'{"attributes":[[0,{},[]]]}'
+#: No reader understands it, as a bug of ours might have let it in; reading it raises AttributeError.
+POISON: Final = b'{"attributes":[[0,[],[]]]}'
 
 
 def poison(workspace: Workspace, *bodies: bytes, stream: int = 0, kind: int = kinds.TRACK) -> None:
@@ -65,9 +65,9 @@ def test_the_list_its_filters_and_its_pages(service: Service, workspace: Workspa
     service.drain(workspace.id)
     everything = letters(workspace)
     assert [(x["id"], x["stream"], x["kind"], x["reason"], x["bytes"]) for x in everything] == [
-        (identifier(workspace, 1), "normal", "track", "ObjectRefusedError", len(POISON)),
-        (identifier(workspace, 2), "normal", "track", "ObjectRefusedError", len(POISON)),
-        (identifier(workspace, 1, 1), "bulk", "track", "ObjectRefusedError", len(POISON)),
+        (identifier(workspace, 1), "normal", "track", "AttributeError", len(POISON)),
+        (identifier(workspace, 2), "normal", "track", "AttributeError", len(POISON)),
+        (identifier(workspace, 1, 1), "bulk", "track", "AttributeError", len(POISON)),
         (identifier(workspace, 3), "normal", "99", "ValueError", 1),
         (identifier(workspace, 4), "normal", "settings", everything[4]["reason"], 2),
     ]
@@ -154,7 +154,7 @@ def test_sent_again_once_in_order_and_the_original_is_kept(service: Service, wor
         identifier(workspace, 5),
         identifier(workspace, 2, 1),
     }
-    rest = send_again(workspace, {"filter": {"reason": "ObjectRefusedError", "kind": "track"}})
+    rest = send_again(workspace, {"filter": {"reason": "AttributeError", "kind": "track"}})
     assert [x["id"] for x in rest.body["replayed"]] == [identifier(workspace, 1)]
     assert send_again(workspace, {"filter": {}}).body["replayed"] == []
     workspace.drain()
