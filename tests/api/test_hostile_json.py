@@ -42,9 +42,6 @@ NO_JSON: Final[dict[str, bytes]] = {
     "41 Infinity": around(b"Infinity"),
     "41 -Infinity": around(b"-Infinity"),
     "41 NaN beside a large number": around(b"[1e400,NaN]"),
-    "48 100,000 arrays": around(b"[" * 100_000 + b"]" * 100_000),
-    "48 100,000 objects": around(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
-    "48 100,000 open": around(b"[" * 100_000),
     "52 trailing comma": b'{"attributes":[{"external_id":"a"},]}',
     "52 trailing comma in object": b'{"attributes":[{"external_id":"a",}]}',
     "52 comment": b'{"attributes":[{"external_id":"a"}]/* x */}',
@@ -233,16 +230,45 @@ def test_47_repeated_keys_everywhere(workspace: Workspace) -> None:
     assert (user["external_id"], user["custom_attributes"]) == ("yes", {"n": 2})
 
 
-def test_49_300_000_keys(workspace: Workspace) -> None:
-    keys = b",".join(b'"k%d":1' % n for n in range(300_000))
+TOO_DEEP: Final[dict[str, bytes]] = {
+    "48 100,000 arrays": around(b"[" * 100_000 + b"]" * 100_000),
+    "48 100,000 objects": around(b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
+    "48 100,000 open": around(b"[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("body", TOO_DEEP.values(), ids=TOO_DEEP)
+def test_48_depth_of_a_hundred_thousand(on_sqlite: Service, body: bytes) -> None:
+    """No parser takes it. An endpoint that reads has a lower bound for values, which says so first."""
+    workspace = on_sqlite.workspace()
+    answer = workspace.post("/users/track", body)
+    assert (answer.status, answer.body) == (400, {"message": PARSE_ERROR, "error": PARSE_ERROR})
+    assert workspace.post("/users/export/ids", body).status == 413
+
+
+TOO_MANY_VALUES: Final[dict[str, bytes]] = {
+    "49 300,000 keys": around(b"{" + b",".join(b'"k%d":1' % n for n in range(300_000)) + b"}"),
+    "49 300,000 keys at the top": b"{" + b",".join(b'"k%d":1' % n for n in range(300_000)) + b"}",
+}
+
+
+@pytest.mark.parametrize("body", TOO_MANY_VALUES.values(), ids=TOO_MANY_VALUES)
+def test_too_many_values(on_sqlite: Service, body: bytes) -> None:
+    """They are counted before anything is decoded."""
+    answer = on_sqlite.workspace().post("/users/track", body, drain=False)
+    assert (answer.status, answer.body) == (413, {"message": "The request body has too many JSON values"})
+
+
+def test_49_200_000_keys(workspace: Workspace) -> None:
+    keys = b",".join(b'"k%d":1' % n for n in range(200_000))
     answer = workspace.track(b'{"attributes":[{"external_id":"y","k":{' + keys + b'},"n":1}]}')
     assert answer.status == 201
     assert workspace.user("y")["custom_attributes"] == {"n": 1}
     assert workspace.skipped(answer.request_id) == [("attributes", 0, "k", "value_too_large")]
 
 
-def test_49_300_000_keys_at_the_top(workspace: Workspace) -> None:
-    keys = b",".join(b'"k%d":1' % n for n in range(300_000))
+def test_49_200_000_keys_at_the_top(workspace: Workspace) -> None:
+    keys = b",".join(b'"k%d":1' % n for n in range(200_000))
     assert workspace.track(b"{" + keys + b',"attributes":[{"external_id":"x"}]}').counts == {"attributes": 1}
 
 
