@@ -124,7 +124,7 @@ MUTANTS: Final = (
         (
             (
                 (
-                    "            work = self._work(workspace_id)\n            if not any(work.values()):\n"
+                    "            work, tried = self._work(workspace_id)\n            if not any(work.values()):\n"
                     "                return True\n"
                 ),
                 "            return True\n",
@@ -152,11 +152,11 @@ MUTANTS: Final = (
         "workers/apply.py",
         (
             (
-                "                reduce(requests, state, workspace_id",
+                "                    reduce([request], state, workspace_id",
                 (
-                    "                now = self._now_us()\n"
-                    "                requests = [Request(r.stream, r.seq, now, r.commands) for r in requests]\n"
-                    "                reduce(requests, state, workspace_id"
+                    "                    now = self._now_us()\n"
+                    "                    request = Request(request.stream, request.seq, now, request.commands)\n"
+                    "                    reduce([request], state, workspace_id"
                 ),
             ),
         ),
