@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
+from app.contract import kinds
 from app.store.engine import Database
 from fault.clients import Call, Load, Wire
 from fault.ledger import Person, shown
@@ -15,7 +16,8 @@ from workers import replay
 
 EXPORTED_AT_ONCE: Final = 50
 _DEAD = text("select stream, seq, reason from dead where workspace_id = :workspace_id")
-_ROWS = text("select stream, seq, body from inbox where workspace_id = :workspace_id")
+#: Requests of clients. Onefold queues changes of settings of its own, such as a newer table of rates.
+_ROWS = text("select stream, seq, body from inbox where workspace_id = :workspace_id and kind <> :settings")
 
 
 def reference(database: Database, workspace: Workspace) -> list[str]:
@@ -86,8 +88,9 @@ def _exported(wire: Wire, people: Sequence[Person]) -> list[dict[str, Any]]:
 
 def inbox(database: Database, workspace: Workspace, calls: Sequence[Call]) -> list[str]:
     """Each 2xx is one row of the inbox, under the number in its id, with its body; and there is no other row."""
+    wanted = {"workspace_id": workspace.id, "settings": kinds.SETTINGS}
     with database.read(database.inbox) as connection:
-        rows = {(r.stream, r.seq): bytes(r.body) for r in connection.execute(_ROWS, {"workspace_id": workspace.id})}
+        rows = {(r.stream, r.seq): bytes(r.body) for r in connection.execute(_ROWS, wanted)}
     places = Counter(call.place for call in calls if call.stored)
     found = [f"inbox: {n} requests were given place {place}" for place, n in places.items() if n > 1]
     for call in calls:
