@@ -94,7 +94,7 @@ def test_accepted(on_sqlite: Service, on_postgres: Service) -> None:
             counts.batches += 1
         print(counts, flush=True)
     assert counts.accepted > counts.cases // 4
-    assert counts.clean > counts.cases // 20
+    assert counts.clean > counts.cases // 40
     assert counts.occurrences > counts.cases // 20
 
 
