@@ -24,6 +24,7 @@ from app.services.canary import Canary
 from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
+from app.services.exporting import Exporter
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
@@ -165,7 +166,8 @@ def services(settings: Settings) -> Services:
         settings.failures_per_minute,
     )
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
-    reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
+    reader = Reader(database, waiting, calls, settings.read_wait_seconds)
+    whole_bytes = int(settings.stream_megabytes * 1024 * 1024)
     gate = Gate(
         GateLimits(
             requests=settings.max_requests,
@@ -212,6 +214,7 @@ def services(settings: Settings) -> Services:
         data_rules=DataRules(database, synchronous, calls),
         rates=WorkspaceRates(database, acceptor, synchronous, calls),
         reader=reader,
+        exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
         limits=WorkspaceLimits(database, calls, quotas, now_us, keys.forget),

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     #: A workspace gets at most half of what the others leave.
     max_requests: int = Field(1_000, ge=2)
     max_megabytes_in_hand: int = Field(96, ge=16)
+    #: A larger answer is sent in parts, each of which is read when the one before it was taken.
+    stream_megabytes: float = Field(8.0, ge=0)
     #: Requests of one address whose body has to be read to find the key in it (see `legacy_api_key_auth`).
     max_unknown_requests_per_address: int = Field(16, ge=1)
     #: JSON values, objects and arrays among them, that the body of one request may have; more are 413.

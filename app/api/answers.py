@@ -1,11 +1,14 @@
 """Answers as HTTP responses: status, body, the request id, headers of the rate limit."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
 import msgspec
+import structlog
 from fastapi import Response
+from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app.api.statuses import RETRY_AFTER, answer_of, whole_seconds
@@ -14,6 +17,8 @@ from app.services.accepting.acceptor import Accepted
 from app.services.accepting.gate import Place
 from app.services.quotas import Admission
 from app.services.refusals import RateLimitedError, ServiceError
+
+log = structlog.get_logger()
 
 #: The answer is not the request's own, but that of the first request with its Idempotency-Key.
 REPLAYED: Final = (("Idempotent-Replayed", "true"),)
@@ -29,6 +34,9 @@ class Answer:
     body: bytes
     request_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    #: What follows `body`, in parts that are made while they are taken. When one cannot be made, the connection is
+    #: closed before the end of the answer, so that nobody takes a part for the whole.
+    rest: AsyncIterator[bytes] | None = None
 
 
 def answered(status: int, document: dict[str, object], request_id: str = "", *, stale: bool = False) -> Answer:
@@ -54,6 +62,8 @@ class Sending(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._response(scope, receive, send)
+        except ServiceError as error:  # behind the beginning of the answer, whose status cannot be changed any more
+            log.warning("answer_broken_off", error=type(error).__name__)
         finally:
             self._place.leave()
 
@@ -62,7 +72,17 @@ def respond(answer: Answer, admission: Admission | None) -> Response:
     """A successful answer. `admission` is None where no limit counts."""
     headers = _headers(answer.request_id, admission)
     headers.update(answer.headers)
+    if answer.rest is not None:
+        parts = _parts(answer.body, answer.rest)
+        return StreamingResponse(parts, answer.status, headers, media_type="application/json")
     return Response(answer.body, answer.status, headers, media_type="application/json")
+
+
+async def _parts(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    del first
+    async for part in rest:
+        yield part
 
 
 def refuse(error: RefusedError | ServiceError, admission: Admission | None) -> Response:

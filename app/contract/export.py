@@ -2,17 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 import msgspec
 
 from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
+from app.contract.cursor import BAD_CURSOR, Cursors, Position
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, ecommerce, times
-from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, SUBSCRIBED, AddressState, Identifier, Profile
+from app.domain.profile import (
+    ALIAS,
+    ALL_SECTIONS,
+    BRAZE,
+    COMMERCE,
+    CORE,
+    CUSTOM,
+    EMAIL,
+    EVENTS,
+    EXTERNAL,
+    PHONE,
+    PURCHASES,
+    SUBSCRIBED,
+    AddressState,
+    Identifier,
+    Profile,
+)
 
 MAX_IDS: Final = 50
+#: Profiles of one answer that have the e-mail address or the phone number (DECISIONS D72).
+MAX_HOLDERS: Final = 100
 #: Characters that are shown of an entry that is no identifier.
 MAX_SHOWN: Final = 100
 #: Option of a workspace.
@@ -25,6 +46,8 @@ TOO_MANY_IDS: Final = "The max number of ids per request was exceeded"
 TOO_MANY_ALIASES: Final = "The max number of external_ids and aliases per request was exceeded"
 ONLY_ONE: Final = "only one of 'device_id', 'email_address', or 'phone' may be provided"
 NO_KNOWN_FIELD: Final = "'fields_to_export' must be an array with at least one known field name"
+#: The JSON answer up to the first profile.
+BEGINNING: Final = b'{"users":['
 #: Fields that keep a request to the ordinary limit.
 LARGE_FIELDS: Final = ("canvases_received", "campaigns_received")
 NO_FIELDS: Final = "'fields_to_export' is required"
@@ -50,6 +73,27 @@ class ExportRequest:
     fields: frozenset[str] | None = field(default=None)
     #: Aliases that were left out, being malformed.
     errors: tuple[ObjectError, ...] = ()
+    #: `cursor` as it was sent; None when it was not.
+    cursor: object = None
+
+    @property
+    def crowd(self) -> Identifier | None:
+        """The e-mail address or phone number that was asked for, which many profiles may have."""
+        keys = (selector.key for selector in self.selectors)
+        return next((key for key in keys if key is not None and key[0] in (EMAIL, PHONE)), None)
+
+    def behind(self, cursors: Cursors) -> Position | None:
+        """Behind which holder the answer begins; None = at the first. Raises RefusedError(400)."""
+        if self.cursor is None:
+            return None
+        if self.crowd is None:
+            raise RefusedError(400, BAD_CURSOR)
+        return cursors.read(question(self.crowd), self.cursor)
+
+
+def question(crowd: Identifier) -> tuple[int | str, ...]:
+    """What the cursors of an export belong to."""
+    return ("export", *crowd)
 
 
 def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.DEFAULT_REGION) -> ExportRequest:
@@ -74,7 +118,8 @@ def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.
     fields = _fields(document.get("fields_to_export"))
     if fields is None and requires_fields:
         raise RefusedError(400, NO_FIELDS)
-    return ExportRequest(tuple(selectors), fields, tuple(errors))
+    cursor = document.get("cursor")
+    return ExportRequest(tuple(selectors), fields, tuple(errors), cursor if identifiers.is_sent(cursor) else None)
 
 
 def names_small_fields(body: bytes) -> bool:
@@ -185,15 +230,22 @@ class View:
         return self.profile.commerce or {}
 
 
-def answer(views: list[View], invalid: list[str], wanted: ExportRequest) -> bytes:
-    """The JSON answer for profiles in the order of the request."""
-    document: dict[str, object] = {"users": [render(view, wanted.fields) for view in views]}
+def encoded(view: View, fields: frozenset[str] | None) -> bytes:
+    """One profile as JSON."""
+    return msgspec.json.encode(render(view, fields))
+
+
+def ending(invalid: list[str], errors: tuple[ObjectError, ...], cursor: str | None) -> bytes:
+    """What stands behind the profiles in the JSON answer, which begins with BEGINNING. `cursor` is of the next page."""
+    document: dict[str, object] = {}
     if invalid:
         document["invalid_user_ids"] = invalid
     document["message"] = "success"
-    if wanted.errors:
-        document["errors"] = [error.as_json() for error in wanted.errors]
-    return msgspec.json.encode(document)
+    if errors:
+        document["errors"] = [error.as_json() for error in errors]
+    if cursor is not None:
+        document["next_cursor"] = cursor
+    return b"]," + msgspec.json.encode(document)[1:]
 
 
 def render(view: View, fields: frozenset[str] | None) -> dict[str, object]:
@@ -331,3 +383,20 @@ RENDERERS: Final[dict[str, Callable[[View], object]]] = {
     "push_opted_in_at": _push_opted_in_at,
     "email_subscribe": _email_subscribe,
 }
+
+#: Sections that a field is read from, beside the profile's row. Fields without an entry need all of them.
+SECTIONS: Final[dict[str, int]] = {
+    **dict.fromkeys(RENDERERS, CORE),
+    "custom_attributes": CUSTOM,
+    "custom_events": EVENTS,
+    "purchases": PURCHASES,
+    **dict.fromkeys(("total_orders", "total_cancelled_orders", "total_refunds", "last_order_placed_at"), COMMERCE),
+    "carts": COMMERCE,
+}
+
+
+def sections_of(fields: frozenset[str] | None) -> int:
+    """The sections that have to be loaded for these fields, as a bit mask. `core` is one of them."""
+    if fields is None:
+        return ALL_SECTIONS
+    return reduce(or_, (SECTIONS.get(name, ALL_SECTIONS) for name in fields), CORE)

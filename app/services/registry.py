@@ -9,6 +9,7 @@ from app.services.accepting.gate import Gate
 from app.services.connections import Connections
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
+from app.services.exporting import Exporter
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
@@ -27,6 +28,7 @@ class Services:
     acceptor: Acceptor
     synchronous: Synchronous
     reader: Reader
+    exporter: Exporter
     merges: Merges
     dead_letters: DeadLetters
     limits: WorkspaceLimits

@@ -1,6 +1,5 @@
 """Endpoints that give profiles back (spec export-delete-rename.md 1)."""
 
-import asyncio
 from typing import Final
 
 from app.api.answers import STALE, Answer
@@ -18,7 +17,9 @@ _HEADERS: Final = {"X-Onefold-Stale": "`true` when writes accepted before could 
 _EXPORT_IDS: Final = Documentation(
     title="Export profiles by identifier",
     tag="Export",
-    text="Sees every write that was accepted before it, for which it waits a second.",
+    text="Sees every write that was accepted before it, for which it waits a second. Of the profiles that have an "
+    "e-mail address or a phone number it gives the 100 most recently updated. `next_cursor`, sent as `cursor` with the "
+    "same body, leads to the next ones.",
     body=ExportBody,
     example={"external_ids": ["ada", "nobody"], "fields_to_export": ["external_id", "custom_attributes"]},
     answers={201: Exported},
@@ -30,10 +31,8 @@ def endpoints(services: Services) -> list[Endpoint]:
     async def export_ids(caller: Caller, body: bytes) -> Answer:
         requires_fields = bool(caller.options.get(REQUIRES_FIELDS))
         wanted = export.read(body, requires_fields=requires_fields, region=addresses.region_of(caller.options))
-        found = await services.reader.export(caller, wanted.selectors)
-        # In a thread, since it may take a while and others want to be answered.
-        answer = await asyncio.to_thread(export.answer, found.views, found.unknown, wanted)
-        return Answer(201, answer, headers=STALE if found.stale else ())
+        found = await services.exporter.export(caller, wanted)
+        return Answer(201, found.body, headers=STALE if found.stale else (), rest=found.rest)
 
     return [
         Endpoint(

@@ -17,6 +17,10 @@ class ExportBody(Struct):
     email_address: Email | None = None
     phone: Phone | None = None
     device_id: str | None = None
+    cursor: (
+        Annotated[str, Meta(description="`next_cursor` of an answer about the same e-mail address or phone number.")]
+        | None
+    ) = None
     fields_to_export: Annotated[list[str], Meta(description="Fields to give back; all when left out.")] | None = None
 
 
@@ -91,4 +95,7 @@ class Exported(Struct, forbid_unknown_fields=True):
     ) = UNSET
     errors: (
         Annotated[list[ObjectRefusal], Meta(min_length=1, description="Aliases that are malformed.")] | UnsetType
+    ) = UNSET
+    next_cursor: (
+        Annotated[str, Meta(min_length=1, description="More profiles have the address or the number.")] | UnsetType
     ) = UNSET
