@@ -132,9 +132,11 @@ class Stack:
     @contextmanager
     def _uvicorn(self, name: str, target: str, site: Site | None, path: str) -> Iterator[int]:
         port = _free_port()
-        http = "httptools" if site is None else "app.api.protocol:Protocol"  # as `onefold api` does
+        loop, http = ("app.api.event_loop:Loop", "app.api.protocol:Protocol")  # as `onefold api` does
+        if site is None:
+            loop, http = "uvloop", "httptools"
         argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
-        options = ("--loop", "uvloop", "--http", http, "--no-access-log", "--no-server-header")
+        options = ("--loop", loop, "--http", http, "--no-access-log", "--no-server-header")
         env = dict(os.environ) if site is None else self._environment(site)
         more = ("--timeout-keep-alive", "65", "--no-proxy-headers")
         with self.process(name, (*argv, *options, *more), env) as process:

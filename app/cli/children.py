@@ -68,7 +68,7 @@ def uvicorn(settings: Settings, host: str, port: int) -> tuple[str, ...]:
         "--factory",
         "app.asgi:create",
         *("--host", host, "--port", str(port)),
-        *("--loop", "uvloop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
+        *("--loop", "app.api.event_loop:Loop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
         *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", str(settings.keep_alive_seconds)),
         *("--ws", "none"),
         "--no-proxy-headers",  # ONEFOLD_TRUSTED_PROXIES says whom to believe

@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 from app.services.networks import Network, client_address, contains, origin
 
+#: Connections that are taken from the system and wait for their turn to begin.
+MAX_NEWCOMERS: Final = 1024
 #: Descriptors that a process needs for other things: databases, Redis, logs, files.
 RESERVED_DESCRIPTORS: Final = 256
 #: Bytes that are read from a connection at once. So many it may keep while its next request waits for its turn.
@@ -33,8 +35,13 @@ class ConnectionLimits:
 
 
 def fitting(most: int, descriptors: int) -> int:
-    """So many connections that a process with so many descriptors keeps some for other things."""
-    return max(1, min(most, descriptors - min(RESERVED_DESCRIPTORS, descriptors // 2)))
+    """So many connections that a process with so many descriptors keeps some for newcomers and other things."""
+    return max(1, min(most, descriptors - min(RESERVED_DESCRIPTORS + newcomers(descriptors), descriptors // 2)))
+
+
+def newcomers(descriptors: int) -> int:
+    """How many may wait for their turn to begin, in a process with so many descriptors."""
+    return max(1, min(MAX_NEWCOMERS, descriptors // 4))
 
 
 class _Waiting:

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections import deque
 from contextlib import suppress
 from multiprocessing.synchronize import Event
 from typing import Final
@@ -81,6 +82,31 @@ class HalfHeads(Attacker):
                 connection.close()
 
         with crowd(len(ADDRESSES), work):
+            stop.wait()
+
+
+class Newcomers(Attacker):
+    number, name = "3b", "connections again and again"
+    does = "one address opens connections as quickly as it can, asks `GET /livez` on each, and leaves"
+    bound = "a turn of the event loop takes many connections and begins one of each address; `app/api/event_loop.py`"
+    EACH: Final = 400
+
+    def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
+        data = request("GET", "/livez", more={"Connection": "close"})
+
+        def work(_number: int) -> None:
+            held: deque[socket.socket] = deque()
+            while not stop.is_set():
+                if len(held) >= self.EACH:
+                    held.popleft().close()
+                with suppress(OSError):
+                    held.append(connect(target.port, ADDRESSES[0]))
+                    outcome.statuses[0] += 1
+                    held[-1].sendall(data)
+            for connection in held:
+                connection.close()
+
+        with crowd(4, work):
             stop.wait()
 
 

@@ -484,7 +484,7 @@ def served(settings: Settings, http: str = "app.api.protocol:Protocol", **option
     config = uvicorn.Config(
         create,
         factory=True,
-        loop="uvloop",
+        loop="app.api.event_loop:Loop",
         http=http,
         ws="none",
         lifespan="on",

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import uvicorn
-import uvloop
 from uvicorn.server import ServerState
 
+from app.api.event_loop import Loop
 from app.api.protocol import Protocol
 from app.services.connections import ConnectionLimits, Connections
 from app.services.networks import Network
@@ -36,6 +36,7 @@ class Answer:
 class Counting(Protocol):
     """Knows how much of its connection it has read, and the most that it kept unparsed."""
 
+    is_made = False
     received = 0
     most_unparsed = 0
     #: Those of open connections, by the port of the client.
@@ -44,6 +45,7 @@ class Counting(Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.by_port[transport.get_extra_info("peername")[1]] = self
         super().connection_made(transport)
+        self.is_made = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.by_port.pop(self.http.client[1] if self.http.client else 0, None)
@@ -103,7 +105,7 @@ class Server:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.bind((address, 0))
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
-        await soon(lambda: len(self.protocols) > known)
+        await soon(lambda: len(self.protocols) > known and self.protocols[-1].is_made)
         self.clients.append(Client(connection, self.protocols[-1]))
         return self.clients[-1]
 
@@ -238,5 +240,5 @@ async def serving(
 
 def run(test: Callable[[], Any]) -> None:
     """Run a test in an event loop as the API has it."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(test())

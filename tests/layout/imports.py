@@ -59,7 +59,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.api": Allowed(
         _words("app.adapters app.contract app.domain app.services"),
         STANDARD,
-        _words("fastapi httptools msgspec starlette structlog uvicorn"),
+        _words("fastapi httptools msgspec starlette structlog uvicorn uvloop"),
     ),
     "app.bootstrap": Allowed(EVERYTHING - {"app.api"}, STANDARD, _words("celery sqlalchemy structlog")),
     "app.asgi": Allowed(EVERYTHING, STANDARD, _words("fastapi")),
