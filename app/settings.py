@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     trusted_proxies: str = ""
     #: PostgreSQL ends a statement, a wait for a lock and an idle transaction of ours after this long.
     database_timeout_seconds: float = 15.0
+    #: How long commands wait for another process that is migrating the database.
+    migrate_wait_seconds: float = Field(3600.0, ge=0)
     #: What takes longer is answered 503. Clients give up after 2 s, so this is less.
     answer_seconds: float = 1.8
     #: How long an export waits for writes accepted before it.

@@ -75,6 +75,10 @@ def missing(settings: Settings) -> str | None:
     return f"There is no Onefold here: {file} does not exist, and DATABASE_URL is not set."
 
 
+def _say_waiting() -> None:
+    errors.print("Another process is migrating the database: waiting for it.", highlight=False)
+
+
 @contextmanager
 def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> Iterator[Database]:
     """The database with the newest schema. An outage ends the command with one line.
@@ -90,12 +94,14 @@ def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> I
     database = Database(settings.worker_database() if worker else settings.database())
     try:
         if roles.owns_schema(database):
-            migrate.upgrade(database)
+            migrate.upgrade(database, settings.migrate_wait_seconds, _say_waiting)
         elif not migrate.is_current(database):
             raise fail("The schema is not current: run `onefold migrate` with the role that owns it.")
         if roles.owns_partitions(database):
             partitions.prepare(database, bootstrap.now_us())
         yield database
+    except migrate.MigratingError:
+        raise fail("Another process has been migrating the database for too long: ONEFOLD_MIGRATE_WAIT_SECONDS.") from None
     except SQLAlchemyError as error:
         raise fail(f"The database failed ({type(error).__name__}): see `onefold doctor`.") from None
     finally:

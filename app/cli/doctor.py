@@ -24,7 +24,7 @@ from app.cli.context import (
 )
 from app.cli.output import out, show_table
 from app.settings import Settings
-from app.store import dead_letters, lane, migrate
+from app.store import dead_letters, durability, lane, migrate
 from app.store.engine import Database, ping
 from app.store.inbox import backlog
 from app.store.inbox import log as inbox
@@ -34,7 +34,7 @@ from workers import replay
 def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check every dependency and say what to do about what is missing."""
     settings = settings_for(data_dir)
-    checks = [_database(settings), _redis(settings), _workers(settings)]
+    checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings)]
     checks += [_backlog(settings), _lanes(settings), _dead_letters(settings)]
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:
@@ -64,6 +64,24 @@ def _database(settings: Settings) -> Check:
     finally:
         database.dispose()
     return (kind, True, "answers, schema current", "")
+
+
+def _durability(settings: Settings) -> Check:
+    unknown = ("durability", False, "unknown", "the database has to answer first")
+    if missing(settings) is not None:
+        return unknown
+    database = Database(settings.database())
+    try:
+        found = durability.read(database)
+    except SQLAlchemyError:
+        return unknown
+    finally:
+        database.dispose()
+    if found.unsafe:
+        advice = "turn it on in postgresql.conf: a crash of the machine may lose or break what was accepted"
+        return ("durability", False, f"off: {', '.join(found.unsafe)}", advice)
+    raised = f" (synchronous_commit = {found.synchronous_commit} is raised)" if found.raised else ""
+    return ("durability", True, f"what is accepted is on the disk{raised}", "")
 
 
 def _redis(settings: Settings) -> Check:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -152,7 +153,8 @@ def _first_start(database: Database, data_dir: Path) -> Path:
     path = data_dir / "default.key"
     known = {workspace.name: workspace for workspace in stored.listed(database)}
     if DEFAULT_WORKSPACE not in known:
-        workspaces.create(database, DEFAULT_WORKSPACE, {"plan": DEFAULT_PLAN}, bootstrap.now_us())
+        with suppress(workspaces.NameTakenError):  # another machine's first start, at the same time
+            workspaces.create(database, DEFAULT_WORKSPACE, {"plan": DEFAULT_PLAN}, bootstrap.now_us())
         known[DEFAULT_WORKSPACE] = stored.get(database, DEFAULT_WORKSPACE)
     if not _is_known(database, path):
         number = stored.number(known[DEFAULT_WORKSPACE])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from app.store.engine import Database
@@ -17,7 +18,10 @@ def create(database: Database, name: str, now_us: int, **limits: Any) -> Company
         values: dict[str, Any] = {"burst_window_seconds": 1, "hourly_refill": "continuous"} | limits
         made = Company(name=name, created_us=now_us, **values)
         session.add(made)
-        session.flush()
+        try:
+            session.flush()
+        except IntegrityError:  # somebody else took the name since
+            raise NameTakenError(name) from None
         session.refresh(made)
         session.expunge(made)
         return made

@@ -17,6 +17,13 @@ CONNECT_TIMEOUT_SECONDS: Final = 3
 TIMEOUT_SECONDS: Final = 15.0
 SQLITE_BUSY_MS: Final = 5_000
 
+#: PostgreSQL: an expression that makes the commit of its transaction wait for the disk where the server's settings would
+#: not. Stronger settings, such as `remote_apply`, are left as they are.
+WAIT_FOR_DISK: Final = (
+    "case when current_setting('synchronous_commit') in ('off', 'local')"
+    " then set_config('synchronous_commit', 'on', true) end"
+)
+
 
 def normalise_url(url: str) -> str:
     """A PostgreSQL URL as SQLAlchemy wants it: `postgres://` and `postgresql://` mean psycopg 3."""
@@ -45,6 +52,7 @@ class Database:
         """
         self.url = normalise_url(url)
         self.timeout_seconds = timeout_seconds
+        self._waits_for_disk = not apply
         self.is_postgresql = self.url.startswith("postgresql")
         if self.is_postgresql:
             timeout_ms = int(timeout_seconds * 1000)
@@ -81,18 +89,24 @@ class Database:
 
     @contextmanager
     def write(self, engine: Engine | None = None) -> Iterator[Connection]:
-        """A write transaction: committed at the end, rolled back on an exception."""
+        """A write transaction: committed at the end, rolled back on an exception.
+
+        Its commit waits for the disk, also where the server would not; a worker says for itself that it need not.
+        """
         with (
             (engine or self.main).connect().execution_options(onefold_write=True) as connection,
             interruptible(connection),
             connection.begin(),
         ):
+            if self.is_postgresql and self._waits_for_disk:
+                connection.exec_driver_sql(f"select {WAIT_FOR_DISK}")
             yield connection
 
     def statements(self) -> Connection:
         """A connection to PostgreSQL on which each statement is a transaction of its own: one round trip, not three.
 
-        The caller closes it, and throws it away after an error.
+        The caller closes it, and throws it away after an error. Its commits wait for the disk where the server's do: a
+        statement that must wait in any case has WAIT_FOR_DISK in it.
         """
         return self._autocommit.connect()
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from app.store.engine import Database
-from app.store.tables import ApiKey
+from app.store.tables import ApiKey, Workspace
 from app.store.workspaces import NameTakenError, UnknownNameError
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -135,6 +135,8 @@ def create(
     key = new()
     key_id = public_id(key)
     with database.write() as connection, Session(connection) as session:
+        # One maker of keys of a workspace at a time: two could not see each other's name.
+        session.exec(select(Workspace.id).where(Workspace.id == workspace_id).with_for_update()).first()
         same = select(ApiKey).where(
             ApiKey.workspace_id == workspace_id, ApiKey.name == name, col(ApiKey.revoked_us).is_(None)
         )

@@ -1,7 +1,9 @@
 """Migrations: `python -m app.store.migrate URL` brings a database up to date, `--check` proves that none is missing."""
 
+import sqlite3
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -11,25 +13,41 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
 from app.store import tables
-from app.store.engine import Database
+from app.store.engine import SQLITE_BUSY_MS, Database, is_locked
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 INBOX: Final = "inbox"
 MAIN: Final = "main"
+#: How long to wait for another process that is at it.
+WAIT_SECONDS: Final = 3600.0
+
+_LOCK: Final = 727003
+#: SQLite: how long any other writer may take before we say that we wait.
+_SHORT_MS: Final = 500
 
 
-def upgrade(database: Database) -> None:
-    """Create or update all tables. Safe to call from several processes at once on PostgreSQL (advisory lock)."""
-    if database.is_postgresql:
-        _run(database.main, (MAIN, INBOX))
-    else:
-        _run(database.main, (MAIN,))
-        _run(database.inbox, (INBOX,))
+class MigratingError(Exception):
+    """Another process has been migrating the database for longer than we may wait."""
+
+
+def upgrade(
+    database: Database, wait_seconds: float = WAIT_SECONDS, on_wait: Callable[[], None] = lambda: None
+) -> None:
+    """Create or update all tables. Any number of processes may call it at once: one works, the others wait for it.
+
+    They wait for as long as it lives, but at most `wait_seconds`; `on_wait` is called before. Raises MigratingError.
+    """
+    parts = {database.main: (MAIN,)}
+    parts[database.inbox] = (*parts.get(database.inbox, ()), INBOX)
+    for engine, names in parts.items():
+        run = _run_postgresql if database.is_postgresql else _run_sqlite
+        run(database, engine, names, wait_seconds, on_wait)
 
 
 def is_current(database: Database) -> bool:
@@ -55,15 +73,62 @@ def _config() -> Config:
     return config
 
 
-def _run(engine: Engine, parts: tuple[str, ...]) -> None:
+def _run_postgresql(
+    database: Database, engine: Engine, parts: tuple[str, ...], wait_seconds: float, on_wait: Callable[[], None]
+) -> None:
+    """The lock is taken before anything is looked at, and given back by the commit, or by the end of the process."""
+    with engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        if not connection.exec_driver_sql(f"select pg_try_advisory_xact_lock({_LOCK})").scalar_one():
+            on_wait()
+            connection.exec_driver_sql(f"set local lock_timeout = {_milliseconds(wait_seconds)}")
+            try:
+                connection.exec_driver_sql(f"select pg_advisory_xact_lock({_LOCK})")
+            except OperationalError as error:
+                if is_locked(error):
+                    raise MigratingError from error
+                raise
+        connection.exec_driver_sql(f"set local lock_timeout = {_milliseconds(database.timeout_seconds)}")
+        _migrate(connection, parts)
+
+
+def _run_sqlite(
+    _database: Database, engine: Engine, parts: tuple[str, ...], wait_seconds: float, on_wait: Callable[[], None]
+) -> None:
+    """Whoever migrates a file is its only writer."""
+    for patience_ms in (_SHORT_MS, _milliseconds(wait_seconds)):
+        with engine.connect().execution_options(onefold_write=True) as connection:
+            _be_patient(connection, patience_ms)
+            try:
+                transaction = connection.begin()
+            except OperationalError:
+                if patience_ms == _SHORT_MS:
+                    on_wait()
+                    continue
+                raise MigratingError from None
+            finally:
+                _be_patient(connection, SQLITE_BUSY_MS)
+            with transaction:
+                _migrate(connection, parts)
+            return
+
+
+def _be_patient(connection: Connection, milliseconds: int) -> None:
+    """Outside of any transaction, and before one that waits for its place."""
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        driver.execute(f"pragma busy_timeout = {milliseconds}")
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, min(int(seconds * 1000), 2**31 - 1))
+
+
+def _migrate(connection: Connection, parts: tuple[str, ...]) -> None:
     config = _config()
-    with engine.connect().execution_options(onefold_write=True) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.exec_driver_sql("select pg_advisory_xact_lock(727003)")
-            connection.exec_driver_sql("set local statement_timeout = 0")
-        config.attributes["connection"] = connection
-        config.attributes["parts"] = parts
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    config.attributes["parts"] = parts
+    command.upgrade(config, "head")
 
 
 def differences(database: Database) -> list[str]:

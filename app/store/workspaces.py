@@ -4,6 +4,7 @@ import secrets
 from typing import Any, Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from app.store import lane
@@ -44,7 +45,10 @@ def create(
             **limits,
         )
         session.add(workspace)
-        session.flush()
+        try:
+            session.flush()
+        except IntegrityError:  # somebody else took the name since
+            raise NameTakenError(name) from None
         session.refresh(workspace)
         session.expunge(workspace)
         workspace_id = number(workspace)
@@ -55,6 +59,14 @@ def create(
         with database.write(database.inbox) as connection:
             inbox.create_heads(connection, workspace_id)
     return workspace
+
+
+def create_once(database: Database, name: str, plan: str, now_us: int) -> Workspace:
+    """A new workspace, or the one that another process has made meanwhile."""
+    try:
+        return create(database, name, plan, now_us)
+    except NameTakenError:
+        return get(database, name)
 
 
 def number(workspace: Workspace) -> int:
@@ -69,7 +81,7 @@ def canary(database: Database, now_us: int) -> int:
     try:
         return number(get(database, CANARY))
     except UnknownNameError:
-        return number(create(database, CANARY, "legacy", now_us))
+        return number(create_once(database, CANARY, "legacy", now_us))
 
 
 def listed(database: Database) -> list[Workspace]:

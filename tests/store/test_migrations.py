@@ -1,7 +1,16 @@
-"""The schema: made by migrations alone, the same as the models say, on both stores."""
+"""The schema: made by migrations alone, the same as the models say, on both stores; by one process at a time."""
+
+import subprocess
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from sqlalchemy import text
 
 from app.store import migrate
 from app.store.engine import Database
+from app.store.migrate import MigratingError
+from tests.e2e.service import ONEFOLD, environment
 
 
 def test_migrations_and_models_agree(database: Database) -> None:
@@ -16,3 +25,69 @@ def test_an_empty_database_is_not_current_and_upgrading_twice_is_harmless(databa
     migrate.upgrade(database)
     assert migrate.is_current(database)
     database.dispose()
+
+
+def test_first_migrations_at_the_same_time_all_succeed(database_url: str, tmp_path: Path) -> None:
+    data_dir = Path(database_url.removeprefix("sqlite:///")).parent if "sqlite" in database_url else tmp_path / "data"
+    env = {} if "sqlite" in database_url else {"DATABASE_URL": database_url}
+    started = [
+        subprocess.Popen(
+            [ONEFOLD, "migrate", "--data-dir", str(data_dir)],
+            env=environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    ends = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    assert [(out, code) for out, _, code in ends] == [("schema is current\n", 0)] * 3, ends
+    database = Database(database_url)
+    assert migrate.is_current(database)
+    with database.read() as connection:
+        names = connection.execute(text("select name from workspace")).scalars().all()
+    database.dispose()
+    assert names == ["onefold canary"]
+
+
+@pytest.fixture
+def busy(database_url: str) -> Database:
+    """Another process of a database that is being migrated; PostgreSQL gives up statements and locks at once."""
+    return Database(database_url, pool_size=1, timeout_seconds=0.2)
+
+
+def test_whoever_migrates_waits_for_another_one_as_long_as_that_one_lives(busy: Database) -> None:
+    other = Database(busy.url, pool_size=1)
+    waits, done = Event(), Event()
+
+    def late() -> None:
+        migrate.upgrade(busy, on_wait=waits.set)
+        done.set()
+
+    with other.write() as connection:
+        if other.is_postgresql:
+            connection.exec_driver_sql(f"select pg_advisory_xact_lock({migrate._LOCK})")  # as _run_postgresql does
+        thread = Thread(target=late)
+        thread.start()
+        assert waits.wait(30)
+        assert not done.wait(1.0)  # five times the time-out of a statement
+        connection.rollback()
+    thread.join(30)
+    assert done.is_set()
+    assert migrate.is_current(busy)
+    busy.dispose()
+    other.dispose()
+
+
+def test_waiting_for_another_migration_has_an_end(busy: Database) -> None:
+    other = Database(busy.url, pool_size=1)
+    with other.write() as connection:
+        if other.is_postgresql:
+            connection.exec_driver_sql(f"select pg_advisory_xact_lock({migrate._LOCK})")
+        with pytest.raises(MigratingError):
+            migrate.upgrade(busy, wait_seconds=0.1)
+        connection.rollback()
+    migrate.upgrade(busy)
+    assert migrate.is_current(busy)
+    busy.dispose()
+    other.dispose()

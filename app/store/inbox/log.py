@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.commands import STREAM_NORMAL, STREAMS, StreamKey
 from app.domain.times import HOUR
+from app.store.engine import WAIT_FOR_DISK
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,12 @@ class UnknownWorkspaceError(LookupError):
 # The row lock of inbox_head is held until the commit, so the order of numbers is the order of commits and a reader sees
 # a prefix. The clock may step back or stand still: accepted_us never does. It advances by 2, and its lowest bit is the
 # stream, so that no two requests of a workspace share an instant.
-_APPEND_POSTGRESQL: Final = """
+_APPEND_POSTGRESQL: Final = f"""
     with n as (
         update inbox_head
         set head = head + %(k)s, last_us = greatest(%(now_us)s, last_us + 2) + 2 * (%(k)s - 1)
         where workspace_id = %(workspace_id)s and stream = %(stream)s
-        returning head - %(k)s as base, last_us - 2 * (%(k)s - 1) as first_us
+        returning head - %(k)s as base, last_us - 2 * (%(k)s - 1) as first_us, {WAIT_FOR_DISK}
     )
     insert into inbox (workspace_id, stream, seq, hour, kind, codec, body, accepted_us)
     select %(workspace_id)s, %(stream)s, n.base + e.ordinality, (n.first_us + 2 * (e.ordinality - 1)) / 3600000000,
