@@ -101,7 +101,9 @@ def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> I
             partitions.prepare(database, bootstrap.now_us())
         yield database
     except migrate.MigratingError:
-        raise fail("Another process has been migrating the database for too long: ONEFOLD_MIGRATE_WAIT_SECONDS.") from None
+        raise fail(
+            "Another process has been migrating the database for too long: ONEFOLD_MIGRATE_WAIT_SECONDS."
+        ) from None
     except SQLAlchemyError as error:
         raise fail(f"The database failed ({type(error).__name__}): see `onefold doctor`.") from None
     finally:

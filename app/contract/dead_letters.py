@@ -69,12 +69,17 @@ def _filter(given: Mapping[str, Any], known: set[str]) -> Filter:
     if unknown:
         raise RefusedError(400, f"Only these may be asked for: {', '.join(sorted(known))}")
     return Filter(
-        given.get("reason"),
+        _read(given, "reason", _text, "printable text"),
         _read(given, "kind", BY_NAME.get, f"one of {', '.join(BY_NAME)}"),
         _read(given, "from", times.parse, "a time"),
         _read(given, "to", times.parse, "a time"),
         _read(given, "replayed", {"true": True, "false": False}.get, "true or false"),
     )
+
+
+def _text(value: str) -> str | None:
+    """The value, unless it has NUL or half a surrogate pair in it, which no database holds."""
+    return value if value.isprintable() else None
 
 
 def _read(given: Mapping[str, str], name: str, reader: Callable[[str], Any], wanted: str) -> Any:

@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 3
 TIMEOUT_SECONDS: Final = 15.0
 SQLITE_BUSY_MS: Final = 5_000
 
-#: PostgreSQL: an expression that makes the commit of its transaction wait for the disk where the server's settings would
+#: PostgreSQL: an expression that makes the commit of its transaction wait for the disk where the settings would
 #: not. Stronger settings, such as `remote_apply`, are left as they are.
 WAIT_FOR_DISK: Final = (
     "case when current_setting('synchronous_commit') in ('off', 'local')"

@@ -36,9 +36,7 @@ class MigratingError(Exception):
     """Another process has been migrating the database for longer than we may wait."""
 
 
-def upgrade(
-    database: Database, wait_seconds: float = WAIT_SECONDS, on_wait: Callable[[], None] = lambda: None
-) -> None:
+def upgrade(database: Database, wait_seconds: float = WAIT_SECONDS, on_wait: Callable[[], None] = lambda: None) -> None:
     """Create or update all tables. Any number of processes may call it at once: one works, the others wait for it.
 
     They wait for as long as it lives, but at most `wait_seconds`; `on_wait` is called before. Raises MigratingError.
