@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from app.domain import data_rules, ecommerce, email_consent, identity, track
@@ -35,21 +36,26 @@ def _nothing(_command: Any) -> tuple[()]:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a command does, and what the loader has to know of it. The functions get the command."""
+    """What a command does, and what the loader has to know of it. The functions get the command.
+
+    A command either addresses one profile by its `identifier` or looks up several, and may then move identifiers
+    between them. The loader looks at every command of a batch, so what most commands need is quick to ask for.
+    """
 
     #: Changes the state, or leaves a problem with a reason.
     apply: Callable[[Step, Any], None]
-    #: Whom it looks up. A selector of an e-mail address or a phone number says how it chooses among the holders.
-    selectors: Callable[[Any], Iterable[Selector]] = _nothing
-    #: Sections of the profiles that it finds which it reads or writes, as a bit mask.
+    #: Whose profile it changes. None: it addresses nobody so.
+    identifier: Callable[[Any], Identifier] | None = None
+    #: Sections of the profile of `identifier` which it reads or writes, as a bit mask.
     sections: Callable[[Any], int] = lambda _command: 0
-    #: E-mail addresses and phone numbers that it gives to a profile.
-    gives: Callable[[Any], Iterable[Identifier]] = _nothing
+    #: E-mail addresses and phone numbers that it gives to that profile. None: never any.
+    gives: Callable[[Any], list[Identifier]] | None = None
+    #: Whom else it looks up; then these may be merged, deleted or get another identifier, and all their sections are
+    #: needed. A selector of an e-mail address or a phone number says how it chooses among the holders.
+    selectors: Callable[[Any], Iterable[Selector]] = _nothing
     #: E-mail addresses whose consent it reads or writes, by the loaded state and `moving` of app.domain.loading.Needs.
     #: Values that are no text are left out.
     emails: Callable[[Any, State, bool], Iterable[object]] = lambda _command, _state, _moving: ()
-    #: Whether the profiles that it finds may be merged, deleted or get another identifier. Then it needs all sections.
-    moves: bool = False
     #: Ids of merges that it takes back. Their records say whom that concerns.
     merges: Callable[[Any], Iterable[str]] = _nothing
 
@@ -62,13 +68,18 @@ def _alias(label: str, name: str) -> Selector:
     return Selector((ALIAS, label, name))
 
 
-def _addressed(command: TrackAttributes | TrackEvent | TrackPurchase) -> tuple[Selector]:
-    return (Selector(command.identifier),)
+_addressed: Final[Callable[[Any], Identifier]] = attrgetter("identifier")
 
 
 def _given(command: TrackAttributes) -> list[Identifier]:
-    values = ((kind, command.fields.get(name)) for name, kind in FIELD_KINDS.items())
-    return [(kind, "", value) for kind, value in values if isinstance(value, str)]
+    fields, given = command.fields, []
+    for name, kind in _FIELD_KINDS:
+        if isinstance(value := fields.get(name), str):
+            given.append((kind, "", value))  # a comprehension is slower
+    return given
+
+
+_FIELD_KINDS: Final = tuple(FIELD_KINDS.items())
 
 
 def _alias_and_owner(command: NewAlias) -> list[Selector]:
@@ -79,20 +90,20 @@ def _alias_and_owner(command: NewAlias) -> list[Selector]:
 EFFECTS: Final[Mapping[type, Effect]] = {
     TrackAttributes: Effect(
         track.apply_attributes,
-        selectors=_addressed,
+        identifier=_addressed,
         sections=lambda command: CORE | (CUSTOM if command.custom else 0),
         gives=_given,
         emails=email_consent.emails_of_attributes,
     ),
     TrackEvent: Effect(
         track.apply_event,
-        selectors=_addressed,
+        identifier=_addressed,
         sections=lambda command: EVENTS | (COMMERCE if command.recommended else 0),
         emails=email_consent.emails_of_occurrence,
     ),
     TrackPurchase: Effect(
         track.apply_purchase,
-        selectors=_addressed,
+        identifier=_addressed,
         sections=lambda command: PURCHASES | (COMMERCE if command.currency != USD else 0),
         emails=email_consent.emails_of_occurrence,
     ),
@@ -101,29 +112,26 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     Identify: Effect(
         identity.identify,
         selectors=lambda command: (_external(command.external_id), command.who),
-        moves=True,
     ),
-    Merge: Effect(identity.merge, selectors=lambda command: (command.merge, command.keep), moves=True),
-    NewAlias: Effect(identity.new_alias, selectors=_alias_and_owner, moves=True),
+    Merge: Effect(identity.merge, selectors=lambda command: (command.merge, command.keep)),
+    NewAlias: Effect(identity.new_alias, selectors=_alias_and_owner),
     UpdateAlias: Effect(
         identity.update_alias,
         selectors=lambda command: (
             _alias(command.label, command.old_name),
             _alias(command.label, command.new_name),
         ),
-        moves=True,
     ),
-    Delete: Effect(identity.delete, selectors=lambda command: (command.who,), moves=True),
+    Delete: Effect(identity.delete, selectors=lambda command: (command.who,)),
     RenameExternalId: Effect(
         identity.rename,
         selectors=lambda command: (_external(command.current), _external(command.new)),
-        moves=True,
     ),
-    RemoveExternalId: Effect(identity.remove, selectors=lambda command: (_external(command.external_id),), moves=True),
-    UndoMerge: Effect(identity.undo_merge, moves=True, merges=lambda command: (command.merge_id,)),
+    RemoveExternalId: Effect(identity.remove, selectors=lambda command: (_external(command.external_id),)),
+    UndoMerge: Effect(identity.undo_merge, merges=lambda command: (command.merge_id,)),
     BookRevenue: Effect(
         ecommerce.book,
-        selectors=lambda command: (Selector((BRAZE, "", command.braze_id)),),
+        identifier=lambda command: (BRAZE, "", command.braze_id),
         sections=lambda _command: COMMERCE,
     ),
 }

@@ -6,8 +6,8 @@ from typing import Final
 
 from app.domain.commands import Command, Selector
 from app.domain.effects import EFFECTS
-from app.domain.identifiers import UNIQUE_KINDS, with_former
-from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, Address, Identifier
+from app.domain.identifiers import UNIQUE_KINDS
+from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Identifier
 from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED
 from app.domain.state import State
 
@@ -34,11 +34,15 @@ def choices(commands: Iterable[Command]) -> dict[Identifier, Choices]:
     choices_of: dict[Identifier, Choices] = {}
     for command in commands:
         effect = EFFECTS[type(command)]
+        if effect.identifier is not None:
+            identifier = effect.identifier(command)
+            if identifier[0] not in UNIQUE_KINDS:
+                choices_of.setdefault(identifier, Choices()).ends |= _ends(Selector(identifier))
         for selector in effect.selectors(command):
             if selector.key is not None and selector.key[0] not in UNIQUE_KINDS:
                 choice = choices_of.setdefault(selector.key, Choices())
                 choice.ends |= _ends(selector)
-                choice.taken += effect.moves
+                choice.taken += 1
     return choices_of
 
 
@@ -77,22 +81,20 @@ def needs(commands: Iterable[Command]) -> Needs:
     then any of them may be the result.
     """
     result = Needs()
-    sections, given = result.sections, result.given
+    sections, given, identity = result.sections, result.given, result.identity
     for command in commands:
         effect = EFFECTS[type(command)]
-        looked_up = [selector.key for selector in effect.selectors(command) if selector.key is not None]
-        if effect.moves:
-            result.identity.update(looked_up)
+        if effect.identifier is None:
+            identity.update(selector.key for selector in effect.selectors(command) if selector.key is not None)
             result.merges += effect.merges(command)
             continue
-        mask = effect.sections(command)
-        for identifier in looked_up:
-            sections[identifier] = sections.get(identifier, 0) | mask
-        given.update(effect.gives(command))
-    for identifier, mask in list(sections.items()):
-        sections |= dict.fromkeys(with_former(identifier), mask)
-    result.identity = {each for identifier in result.identity for each in with_former(identifier)}
-    sections |= dict.fromkeys(result.identity, ALL_SECTIONS)
+        identifier = effect.identifier(command)
+        sections[identifier] = sections.get(identifier, 0) | effect.sections(command)
+        if effect.gives is not None:
+            given.update(effect.gives(command))
+    sections |= {_former(identifier): mask for identifier, mask in sections.items() if identifier[0] == EXTERNAL}
+    identity |= {_former(identifier) for identifier in identity if identifier[0] == EXTERNAL}
+    sections |= dict.fromkeys(identity, ALL_SECTIONS)
     if any(identifier in sections for identifier in given):
         union = 0
         for mask in sections.values():
@@ -100,6 +102,11 @@ def needs(commands: Iterable[Command]) -> Needs:
         result.sections = dict.fromkeys(sections, union)
         result.moving = True
     return result
+
+
+def _former(identifier: Identifier) -> Identifier:
+    """A former external id leads to its profile too."""
+    return (DEPRECATED, "", identifier[2])
 
 
 def addresses_needed(commands: Iterable[Command], state: State, *, moving: bool) -> set[Address]:
