@@ -8,6 +8,7 @@ import msgspec
 
 from app.bootstrap import now_us
 from app.contract import aliases, deletion, identify, kinds, merge_request, track
+from app.domain import sizes
 from app.domain.commands import STREAM_NORMAL
 from app.domain.identifiers import identifiers_of
 from app.domain.profile import CHANNEL_EMAIL, CORE, CUSTOM, AddressState, Profile
@@ -77,7 +78,7 @@ def _fill(site: Site, users: int) -> float:
 
 def _profile(number: int) -> Profile:
     us = data.WRITTEN_US + number
-    return Profile(
+    made = Profile(
         number + 1,
         f"{number:024x}",
         us,
@@ -88,6 +89,8 @@ def _profile(number: int) -> Profile:
         core={"email": EVERYBODY, "aliases": {"crm": f"a{number}"}},
         custom={"n": number, "tier": "gold", "note": "x" * 200},
     )
+    made.size = sizes.of(made.core) + sizes.of(made.custom) + sizes.ROW
+    return made
 
 
 def _who(*prioritization: str) -> dict[str, Any]:

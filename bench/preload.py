@@ -5,6 +5,7 @@ import time
 
 from app.bootstrap import now_us
 from app.contract import kinds, stored, track
+from app.domain import sizes
 from app.domain.commands import STREAM_NORMAL, StreamKey
 from app.domain.identifiers import identifiers_of
 from app.domain.profile import (
@@ -40,9 +41,11 @@ def profile(number: int) -> Profile:
     """Profile `number` as it is before any request of a bench."""
     found = data.sections(number)
     row = found.pop("row")
-    return Profile(
+    made = Profile(
         **row, updated_index=0, random_bucket=number % 10_000, first_session_us=None, messages={}, commerce={}, **found
     )
+    made.size = sizes.of_profile(made)
+    return made
 
 
 def state(numbers: range) -> State:

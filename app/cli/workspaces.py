@@ -10,6 +10,7 @@ from app.cli.options import LIMITS, PLAN, Options, given, having, hidden
 from app.cli.output import AsJson, Row, out, show_list
 from app.contract.data_rules import MAX_ARRAY
 from app.contract.plans import PLANS
+from app.domain.settings import ApplySettings
 from app.services import workspaces
 from app.services.workspaces import InvalidSettingError, NameTakenError, UnknownNameError, Workspace
 
@@ -61,6 +62,15 @@ SWITCHES: Final[Options] = {
     ],
     "time_zone": Annotated[
         str | None, typer.Option("--time-zone", help="IANA name of the time zone of its days; at first UTC.")
+    ],
+    "max_profile_bytes": Annotated[
+        int | None,
+        typer.Option(
+            "--max-profile-bytes",
+            min=256_000,
+            max=64_000_000,
+            help="Beyond so many bytes nothing makes a profile larger; at first 8,000,000.",
+        ),
     ],
     "disabled": Annotated[
         bool | None,
@@ -114,11 +124,11 @@ def set_workspace(name: str, data_dir: DataDir = DEFAULT_DATA_DIR, **options: An
 def list_workspaces(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """All workspaces with their plans and limits. Metrics and logs name a workspace by its number."""
     with opened(settings_for(data_dir)) as database:
-        rows = [_row(one, workspaces.applied_settings(database, one).time_zone) for one in workspaces.listed(database)]
+        rows = [_row(one, workspaces.applied_settings(database, one)) for one in workspaces.listed(database)]
     show_list(("number", "name", "plan", "hourly", "burst", "window (s)", ""), rows, as_json=as_json)
 
 
-def _row(workspace: Workspace, time_zone: str) -> Row:
+def _row(workspace: Workspace, applied: ApplySettings) -> Row:
     plan = PLANS[workspace.plan]
     hourly = workspace.hourly_limit or plan.hourly_limit
     burst = workspace.burst_limit or plan.burst_limit
@@ -134,7 +144,8 @@ def _row(workspace: Workspace, time_zone: str) -> Row:
         "burst_limit": burst,
         "burst_window_seconds": window,
         "disabled": workspace.disabled,
-        "time_zone": time_zone,
+        "time_zone": applied.time_zone,
+        "max_profile_bytes": applied.max_profile_bytes,
     }
     return cells, document
 

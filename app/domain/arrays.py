@@ -60,8 +60,10 @@ def added_and_removed(current: object, operation: dict[str, object], most: int, 
     for element in remove:
         elements.pop(identity(element), None)
     result = list(elements.values())
-    if add and work.measured(result) > MAX_BYTES:
+    found = work.measured(result)
+    if add and found > MAX_BYTES:
         invalid("value_too_large")
+    work.keep(result, found, instead_of=current)
     return result
 
 

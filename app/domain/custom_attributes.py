@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.domain import arrays, nested_nulls, numbers, objects, times
-from app.domain.reasons import TOO_MUCH_WORK
+from app.domain.reasons import PROFILE_FULL, TOO_MUCH_WORK
 from app.domain.values import (
     MAX_CHARACTERS,
     MISSING,
@@ -83,6 +83,7 @@ REASONS: Final = (
     "not_a_number",  # `inc` on a value of another type
     "not_an_array",  # an array operation on a value of another type, or with an operand of another type
     "attribute_missing",  # removing from, or updating inside, an attribute that does not exist
+    PROFILE_FULL,  # the profile may not become larger
     TOO_MUCH_WORK,  # the request has used up the steps of app.domain.work
 )
 

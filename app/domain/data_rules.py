@@ -46,6 +46,12 @@ def type_of(value: object) -> str:
     return ARRAY
 
 
+def rule_of(rules: dict[str, dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """The rule of an attribute, if it has one."""
+    rule = rules.get(name)
+    return {**BUILT_IN[name], **(rule or {})} if name in BUILT_IN else rule
+
+
 def updated(
     current: object,
     raw: object,

@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from app.domain import money, numbers, resolve, times
+from app.domain import guard, money, numbers, resolve, sizes, times
 from app.domain.commands import BookRevenue, TrackEvent, TrackPurchase
 from app.domain.profile import BRAZE, COMMERCE, Profile
-from app.domain.reasons import NO_USD_RATE, PROFILE_NOT_FOUND
+from app.domain.reasons import NO_USD_RATE, PROFILE_FULL, PROFILE_NOT_FOUND
 from app.domain.step import Step
 
 MAX_CARTS: Final = 50
@@ -49,8 +49,14 @@ def apply(step: Step, profile: Profile, command: TrackEvent, time_us: int) -> No
         return
     now_us, sent = step.request.accepted_us, command.properties or {}
     commerce = step.state.section(profile, COMMERCE)
+    before = dict(commerce)  # everything inside is replaced and never changed
     if command.name == CART:
         update_cart(commerce, sent, time_us, now_us)
+        if not guard.has_room(profile, sizes.growth(before, commerce), step.state.settings):
+            step.skip(command, PROFILE_FULL, "products")
+            commerce.clear()
+            commerce.update(before)
+            return
     elif command.name == CANCELLED:
         commerce["cancelled"] = numbers.clamped(commerce.get("cancelled", 0) + 1)
     else:
@@ -58,11 +64,13 @@ def apply(step: Step, profile: Profile, command: TrackEvent, time_us: int) -> No
         amount = sign * Decimal(repr(sent["total_value"]))
         currency = str(sent["currency"]).strip().upper()
         cents = booked(step, profile, command, "total_value", currency, amount, time_us) or 0
+        before = dict(commerce)
         profile.revenue_cents = numbers.clamped(profile.revenue_cents + cents)
         if command.name == PLACED:
             placed(commerce, cents, time_us, now_us)
         else:
             refunded(commerce, -cents, time_us, now_us)
+    profile.size += sizes.growth(before, commerce)
     step.state.changed(profile, COMMERCE)
 
 
@@ -85,7 +93,10 @@ def booked(
     if usd is not None:
         return money.cents(amount, usd)
     step.skip(command, NO_USD_RATE, field)
-    keep_unbooked(step.state.section(profile, COMMERCE), currency, amount)
+    commerce = step.state.section(profile, COMMERCE)
+    before = dict(commerce)
+    keep_unbooked(commerce, currency, amount)
+    profile.size += sizes.growth(before, commerce)
     step.state.changed(profile, COMMERCE)
     return None
 
@@ -112,10 +123,12 @@ def book(step: Step, command: BookRevenue) -> None:
             profile.revenue_cents = numbers.clamped(profile.revenue_cents + money.cents(Decimal(amount), usd))
     if left == waiting:
         return
+    before = dict(commerce)
     if left:
         commerce["unbooked"] = left
     else:
         del commerce["unbooked"]
+    profile.size += sizes.growth(before, commerce)
     step.state.changed(profile, COMMERCE)
 
 

@@ -65,6 +65,17 @@ def is_full(profile: Profile, settings: ApplySettings) -> bool:
     return len(identifiers_of(profile)) >= settings.max_identifiers_per_profile
 
 
+def has_room(profile: Profile, grown: int, settings: ApplySettings) -> bool:
+    """Whether a write may make a profile larger by so many bytes. One that does not is always done."""
+    return grown <= 0 or profile.size + grown <= settings.max_profile_bytes
+
+
+def may_hold(profile: Profile, grown: int, settings: ApplySettings) -> bool:
+    """Whether a merge may make a profile larger by so many bytes. It may go beyond the bound, since what was merged
+    cannot be sent again."""
+    return grown <= 0 or profile.size + grown <= 2 * settings.max_profile_bytes
+
+
 def merges(profile: Profile) -> int:
     """How many profiles were merged into this one, directly or not."""
     count = (profile.core or {}).get("merges", 0)

@@ -14,7 +14,7 @@ from app.domain.commands import (
     UndoMerge,
     UpdateAlias,
 )
-from app.domain.merging.merge import MERGE, NONE, perform, plan_merge
+from app.domain.merging.merge import MERGE, NONE, growth, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
 from app.domain.step import Step
@@ -73,6 +73,9 @@ def _combine(step: Step, command: Identify | Merge, kept: Profile, merged: Profi
         step.refuse(command, reason)
         return False
     plan = plan_merge(kept, merged, policy, step.state.address)
+    if not guard.may_hold(kept, growth(plan), step.state.settings):
+        step.refuse(command, reasons.PROFILE_FULL)
+        return False
     perform(step.state, plan, step.origin(), step.merge_id())
     for label, _, _ in plan.alias_conflicts:  # later writes by that alias reach nobody, which its owner wants to know
         step.skip(command, reasons.ALIAS_RETIRED, label)

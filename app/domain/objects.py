@@ -6,6 +6,7 @@ others change the copy, whose size is kept in step.
 
 from typing import Any, Final
 
+from app.domain.reasons import PROFILE_FULL
 from app.domain.values import MAX_BYTES, MISSING, checked_object, invalid, is_object, size
 from app.domain.work import BYTES_PER_STEP, Draft, Work
 
@@ -19,20 +20,22 @@ def merge(current: dict[str, Any], patch: dict[str, object], work: Work, *, drop
     Raises InvalidError or TooMuchWorkError, and has changed nothing then.
     """
     checked = checked_object(patch, 1, drop_nulls=drop_nulls)
-    draft = work.draft(current) or _drafted(current, work)
-    grown = _growth(draft.value, patch, checked, work)
-    if draft.size + grown > MAX_BYTES:
+    held = work.measured(current)
+    grown = _growth(current, patch, checked, work)
+    if held + grown > MAX_BYTES:
         invalid("value_too_large")
+    if 0 < grown > work.room:
+        invalid(PROFILE_FULL)
+    draft = work.draft(current) or _drafted(current, held, work)
     _write(draft.value, patch, checked)
     draft.size += grown
     value: dict[str, Any] = draft.value
     return value
 
 
-def _drafted(value: dict[str, Any], work: Work) -> Draft:
-    found = work.measured(value)
-    work.spend(found // BYTES_PER_STEP)  # copying takes about as long
-    return work.keep(_copied(value), found)
+def _drafted(value: dict[str, Any], held: int, work: Work) -> Draft:
+    work.spend(held // BYTES_PER_STEP)  # copying takes about as long as measuring
+    return work.keep(_copied(value), held)
 
 
 def _copied(value: dict[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class Profile:
     session_count: int = 0
     first_session_us: int | None = None
     last_session_us: int | None = None
+    #: Bytes, as app.domain.sizes counts them; 0 = not counted yet, which is so only in what older versions stored.
+    size: int = 0
     core: dict[str, object] | None = None
     custom: dict[str, object] | None = None
     #: {event name: [count, first_us, last_us]}

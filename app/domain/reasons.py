@@ -24,6 +24,8 @@ WRONG_TYPE: Final = "wrong_type"
 BLOCKED: Final = "blocked"
 #: The steps of app.domain.work are used up.
 TOO_MUCH_WORK: Final = "too_much_work"
+#: The profile is as large as one may be, and this would make it larger; or a merge would (DECISIONS.md D73).
+PROFILE_FULL: Final = "profile_full"
 
 # Identify, and what else changes identifiers
 ALREADY_IDENTIFIED: Final = "already_identified"

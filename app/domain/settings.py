@@ -22,6 +22,8 @@ class ApplySettings:
     junk_identifiers: list[str] | None = None
     max_identifiers_per_profile: int = 1_000
     max_merges_per_profile: int = 1_000
+    #: Bytes of a profile, beyond which nothing makes it larger (D73). A merge may make twice as much.
+    max_profile_bytes: int = 8_000_000
     #: For how long a merge can be undone, and the merged profile is kept for it.
     merge_undo_days: int = 30
     #: What was decided about single names, see app.domain.data_rules.

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from app.domain import sizes
 from app.domain.changes import Changes, Link
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import FIELD_KINDS, identifiers_of, names_merged, names_of, with_former
@@ -26,7 +27,6 @@ from app.domain.profile import (
     Address,
     AddressState,
     Identifier,
-    Problem,
     Profile,
 )
 from app.domain.settings import ApplySettings
@@ -279,6 +279,7 @@ class State:
         if before == value:
             return
         self.changed(profile, CORE)
+        profile.size += sizes.of_member(name, value) - sizes.of_member(name, before)
         kind = FIELD_KINDS.get(name)
         if kind is not None and isinstance(before, str):
             self.drop_identifier(profile, (kind, "", before))
@@ -291,9 +292,8 @@ class State:
 
     def add_alias(self, profile: Profile, label: str, name: str) -> None:
         core = self.section(profile, CORE)
-        core["aliases"] = {**core.get("aliases", {}), label: name}
+        before = core.get("aliases")
+        core["aliases"] = {**(before or {}), label: name}
+        profile.size += sizes.growth({"aliases": before} if before else {}, {"aliases": core["aliases"]})
         self.changed(profile, CORE)
         self.add_identifier(profile, (ALIAS, label, name))
-
-    def problem(self, problem: Problem) -> None:
-        self.changes.problems.append(problem)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.domain import ids
+from app.domain import ids, sizes
 from app.domain.commands import Command, Request
 from app.domain.history import CREATED, Happening, Origin
 from app.domain.profile import Problem, Profile
@@ -45,7 +45,7 @@ class Step:
         if self.problems == MAX_PROBLEMS_PER_REQUEST:
             reason, field = PROBLEMS_OMITTED, ""
         request = self.request
-        self.state.problem(
+        self.state.changes.problems.append(
             Problem(request.stream, request.seq, self.ordinal, command.input_array, command.index, field[:255], reason)
         )
 
@@ -77,6 +77,7 @@ class Step:
             updated_us=request.accepted_us,
             updated_index=self.ordinal,
             random_bucket=made.random_bucket,
+            size=sizes.ROW,
             core={},
             custom={},
             events={},

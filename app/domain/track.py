@@ -1,8 +1,8 @@
 """What attributes, events and purchases do to a profile (spec track.md)."""
 
-from typing import Any
+from typing import Any, Final
 
-from app.domain import custom_attributes, data_rules, ecommerce, email_consent, money, resolve
+from app.domain import custom_attributes, data_rules, ecommerce, email_consent, guard, money, resolve, sizes
 from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import (
@@ -21,14 +21,25 @@ from app.domain.profile import (
     Occurrence,
     Profile,
 )
-from app.domain.reasons import BLOCKED, INVALID_NAME, PROFILE_NOT_FOUND, UNREADABLE
+from app.domain.reasons import BLOCKED, INVALID_NAME, PROFILE_FULL, PROFILE_NOT_FOUND, UNREADABLE
 from app.domain.step import Step
 from app.domain.times import DAY
+from app.domain.work import Work
 
 #: Occurrences older than this at acceptance serve no filter (X times in the last Y <= 30 days, UTC calendar days).
 OCCURRENCE_WINDOW_US = 32 * DAY
 
 _SCALARS = frozenset((str, int, float, bool))
+#: Bytes of [count, first_us, last_us], whatever they are.
+_SUMMARY: Final = sizes.of([0, 0, 0])
+
+#: Reserved fields that are not set where they would make a full profile larger. All others are identifiers and consent.
+_BOUNDED: Final = frozenset(
+    (
+        "first_name", "last_name", "country", "language", "time_zone", "home_city", "dob", "gender",
+        "current_location", "facebook", "twitter", "image_url", "native_line_id",
+    )
+)  # fmt: skip
 
 
 def skip_unreadable(step: Step, command: Unreadable) -> None:
@@ -126,10 +137,19 @@ def _attributes(step: Step, profile: Profile, command: TrackAttributes) -> None:
             profile.first_session_us = value  # type: ignore[assignment]
         elif name == "last_session":
             profile.last_session_us = value  # type: ignore[assignment]
+        elif name in _BOUNDED and not _fits(step, profile, name, value):
+            step.skip(command, PROFILE_FULL, name)
         else:
             state.set_core(profile, name, value)
     if command.custom:
         _custom(step, profile, command)
+
+
+def _fits(step: Step, profile: Profile, name: str, value: object) -> bool:
+    """Whether a reserved field may be set, as to the size of the profile."""
+    before = step.state.section(profile, CORE).get(name)
+    grown = 0 if before == value else sizes.of_member(name, value) - sizes.of_member(name, before)
+    return guard.has_room(profile, grown, step.state.settings)
 
 
 def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
@@ -140,7 +160,7 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
         array_max=settings.array_max,
         nested_null_deletes=settings.nested_null_deletes,
     )
-    rules, written = settings.attributes, state.changes.written
+    rules, written, work = settings.attributes, state.changes.written, step.work
     changed = False
     left_out: list[tuple[str, str]] = []
     repeats = not (rules or settings.texts_were_forced)
@@ -156,13 +176,15 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
             step.skip(command, INVALID_NAME, sent)
             continue
         before = custom.get(name, custom_attributes.MISSING)
-        rule = rules.get(name)
-        if name in data_rules.BUILT_IN:
-            rule = {**data_rules.BUILT_IN[name], **(rule or {})}
+        # An object that the request has merged into before is changed in place.
+        draft = work.draft(before)
+        held = None if draft is None else draft.size
+        work.room = settings.max_profile_bytes - profile.size
+        rule = data_rules.rule_of(rules, name)
         if rule is None:
-            value = custom_attributes.updated(before, raw, options, step.work, left_out)
+            value = custom_attributes.updated(before, raw, options, work, left_out)
         else:
-            value = data_rules.updated(before, raw, options, rule, step.work, left_out)
+            value = data_rules.updated(before, raw, options, rule, work, left_out)
         if left_out:
             for path, reason in left_out:
                 step.skip(command, reason, f"{name}.{path}")
@@ -170,8 +192,15 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
         if isinstance(value, custom_attributes.Skip):
             step.skip(command, value.reason, name)
         elif value is custom_attributes.UNSET:
-            changed = custom.pop(name, custom_attributes.MISSING) is not custom_attributes.MISSING or changed
+            if before is not custom_attributes.MISSING:
+                profile.size -= sizes.of_name(name) + work.size_of(custom.pop(name))
+                changed = True
         elif isinstance(value, (list, dict)) or type(value) is not type(before) or value != before:
+            grown = _growth(work, name, before, held, value)
+            if not guard.has_room(profile, grown, settings):
+                step.skip(command, PROFILE_FULL, name)
+                continue
+            profile.size += grown
             custom[name] = value
             changed = True
             written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1
@@ -179,38 +208,57 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
         state.changed(profile, CUSTOM)
 
 
+def _growth(work: Work, name: str, before: object, held: int | None, value: object) -> int:
+    """By how many bytes a profile is larger with a custom attribute. `held` is the size of the value before, where that
+    was changed in place."""
+    if before is custom_attributes.MISSING:
+        return sizes.of_name(name) + work.size_of(value)
+    return work.size_of(value) - (work.size_of(before) if held is None else held)
+
+
 def _event(step: Step, profile: Profile, command: TrackEvent) -> None:
     time_us = min(command.time_us, step.request.accepted_us)
     if command.recommended:
         ecommerce.apply(step, profile, command, time_us)
-    _summarise(step, profile, EVENTS, NAME_EVENT, command.name, time_us, 1)
-    _occurred(step, profile, command, NAME_EVENT, command.name, time_us, 1, 0)
+    if _summarise(step, profile, EVENTS, NAME_EVENT, command.name, time_us, 1):
+        _occurred(step, profile, command, NAME_EVENT, command.name, time_us, 1, 0)
+    else:
+        step.skip(command, PROFILE_FULL, "name")
 
 
 def _purchase(step: Step, profile: Profile, command: TrackPurchase) -> None:
     time_us, quantity = min(command.time_us, step.request.accepted_us), command.quantity
     cents = ecommerce.booked(step, profile, command, "price", command.currency, command.price * quantity, time_us)
-    _summarise(step, profile, PURCHASES, NAME_PRODUCT, command.product_id, time_us, quantity)
+    is_known = _summarise(step, profile, PURCHASES, NAME_PRODUCT, command.product_id, time_us, quantity)
     profile.purchase_count += quantity
     profile.revenue_cents = clamped(profile.revenue_cents + (cents or 0))
     profile.first_purchase_us = least(profile.first_purchase_us, time_us)
     profile.last_purchase_us = greatest(profile.last_purchase_us, time_us)
+    if not is_known:
+        step.skip(command, PROFILE_FULL, "product_id")
+        return
     if command.currency != money.USD:  # these names are reserved, so no property of the client's has them
         paid = {"price": float(command.price), "currency": command.currency}
         command.properties = {**(command.properties or {}), **paid}
     _occurred(step, profile, command, NAME_PRODUCT, command.product_id, time_us, quantity, cents or 0)
 
 
-def _summarise(step: Step, profile: Profile, section: int, kind: int, name: str, time_us: int, count: int) -> None:
+def _summarise(step: Step, profile: Profile, section: int, kind: int, name: str, time_us: int, count: int) -> bool:
+    """Count an event or a product. False when the profile does not have its name, and has no room for it."""
     summaries: dict[str, list[int]] = step.state.section(profile, section)
-    step.state.changes.written[kind, name, ""] += count
     before = summaries.get(name)
     if before is None:
+        grown = sizes.of_name(name) + _SUMMARY
+        if not guard.has_room(profile, grown, step.state.settings):
+            return False
+        profile.size += grown
         summaries[name] = [count, time_us, time_us]
         step.state.changes.names.add((kind, name))
     else:
         summaries[name] = [before[0] + count, min(before[1], time_us), max(before[2], time_us)]
+    step.state.changes.written[kind, name, ""] += count
     step.state.changed(profile, section)
+    return True
 
 
 def _occurred(

@@ -21,7 +21,14 @@ __all__ = ["NameTakenError", "UnknownNameError", "Workspace"]
 
 #: Settings that the reducer reads, so that they change in the order of the requests.
 APPLIED: Final = frozenset(
-    {"alias_autocreate_on_purchase", "nested_null_deletes", "array_max", "resubscribe_on_email_change", "time_zone"}
+    (
+        "alias_autocreate_on_purchase",
+        "nested_null_deletes",
+        "array_max",
+        "resubscribe_on_email_change",
+        "time_zone",
+        "max_profile_bytes",
+    )
 )
 
 

@@ -41,8 +41,10 @@ from sqlmodel import Field, SQLModel
 _DOCUMENT: Final = JSON().with_variant(JSONB(), "postgresql")
 
 
-def _big(*, key: bool = False, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(BigInteger, primary_key=key, autoincrement=False, nullable=nullable))
+def _big(*, key: bool = False, nullable: bool = False, default: int | None = None) -> Any:
+    shown = None if default is None else str(default)
+    column = Column(BigInteger, primary_key=key, autoincrement=False, nullable=nullable, server_default=shown)
+    return _with_default(column, default)
 
 
 def _small(*, key: bool = False) -> Any:
@@ -286,6 +288,8 @@ class ProfileRow(SQLModel, table=True):
     session_count: int = _big()
     first_session_us: int | None = _big(nullable=True)
     last_session_us: int | None = _big(nullable=True)
+    #: As app.domain.sizes counts; 0 = not counted since an earlier version wrote the profile.
+    size: int = _big(default=0)
 
 
 class ProfileCore(SQLModel, table=True):

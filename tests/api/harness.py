@@ -25,7 +25,7 @@ from app import bootstrap
 from app.api.app import create_app
 from app.contract import export
 from app.contract.export import View
-from app.domain import custom_attributes, times
+from app.domain import custom_attributes, sizes, times
 from app.domain.profile import (
     CHANNEL_EMAIL,
     CUSTOM,
@@ -349,6 +349,7 @@ def _seed(state: State, number: int, wanted: Json) -> None:
         profile.custom[name] = custom_attributes.updated(custom_attributes.MISSING, value, custom_attributes.Options())
         state.changed(profile, CUSTOM)
     _seed_behaviour(state, profile, wanted)
+    profile.size = sizes.of_profile(profile)
     known = {"ref", "external_id", "braze_id", "user_aliases", "email", "phone", "first_name", "last_name", "gender"}
     known |= {"country", "custom_attributes", "updated_at", "created_at", "email_subscribe", "flags"}
     known |= {"sessions", "custom_events", "purchases", "total_revenue", "push_tokens", "apps"}

@@ -100,6 +100,22 @@ def test_time_zone(workspace: Workspace) -> None:
     assert replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
+def test_a_bound_for_profiles(workspace: Workspace) -> None:
+    assert "--max-profile-bytes" in change(workspace, "--max-profile-bytes", "1000")
+    assert not change(workspace, "--max-profile-bytes", "256000")
+    assert settings_of(workspace) == ApplySettings(max_profile_bytes=256_000)
+    large = {f"a{n}": "x" * 255 for n in range(300)}
+    for part in range(5):
+        sent = {f"{name}.{part}".replace(".", "_"): text for name, text in large.items()}
+        answer = workspace.track({"attributes": [{"external_id": "a", **sent}]})
+        skipped = workspace.skipped(answer.request_id)
+        assert {reason for *_, reason in skipped} <= {"profile_full", "further_problems_omitted"}
+        assert bool(skipped) is (part >= 3)
+    answer = workspace.track({"attributes": [{"external_id": "a", "a0_0": None, "a1_0": "y"}]})
+    assert workspace.skipped(answer.request_id) == []
+    assert replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
+
+
 def test_a_new_workspace_takes_the_same_switches(workspace: Workspace) -> None:
     title = f"new-{workspace.id}"
     switches = ("--plan", "legacy", "--burst", "7", "--array-max-default", "3", "--export-requires-fields")

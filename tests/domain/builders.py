@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.domain import sizes
 from app.domain.history import Origin
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.merge import MERGE, perform, plan_merge
@@ -20,6 +21,7 @@ def profile(pid: int, /, **values: Any) -> Profile:
             made.core[name] = value
         else:
             setattr(made, name, value)
+    made.size = values.get("size") or sizes.of_profile(made)
     return made
 
 

@@ -101,6 +101,7 @@ def test_a_new_profile_is_complete() -> None:
         updated_index=0,
         external_id="a",
         random_bucket=profile.random_bucket,
+        size=128 + len('"email":"a@example.org","gender":"F",') + len('"tier":"gold",'),
         core={"email": "a@example.org", "gender": "F"},
         custom={"tier": "gold"},
         events={},

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.contract import stored
+from app.domain import sizes
 from app.domain.apply import reduce
 from app.domain.changes import Counts
 from app.domain.commands import Request
@@ -336,6 +337,7 @@ def test_none_carries_names_only(world: World) -> None:
     (merge_id,) = world.state.records
     kept["core"] = {**(before.core or {}), "aliases": {"web": "g"}, "merges": 1, "last_merge": merge_id}
     (after,) = world.state.profiles.values()
+    kept["size"] = sizes.of_profile(after)
     assert {name: getattr(after, name) for name in Profile.__slots__ if not name.startswith("updated")} == kept
     assert world.state.holders((EMAIL, "", DUP)) == set()
     assert world.of_alias("g") is world.of("q") is after

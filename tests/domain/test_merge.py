@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 
+from app.domain import sizes
 from app.domain.changes import Link
 from app.domain.history import Origin
 from app.domain.identifiers import identifiers_of
@@ -48,6 +49,8 @@ THEIRS = (CHANNEL_EMAIL, "m@example.org", "")
 TABLE: Final[list[tuple[str, Any, Any, Any]]] = [
     ("pid", 1, 2, 1),
     ("braze_id", "1", "2", "1"),
+    # The sections are empty but for what the merge leaves: the number of merges, and the id of the last one.
+    ("size", 128, 9_000, 128 + len('"merges":,"last_merge":"m1",') + 16),
     # The merge itself is the last write, at microsecond 1,000 as command 3.
     ("updated_us", 1, 5_000, 1_000),
     ("updated_index", 0, 9, 3),
@@ -216,7 +219,7 @@ TABLE: Final[list[tuple[str, Any, Any, Any]]] = [
     ("commerce", {"last_order": 12}, {"last_order": 9, "placed": 1}, {"last_order": 12, "placed": 1}),
 ]
 #: What the merge itself sets, whatever the two profiles have.
-BY_THE_MERGE: Final = ("updated_us", "updated_index", "last_merge")
+BY_THE_MERGE: Final = ("size", "updated_us", "updated_index", "last_merge")
 
 
 def check_row(field: str, kept: Any, other: Any, result: Any) -> None:
@@ -368,6 +371,7 @@ def test_none_takes_push_tokens_message_history_and_aliases_and_nothing_else() -
     expected["devices"] = {"tokens": {"tok-q": {"app": "Shop"}, "tok-p": {"app": "Shop"}}}
     expected["messages"] = {"history": {"s": {"at": 5}}}
     expected["updated_us"], expected["updated_index"] = 1_000, 3
+    expected["size"] = sizes.of_profile(kept)
     assert asdict(kept) == expected
     assert state.lineage == {2: Link(2, 1, with_occurrences=False)}
     assert {change.path for change in plan.lost} >= {

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain import sizes
 from app.domain.history import Origin
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.merge import MERGE, NONE, get, perform, plan_merge
@@ -169,9 +170,11 @@ def test_what_is_performed_is_what_the_plan_said(
     preview = repr(plan)
     perform(state, plan, Origin(0, 9, 2, 1_000), "m")
     assert repr(plan) == preview
+    assert kept.size == sizes.of_profile(kept)
     assert all(get(state, kept, change.path) == change.result for change in plan.changes)
     # Taken back one by one, they leave the profile as it was: nothing else was changed.
-    changed = {change.path for change in plan.changes} | {("last_merge",), ("updated_us",), ("updated_index",)}
+    by_the_merge = {("last_merge",), ("updated_us",), ("updated_index",), ("size",)}
+    changed = {change.path for change in plan.changes} | by_the_merge
     reverted = state_of(Profile(**before))
     differing = {path for path in _paths(before) | _paths(asdict(kept)) if _at(before, path) != _at(asdict(kept), path)}
     assert all(any(path[: len(change)] == change for change in changed) for path in differing)
@@ -235,6 +238,7 @@ def test_an_undo_restores_both_profiles(
     done = merge(state, 1, 2, policy)
     assert undo(state, done, Origin(0, 10, 0, 2_000)) == ""
     assert strict(facts(state)) == before
+    assert [one.size for one in state.profiles.values()] == [sizes.of_profile(one) for one in state.profiles.values()]
     record = state.records[done]
     assert record is not None
     assert record.unseparated == []

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from app.contract import kinds, stored, track
 from app.contract.errors import RefusedError
+from app.domain import sizes
 from app.domain.apply import reduce
 from app.domain.commands import Request
 from app.domain.identifiers import identifiers_of
 from app.domain.profile import BRAZE
+from app.domain.settings import ApplySettings
 from app.domain.state import State
 from tests.strategies import bodies
 
@@ -56,6 +58,17 @@ def test_any_split_of_the_log_gives_the_same_state(sent: list[dict[str, Any]], d
         reduce(requests[:n], again, 1, b"k")
         requests = requests[n:]
     assert facts(again) == facts(whole)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(bodies, max_size=8), st.sampled_from((400, 1_000, 8_000_000)))
+def test_the_size_says_what_the_sections_hold(sent: list[dict[str, Any]], bound: int) -> None:
+    state = State(complete=True, settings=ApplySettings(max_profile_bytes=bound))
+    for request in log(sent):
+        reduce([request], state, 1, b"k")
+        assert {pid: one.size for pid, one in state.profiles.items()} == {
+            pid: sizes.of_profile(one) for pid, one in state.profiles.items()
+        }
 
 
 @settings(deadline=None, max_examples=150)

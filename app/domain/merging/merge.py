@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import fields
 from typing import Any, Final
 
+from app.domain import sizes
 from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
 from app.domain.identifiers import identifiers_from, identifiers_of
 from app.domain.merging.leaves import ByKey, Leaf, Members, Pair, Path, Rule, same, stricter
@@ -20,6 +21,7 @@ from app.domain.profile import (
     CHANNEL_EMAIL,
     CORE,
     CORE_FIELDS,
+    CUSTOM,
     SECTION_NAMES,
     SUBSCRIBED,
     SUBSCRIPTION_STATES,
@@ -120,6 +122,18 @@ def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> Non
     state.changes.counts.merged += 1
 
 
+def growth(plan: MergePlan) -> int:
+    """By how many bytes a merge makes the kept profile larger, but for keys of what holds the values."""
+    return sum(_weight(change.path, change.result) - _weight(change.path, change.kept) for change in plan.changes)
+
+
+def _weight(path: Path, value: Any) -> int:
+    section = section_of(path[0])
+    if section == 0 or value is None:
+        return 0
+    return sizes.of_name(path[-1]) + (sizes.of_attribute(value) if section == CUSTOM else sizes.of(value))
+
+
 def get(state: State, profile: Profile, path: Path) -> Any:
     """The value at a place, or None."""
     name, *keys = path
@@ -143,19 +157,26 @@ def put(state: State, profile: Profile, path: Path, value: Any) -> None:
     if section == 0:
         setattr(profile, name, value)
         return
-    _put(state.section(profile, section), [name, *keys] if section == CORE else keys, value)
+    weigh = sizes.of_attribute if section == CUSTOM else sizes.of
+    profile.size += _put(state.section(profile, section), [name, *keys] if section == CORE else keys, value, weigh)
 
 
-def _put(node: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+def _put(node: dict[str, Any], keys: Sequence[str], value: Any, weigh: Callable[[object], int]) -> int:
+    """Set a value inside a node; by how many bytes that makes the node larger."""
     key, *rest = keys
+    before = node.get(key)
     if rest:
-        inner = dict(node.get(key) or {})  # a new one: snapshots and plans may hold the present one
-        _put(inner, rest, value)
+        inner = dict(before or {})  # a new one: snapshots and plans may hold the present one
+        grown = _put(inner, rest, value, weigh)
         value = inner or None
+    else:
+        grown = (0 if value is None else weigh(value)) - (0 if before is None else weigh(before))
+    grown += ((value is not None) - (key in node)) * sizes.of_name(key)
     if value is None:
         node.pop(key, None)
     else:
         node[key] = value
+    return grown
 
 
 @contextmanager

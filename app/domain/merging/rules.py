@@ -53,6 +53,7 @@ RULES: Final[dict[str, Rule]] = {
     "session_count": TOTAL,
     "first_session_us": LEAST,
     "last_session_us": GREATEST,
+    "size": KEEP,  # it follows from the values
     # the fields of `core`
     "aliases": ByKey(_ALWAYS_FILL),
     "deprecated": Former(),

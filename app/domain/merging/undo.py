@@ -7,6 +7,7 @@ cannot be told apart: it is treated as the merge's, and named in the record.
 from copy import deepcopy
 from typing import Any
 
+from app.domain import sizes
 from app.domain.history import RESTORED, UNMERGED, Happening, Origin
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.leaves import Undone
@@ -42,7 +43,9 @@ def undo(state: State, merge_id: str, origin: Origin) -> str:
     if any(_taken(state, key, kept, plan) for key in identifiers_of(snapshot)):
         return IDENTIFIER_REUSED
     record.unseparated = _separate(state, kept, record, plan)
-    state.unfold(deepcopy(snapshot))
+    restored = deepcopy(snapshot)
+    restored.size = restored.size or sizes.of_profile(restored)
+    state.unfold(restored)
     record.undone, record.snapshot = origin, None
     state.changes.records.add(record.id)
     state.happened(kept.pid, Happening(UNMERGED, origin, record.merged_braze_id, record.id))

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, text
 
+from app.domain import sizes
 from app.domain.profile import ALL_SECTIONS, Address, AddressState, Identifier
 from app.domain.state import State
 from app.store.profiles import look_up
@@ -31,6 +32,8 @@ def dump(connection: Connection, workspace_id: int) -> State:
     consents = connection.execute(_ALL_ADDRESSES, {"workspace_id": workspace_id}).all()
     pids = connection.execute(_ALL_PIDS, {"workspace_id": workspace_id}).scalars().all()
     profiles = look_up.fetch(connection, workspace_id, dict.fromkeys(pids, ALL_SECTIONS))
+    for profile in profiles:
+        profile.size = profile.size or sizes.of_profile(profile)
     index: dict[Identifier, set[int]] = {}
     for kind, label, value, pid in listed:
         index.setdefault((kind, label, value), set()).add(pid)

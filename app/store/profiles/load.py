@@ -6,6 +6,7 @@ from operator import or_
 
 from sqlalchemy import Connection
 
+from app.domain import sizes
 from app.domain.commands import Command
 from app.domain.identifiers import identifiers_of
 from app.domain.loading import Needs, addresses_needed, choices, needs
@@ -56,7 +57,11 @@ def load(
     for record in records.values():
         if record is not None:
             sections[record.kept_pid] = ALL_SECTIONS
-    state = State(fetch(connection, workspace_id, sections), index, {}, settings)
+    profiles = fetch(connection, workspace_id, sections)
+    for profile in profiles:
+        if profile.size == 0:
+            profile.size = _counted(connection, workspace_id, profile.pid)
+    state = State(profiles, index, {}, settings)
     _join_crowds(state, crowded)
     if wanted.identity:
         _load_shared(connection, workspace_id, state, wanted)
@@ -67,6 +72,12 @@ def load(
     if addresses:
         state.addresses = fetch_addresses(connection, workspace_id, addresses)
     return state
+
+
+def _counted(connection: Connection, workspace_id: int, pid: int) -> int:
+    """The size of a profile that an earlier version wrote."""
+    (profile,) = fetch(connection, workspace_id, {pid: ALL_SECTIONS})
+    return sizes.of_profile(profile)
 
 
 def _crowded(

@@ -26,6 +26,7 @@ ROW_FIELDS: Final = (
     "session_count",
     "first_session_us",
     "last_session_us",
+    "size",
 )
 #: Sections that lie in the table `profile_part`.
 PARTS: Final = (EVENTS, PURCHASES, DEVICES, MESSAGES, COMMERCE)
