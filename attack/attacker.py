@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -21,6 +21,9 @@ BURST: Final = (1_000, 1)
 END_SECONDS: Final = 60.0
 #: A busy machine takes long to import everything.
 START_SECONDS: Final = 180.0
+#: An object of a little less than 100 KB, the most that an attribute may be; and how many of them a request can carry.
+WIDE: Final = {f"k{n:04d}": "v" * 56 for n in range(1_450)}
+ATTRIBUTES: Final = 39
 #: Two, as on a small machine with two cores.
 PROCESSES: Final = 2
 
@@ -65,6 +68,11 @@ class Attacker(ABC):
 
     def prepare(self, stack: Stack, target: Target) -> None:  # noqa: B027 - most need nothing
         """What has to be there before: done by legal requests, before anything is measured."""
+
+    def beside(self, stack: Stack) -> AbstractContextManager[object]:
+        """What goes on from the beginning of the attack, and is not done by the attacker itself."""
+        del stack
+        return nullcontext()
 
     @abstractmethod
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:

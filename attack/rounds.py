@@ -49,27 +49,29 @@ class Arena:
         with ExitStack() as held:
             running = held.enter_context(_started(store, layout, self._seed))
             targets = [self._target(running, n, one.two_keys) for n, one in enumerate(chosen)]
+            victim = Victim(running)
             for one, target in zip(chosen, targets, strict=True):
                 one.prepare(running, target)
-            victim, machine = Victim(running), Machine(running)
+            machine = Machine(running)
             held.callback(machine.stop)
             held.callback(victim.stop)
             victim.start()
             time.sleep(WARM_SECONDS)
             attacks = [Running(one, target) for one, target in zip(chosen, targets, strict=True)]
             usage, begin = Usage(machine), time.monotonic()
+            for one in chosen:
+                held.enter_context(one.beside(running))
             time.sleep(self._seconds or max(one.seconds for one in chosen))
             cores, end = usage.cores(), time.monotonic()
             outcomes = [attack.end() for attack in attacks]
-            time.sleep(0.1)
-            victim.stop()
             machine.stop()
-            seen = experience(victim, begin, end)
             found = []
             for one, target, outcome in zip(chosen, targets, outcomes, strict=True):
                 one.judge(running, target.workspace, outcome)
                 found += outcome.findings
-        plain = self._beside_plain(store, layout, cores)
+            plain = self._beside_plain(running, victim, machine.api(), cores)
+            victim.stop()
+            seen = experience(victim, begin, end)
         found = broken(seen, plain, machine.before, machine.most, self._slack) + found
         return Verdict(number(attackers), store, seen, plain, cores, machine.most, outcomes, found)
 
@@ -79,12 +81,19 @@ class Arena:
         url = running.url if running.postgres is not None else ""
         return Target(running.ports[0], workspace, (workspace.key, *second), self._seed + n, url)
 
-    def _beside_plain(self, store: str, layout: Layout, cores: float) -> float:
-        """p99 of a victim beside a flood of /livez that burns as much CPU of the API."""
+    def _beside_plain(self, running: Stack, victim: Victim, api: int, cores: float) -> float:
+        """p99 of the victim beside a flood of /livez that burns as much CPU of the API. Nothing else may go on."""
         level = round(cores / LEVEL)
-        if (store, level) not in self._plain:
-            self._plain[store, level] = _plain(store, layout, level * LEVEL, self._seed)
-        return self._plain[store, level]
+        if (running.store, level) not in self._plain:
+            target = Target(running.ports[0], victim.workspace, (victim.workspace.key,), self._seed)
+            flood = Running(LivezFlood(api, level * LEVEL), target)
+            time.sleep(SETTLE_SECONDS)
+            begin = time.monotonic()
+            time.sleep(PLAIN_SECONDS)
+            end = time.monotonic()
+            flood.end()
+            self._plain[running.store, level] = experience(victim, begin, end).p99
+        return self._plain[running.store, level]
 
 
 def _second_key(running: Stack, workspace: Workspace) -> str:
@@ -96,22 +105,6 @@ def _second_key(running: Stack, workspace: Workspace) -> str:
     env = environment({"DATABASE_URL": running.url} if running.postgres is not None else {})
     made = subprocess.run([SCRIPTS / "onefold", *words], env=env, capture_output=True, text=True, check=True)
     return made.stdout.strip()
-
-
-def _plain(store: str, layout: Layout, cores: float, seed: int) -> float:
-    with _started(store, layout, seed) as running:
-        victim, machine = Victim(running), Machine(running)
-        target = Target(running.ports[0], victim.workspace, (victim.workspace.key,), seed)
-        victim.start()
-        flood = Running(LivezFlood(machine.api(), cores), target)
-        time.sleep(SETTLE_SECONDS)
-        begin = time.monotonic()
-        time.sleep(PLAIN_SECONDS)
-        seen = experience(victim, begin, time.monotonic())
-        flood.end()
-        victim.stop()
-        machine.stop()
-    return seen.p99
 
 
 @contextmanager

@@ -130,10 +130,8 @@ class Victim:
         found = json.loads(answer) if good else None
         mistake = wrong(found) if found is not None and not stale else ""
         seconds = time.monotonic() - began
-        if self._stop.is_set():
-            return None  # the attack is over: this one says nothing
         self.samples.append(Sample(kind, began, attempt.status, seconds, stale, mistake))
-        if good and kind in ("track", "identify"):
+        if good and kind in ("track", "identify") and not self._stop.is_set():
             self._await_applied(path, document, body, attempt, headers["X-Request-Id"])
         return found
 

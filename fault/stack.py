@@ -122,12 +122,19 @@ class Stack:
         program.start()
 
     def wait_until_ready(self) -> None:
-        until(lambda: all(answers(port) for port in self.ports), START_SECONDS, message="an API does not answer")
+        until(self._all_answer, START_SECONDS, message="an API does not answer")
         if self.layout.without_broker:
             self._canary()
             return
         for node in self.nodes:
             self.wait_for_node(node)
+
+    def _all_answer(self) -> bool:
+        """Raises AssertionError when one of our processes has ended."""
+        for program in self.programs():
+            if not program.running:
+                raise AssertionError(f"{program.name} ended: {program.log.read_text(errors='replace')[-2000:]}")
+        return all(answers(port) for port in self.ports)
 
     def wait_for_node(self, node: Program) -> None:
         until(self.ready_file(node).exists, START_SECONDS, message=f"{node.name} does not listen")

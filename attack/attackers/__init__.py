@@ -8,6 +8,7 @@ from attack.attackers.http import (
     BadKeys,
     HalfHeads,
     IdnAddresses,
+    KeylessSlowBodies,
     ManyNodes,
     Newcomers,
     ReadinessFlood,
@@ -31,6 +32,7 @@ ALL: Final[tuple[tuple[type[Attacker], ...], ...]] = (
     (UnreadExports,),
     (TornExports,),
     (SlowBodies,),
+    (KeylessSlowBodies,),
     (Waiters,),
     (ReadinessFlood,),
     (LockedHead,),
@@ -47,6 +49,8 @@ SHORT: Final = {
     "1": ("sqlite",),
     "2": ("sqlite",),
     "3": ("postgresql",),
+    "3b": ("postgresql",),
+    "5b": ("postgresql",),
 }
 
 

@@ -6,15 +6,12 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from attack.attacker import Attacker, Outcome, Target, applied, flood, write
+from attack.attacker import ATTRIBUTES, WIDE, Attacker, Outcome, Target, applied, flood, write
 from attack.wire import Client, packed
 from fault import judge
 from fault.stack import Stack, Workspace
 from tests.polling import until
 
-#: An object of a little less than 100 KB.
-WIDE: Final = {f"k{n:04d}": "v" * 56 for n in range(1_450)}
-ATTRIBUTES: Final = 39
 PROFILES: Final = 10
 #: A request is applied with its skips, or buried, within this many seconds.
 APPLIED_SECONDS: Final = 10.0
@@ -84,17 +81,24 @@ class EndlessProfile(Attacker):
 
 class Problems(Attacker):
     number, name = "14", "rows of problems"
-    does = "requests of about 500 bytes, each with 25 sums of texts under long names, which are skipped, 10/s"
+    does = "requests of 1 KB with 200 sums of texts under long names, all of them skipped, 10/s"
     bound = "one row of problems for a request, of a bounded size"
     #: Bytes that a request of some hundred bytes may leave.
     MOST: Final = 10_000
+    NAMES: Final = tuple(f"{'n' * 250}{n:03d}" for n in range(200))
+    #: Attributes of an object.
+    EACH: Final = 25
+
+    def prepare(self, stack: Stack, target: Target) -> None:
+        write(target, "/users/track", [self._document("text")])
+        applied(stack, target.workspace.id)
+
+    def _document(self, value: object) -> dict[str, list[dict[str, object]]]:
+        parts = [self.NAMES[first : first + self.EACH] for first in range(0, len(self.NAMES), self.EACH)]
+        return {"attributes": [{"external_id": "p", **dict.fromkeys(part, value)} for part in parts]}
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
-        name = "n" * 250
-        bad = [
-            {"external_id": "p", f"{name}{i}": "text" if n == 0 else {"inc": 1}} for n in range(2) for i in range(25)
-        ]
-        data = packed("/users/track", target.key, {"attributes": bad})
+        data = packed("/users/track", target.key, self._document({"inc": 1}))
         outcome.notes["bytes on the wire"] = len(data)
         flood(target, stop, outcome, 2, lambda _n: data, 5)
 

@@ -1,13 +1,15 @@
 """Attacks on HTTP itself, most of them without a key."""
 
 import socket
+import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from multiprocessing.synchronize import Event
 from typing import Final
 
 import psutil
+from sqlalchemy import text
 
 from attack.attacker import Attacker, Outcome, Target, crowd, flood
 from attack.wire import Client, connect, head, packed, request
@@ -117,9 +119,12 @@ class SlowBodies(Attacker):
     two_keys = True
     CONNECTIONS: Final = 1_000
 
+    def _key(self, target: Target, n: int) -> str:
+        return target.keys[n % 2]
+
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
         def open_one(n: int) -> None:
-            key = target.keys[n % 2]
+            key = self._key(target, n)
             made = connect(target.port, ADDRESSES[n % len(ADDRESSES)])
             made.sendall(head("POST", "/users/track", key, {"Content-Length": "100000"}) + b"\r\n{")
             held.append(made)
@@ -144,6 +149,21 @@ class SlowBodies(Attacker):
             connection.close()
 
 
+class KeylessSlowBodies(SlowBodies):
+    number, name = "8b", "slow bodies without a key"
+    does = "the same without a key, where some workspace takes keys in bodies: they are read to look for one"
+    bound = "a small pool for each address whose caller is not known yet; `ONEFOLD_RECEIVE_TIMEOUT_SECONDS`"
+    two_keys = False
+
+    def prepare(self, stack: Stack, target: Target) -> None:
+        with stack.database.write() as connection:
+            sql = text("update workspace set legacy_api_key_auth = true where id = :w")
+            connection.execute(sql, {"w": target.workspace.id})
+
+    def _key(self, target: Target, n: int) -> str:
+        return ""
+
+
 class ReadinessFlood(Attacker):
     number, name = "10", "a flood of /readyz"
     does = "`GET /readyz` without a key, 64 connections, 320/s"
@@ -155,23 +175,35 @@ class ReadinessFlood(Attacker):
 
 class BadKeys(Attacker):
     number, name = "16", "bad keys from the victim's address"
-    does = "requests with made-up keys from the victim's own address, 100/s"
-    bound = "`ONEFOLD_FAILURES_PER_MINUTE`"
+    does = "made-up keys from an address, 8 connections; then a valid key of that address that was not seen before"
+    bound = "`ONEFOLD_FAILURES_PER_MINUTE` bounds looks at the database; a valid key is let in"
+    #: More than an address may have in a minute.
+    FAILURES: Final = 700
     seconds = 12.0
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
-        def make(n: int) -> bytes:
-            return request("POST", "/users/track", f"0000000{n:05d}-0000-0000-0000-000000000000", b"{}")
+        unseen = packed("/users/track", target.key, {"attributes": [{"external_id": "unseen"}]})
+        lock, valid = threading.Lock(), Counter[int]()
 
-        flood(target, stop, outcome, 4, make, 25)
+        def work(number: int) -> None:
+            client, n = Client(target.port), 0
+            while not stop.is_set():
+                name = f"{target.seed % 10:01d}{number:01d}{n:06d}"
+                status, _, _ = client.ask(request("POST", "/users/track", f"{name}-0000-4000-8000-000000000000", b"{}"))
+                n += 1
+                with lock:
+                    outcome.statuses[status] += 1
+                    ask = outcome.statuses.total() % 100 == 0 and outcome.statuses.total() >= self.FAILURES
+                if ask:
+                    valid[client.ask(unseen)[0]] += 1
+            client.close()
 
-    def judge(self, stack: Stack, workspace: Workspace, outcome: Outcome) -> None:
-        fresh = stack.workspace("mau_cy_24_25", None)
-        status, _, _ = Client(stack.ports[0]).ask(
-            packed("/users/track", fresh.key, {"attributes": [{"external_id": "a"}]})
-        )
-        if status != 201:
-            outcome.findings.append(f"a valid key of the same address that was not seen before gets {status}")
+        with crowd(8, work):
+            stop.wait()
+        outcome.notes["valid keys let in"] = valid[201]
+        refused = valid.total() - valid[201]
+        if refused or not valid:
+            outcome.findings.append(f"a valid key of that address is refused {refused} times of {valid.total()}")
 
 
 class IdnAddresses(Attacker):

@@ -5,14 +5,13 @@ from contextlib import suppress
 from multiprocessing.synchronize import Event
 from typing import Final
 
-from attack.attacker import Attacker, Outcome, Target, applied, crowd, flood, write
+from attack.attacker import ATTRIBUTES, WIDE, Attacker, Outcome, Target, applied, crowd, flood, write
 from attack.wire import Client, connect, packed, request
 from fault.stack import POSTGRESQL, Stack
 
 SHARED: Final = "shared@example.org"
 #: Bytes that a connection takes without being read, at least.
 SMALL_WINDOW: Final = 4_096
-TEXT: Final = "x" * 100_000
 
 
 class CrowdExports(Attacker):
@@ -35,18 +34,20 @@ class CrowdExports(Attacker):
 
 class UnreadExports(Attacker):
     number, name = "6b", "answers that nobody reads"
-    does = "exports of a profile of 8 MB and more, on connections that read nothing, 40 of them"
-    bound = "`ONEFOLD_SEND_TIMEOUT_SECONDS`; a profile is bounded (D73)"
-    CONNECTIONS: Final = 40
-    REQUESTS: Final = 5
+    does = "exports of a profile of nearly 8 MB on connections that read nothing, 60 of them"
+    bound = "`ONEFOLD_SEND_TIMEOUT_SECONDS`; a profile is bounded (D73); answers are sent in parts"
+    CONNECTIONS: Final = 60
+    REQUESTS: Final = 2
+    seconds = 12.0
 
     def prepare(self, stack: Stack, target: Target) -> None:
         for part in range(self.REQUESTS):
-            values = {f"o{part}-{n}": {"text": TEXT} for n in range(30)}
+            values = {f"o{part}-{n}": WIDE for n in range(ATTRIBUTES)}
             write(target, "/users/track", [{"attributes": [{"external_id": "large", **values}]}])
         applied(stack, target.workspace.id)
-        status, _, _ = Client(target.port).ask(self._request(target))
-        assert status in (201, 503), f"an export is answered {status}"
+        status, _, body = Client(target.port).ask(self._request(target))
+        assert status == 201, f"an export is answered {status}"
+        assert len(body) > 7_000_000, f"an export has {len(body)} bytes"
 
     def _request(self, target: Target) -> bytes:
         wanted = {"external_ids": ["large"], "fields_to_export": ["custom_attributes"]}
@@ -62,7 +63,7 @@ class UnreadExports(Attacker):
                 outcome.statuses[0] += 1
             if len(held) > self.CONNECTIONS:
                 held.pop(0).close()
-            stop.wait(0.5)
+            stop.wait(0.05)
         for connection in held:
             connection.close()
 
@@ -100,11 +101,13 @@ class Waiters(Attacker):
 
 class TornExports(Attacker):
     number, name = "7", "exports during identify"
-    does = "a client asks for 50 aliases at a time while another identifies them"
+    does = "five clients ask for 50 aliases at a time while another gives them to profiles that are there"
     bound = "an export reads one snapshot"
     stores = (POSTGRESQL,)
     seconds = 25.0
     AT_ONCE: Final = 50
+    #: Of one request: each of them is a commit that an export may meet.
+    EACH: Final = 5
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
         asked: list[list[dict[str, str]]] = []
@@ -115,30 +118,34 @@ class TornExports(Attacker):
             while not stop.is_set():
                 aliases = [{"alias_label": "torn", "alias_name": f"{n}-{i}"} for i in range(self.AT_ONCE)]
                 made = [{"user_alias": a, "_update_existing_only": False, "n": n} for a in aliases]
-                client.ask(packed("/users/track/sync", target.key, {"attributes": made[:1]}))
                 client.ask(packed("/users/track", target.key, {"attributes": made}))
+                # Who is identified as somebody who is there gives up a profile of its own.
+                owners = [{"external_id": f"torn-{n}-{i}", "n": n} for i in range(self.AT_ONCE)]
+                client.ask(packed("/users/track", target.key, {"attributes": owners}))
                 status, headers, _ = client.ask(packed("/users/export/ids", target.key, {"user_aliases": aliases}))
                 if status == 201 and "x-onefold-stale" not in headers:
                     asked.append(aliases)
                     del asked[:-1]
                 pairs = [{"external_id": f"torn-{n}-{i}", "user_alias": a} for i, a in enumerate(aliases)]
-                client.ask(packed("/users/identify", target.key, {"aliases_to_identify": pairs}))
+                for first in range(0, self.AT_ONCE, self.EACH):
+                    document = {"aliases_to_identify": pairs[first : first + self.EACH]}
+                    client.ask(packed("/users/identify", target.key, document))
                 n += 1
 
         def ask(_number: int) -> None:
             client = Client(target.port)
             fields = ["external_id", "user_aliases"]
             while not stop.is_set():
-                for aliases in list(asked) or [[]]:
-                    if not aliases:
-                        stop.wait(0.02)
-                        continue
-                    wanted = {"user_aliases": aliases, "fields_to_export": fields}
-                    status, headers, body = client.ask(packed("/users/export/ids", target.key, wanted))
-                    outcome.statuses[status] += 1
-                    if status == 201 and "x-onefold-stale" not in headers:
-                        lost[0] += len(aliases)
-                        lost[1] += len(aliases) - min(len(aliases), body.count(b'"alias_label":"torn"'))
+                if not asked:
+                    stop.wait(0.02)
+                    continue
+                aliases = asked[-1]
+                wanted = {"user_aliases": aliases, "fields_to_export": fields}
+                status, headers, body = client.ask(packed("/users/export/ids", target.key, wanted))
+                outcome.statuses[status] += 1
+                if status == 201 and "x-onefold-stale" not in headers:
+                    lost[0] += len(aliases)
+                    lost[1] += len(aliases) - min(len(aliases), body.count(b'"alias_label":"torn"'))
 
         with crowd(6, lambda n: write_all(n) if n == 0 else ask(n)):
             stop.wait()

@@ -1,5 +1,7 @@
 """Attacks that reach the database: a row that somebody holds, and much that ages out at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from typing import Final
 
@@ -8,7 +10,8 @@ from sqlalchemy import text
 
 from attack.attacker import Attacker, Outcome, Target, flood
 from attack.wire import packed
-from fault.stack import POSTGRESQL, SQLITE, Stack
+from fault.processes import Program
+from fault.stack import POSTGRESQL, SCRIPTS, SQLITE, Stack
 
 ONE: Final = {"attributes": [{"external_id": "one"}]}
 
@@ -33,14 +36,22 @@ class Ageing(Attacker):
     bound = "ageing deletes in chunks"
     stores = (SQLITE,)
     ROWS: Final = 1_500_000
-    seconds = 10.0
+    seconds = 15.0
 
     def prepare(self, stack: Stack, target: Target) -> None:
         with stack.database.write(stack.database.inbox) as connection:
             connection.execute(_OLD, {"w": target.workspace.id, "n": self.ROWS})
-        for program in stack.programs():  # ageing begins when a sweeper starts
+
+    @contextmanager
+    def beside(self, stack: Stack) -> Iterator[None]:
+        """Another sweeper: each begins with what is too old."""
+        argv = (str(SCRIPTS / "onefold"), "sweeper", "--data-dir", str(stack.folder))
+        program = Program("another sweeper", argv, {}, stack.folder / "another-sweeper.log")
+        program.start()
+        try:
+            yield
+        finally:
             program.stop()
-        stack.start()
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
         flood(target, stop, outcome, 1, lambda _n: packed("/users/track", target.key, ONE), 5)

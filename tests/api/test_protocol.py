@@ -89,11 +89,26 @@ def message(number: int, upgrade: str, framing: str) -> tuple[bytes, Json]:
     }
 
 
+#: Bytes beside which a parser may change its mind: ends of lines, names, values, sizes of chunks and their extensions.
+SEPARATORS: Final = frozenset(b"\r\n:;, ")
+#: Conversations about one message; a longer one is not cut everywhere.
+MOST_CUTS: Final = 100
+
+
 def cuts(data: bytes, randomly: random.Random, count: int) -> Iterator[tuple[bytes, ...]]:
-    """The data whole, and cut in two: at every end of a line, and at some other places."""
+    """The data whole, and cut in two: before and after every separator outside of bodies, and at some other places.
+
+    A short message is cut at every byte.
+    """
     yield (data,)
-    ends = {at + 2 for at in range(len(data)) if data[at : at + 2] == b"\r\n"}
-    for at in sorted(ends - {len(data)} | set(randomly.sample(range(1, len(data)), count))):
+    everywhere = set(range(1, len(data)))
+    places = {at + n for at, byte in enumerate(data) if byte in SEPARATORS for n in (0, 1)} & everywhere
+    places |= set(randomly.sample(sorted(everywhere), min(count, len(everywhere))))
+    if len(everywhere) <= MOST_CUTS:
+        places = everywhere
+    elif len(places) > MOST_CUTS:
+        places = set(randomly.sample(sorted(places), MOST_CUTS))
+    for at in sorted(places):
         yield data[:at], data[at:]
 
 

@@ -13,7 +13,7 @@ from attack.victim import Experience
 from tests.docs.markdown import ROOT, rows, section
 
 QUIET = Experience(200, 0.01, 0.04, Counter(), 0, Counter(), 0.2, "sync")
-BEFORE = {API: 120.0, WORKER: 110.0, "Redis": 10.0}
+BEFORE = {API: 120.0, WORKER: 110.0, "Redis": 10.0, "sweeper": 45.0}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,8 @@ BEFORE = {API: 120.0, WORKER: 110.0, "Redis": 10.0}
         (QUIET, {API: 299.0, WORKER: 399.0, "Redis": 60.0}, 1, 0),
         (QUIET, {API: 301.0, WORKER: 401.0, "Redis": 90.0}, 9, 3),
         (QUIET, {"a kind that was not there before": 90.0}, 1, 0),
+        (QUIET, {"sweeper": 169.0}, 1, 0),
+        (QUIET, {"sweeper": 171.0}, 1, 1),
         (replace(QUIET, failures=Counter({503: 1}), lag=3.0, stale=1), {API: 700.0}, 1, 4),
     ],
 )
