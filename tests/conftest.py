@@ -9,9 +9,9 @@ import pytest
 
 from tests.e2e.service import Service, up
 from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
-from tests.stores import database, database_url
+from tests.stores import database, database_url, postgres_template, sqlite_template
 
-__all__ = ["database", "database_url"]  # fixtures for everybody
+__all__ = ["database", "database_url", "postgres_template", "sqlite_template"]  # fixtures for everybody
 
 T = TypeVar("T")
 

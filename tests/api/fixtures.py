@@ -18,9 +18,12 @@ def on_sqlite(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def on_postgres(
-    postgres_server: PostgresServer, valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: PostgresServer,
+    postgres_template: str,
+    valkey_server: ValkeyServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    url = postgres_server.create_database(f"api_{uuid.uuid4().hex[:12]}")
+    url = postgres_server.create_database(f"api_{uuid.uuid4().hex[:12]}", postgres_template)
     with running(settings_for(url, valkey_server.url, tmp_path_factory.mktemp("postgres"))) as service:
         yield service
 
