@@ -140,7 +140,7 @@ def strict(value: Any) -> Any:
     return (type(value), value)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(people(), _policies)
 def test_every_identifier_leads_to_the_kept_profile_or_is_reported(found: list[Profile], policy: str) -> None:
     kept, merged = found
@@ -158,7 +158,7 @@ def test_every_identifier_leads_to_the_kept_profile_or_is_reported(found: list[P
         assert {key[0] for key in plan.moved} <= {3, 4, 5}  # an alias, or an address that both have
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(people(), _addresses, _policies)
 def test_what_is_performed_is_what_the_plan_said(
     found: list[Profile], addresses: dict[Address, AddressState], policy: str
@@ -202,7 +202,7 @@ def _at(document: dict[str, Any], path: tuple[str, ...]) -> Any:
     return node
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(people(), _addresses, _policies)
 def test_consent_is_never_made_more_permissive(
     found: list[Profile], addresses: dict[Address, AddressState], policy: str
@@ -228,7 +228,7 @@ def _rank(state: AddressState | None) -> int:
     return SUBSCRIPTION_STATES.index("subscribed" if state is None else state.state)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(people(), _addresses, _policies)
 def test_an_undo_restores_both_profiles(
     found: list[Profile], addresses: dict[Address, AddressState], policy: str
@@ -244,7 +244,7 @@ def test_an_undo_restores_both_profiles(
     assert record.unseparated == []
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(people(most=4), st.permutations([2, 3, 4]), st.booleans())
 def test_the_order_of_a_chain_does_not_matter_to_sums_minima_maxima_and_unions(
     found: list[Profile], order: list[int], into_each_other: bool

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.store import lane, migrate
+from app.store import lane
 from app.store.bulk import pipelined
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.sessions import end_stalled
@@ -28,11 +28,10 @@ def behind_the_end(driver: Any) -> None:
 
 @pytest.mark.parametrize("stop", [in_the_middle, behind_the_end])
 def test_a_session_that_stalls_with_a_pipeline_is_ended(
-    stop: Callable[[Any], None], postgres_server: PostgresServer
+    stop: Callable[[Any], None], postgres_server: PostgresServer, postgres_template: str
 ) -> None:
-    url = postgres_server.create_database("stalled")
+    url = postgres_server.create_database(f"stalled_{stop.__name__}", postgres_template)
     stalled, patient, others = (Database(url, apply=True, timeout_seconds=seconds) for seconds in (0.3, 15, 0.3))
-    migrate.upgrade(stalled)
     one = workspace(stalled)
 
     def stall() -> None:

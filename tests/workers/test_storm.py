@@ -18,7 +18,7 @@ from tests.workers.test_drain import applier, cursors, differences
 from workers.batches import BatchSize
 
 PEOPLE = 50
-MERGES = 1_000
+MERGES = 600
 WORKERS = 4
 #: Until all processes are there, and then until they are done.
 SECONDS = 60.0
