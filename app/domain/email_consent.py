@@ -68,7 +68,7 @@ def emails_of_attributes(command: TrackAttributes, state: State, moving: bool) -
     if "email" not in fields and "email_subscribe" not in fields:
         return emails
     kind, _, value = command.identifier
-    current = {_email(state.profiles[pid]) for pid in state.holders(command.identifier)} or {None}
+    current = {_email(profile) for profile in state.found_by(command.identifier)} or {None}
     wanted = fields.get("email")
     repeats = "email" not in fields or wanted in current
     if moving or not repeats or len(current) > 1 or "email_subscribe" in fields:

@@ -114,6 +114,13 @@ class State:
                 return self.profiles[pid]
         return None
 
+    def found_by(self, identifier: Identifier) -> list[Profile]:
+        """The profiles of which a command with this identifier may mean one; a former external id is one of theirs."""
+        for each in with_former(identifier):
+            if pids := self.holders(each):
+                return [self.profiles[pid] for pid in pids]
+        return []
+
     def address(self, address: Address) -> AddressState | None:
         """The recorded consent of an address, None when nothing was ever recorded."""
         if address not in self.addresses and not self._complete:

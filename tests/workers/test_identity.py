@@ -80,6 +80,33 @@ def test_dense_logs_equal_the_reference(database: Database, crowd_limits: Limits
     assert merged > 30
 
 
+BY_THE_FORMER_ID: list[dict[str, Any]] = [
+    {"email": None},
+    {"email": "new@example.org"},
+    {"email": "old@example.org"},
+    {"email_subscribe": "opted_in"},
+    {"email": None, "email_subscribe": "unsubscribed"},
+    {"email": "new@example.org", "email_subscribe": "opted_in"},
+    {"email": "old@example.org", "email_subscribe": "unsubscribed"},
+]
+
+
+@pytest.mark.parametrize("sent", BY_THE_FORMER_ID)
+def test_a_former_external_id_leads_to_the_consent_of_its_profile(database: Database, sent: dict[str, Any]) -> None:
+    """Each alone in a batch, so that nothing else loads what it needs."""
+    one, worker = workspace(database, next(_names)), applier(database)
+    known = {"external_id": "before", "email": "old@example.org", "email_subscribe": "unsubscribed"}
+    rename = {"external_id_renames": [{"current_external_id": "before", "new_external_id": "now"}]}
+    for path, body in [
+        ("/users/track", {"attributes": [known]}),
+        ("/users/external_ids/rename", rename),
+        ("/users/track", {"attributes": [{"external_id": "before", **sent}]}),
+    ]:
+        assert send(database, one, path, body)
+        assert worker.drain(one).dead == 0
+    assert differences(database, one) == []
+
+
 ALL = "all@example.org"
 
 
