@@ -123,6 +123,8 @@ def has_more_values(body: bytes, most: int) -> bool:
     To be known before it is decoded: an empty object takes two bytes of a text and some hundred as an object. A text
     that is no JSON is judged somehow, and quickly.
     """
+    if len(body) < most:  # nearly always
+        return False
     if body.count(b",") + body.count(b"[") + body.count(b"{") < most:  # those inside of strings, too
         return False
     if b"\\" in body:
