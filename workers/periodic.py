@@ -3,19 +3,30 @@
 A feature with periodic work adds a row to PERIODIC.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import structlog
+
+from app.adapters import metric_files
 from app.adapters.doorbell import Doorbell
-from app.adapters.metrics import Metrics
+from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
 from app.store.engine import Database
 from workers import rates
 from workers.apply import Applier
 from workers.retention import Retention
 from workers.sweep import Sweeper
+
+log = structlog.get_logger()
+
+#: How often the files of processes that are dead are looked for.
+METRIC_FILES_SECONDS: Final = 60.0
 
 Work = Callable[[threading.Event], None]
 """Works until the event is set, and waits out an outage of the database."""
@@ -47,8 +58,25 @@ def _rates(parts: Parts) -> Work:
     return lambda stop: rates.run(parts.database, parts.now_us, stop)
 
 
+def _metric_files(_parts: Parts) -> Work:
+    folder = os.environ.get(DIRECTORY)
+
+    def work(stop: threading.Event) -> None:
+        while not stop.wait(METRIC_FILES_SECONDS):
+            with suppress(OSError):  # a full disk: another time
+                if folder and (retired := metric_files.retire(Path(folder))):
+                    log.info("metric_files_retired", files=retired)
+
+    return work
+
+
 #: Name of the thread -> what makes its work.
-PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {"sweep": _sweep, "retention": _retention, "rates": _rates}
+PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
+    "sweep": _sweep,
+    "retention": _retention,
+    "rates": _rates,
+    "metric files": _metric_files,
+}
 
 
 def run(works: Mapping[str, Work], stop: threading.Event) -> None:

@@ -6,12 +6,14 @@ set for their children): whoever is asked answers for all. An API process that r
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, start_http_server
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from app.adapters.metric_files import SharedMetrics
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -105,8 +107,8 @@ class Metrics:
     def exposition(self, readings: Collector | None = None) -> bytes:
         """Everything as Prometheus reads it, with what `readings` reads now."""
         registry = CollectorRegistry()
-        if os.environ.get(DIRECTORY):
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        if folder := os.environ.get(DIRECTORY):
+            registry.register(SharedMetrics(Path(folder)))
         else:
             registry.register(_Registered(self.registry))
         if readings is not None:
@@ -120,7 +122,7 @@ def serve(host: str, port: int) -> None:
     Raises OSError when the port cannot be had.
     """
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(SharedMetrics(Path(os.environ[DIRECTORY])))
     start_http_server(port, host, registry)
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import typer
 
+from app.adapters.private_files import private_by_default
 from app.cli import (
     companies,
     data_rules,
@@ -55,4 +56,5 @@ for _name, _now in _FORMER.items():
 
 def main() -> None:
     """Console script."""
+    private_by_default()
     app()

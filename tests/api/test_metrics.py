@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import Request, Response
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from app.adapters.metrics import CONTENT_TYPE, OBJECTS, Metrics
 from app.api.app import create_app
@@ -94,6 +95,27 @@ def test_what_is_counted(measured: Service) -> None:
     text = get(measured, {"Authorization": f"Bearer {TOKEN}"}).text
     assert "ada" not in text
     assert workspace.key not in text
+
+
+def test_a_lane_that_does_not_move_is_told(measured: Service, workspace: Workspace) -> None:
+    of = {"workspace": str(workspace.id), "stream": "normal"}
+
+    def standing() -> float:
+        return value(read(measured), "onefold_lane_standing_seconds", **of)
+
+    workspace.track(ADA, drain=False)
+    until(lambda: standing() > 0)  # two looks met the same request
+    with measured.database.write() as connection:  # as a process leaves it that was killed by the request, alone
+        connection.execute(
+            text(
+                "update lane set attempts = 3, trial_stream = 0, trial_last = cursor_normal + 1 where workspace_id = :w"
+            ),
+            {"w": workspace.id},
+        )
+    until(lambda: value(read(measured), "onefold_lane_attempts", **of) == 3)
+    workspace.drain()
+    until(lambda: standing() == 0)
+    assert value(read(measured), "onefold_lane_attempts", **of) == 0
 
 
 def test_an_exception_is_counted(measured: Service) -> None:
