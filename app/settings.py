@@ -148,8 +148,8 @@ class Settings(BaseSettings):
 
 def token_problem(token: str) -> str | None:
     """Why this is no token that keeps strangers out; None where it is one."""
-    if len(token) < SHORTEST_SECRET or not token.isascii() or not token.isprintable() or " " in token:
-        return f"must be at least {SHORTEST_SECRET} ASCII characters without blanks"
+    if len(token) < SHORTEST_SECRET or not token.isascii() or not token.isprintable() or token != token.strip():
+        return f"must be at least {SHORTEST_SECRET} ASCII characters without blanks around them"
     return None
 
 

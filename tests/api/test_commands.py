@@ -96,8 +96,6 @@ def test_keys_list_shows_the_default_workspace(tmp_path: Path) -> None:
     keys = {key["name"]: key["permissions"] for key in json.loads(run("keys", "list", "--json", env=env))}
     # A key that any application may have cannot raise its own limits, unless somebody says so.
     assert keys == {"k": sorted(set(PERMISSIONS) - {"admin.limits"}), "owner": sorted(PERMISSIONS)}
-    shown = [line.split()[-1] for line in run("keys", "list", env=env).splitlines() if "anywhere" in line]
-    assert shown == ["all", "admin.limits"]
 
 
 def test_former_names_work(named: str) -> None:
