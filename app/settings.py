@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     inbox_retention_hours: int = 24
     #: Applied requests are dropped earlier when the inbox is larger than this; 0 = no limit.
     inbox_retention_gigabytes: float = 20.0
+    #: Dead letters that are kept of a workspace, and megabytes of their bodies; beyond it the oldest go.
+    dead_letters: int = Field(100_000, ge=1)
+    dead_letter_megabytes: int = Field(1_024, ge=1)
     #: A request of our own is applied this often, to see that all is well; 0 = never.
     canary_seconds: float = 30.0
     #: Who has it may read /metrics of the API; empty = nobody.

@@ -17,6 +17,7 @@ from app.adapters import metric_files
 from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
+from app.store import past
 from app.store.engine import Database
 from workers import rates
 from workers.apply import Applier
@@ -51,7 +52,8 @@ def _sweep(parts: Parts) -> Work:
 def _retention(parts: Parts) -> Work:
     most = int(parts.settings.inbox_retention_gigabytes * 10**9)
     hours = parts.settings.inbox_retention_hours
-    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out).run
+    bounds = past.Bounds(parts.settings.dead_letters, parts.settings.dead_letter_megabytes * 1024 * 1024)
+    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds).run
 
 
 def _rates(parts: Parts) -> Work:

@@ -13,6 +13,8 @@ from app.domain.profile import SECTION_NAMES, Profile
 from app.domain.state import State
 from app.store import tables
 from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
+from app.store.chunks import repeat
+from app.store.engine import Database
 
 _WRITE_RECORDS = BulkWrite(tables.MergeRecordRow, update=("snapshot", "undone", "unseparated"))
 _INSERT_HISTORY = BulkWrite(tables.HistoryRow)
@@ -72,7 +74,12 @@ _ERASE: Final = [
     text("delete from merge_record where workspace_id = :workspace_id and kept_pid = :pid"),
     text("delete from merge_record where workspace_id = :workspace_id and merged_pid = :pid"),
 ]
-_EXPIRE = text("update merge_record set plan = null, snapshot = null where plan is not null and expires_us < :us")
+#: Snapshots that one transaction drops: each is a profile.
+_EXPIRED_AT_ONCE: Final = 64
+_EXPIRE = text(
+    "update merge_record set plan = null, snapshot = null where (workspace_id, id) in"
+    " (select workspace_id, id from merge_record where plan is not null and expires_us < :us limit :chunk)"
+)
 _ALL_RECORDS = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id")
 _ALL_HISTORY = text(
     "select pid, what, stream, seq, ordinal, us, key_name, other, merge_id from history"
@@ -233,9 +240,14 @@ def deletion(connection: Connection, workspace_id: int, erased_id: str) -> Origi
     return None if row is None else Origin(*row)
 
 
-def expire(connection: Connection, us: int) -> int:
+def expire(database: Database, us: int) -> int:
     """Remove plans and snapshots from records that are too old to be undone. Returns how many."""
-    return connection.execute(_EXPIRE, {"us": us}).rowcount
+
+    def part() -> int:
+        with database.write() as connection:
+            return connection.execute(_EXPIRE, {"us": us, "chunk": _EXPIRED_AT_ONCE}).rowcount
+
+    return repeat(part)
 
 
 def everything(
