@@ -14,9 +14,9 @@ from app.domain.work import Work
 MAX_PROBLEMS_PER_REQUEST: Final = 200
 #: Bytes that these take, about: names of fields may be long, and what is kept of a request is to be small whatever it
 #: asks for.
-MAX_PROBLEM_BYTES_PER_REQUEST: Final = 16_384
+MAX_PROBLEM_BYTES_PER_REQUEST: Final = 9_000
 #: Of one of them, beside its texts.
-_FRAME_BYTES: Final = 16
+_FRAME_BYTES: Final = 13
 #: Characters of a field's name that are kept.
 _MAX_FIELD: Final = 255
 
