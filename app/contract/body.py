@@ -15,6 +15,8 @@ from app.domain.custom_attributes import OUT_OF_RANGE
 MAX_DEPTH: Final = 16
 
 
+NUL_INSIDE: Final = "must not contain the character NUL (U+0000)"
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -148,13 +150,13 @@ def may_hold_nul(body: bytes) -> bool:
 def unsound(value: object, depth: int = 0) -> str | None:
     """Why a JSON value cannot be taken: a sentence for the client, or None. Walks the whole value."""
     if isinstance(value, str):
-        return "must not contain the character NUL" if "\0" in value else None
+        return NUL_INSIDE if "\0" in value else None
     if isinstance(value, dict):
         if depth >= MAX_DEPTH:
             return "must not be nested that deeply"
         for name, member in value.items():
             if "\0" in name:
-                return "must not contain the character NUL"
+                return NUL_INSIDE
             if (problem := unsound(member, depth + 1)) is not None:
                 return problem
     elif isinstance(value, list):
