@@ -96,7 +96,7 @@ def _members(value: object) -> Iterator[tuple[str, Any]]:
 def _odd(text: str, *, any_script: bool) -> str | None:
     """The first character that is not what it seems; None when all are."""
     text = text[:MAX_CHARACTERS]
-    if text.isascii() and text.isprintable():
+    if text.isascii() and (text.isprintable() or text.isspace()):
         return None
     return next((each for each in text if is_invisible(each) or not (any_script or each.isascii())), None)
 
