@@ -98,7 +98,14 @@ def _odd(text: str, *, any_script: bool) -> str | None:
     text = text[:MAX_CHARACTERS]
     if text.isascii() and (text.isprintable() or text.isspace()):
         return None
-    return next((each for each in text if is_invisible(each) or not (any_script or each.isascii())), None)
+    return next((each for each in text if is_invisible(each) or not (any_script or _is_itself(each))), None)
+
+
+def _is_itself(character: str) -> bool:
+    """Whether a character does not look like one of ASCII that it is not: a hyphen, or a wide letter or digit."""
+    if character.isascii():
+        return True
+    return unicodedata.category(character) != "Pd" and not unicodedata.normalize("NFKC", character).isascii()
 
 
 def _named(character: str) -> str:

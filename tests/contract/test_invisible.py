@@ -57,7 +57,7 @@ CHARACTERS: Final = {
 #: Also drawn: digits, hyphens and letters that are not those of the contract's own words.
 LOOKALIKES: Final = {
     "U+2011 (NON-BREAKING HYPHEN)": "\u2011",
-    "U+0455 (CYRILLIC SMALL LETTER DZE)": "\u0455",
+    "U+2012 (FIGURE DASH)": "\u2012",
     "U+FF10 (FULLWIDTH DIGIT ZERO)": "\uff10",
 }
 EVENT: Final = {"external_id": "a", "name": "e", "time": "2026-01-05"}
