@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from app.contract import addresses, identifiers, request_id
 from app.contract.checked import Checked, commands_checked
+from app.contract.cursor import Cursors, Position
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
 from app.domain.commands import UndoMerge
@@ -19,10 +21,12 @@ ONE_IDENTIFIER: Final = (
 )
 BAD_LIMIT: Final = "'limit' must be a number between 1 and 100"
 BAD_OFFSET: Final = "'offset' must be a number between 0 and 1000000"
+BAD_HISTORY_LIMIT: Final = "'limit' must be a number between 1 and 1000"
 UNKNOWN_PROFILE: Final = "Unknown profile"
 TOO_MANY_HOLDERS: Final = "More than 100 profiles have this address"
 MAX_LIMIT: Final = 100
 MAX_OFFSET: Final = 1_000_000
+MAX_LINES: Final = 1_000
 MAX_HOLDERS: Final = 100
 
 #: Why a merge was not undone: status and sentence by the reason's name.
@@ -77,10 +81,31 @@ def whose(parameters: Mapping[str, str]) -> Identifier | None:
         raise RefusedError(400, refused.type) from None
 
 
-def page(parameters: Mapping[str, str]) -> tuple[int, int]:
-    """(limit, offset). Raises RefusedError."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    limit: int
+    skip: int = 0
+    #: `cursor` as it was sent; "" = from the beginning.
+    cursor: str = ""
+
+    def behind(self, cursors: Cursors, question: tuple[int | str, ...]) -> Position | None:
+        """Behind which entry the page begins; None = at the first. Raises RefusedError(400)."""
+        return cursors.read(question, self.cursor) if self.cursor else None
+
+
+def page(parameters: Mapping[str, str]) -> Page:
+    """Of the list of merges. Raises RefusedError."""
     limit = _number(parameters.get("limit", "50"), 1, MAX_LIMIT, BAD_LIMIT)
-    return limit, _number(parameters.get("offset", "0"), 0, MAX_OFFSET, BAD_OFFSET)
+    skip = _number(parameters.get("offset", "0"), 0, MAX_OFFSET, BAD_OFFSET)
+    return Page(limit, skip, parameters.get("cursor", ""))
+
+
+def history_page(parameters: Mapping[str, str]) -> Page:
+    """Of a history. Raises RefusedError."""
+    limit = _number(parameters.get("limit", "100"), 1, MAX_LINES, BAD_HISTORY_LIMIT)
+    return Page(limit, cursor=parameters.get("cursor", ""))
 
 
 def _number(text: str, least: int, most: int, refusal: str) -> int:
