@@ -21,6 +21,8 @@ class Summary:
     deleted: int = 0
     #: External ids renamed, and former ones removed.
     renamed: int = 0
+    #: Profiles whose flags changed.
+    flagged: int = 0
     skipped: int = 0
     ignored: int = 0
     dead: int = 0
@@ -54,6 +56,7 @@ _COUNTED: Final = (
     "aliases",
     "deleted",
     "renamed",
+    "flagged",
     "skipped",
     "ignored",
 )

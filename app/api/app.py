@@ -14,6 +14,7 @@ from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
 from app.api.endpoint import serve
 from app.api.exports import endpoints as exports
+from app.api.flags import endpoints as flags
 from app.api.identity import endpoints as identity
 from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
@@ -36,6 +37,7 @@ FAMILIES = (
     limits.endpoints,
     data_rules.endpoints,
     rates.endpoints,
+    flags.endpoints,
 )
 
 

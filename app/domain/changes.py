@@ -35,6 +35,8 @@ class Counts:
     deleted: int = 0
     #: External ids renamed, and former ones removed.
     renamed: int = 0
+    #: Profiles whose flags changed.
+    flagged: int = 0
     #: Commands without any effect.
     skipped: int = 0
     #: Single fields without effect.

@@ -49,6 +49,7 @@ PERMISSIONS: Final = (
     "admin.attributes",
     "admin.events",
     "admin.rates",
+    "admin.flags",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits.

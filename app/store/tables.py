@@ -14,7 +14,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     applied          workspace_id, n                                  -
     problem          workspace_id, stream, seq, day                   -   (by day)
     dead             workspace_id, stream, seq                        accepted_us
-    profile          workspace_id, pid                                braze_id; pid where external_id is null
+    profile          workspace_id, pid                                braze_id; pid where external_id is null,
+                                                                      and where flags <> 0
     profile_core     workspace_id, pid                                -
     profile_custom   workspace_id, pid                                -
     profile_part     workspace_id, pid, part                          -
@@ -264,6 +265,13 @@ class ProfileRow(SQLModel, table=True):
             "pid",
             postgresql_where=text("external_id is null"),
             sqlite_where=text("external_id is null"),
+        ),
+        Index(
+            "profile_flagged",
+            "workspace_id",
+            "pid",
+            postgresql_where=text("flags <> 0"),
+            sqlite_where=text("flags <> 0"),
         ),
     )
 

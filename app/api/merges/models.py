@@ -122,6 +122,7 @@ class Line(Struct, forbid_unknown_fields=True):
         "alias_updated",
         "renamed",
         "external_id_removed",
+        "flagged",
         "merged",
         "merged_into",
         "unmerged",
