@@ -29,6 +29,7 @@ from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
 from app.services.networks import parse_networks
+from app.services.people import People
 from app.services.rates import WorkspaceRates
 from app.services.readiness import Readiness
 from app.services.reading import Reader
@@ -166,7 +167,7 @@ def services(settings: Settings) -> Services:
         settings.failures_per_minute,
     )
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
-    reader = Reader(database, waiting, calls, settings.read_wait_seconds)
+    reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
     whole_bytes = int(settings.stream_megabytes * 1024 * 1024)
     gate = Gate(
         GateLimits(
@@ -214,6 +215,7 @@ def services(settings: Settings) -> Services:
         data_rules=DataRules(database, synchronous, calls),
         rates=WorkspaceRates(database, acceptor, synchronous, calls),
         reader=reader,
+        people=People(database, reader),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),

@@ -18,6 +18,7 @@ from app.api.flags import endpoints as flags
 from app.api.identity import endpoints as identity
 from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
+from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
 from app.api.track import endpoints as track
@@ -38,6 +39,7 @@ FAMILIES = (
     data_rules.endpoints,
     rates.endpoints,
     flags.endpoints,
+    people.endpoints,
 )
 
 

@@ -9,7 +9,7 @@ from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
 from app.cli.output import AsJson, out, show_list
 from app.contract import merge_records as contract
-from app.contract.merge_records import Page
+from app.contract.cursor import Page
 from app.domain import times
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import EXTERNAL

@@ -1,6 +1,6 @@
 """POST /users/export/ids: selectors in, profiles out (spec export-delete-rename.md 1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -314,8 +314,12 @@ def _refunds(view: View) -> object:
 
 
 def _carts(view: View) -> object:
-    """Carts that somebody still shops with, the one updated last first."""
-    carts = ecommerce.open_carts(view.commerce, view.now_us)
+    """Carts that somebody still shops with."""
+    return shown_carts(ecommerce.open_carts(view.commerce, view.now_us))
+
+
+def shown_carts(carts: Mapping[str, Any]) -> object:
+    """Carts of the section `commerce`, the one updated last first; None when there are none."""
     newest = sorted(carts.items(), key=lambda named: (-named[1]["updated"], named[0]))
     return [
         {

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from app.contract import addresses, identifiers, request_id
 from app.contract.checked import Checked, commands_checked
-from app.contract.cursor import Cursors, Position
+from app.contract.cursor import Page
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
 from app.domain.commands import UndoMerge
@@ -81,31 +80,17 @@ def whose(parameters: Mapping[str, str]) -> Identifier | None:
         raise RefusedError(400, refused.type) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a list is wanted."""
-
-    limit: int
-    skip: int = 0
-    #: `cursor` as it was sent; "" = from the beginning.
-    cursor: str = ""
-
-    def behind(self, cursors: Cursors, question: tuple[int | str, ...]) -> Position | None:
-        """Behind which entry the page begins; None = at the first. Raises RefusedError(400)."""
-        return cursors.read(question, self.cursor) if self.cursor else None
-
-
 def page(parameters: Mapping[str, str]) -> Page:
     """Of the list of merges. Raises RefusedError."""
     limit = _number(parameters.get("limit", "50"), 1, MAX_LIMIT, BAD_LIMIT)
     skip = _number(parameters.get("offset", "0"), 0, MAX_OFFSET, BAD_OFFSET)
-    return Page(limit, skip, parameters.get("cursor", ""))
+    return Page(limit, parameters.get("cursor", ""), skip)
 
 
 def history_page(parameters: Mapping[str, str]) -> Page:
     """Of a history. Raises RefusedError."""
     limit = _number(parameters.get("limit", "100"), 1, MAX_LINES, BAD_HISTORY_LIMIT)
-    return Page(limit, cursor=parameters.get("cursor", ""))
+    return Page(limit, parameters.get("cursor", ""))
 
 
 def _number(text: str, least: int, most: int, refusal: str) -> int:
@@ -236,10 +221,10 @@ def _summary(value: list[int]) -> object:
     return {"count": value[0], "first": times.iso(value[1]), "last": times.iso(value[2])}
 
 
-def _dated(value: Any) -> object:
+def dated(value: Any) -> object:
     """Moments inside devices and messages as texts: what is a number there and no count is a moment."""
     if isinstance(value, dict):
-        return {name: member if name == "sessions" else _dated(member) for name, member in value.items()}
+        return {name: member if name == "sessions" else dated(member) for name, member in value.items()}
     return times.iso(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -259,7 +244,7 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "marked_email_as_spam_at": times.iso,
     "push_subscribe": _consent,
     "email_subscribe": _consent,
-    "devices": _dated,
-    "messages": _dated,
+    "devices": dated,
+    "messages": dated,
     "flags": lambda value: bool(value & TEST_USER),
 }

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from sqlalchemy import Connection
 
 from app.contract import merge_records
-from app.contract.cursor import Cursors
-from app.contract.merge_records import MAX_HOLDERS, Page
+from app.contract.cursor import Cursors, Page
+from app.contract.merge_records import MAX_HOLDERS
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_NORMAL, Command, Merge, Request
 from app.domain.history import DELETED, Happening, Origin
@@ -21,7 +21,7 @@ from app.domain.settings import ApplySettings
 from app.domain.state import State, TooFewLoadedError
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
-from app.services.reading import Reader
+from app.services.reading import Reader, Seen
 from app.services.refusals import NotUndoneError, TooManyHoldersError, UnknownProfileError
 from app.services.synchronous import Synchronous
 from app.store import lane
@@ -32,21 +32,9 @@ from app.store.inbox.log import IdempotencyKey
 from app.store.profiles import crowds, look_up
 from app.store.profiles.load import load
 
-_T = TypeVar("_T")
-
 #: What a profile is of which there is a history; DELETED is the third.
 ACTIVE: Final = "active"
 MERGED: Final = "merged"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen(Generic[_T]):
-    """What was read, and when."""
-
-    value: _T
-    #: Some of what was accepted before is not in it yet.
-    stale: bool
-    now_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +98,7 @@ class Merges:
 
     async def preview(self, caller: Caller, commands: list[Merge]) -> Seen[Preview]:
         """What a request with these merges would do if it were the next one. Raises UnavailableError."""
-        return await self._read(caller, lambda: self._preview(caller, commands))
+        return await self._reader.read(caller, lambda: self._preview(caller, commands))
 
     async def listed(self, caller: Caller, key: Identifier | None, page: Page) -> Seen[Listed]:
         """Merges of whoever has the identifier, and of all that was merged into it, newest first.
@@ -118,13 +106,13 @@ class Merges:
         None is an identifier that nobody can have. Raises TooManyHoldersError, RefusedError for a wrong cursor,
         UnavailableError.
         """
-        return await self._read(caller, lambda: listed(self._database, caller, key, page))
+        return await self._reader.read(caller, lambda: listed(self._database, caller, key, page))
 
     async def history(self, caller: Caller, braze_id: str, page: Page) -> Seen[History]:
         """What happened to a profile. Raises UnknownProfileError, RefusedError for a wrong cursor, UnavailableError."""
         if "\0" in braze_id:  # no stored text has one
             raise UnknownProfileError
-        return await self._read(caller, lambda: self._history(caller, braze_id, page))
+        return await self._reader.read(caller, lambda: self._history(caller, braze_id, page))
 
     async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Undone:
         """Take a merge back. A repeat gets the result of the first request.
@@ -140,11 +128,6 @@ class Merges:
         if record is None:  # deleted in between
             raise NotUndoneError(MERGE_NOT_FOUND, outcome.request_id)
         return Undone(outcome.request_id, record, self._now_us())
-
-    async def _read(self, caller: Caller, work: Callable[[], _T]) -> Seen[_T]:
-        """What there is once everything accepted so far is applied, or as much of it as could be waited for."""
-        stale = await self._reader.catch_up(caller.workspace_id)
-        return Seen(await self._calls.run(work), stale, self._now_us())
 
     def _preview(self, caller: Caller, commands: list[Merge]) -> Preview:
         with self._database.read(self._database.inbox) as connection:

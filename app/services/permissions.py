@@ -50,6 +50,7 @@ PERMISSIONS: Final = (
     "admin.events",
     "admin.rates",
     "admin.flags",
+    "admin.profiles",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits.

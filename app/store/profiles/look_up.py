@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from app.domain.profile import (
     ALIAS,
@@ -52,6 +52,12 @@ _ADDRESSES = Query(
     "t.channel, t.address, t.group_id, t.state, t.changed_us",
     "t.channel = {0} and t.address = {1} and t.group_id = {2}",
     numbers=(0,),
+)
+
+
+_CONSENTS = text(
+    "select group_id, state, changed_us from address_state"
+    " where workspace_id = :workspace_id and channel = :channel and address = :address order by group_id limit :limit"
 )
 
 
@@ -124,3 +130,14 @@ def fetch_addresses(
     for _, channel, address, group_id, state, changed_us in _ADDRESSES.run(connection, workspace_id, list(states)):
         states[channel, address, group_id] = AddressState(state, changed_us)
     return states
+
+
+def fetch_consents(
+    connection: Connection, workspace_id: int, channel: int, address: str, limit: int
+) -> list[tuple[Address, AddressState]]:
+    """All recorded consent of an address, that of the channel first, then of at most so many subscription groups."""
+    values = {"workspace_id": workspace_id, "channel": channel, "address": address, "limit": limit}
+    return [
+        ((channel, address, group_id), AddressState(state, changed_us))
+        for group_id, state, changed_us in connection.execute(_CONSENTS, values)
+    ]
