@@ -100,7 +100,7 @@ def filled(workspace: Workspace, path: str) -> str:
     """A path with ids that there are, and the query that it needs."""
     if path == "/v1/merges":
         return f"{path}?external_id=filled"
-    if path.endswith(("/history", "/undo")):
+    if "{braze_id}" in path or path.endswith("/undo"):
         return _of_a_merge(workspace, path)
     if "{" not in path:
         return path
