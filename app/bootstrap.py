@@ -105,7 +105,13 @@ def applier(settings: Settings, bell: Doorbell) -> Applier:
     """What a worker process drains with."""
     timeout = settings.database_timeout_seconds
     database = Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
-    return Applier(database, bell, now_us, lambda workspace_id: workspaces.secret(database, workspace_id))
+    return Applier(
+        database,
+        bell,
+        now_us,
+        lambda workspace_id: workspaces.secret(database, workspace_id),
+        loaded_bytes=int(settings.loaded_megabytes * 1_000_000),
+    )
 
 
 def limiter(settings: Settings) -> Limiter:

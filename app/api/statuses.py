@@ -8,7 +8,7 @@ import msgspec
 
 from app.contract import errors, idempotency
 from app.contract.errors import RefusedError
-from app.contract.merge_records import REFUSALS, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
+from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
 from app.services import refusals
 from app.services.refusals import NotUndoneError, RateLimitedError, ServiceError, TooManyFailuresError
 
@@ -44,6 +44,7 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.UnknownRequestError: Status(404, errors.UNKNOWN_REQUEST),
     refusals.UnknownProfileError: Status(404, UNKNOWN_PROFILE),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
+    refusals.ProfilesTooLargeError: Status(400, TOO_LARGE),
     # The status depends on the reason.
     refusals.NotUndoneError: Status(409, ""),
 }

@@ -22,6 +22,7 @@ BAD_LIMIT: Final = "'limit' must be a number between 1 and 100"
 BAD_OFFSET: Final = "'offset' must be a number between 0 and 1000000"
 BAD_HISTORY_LIMIT: Final = "'limit' must be a number between 1 and 1000"
 UNKNOWN_PROFILE: Final = "Unknown profile"
+TOO_LARGE: Final = "The profiles are too large to be previewed together: ask for fewer merges at a time"
 TOO_MANY_HOLDERS: Final = "More than 100 profiles have this address"
 MAX_LIMIT: Final = 100
 MAX_OFFSET: Final = 1_000_000

@@ -1,7 +1,7 @@
 """The record of what a batch changed: all that has to be written."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from app.domain.history import Happening, Origin
 from app.domain.profile import Address, AddressState, Identifier, Occurrence, Problem
@@ -41,6 +41,11 @@ class Counts:
     skipped: int = 0
     #: Single fields without effect.
     ignored: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Count what something else did as well."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
 
 @dataclass(slots=True)

@@ -38,6 +38,20 @@ class Step:
         self.omits = False
         self.work = Work()
 
+    def begin(self, state: State) -> tuple[int, int]:
+        """Go on with another part of the workspace. Returns what `back_to` needs."""
+        self.state = state
+        self.work.take_up(state.profiles.values())
+        return self.problems, self.work.left
+
+    def end(self) -> None:
+        """The profiles go out of memory: another part may hold some of them again."""
+        self.work.put_away(self.state.profiles.values())
+
+    def back_to(self, before: tuple[int, int]) -> None:
+        """Forget what was done since `begin`."""
+        self.problems, self.work.left = before
+
     def refuse(self, command: Command, reason: str, field: str = "") -> None:
         """The whole command has no effect. `field` names the member that is to blame, where there are several."""
         self.state.changes.counts.skipped += 1

@@ -22,7 +22,7 @@ from app.domain.state import State, TooFewLoadedError
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.reading import Reader, Seen
-from app.services.refusals import NotUndoneError, TooManyHoldersError, UnknownProfileError
+from app.services.refusals import NotUndoneError, ProfilesTooLargeError, TooManyHoldersError, UnknownProfileError
 from app.services.synchronous import Synchronous
 from app.store import lane
 from app.store import merges as store
@@ -30,11 +30,14 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import IdempotencyKey
 from app.store.profiles import crowds, look_up
-from app.store.profiles.load import load
+from app.store.profiles.load import Loader, TooMuchError
 
 #: What a profile is of which there is a history; DELETED is the third.
 ACTIVE: Final = "active"
 MERGED: Final = "merged"
+
+#: Bytes of profiles that one preview may load.
+PREVIEW_BYTES: Final = 24_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +149,9 @@ class Merges:
         self, connection: Connection, caller: Caller, commands: list[Command], settings: ApplySettings, seq: int
     ) -> State:
         """The reducer's own work on a copy that is thrown away, so a preview cannot differ from the merge."""
-        limits, known = crowds.Limits(), crowds.Crowds()
+        limits, loader = crowds.Limits(), Loader(connection, caller.workspace_id, crowds.Crowds(), PREVIEW_BYTES)
         while True:
-            state = load(connection, caller.workspace_id, commands, settings, limits, known)
+            state = _loaded(loader, commands, settings, limits)
             request = Request(STREAM_NORMAL, seq, self._now_us(), commands, caller.key_name)
             try:
                 reduce([request], state, caller.workspace_id, caller.workspace_secret)
@@ -217,3 +220,12 @@ def _holders(connection: Connection, workspace_id: int, key: Identifier) -> set[
 def _created(pid: int, created_us: int) -> Origin:
     """Of a profile whose history does not tell it: its number is the place of the request that made it."""
     return Origin(*place_of(pid), created_us)
+
+
+def _loaded(loader: Loader, commands: list[Command], settings: ApplySettings, limits: crowds.Limits) -> State:
+    try:
+        return loader.load(commands, settings, limits)
+    except TooMuchError:
+        if len(commands) > 1:
+            raise ProfilesTooLargeError from None
+        return loader.load_alone(commands[0], settings, limits)

@@ -30,6 +30,10 @@ _COLUMNS: Final = (
 _BY_ID = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id and id in :ids").bindparams(
     bindparam("ids", expanding=True)
 )
+_SIZES = text(
+    "select id, coalesce(length(plan), 0) + coalesce(length(snapshot), 0) from merge_record"
+    " where workspace_id = :workspace_id and id in :ids"
+).bindparams(bindparam("ids", expanding=True))
 #: Merges of profiles and of all that was merged into them, newest first. `size` is that of the plans before.
 _OF_FAMILY: Final = f"""
     with recursive family(pid) as (
@@ -221,6 +225,12 @@ def _snapshot(text_: str | None) -> Profile | None:
 
 def _parsed(text_: str | None, kind: Any) -> Any:
     return None if text_ is None else msgspec.json.decode(text_, type=kind)
+
+
+def sizes(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, int]:
+    """About the bytes of each record that exists."""
+    rows = connection.execute(_SIZES, {"workspace_id": workspace_id, "ids": list(ids)})
+    return {merge_id: size for merge_id, size in rows}  # noqa: C416 - rows are not pairs to a type checker
 
 
 def fetch(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, MergeRecord | None]:

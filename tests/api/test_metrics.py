@@ -141,7 +141,8 @@ def test_a_drain_is_counted() -> None:
     metrics = Metrics()
     objects: dict[str, Any] = {kind: 5 + n for n, kind in enumerate(OBJECTS)}
     assert objects.keys() | {"skipped"} == {member.name for member in fields(Counts)}
-    summary = Summary(requests=2, skipped=1, batches=1, lag_ms=70, ms=40, skipped_by_reason={"too_deep": 1}, **objects)
+    counts = Counts(skipped=1, **objects)
+    summary = Summary(2, counts, batches=1, lag_ms=70, ms=40, skipped_by_reason={"too_deep": 1})
     metrics.drained(summary.as_dict())
     metrics.drained(Summary(busy=True).as_dict())
     metrics.drained(Summary(requests=1, batches=1, dead=1, behind=True).as_dict())
