@@ -120,9 +120,7 @@ def size_of(rows: Iterable[Sequence[Any]]) -> int:
     return sum(len(doc) for row in rows for doc in row[1 + len(ROW_FIELDS) :] if doc is not None)
 
 
-def decoded(
-    rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: int | None = None
-) -> list[Profile]:
+def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: int | None = None) -> list[Profile]:
     profiles = []
     names = list(SECTION_NAMES.items())
     for row in rows:
