@@ -19,6 +19,7 @@ from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch, Limits
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
+from app.services.address_lists import AddressLists
 from app.services.calls import StoreCalls, Threads
 from app.services.canary import Canary
 from app.services.connections import ConnectionLimits, Connections, fitting
@@ -28,6 +29,7 @@ from app.services.exporting import Exporter
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
+from app.services.messages import Messages
 from app.services.networks import parse_networks
 from app.services.people import People
 from app.services.rates import WorkspaceRates
@@ -35,6 +37,8 @@ from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
+from app.services.subscription_groups import SubscriptionGroups
+from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.waiting import Waiting
 from app.settings import Settings
@@ -155,12 +159,14 @@ def services(settings: Settings) -> Services:
     watch = BacklogWatch(database, calls, now_us, limits)
     watch.start()
     body_threads = Threads("bodies", 2, most=1)
+    groups = SubscriptionGroups(database, calls, now_us, settings.max_subscription_groups)
     acceptor = Acceptor(
         quotas,
         writer,
         watch,
         body_threads,
         settings.answer_seconds,
+        groups,
         ietf_headers=settings.ietf_ratelimit_headers,
     )
     waiting = Waiting(database, calls, bell.ring_waiting)
@@ -220,6 +226,10 @@ def services(settings: Settings) -> Services:
         synchronous=synchronous,
         data_rules=DataRules(database, synchronous, calls),
         rates=WorkspaceRates(database, acceptor, synchronous, calls),
+        address_lists=AddressLists(database, reader, calls, now_us),
+        messages=Messages(database, reader, calls),
+        subscription_groups=groups,
+        subscriptions=Subscriptions(database, acceptor, reader, groups, calls, now_us),
         reader=reader,
         people=People(database, reader),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),

@@ -35,7 +35,9 @@ class LoadPlan:
     #: People whom one client alone writes about, for each client.
     own: int = 10
     #: Operation -> weight.
-    operations: Mapping[str, float] = field(default_factory=lambda: {"track": 0.85, "identity": 0.15})
+    operations: Mapping[str, float] = field(
+        default_factory=lambda: {"track": 0.8, "subscriptions": 0.05, "identity": 0.15}
+    )
     plan: str = "mau_cy_24_25"
     #: Requests in a burst window, instead of the plan's: (requests, seconds).
     burst: tuple[int, int] | None = None

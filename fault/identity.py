@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from fault.ledger import Entry, Joined, Ledger, Person
 from fault.operations import Operation, Sending, Turn, crush, founding, poison, track, track_people
+from fault.subscriptions import subscribe
 
 LABEL: Final = "crm"
 Name = dict[str, Any]
@@ -280,4 +281,5 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "undo": undo,
     "flags": flags,
     "preview": preview,
+    "subscriptions": subscribe,
 }

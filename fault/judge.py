@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from sqlalchemy import text
 
@@ -86,6 +87,31 @@ def _exported(wire: Wire, people: Sequence[Person]) -> list[dict[str, Any]]:
     return users
 
 
+def subscriptions(load: Load) -> list[str]:
+    """What the API tells of groups against the clients' books."""
+    told: dict[int, dict[str, str]] = {}
+    people = [person for person in load.people if load.ledger.entries[person.number].groups]
+    wire = Wire(load.ports, load.key)
+    try:
+        for first in range(0, len(people), EXPORTED_AT_ONCE):
+            part = people[first : first + EXPORTED_AT_ONCE]
+            query = urlencode({"email": [person.email for person in part]}, doseq=True)
+            attempt, _, answer = wire.get(f"/subscription/user/status?{query}")
+            if attempt.status != 200:
+                return [f"subscriptions: answered {attempt.status} {attempt.error}"]
+            by_email = {user["email"]: user["subscription_groups"] for user in json.loads(answer)["users"]}
+            for person in part:
+                groups = by_email.get(person.email, ())
+                told[person.number] = {group["id"]: group["status"].lower() for group in groups}
+    finally:
+        wire.close()
+    return [
+        f"subscriptions: person {person.number} has other states of groups"
+        for person in people
+        if told[person.number] != load.ledger.entries[person.number].groups
+    ]
+
+
 def inbox(database: Database, workspace: Workspace, calls: Sequence[Call]) -> list[str]:
     """Each 2xx is one row of the inbox, under the number in its id, with its body; and there is no other row."""
     wanted = {"workspace_id": workspace.id, "settings": kinds.SETTINGS}
@@ -156,6 +182,7 @@ def every(database: Database, workspace: Workspace, load: Load, *, clean: bool, 
         *dead(database, workspace, load.calls),
         *reference(database, workspace),
         *ledgers(load),
+        *subscriptions(load),
         *inbox(database, workspace, load.calls),
         *real_time(load.calls),
     ]

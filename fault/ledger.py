@@ -89,6 +89,8 @@ class Entry:
     events: Counter[str] = field(default_factory=Counter)
     purchases: Counter[str] = field(default_factory=Counter)
     cents: int = 0
+    #: State by subscription group.
+    groups: dict[str, str] = field(default_factory=dict)
     #: Merges into this person that were not undone. One may leave no other trace.
     joins: int = 0
 
@@ -98,6 +100,7 @@ class Entry:
         self.events.update(other.events)
         self.purchases.update(other.purchases)
         self.cents += other.cents
+        self.groups |= other.groups
 
 
 @dataclass(slots=True)

@@ -24,12 +24,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.bootstrap import now_us
 from app.domain.commands import STREAMS
 from app.services.permissions import PERMISSIONS
-from app.store import keys, lane, migrate, partitions, workspaces
+from app.store import keys, lane, migrate, partitions, subscription_groups, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from fault.clients import Wire
 from fault.processes import Program
 from fault.proxy import HOST, Proxy
+from fault.subscriptions import GROUPS, group_of
 from tests import servers
 from tests.polling import until
 
@@ -231,6 +232,9 @@ class Stack:
             burst_window_seconds=seconds,
         )
         number = workspaces.number(made)
+        for n in range(GROUPS):
+            group = subscription_groups.Group(group_of(n), f"Group {n}", "email", now_us())
+            subscription_groups.create(self.database, number, group, GROUPS)
         key = keys.create(self.database, number, "fault", PERMISSIONS, now_us())
         return Workspace(number, workspaces.secret(self.database, number), key)
 

@@ -5,9 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import aliases, deletion, external_ids, flags, identify, merge_request, track
+from app.contract import aliases, deletion, external_ids, flags, identify, merge_request, subscriptions, track
 from app.contract.checked import Checked
 from app.contract.errors import RefusedError
+from app.contract.subscriptions import GroupChange
+from app.domain.profile import CHANNEL_EMAIL, CHANNEL_PHONE
 from app.store.inbox.log import Entry
 
 
@@ -21,8 +23,16 @@ def _removals(body: bytes) -> Checked | None:
     return found.checked if found.commands else None
 
 
+#: Subscription groups, and their channels.
+GROUPS: Final = {"news": CHANNEL_EMAIL, "tips": CHANNEL_EMAIL, "texts": CHANNEL_PHONE}
+
+
+def _groups(read: Callable[[bytes], list[GroupChange]]) -> Callable[[bytes], Checked]:
+    return lambda body: subscriptions.checked(read(body), GROUPS)
+
+
 CHECKS: Final[dict[str, Callable[[bytes], Checked | None]]] = {
-    "/users/track": lambda body: track.check(body, track.Limits(None, None), ecommerce_events=True),
+    "/users/track": lambda body: track.check(body, track.Limits(None, None), ecommerce_events=True, groups=GROUPS),
     "/users/identify": identify.check,
     "/users/merge": merge_request.check,
     "/users/alias/new": aliases.check_new,
@@ -31,6 +41,9 @@ CHECKS: Final[dict[str, Callable[[bytes], Checked | None]]] = {
     "/v1/flags": flags.check,
     "/users/external_ids/rename": _renames,
     "/users/external_ids/remove": _removals,
+    "/subscription/status/set": _groups(subscriptions.read_one),
+    "/v2/subscription/status/set": _groups(subscriptions.read_several),
+    "/email/status": subscriptions.check_email_status,
 }
 
 

@@ -10,6 +10,8 @@ Json = dict[str, Any]
 
 RULES = ("identified", "unidentified", "most_recently_updated", "least_recently_updated")
 LABELS = ("crm", "web")
+#: As tests.accepting has them.
+GROUPS = ("news", "tips", "texts")
 
 
 class People:
@@ -71,6 +73,13 @@ class People:
             attributes["phone"] = self.random.choice((self.phone(), None))
         if self.random.random() < 0.3:
             attributes["email_subscribe"] = self.random.choice(("subscribed", "unsubscribed", "opted_in"))
+        if self.random.random() < 0.3:
+            attributes["subscription_groups"] = [
+                {"subscription_group_id": self.random.choice(GROUPS), "subscription_state": self.state()}
+                for _ in range(2)
+            ]
+        if self.random.random() < 0.1:
+            attributes["marked_email_as_spam_at"] = self.random.choice(("2026-11-01", None))
         attributes[f"a{self._n()}"] = {"inc": 1}
         time = {"time": "2026-11-20T10:00:00Z"}
         return {
@@ -78,6 +87,34 @@ class People:
             "events": [{**self.named(), "name": f"e{self._n() % 2}", **time}],
             "purchases": [{**self.named(), "product_id": "p", "currency": "USD", "price": 1.5, **time}],
         }
+
+    def state(self) -> str:
+        return self.random.choice(("subscribed", "unsubscribed"))
+
+    def subscription(self) -> tuple[str, Json]:
+        """(path, body) of a call about consent, also of addresses that nobody has."""
+        match self.random.randrange(3):
+            case 0:
+                state = self.random.choice(("subscribed", "unsubscribed", "opted_in"))
+                return "/email/status", {"email": [self.email(), self.email()], "subscription_state": state}
+            case 1:
+                group, address = self.random.choice(
+                    (("news", {"email": self.email()}), ("texts", {"phone": self.phone()}))
+                )
+                who = self.random.choice((address, {"external_id": self.external_id()}))
+                asked = {"subscription_group_id": group, "subscription_state": self.state(), **who}
+                return "/subscription/status/set", {**asked, "use_double_opt_in_logic": self.random.random() < 0.3}
+            case _:
+                groups = [
+                    {"subscription_group_id": "tips", "subscription_state": self.state(), "emails": [self.email()]},
+                    {"subscription_group_id": "texts", "subscription_state": self.state(), "phones": [self.phone()]},
+                    {
+                        "subscription_group_id": "news",
+                        "subscription_state": self.state(),
+                        "external_ids": [self.external_id()],
+                    },
+                ]
+                return "/v2/subscription/status/set", {"subscription_groups": groups}
 
     def identify(self) -> Json:
         external_id = self.external_id()
@@ -108,7 +145,9 @@ class People:
 
     def request(self) -> tuple[str, Json]:
         """(path, body)."""
-        match self.random.randrange(20):
+        match self.random.randrange(23):
+            case 20 | 21 | 22:
+                return self.subscription()
             case 0 | 1:
                 return "/users/identify", self.identify()
             case 2 | 3 | 4:

@@ -14,13 +14,14 @@ from sqlalchemy import text
 
 from app.adapters import rates
 from app.contract.naming import names_anybody
+from app.domain.address_book import TooFewLoadedError
 from app.domain.apply import apply_commands
 from app.domain.changes import Changes, Counts
 from app.domain.commands import Command, Request
 from app.domain.order import in_order
 from app.domain.profile import Problem
 from app.domain.settings import ApplySettings
-from app.domain.state import State, TooFewLoadedError
+from app.domain.state import State
 from app.domain.step import Step
 from app.store import dead_letters
 from app.store.profiles import crowds

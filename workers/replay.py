@@ -13,7 +13,7 @@ from app.domain.apply import reduce
 from app.domain.history import Happening
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.plan import MergeRecord
-from app.domain.profile import BRAZE, Profile
+from app.domain.profile import BRAZE, Address, AddressState, Profile
 from app.domain.state import State
 from app.store import lane, merges, names
 from app.store.engine import Database
@@ -90,8 +90,7 @@ def differences(
         problems.append("history differs")
     if stored_deletions != dict(expected.changes.deleted):
         problems.append("deletions differ")
-    consent = {address: state for address, state in expected.addresses.items() if state is not None}
-    if consent != applied.addresses:
+    if expected_consent(expected, applied) != applied.addresses:
         problems.append("consent of addresses differs")
     if [_canonical(_occurrence(o)) for o in expected_occurrences(expected)] != [
         _canonical(o) for o in stored_occurrences
@@ -117,6 +116,15 @@ def expected_occurrences(state: State) -> list[Any]:
 def expected_lineage(state: State) -> dict[int, tuple[int, int]]:
     """{member: (parent, root)} as app.store.profiles.lineage has it."""
     return {member: (link.parent_pid, state.root(member)) for member, link in state.lineage.items()}
+
+
+def expected_consent(expected: State, applied: State) -> dict[Address, AddressState]:
+    """What is recorded of addresses, without what has aged out of the stored ones."""
+    return {
+        address: state
+        for address, state in expected.addresses.items()
+        if state is not None and (state.forget_us is None or address in applied.addresses)
+    }
 
 
 def expected_merges(state: State, stored: dict[str, MergeRecord]) -> dict[str, MergeRecord]:

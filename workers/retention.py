@@ -15,9 +15,9 @@ log = structlog.get_logger()
 INTERVAL_US: Final = 60 * 1_000_000
 #: Rounds of erasing in one go; the rest waits for the next one.
 ERASE_ROUNDS: Final = 20
-#: A merge keeps what it takes to undo it a little longer than it can be undone: the undo may be queued.
-MERGE_SLACK_US: Final = 24 * 60 * INTERVAL_US
 _NO_BOUNDS: Final = past.Bounds(dead_letters=2**62, dead_letter_bytes=2**62)
+#: What a queued request may still need stays a little longer: what it takes to undo a merge, and orphaned consent.
+SLACK_US: Final = 24 * 60 * INTERVAL_US
 
 
 class Retention:
@@ -65,8 +65,12 @@ class Retention:
         partitions.prepare(self._database, now)
         dropped = partitions.expire(self._database, now, self._inbox_hours)
         dropped |= past.trim(self._database, self._bounds)
-        if forgotten := merges.expire(self._database, now - MERGE_SLACK_US):
+        with self._database.write() as connection:
+            addresses = erasure.forget_addresses(connection, now - SLACK_US)
+        if forgotten := merges.expire(self._database, now - SLACK_US):
             dropped["merge_record"] = forgotten
+        if addresses:
+            dropped["address_state"] = addresses
         if dropped:
             log.info("aged_out", **dropped)
             self._aged_out(dropped)

@@ -18,9 +18,12 @@ from app.api.flags import endpoints as flags
 from app.api.identity import endpoints as identity
 from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
+from app.api.messages import endpoints as messages
 from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
+from app.api.subscriptions import endpoints as subscriptions
+from app.api.subscriptions import groups as subscription_groups
 from app.api.track import endpoints as track
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services.registry import Services
@@ -40,6 +43,9 @@ FAMILIES = (
     rates.endpoints,
     flags.endpoints,
     people.endpoints,
+    subscription_groups.endpoints,
+    subscriptions.endpoints,
+    messages.endpoints,
 )
 
 

@@ -10,6 +10,8 @@ TAGS: Final = {
     "Identity": "Who is who: aliases, external ids, merging, deletion.",
     "Export": "Profiles, given back.",
     "Profiles": "People as operators see them, and their flags.",
+    "Subscriptions": "Consent: subscription groups, and states of e-mail addresses and phone numbers.",
+    "Messages": "What people got, and what is told of addresses.",
     "Merges": "What merges would do and did, and taking them back.",
     "Requests": "What became of what was accepted.",
     "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from app.contract import errors, idempotency
+from app.contract import errors, idempotency, subscription_groups
 from app.contract.errors import RefusedError
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
 from app.services import refusals
@@ -45,6 +45,9 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.UnknownProfileError: Status(404, UNKNOWN_PROFILE),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
     refusals.ProfilesTooLargeError: Status(400, TOO_LARGE),
+    refusals.GroupTakenError: Status(409, subscription_groups.TAKEN),
+    refusals.TooManyGroupsError: Status(400, subscription_groups.TOO_MANY),
+    refusals.UnknownGroupError: Status(404, subscription_groups.UNKNOWN),
     # The status depends on the reason.
     refusals.NotUndoneError: Status(409, ""),
 }

@@ -19,6 +19,7 @@ from app.cli import (
     requests,
     roles,
     run,
+    subscription_groups,
     workspaces,
 )
 
@@ -48,6 +49,7 @@ _GROUPS: Final = {
     "attributes": data_rules.attributes,
     "events": data_rules.events,
     "rates": rates.app,
+    "subscription-groups": subscription_groups.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.

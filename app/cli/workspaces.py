@@ -72,6 +72,15 @@ SWITCHES: Final[Options] = {
             help="Beyond so many bytes nothing makes a profile larger; at first 8,000,000.",
         ),
     ],
+    "message_max": Annotated[
+        int | None,
+        typer.Option(
+            "--message-max",
+            min=1,
+            max=10_000,
+            help="Messages, campaigns and canvases that a profile keeps; at first 500.",
+        ),
+    ],
     "disabled": Annotated[
         bool | None,
         typer.Option("--disabled/--enabled", help="Whether its keys are refused; what was accepted is applied."),

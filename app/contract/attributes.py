@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.contract import addresses, identifiers, invisible, locales
+from app.contract import addresses, identifiers, invisible, locales, subscription_states
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
 from app.domain.commands import TrackAttributes
@@ -192,23 +192,8 @@ def _members(**readers: Callable[[object], object | None]) -> Callable[[object],
 
 
 def _subscription_groups(value: object) -> object:
-    if value is None or value == []:
-        return NOT_SENT
-    if not isinstance(value, list):
-        raise ObjectRefusedError("'subscription_groups' must be an array", "BAD_SUBSCRIPTION_GROUP_ARRAY")
-    for entry in value:
-        if not isinstance(entry, dict) or "subscription_group_id" not in entry or "subscription_state" not in entry:
-            raise ObjectRefusedError(
-                "'subscription_groups' entries must have 'subscription_group_id' and 'subscription_state'",
-                "BAD_SUBSCRIPTION_GROUP_HASH",
-            )
-        if entry["subscription_state"] not in ("subscribed", "unsubscribed"):
-            raise ObjectRefusedError("'subscription_state' is not valid", "BAD_SUBSCRIPTION_GROUP_STATE")
-        # A workspace has no groups yet, so no id names one.
-        raise ObjectRefusedError(
-            "'subscription_group_id' is not a valid subscription group", "BAD_SUBSCRIPTION_GROUP_ID"
-        )
-    return IGNORED
+    found = subscription_states.read(value)
+    return found or NOT_SENT
 
 
 def _push_tokens(value: object) -> object:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import addresses, elements, identifiers
+from app.contract import addresses, elements, identifiers, messages
 from app.contract import body as bodies
 from app.contract.cursor import BAD_CURSOR, Cursors, Position
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
@@ -20,9 +20,11 @@ from app.domain.profile import (
     COMMERCE,
     CORE,
     CUSTOM,
+    DEVICES,
     EMAIL,
     EVENTS,
     EXTERNAL,
+    MESSAGES,
     PHONE,
     PURCHASES,
     SUBSCRIBED,
@@ -226,6 +228,10 @@ class View:
         return self.profile.core or {}
 
     @property
+    def devices(self) -> dict[str, Any]:
+        return self.profile.devices or {}
+
+    @property
     def commerce(self) -> dict[str, Any]:
         return self.profile.commerce or {}
 
@@ -346,12 +352,9 @@ WITHOUT_VALUES: Final = frozenset(
         "attributed_adgroup",
         "attributed_campaign",
         "attributed_source",
-        "campaigns_received",
-        "canvases_received",
         "cards_clicked",
         "devices",
         "push_tokens",
-        "uninstalled_at",
     )
 )
 
@@ -386,6 +389,9 @@ RENDERERS: Final[dict[str, Callable[[View], object]]] = {
     "push_subscribe": lambda view: (view.core.get("push_subscribe") or (SUBSCRIBED,))[0],
     "push_opted_in_at": _push_opted_in_at,
     "email_subscribe": _email_subscribe,
+    "uninstalled_at": lambda view: None if (us := view.devices.get("uninstalled_at")) is None else times.iso(us),
+    "campaigns_received": lambda view: messages.campaigns(view.profile),
+    "canvases_received": lambda view: messages.canvases(view.profile),
 }
 
 #: Sections that a field is read from, beside the profile's row. Fields without an entry need all of them.
@@ -396,6 +402,9 @@ SECTIONS: Final[dict[str, int]] = {
     "purchases": PURCHASES,
     **dict.fromkeys(("total_orders", "total_cancelled_orders", "total_refunds", "last_order_placed_at"), COMMERCE),
     "carts": COMMERCE,
+    "uninstalled_at": DEVICES,
+    "campaigns_received": MESSAGES,
+    "canvases_received": MESSAGES,
 }
 
 

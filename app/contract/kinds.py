@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.commands import (
+    AddressEvent,
     BookRevenue,
     ChangeFlags,
     Command,
@@ -16,8 +17,11 @@ from app.domain.commands import (
     Identify,
     Merge,
     NewAlias,
+    RecordMessage,
     RemoveExternalId,
     RenameExternalId,
+    SetEmailState,
+    SetGroupState,
     UndoMerge,
     UpdateAlias,
 )
@@ -51,6 +55,10 @@ KINDS: Final[Mapping[int, Kind]] = {
     9: Kind("remove", RemoveExternalId),
     10: Kind("undo", UndoMerge),
     11: Kind("book", BookRevenue),
+    12: Kind("group_state", SetGroupState),
+    13: Kind("email_state", SetEmailState),
+    14: Kind("address_event", AddressEvent),
+    15: Kind("message", RecordMessage),
     16: Kind("flags", ChangeFlags),
 }
 

@@ -12,8 +12,19 @@ from app.domain import custom_attributes, times
 from app.domain.commands import UndoMerge
 from app.domain.history import CREATED, Happening, Origin
 from app.domain.merging.leaves import Path
-from app.domain.merging.plan import Change, MergePlan, MergeRecord
-from app.domain.profile import ALIAS, BRAZE, DEPRECATED, EMAIL, EXTERNAL, PHONE, TEST_USER, AddressState, Identifier
+from app.domain.merging.plan import Change, Consent, MergePlan, MergeRecord
+from app.domain.profile import (
+    ALIAS,
+    BRAZE,
+    CHANNEL_FIELDS,
+    DEPRECATED,
+    EMAIL,
+    EXTERNAL,
+    PHONE,
+    TEST_USER,
+    AddressState,
+    Identifier,
+)
 
 ONE_IDENTIFIER: Final = (
     "exactly one of 'external_id', 'braze_id', 'email', or 'alias_name' with 'alias_label' is required"
@@ -173,7 +184,15 @@ def plan(found: MergePlan) -> dict[str, object]:
             "kept": _state(found.consent.before),
             "result": _state(found.consent.after),
         }
+    if found.groups:
+        document["group_consents"] = [_group_consent(consent) for consent in found.groups]
     return document
+
+
+def _group_consent(consent: Consent) -> dict[str, object]:
+    channel, address, group = consent.address
+    states = {"kept": _state(consent.before), "result": _state(consent.after)}
+    return {"subscription_group_id": group, CHANNEL_FIELDS[channel]: address, **states}
 
 
 def _change(change: Change) -> dict[str, object]:
@@ -233,6 +252,10 @@ def _consent(value: list[Any]) -> object:
     return {"state": value[0], "changed_at": times.iso(value[1])}
 
 
+def _group_states(value: dict[str, list[Any]]) -> object:
+    return {group: _consent(state) for group, state in value.items()}
+
+
 _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "custom": custom_attributes.exported,
     "events": _summary,
@@ -245,6 +268,8 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "marked_email_as_spam_at": times.iso,
     "push_subscribe": _consent,
     "email_subscribe": _consent,
+    "email_groups": _group_states,
+    "phone_groups": _group_states,
     "devices": dated,
     "messages": dated,
     "flags": lambda value: bool(value & TEST_USER),

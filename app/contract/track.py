@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from types import MappingProxyType
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from app.contract import addresses, ecommerce, elements, identifiers, locales
+from app.contract import addresses, ecommerce, elements, identifiers, locales, subscription_states
 from app.contract import body as bodies
 from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
@@ -41,6 +42,8 @@ CODEC_VALID_REST: Final = 2
 ECOMMERCE: Final = 32
 #: Option of a workspace.
 ECOMMERCE_OPTION: Final = "ecommerce_events"
+#: What stands in a body that names subscription groups, unless its letters are escaped.
+_GROUPS: Final = b"subscription_group_id"
 #: Member of a document of CODEC_VALID_REST: the region of its phone numbers without a `+`, when it is not the default.
 _REGION: Final = "region"
 
@@ -79,19 +82,37 @@ class Limits:
 
 
 def check(
-    body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION, *, ecommerce_events: bool = False
+    body: bytes,
+    limits: Limits,
+    region: str = addresses.DEFAULT_REGION,
+    *,
+    ecommerce_events: bool = False,
+    groups: Mapping[str, int] = MappingProxyType({}),
 ) -> Checked:
     """Check a request. Raises RefusedError when nothing can be processed.
 
     `region`: of phone numbers without a `+`. `ecommerce_events`: the recommended events have a schema and effects.
+    `groups`: {id: channel} of the subscription groups that there are, of those that `group_ids` names.
     """
     unmarked = bodies.without_mark(body)
     readers = _ECOMMERCE_READERS if ecommerce_events else READERS
     clean = _clean(unmarked, limits, region, readers)
     if clean is None:
-        return _walk(body, limits, region, readers)
+        return _walk(body, limits, region, readers, groups)
     codec = CODEC_AS_SENT | ECOMMERCE if clean.recommended else CODEC_AS_SENT
     return Checked(TRACK, codec, unmarked, _answer(dict(zip(ARRAYS, clean.counts, strict=True)), ()))
+
+
+def group_ids(body: bytes) -> set[str]:
+    """The subscription groups that attributes of a request name, as far as it can be read."""
+    if _GROUPS not in body and b"\\u00" not in body:
+        return set()
+    try:
+        document = bodies.parse_object(body) or {}
+        objects = _array(document, "attributes")
+    except RefusedError:
+        return set()
+    return {group for obj in objects for group in subscription_states.group_ids(obj)}
 
 
 def wants_ecommerce(options: Mapping[str, Any]) -> bool:
@@ -308,7 +329,11 @@ _REQUIRED: Final = frozenset(("name", "product_id", "time", "currency", "price",
 
 
 def _walk(
-    body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION, readers: Mapping[str, Reader] = READERS
+    body: bytes,
+    limits: Limits,
+    region: str = addresses.DEFAULT_REGION,
+    readers: Mapping[str, Reader] = READERS,
+    groups: Mapping[str, int] = MappingProxyType({}),
 ) -> Checked:
     document = bodies.parse_object(body)
     if document is None:
@@ -325,6 +350,8 @@ def _walk(
     for name in ARRAYS:
         for index, obj in enumerate(arrays[name]):
             try:
+                if name == "attributes":
+                    obj = subscription_states.with_channels(obj, groups)  # noqa: PLW2901 - as it is stored
                 kept, ignored, command = _checked(name, obj, index, region, readers[name])
                 valid[name].append((index, kept, ignored))
                 commands.append(command)

@@ -1,7 +1,8 @@
 """POST /users/track/sync: one object in, the values that it led to out (spec track.md 7)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -62,10 +63,14 @@ class Asked:
 
 
 def check(
-    body: bytes, region: str = addresses.DEFAULT_REGION, *, ecommerce_events: bool = False
+    body: bytes,
+    region: str = addresses.DEFAULT_REGION,
+    *,
+    ecommerce_events: bool = False,
+    groups: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Checked, Asked]:
     """Check a request. Raises RefusedError: whatever is wrong with the object is wrong with the request."""
-    checked = track.check(body, _LIMITS, region, ecommerce_events=ecommerce_events)
+    checked = track.check(body, _LIMITS, region, ecommerce_events=ecommerce_events, groups=groups)
     (command,) = track.decode(checked.codec, checked.body)
     if isinstance(command, Unreadable):
         raise AssertionError("what was checked a moment ago can be read")

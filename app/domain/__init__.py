@@ -6,12 +6,13 @@ To be read in this order:
 * `commands`: what clients ask for, one class for each kind of object.
 * `apply`: the reducer. It takes requests and a state, and applies one command after another.
 * `effects`: the table of all commands. What each does, whom it looks up, which sections it needs.
-* `state`, `changes`: the part of a workspace that a batch can see, and the record of what it changed.
 * `order`: in which order the objects of a request take effect.
+* `state`, `address_book`, `changes`: the part of a workspace that a batch can see, and the record of what it changed.
 * `step`: one request on its way, with the problems that it leaves.
 * `resolve`: which profile a command addresses.
 * `loading`: what the store has to load before commands can be applied.
-* `track`, `email_consent`, `custom_attributes`: what attributes, events and purchases do.
+* `track`, `consent`, `custom_attributes`: what attributes, events and purchases do.
+* `subscriptions`, `messages`: what subscription calls do, and what is told of addresses and of messages.
 * `identity`, `guard`: what identify, merge, aliases, deletion and renames do, and which merges are refused.
 * `merging`: the rule of each field, the plan of a merge, performing it, taking it back.
 * `data_rules`, `settings`: what a workspace decided, and how it changes what commands do.

@@ -22,6 +22,7 @@ def reduce(requests: Iterable[Request], state: State, workspace_id: int, secret:
 def apply_commands(step: Step, positions: Iterable[int]) -> None:
     """Apply commands of one request, given by their positions in it."""
     commands = step.request.commands
+    step.state.now_us = step.request.accepted_us
     for ordinal in positions:
         step.ordinal = ordinal
         command = commands[ordinal]

@@ -228,6 +228,66 @@ class BookRevenue:
     input_array = "profiles"
 
 
+@dataclass(slots=True)
+class SetGroupState:
+    """One identifier of a call that sets the state of a subscription group."""
+
+    input_array: str
+    index: int
+    #: An external id, an e-mail address or a phone number.
+    who: Identifier
+    #: Of the group: CHANNEL_EMAIL or CHANNEL_PHONE.
+    channel: int
+    group_id: str
+    state: str
+    #: `use_double_opt_in_logic`: nothing is recorded of an address that nobody has.
+    double_opt_in: bool = False
+
+
+@dataclass(slots=True)
+class SetEmailState:
+    """One address of /email/status."""
+
+    index: int
+    email: str
+    state: str
+
+    input_array = "email"
+
+
+@dataclass(slots=True)
+class AddressEvent:
+    """Something that is told of an address or, when an app is gone, of a person."""
+
+    input_array: str
+    index: int
+    #: One of those of app.domain.subscriptions.
+    kind: str
+    #: An e-mail address or a phone number; any identifier for an app that is gone.
+    who: Identifier
+    #: When it was; None = when the request was accepted.
+    time_us: int | None = None
+    #: Why a number is invalid.
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class RecordMessage:
+    """A message that a person got, or something that the person did with one: see app.domain.messages."""
+
+    index: int
+    identifier: Identifier
+    #: Channel and what happened, such as `email_opened`; in a canvas, without a message, what happened alone.
+    kind: str
+    time_us: int | None = None
+    #: Of the message or the engagement; None = it has none.
+    message_id: str | None = None
+    campaign_id: str | None = None
+    canvas_id: str | None = None
+
+    input_array = "messages"
+
+
 Track = TrackAttributes | TrackEvent | TrackPurchase
 
 

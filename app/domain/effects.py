@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
-from app.domain import data_rules, ecommerce, email_consent, flags, identity, track
+from app.domain import consent, data_rules, ecommerce, flags, identity, messages, subscriptions, track
 from app.domain.commands import (
+    AddressEvent,
     BookRevenue,
     ChangeFlags,
     ChangeSettings,
@@ -14,9 +15,12 @@ from app.domain.commands import (
     Identify,
     Merge,
     NewAlias,
+    RecordMessage,
     RemoveExternalId,
     RenameExternalId,
     Selector,
+    SetEmailState,
+    SetGroupState,
     TrackAttributes,
     TrackEvent,
     TrackPurchase,
@@ -24,9 +28,22 @@ from app.domain.commands import (
     Unreadable,
     UpdateAlias,
 )
-from app.domain.identifiers import FIELD_KINDS
+from app.domain.identifiers import FIELD_KINDS, ChannelAddress
 from app.domain.money import USD
-from app.domain.profile import ALIAS, BRAZE, COMMERCE, CORE, CUSTOM, EVENTS, EXTERNAL, PURCHASES, Identifier
+from app.domain.profile import (
+    ALIAS,
+    BRAZE,
+    CHANNEL_EMAIL,
+    COMMERCE,
+    CORE,
+    CUSTOM,
+    DEVICES,
+    EVENTS,
+    EXTERNAL,
+    MESSAGES,
+    PURCHASES,
+    Identifier,
+)
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -45,8 +62,8 @@ class Effect:
 
     #: Changes the state, or leaves a problem with a reason.
     apply: Callable[[Step, Any], None]
-    #: Whose profile it changes. None: it addresses nobody so.
-    identifier: Callable[[Any], Identifier] | None = None
+    #: Whose profile it changes. None, or a command for which it is None: it addresses nobody so.
+    identifier: Callable[[Any], Identifier | None] | None = None
     #: Sections of the profile of `identifier` which it reads or writes, as a bit mask.
     sections: Callable[[Any], int] = lambda _command: 0
     #: E-mail addresses and phone numbers that it gives to that profile. None: never any.
@@ -54,9 +71,13 @@ class Effect:
     #: Whom else it looks up; then these may be merged, deleted or get another identifier, and all their sections are
     #: needed. A selector of an e-mail address or a phone number says how it chooses among the holders.
     selectors: Callable[[Any], Iterable[Selector]] = _nothing
-    #: E-mail addresses whose consent it reads or writes, by the loaded state and `moving` of app.domain.loading.Needs.
-    #: Values that are no text are left out.
-    emails: Callable[[Any, State, bool], Iterable[object]] = lambda _command, _state, _moving: ()
+    #: Addresses whose consent it reads or writes, by the loaded state and `moving` of app.domain.loading.Needs.
+    addresses: Callable[[Any, State, bool], Iterable[ChannelAddress]] = lambda _command, _state, _moving: ()
+    #: Addresses of which it matters whether anybody has them: in any case, and where something is recorded of them.
+    shared: Callable[[Any], Iterable[ChannelAddress]] | None = None
+    leaves: Callable[[Any, State], Iterable[ChannelAddress]] | None = None
+    #: Whether it deletes the profile that it finds, with all that is known of those who were merged into it.
+    deletes: bool = False
     #: Ids of merges that it takes back. Their records say whom that concerns.
     merges: Callable[[Any], Iterable[str]] = _nothing
 
@@ -94,19 +115,20 @@ EFFECTS: Final[Mapping[type, Effect]] = {
         identifier=_addressed,
         sections=lambda command: CORE | (CUSTOM if command.custom else 0),
         gives=_given,
-        emails=email_consent.emails_of_attributes,
+        addresses=consent.addresses_of_attributes,
+        leaves=consent.left_by_attributes,
     ),
     TrackEvent: Effect(
         track.apply_event,
         identifier=_addressed,
         sections=lambda command: EVENTS | (COMMERCE if command.recommended else 0),
-        emails=email_consent.emails_of_occurrence,
+        addresses=consent.addresses_of_occurrence,
     ),
     TrackPurchase: Effect(
         track.apply_purchase,
         identifier=_addressed,
         sections=lambda command: PURCHASES | (COMMERCE if command.currency != USD else 0),
-        emails=email_consent.emails_of_occurrence,
+        addresses=consent.addresses_of_occurrence,
     ),
     Unreadable: Effect(track.skip_unreadable),
     ChangeSettings: Effect(data_rules.change_settings),
@@ -123,7 +145,7 @@ EFFECTS: Final[Mapping[type, Effect]] = {
             _alias(command.label, command.new_name),
         ),
     ),
-    Delete: Effect(identity.delete, selectors=lambda command: (command.who,)),
+    Delete: Effect(identity.delete, selectors=lambda command: (command.who,), deletes=True),
     RenameExternalId: Effect(
         identity.rename,
         selectors=lambda command: (_external(command.current), _external(command.new)),
@@ -131,6 +153,26 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     RemoveExternalId: Effect(identity.remove, selectors=lambda command: (_external(command.external_id),)),
     UndoMerge: Effect(identity.undo_merge, merges=lambda command: (command.merge_id,)),
     ChangeFlags: Effect(flags.change, identifier=_addressed),
+    SetGroupState: Effect(
+        subscriptions.set_group_state,
+        identifier=subscriptions.person_of_group_state,
+        sections=lambda _command: CORE,
+        addresses=subscriptions.addresses_of_group_state,
+        shared=subscriptions.shared_by_group_state,
+    ),
+    SetEmailState: Effect(
+        subscriptions.set_email_state,
+        addresses=lambda command, _state, _moving: ((CHANNEL_EMAIL, command.email),),
+        shared=lambda command: ((CHANNEL_EMAIL, command.email),),
+    ),
+    AddressEvent: Effect(
+        subscriptions.address_event,
+        identifier=subscriptions.person_of_event,
+        sections=lambda _command: DEVICES,
+        addresses=lambda command, _state, _moving: subscriptions.shared_by_event(command),
+        shared=subscriptions.shared_by_event,
+    ),
+    RecordMessage: Effect(messages.record, identifier=_addressed, sections=lambda _command: MESSAGES),
     BookRevenue: Effect(
         ecommerce.book,
         identifier=lambda command: (BRAZE, "", command.braze_id),

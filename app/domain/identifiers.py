@@ -3,7 +3,21 @@
 from typing import Any, Final
 
 from app.domain.merging.plan import MergeRecord
-from app.domain.profile import ALIAS, BRAZE, DEPRECATED, EMAIL, EXTERNAL, PHONE, Identifier, Profile
+from app.domain.profile import (
+    ALIAS,
+    BRAZE,
+    CHANNEL_FIELDS,
+    CHANNEL_KINDS,
+    DEPRECATED,
+    EMAIL,
+    EXTERNAL,
+    PHONE,
+    Identifier,
+    Profile,
+)
+
+#: (channel, address)
+ChannelAddress = tuple[int, str]
 
 #: Kinds of which one profile of a workspace can have a value. Many may have an e-mail address or a phone number.
 UNIQUE_KINDS: Final = (EXTERNAL, ALIAS, BRAZE)
@@ -50,3 +64,20 @@ def names_merged(record: MergeRecord) -> set[str]:
     if record.plan is not None:
         names |= {value for _, _, value in (*record.plan.moved, *record.plan.retired)}
     return names | names_of(record.snapshot) if record.snapshot is not None else names
+
+
+def addresses_of(profile: Profile) -> set[ChannelAddress]:
+    """The e-mail address and the phone number of a profile, as far as it has them."""
+    core = profile.core or {}
+    found = ((channel, core.get(field)) for channel, field in CHANNEL_FIELDS.items())
+    return {(channel, address) for channel, address in found if isinstance(address, str)}
+
+
+def addresses_merged(record: MergeRecord) -> set[ChannelAddress]:
+    """What addresses the profile that was merged away had, as far as the record still knows."""
+    found = set[ChannelAddress]() if record.snapshot is None else addresses_of(record.snapshot)
+    if record.plan is not None:
+        channels = {kind: channel for channel, kind in CHANNEL_KINDS.items()}
+        names = (*record.plan.moved, *record.plan.retired)
+        found |= {(channels[kind], value) for kind, _, value in names if kind in channels}
+    return found

@@ -72,7 +72,7 @@ def _combine(step: Step, command: Identify | Merge, kept: Profile, merged: Profi
     if reason is not None:
         step.refuse(command, reason)
         return False
-    plan = plan_merge(kept, merged, policy, step.state.address)
+    plan = plan_merge(kept, merged, policy, step.state.topics)
     if not guard.may_hold(kept, growth(plan), step.state.settings):
         step.refuse(command, reasons.PROFILE_FULL)
         return False

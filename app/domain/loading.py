@@ -6,8 +6,8 @@ from typing import Final
 
 from app.domain.commands import Command, Selector
 from app.domain.effects import EFFECTS
-from app.domain.identifiers import UNIQUE_KINDS, with_former
-from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Identifier
+from app.domain.identifiers import UNIQUE_KINDS, ChannelAddress, addresses_of, with_former
+from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, Identifier
 from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED, find, select
 from app.domain.state import State
 
@@ -36,7 +36,7 @@ def choices(commands: Iterable[Command]) -> dict[Identifier, Choices]:
         effect = EFFECTS[type(command)]
         if effect.identifier is not None:
             identifier = effect.identifier(command)
-            if identifier[0] not in UNIQUE_KINDS:
+            if identifier is not None and identifier[0] not in UNIQUE_KINDS:
                 choices_of.setdefault(identifier, Choices()).ends |= _ends(Selector(identifier))
         for selector in effect.selectors(command):
             if selector.key is not None and selector.key[0] not in UNIQUE_KINDS:
@@ -60,8 +60,8 @@ def looked_up(command: Command) -> list[Identifier]:
     """Every identifier that a command looks up."""
     effect = EFFECTS[type(command)]
     keys = [selector.key for selector in effect.selectors(command) if selector.key is not None]
-    if effect.identifier is not None:
-        keys.append(effect.identifier(command))
+    if effect.identifier is not None and (identifier := effect.identifier(command)) is not None:
+        keys.append(identifier)
     return [each for key in keys for each in with_former(key)]
 
 
@@ -77,8 +77,8 @@ def chosen(command: Command, state: State) -> set[int]:
     """
     effect = EFFECTS[type(command)]
     profiles = [select(state, selector)[0] for selector in effect.selectors(command)]
-    if effect.identifier is not None:
-        profiles.append(find(state, effect.identifier(command)))
+    if effect.identifier is not None and (identifier := effect.identifier(command)) is not None:
+        profiles.append(find(state, identifier))
     return {profile.pid for profile in profiles if profile is not None}
 
 
@@ -115,6 +115,8 @@ def needs(commands: Iterable[Command]) -> Needs:
             result.merges += effect.merges(command)
             continue
         identifier = effect.identifier(command)
+        if identifier is None:
+            continue
         sections[identifier] = sections.get(identifier, 0) | effect.sections(command)
         if effect.gives is not None:
             given.update(effect.gives(command))
@@ -135,11 +137,40 @@ def _former(identifier: Identifier) -> Identifier:
     return (DEPRECATED, "", identifier[2])
 
 
-def addresses_needed(commands: Iterable[Command], state: State, *, moving: bool) -> set[Address]:
+def addresses_needed(commands: Iterable[Command], state: State, *, moving: bool) -> set[ChannelAddress]:
     """Addresses whose consent the commands may read or write, given the loaded profiles."""
-    emails: set[object] = set()
+    found: set[ChannelAddress] = set()
     for command in commands:
-        emails.update(EFFECTS[type(command)].emails(command, state, moving))
+        found.update(EFFECTS[type(command)].addresses(command, state, moving))
     if moving:
-        emails.update((profile.core or {}).get("email") for profile in state.profiles.values())
-    return {(CHANNEL_EMAIL, email, "") for email in emails if isinstance(email, str)}
+        for profile in state.profiles.values():
+            found |= addresses_of(profile)
+    return found
+
+
+def shared_addresses(commands: Iterable[Command], state: State, *, moving: bool) -> set[ChannelAddress]:
+    """Of the loaded addresses those of which it matters whether anybody has them.
+
+    It matters when something is recorded, and the batch may take the address from somebody. A few others matter in
+    rare cases: then the batch is loaded again with all of them (TooFewLoadedError).
+    """
+    recorded = state.recorded_addresses()
+    found = set(recorded) if moving else set()
+    for command in commands:
+        effect = EFFECTS[type(command)]
+        if effect.shared is not None:
+            found.update(effect.shared(command))
+        if recorded and effect.leaves is not None:
+            found |= recorded.intersection(effect.leaves(command, state))
+    return found
+
+
+def deleted(commands: Iterable[Command]) -> set[Identifier]:
+    """Identifiers of profiles that the batch may delete, if one finds them."""
+    return {
+        selector.key
+        for command in commands
+        if (effect := EFFECTS[type(command)]).deletes
+        for selector in effect.selectors(command)
+        if selector.key is not None
+    }

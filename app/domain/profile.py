@@ -62,6 +62,8 @@ CORE_FIELDS: Final = (
     "email_click_tracking_disabled",
     "marked_email_as_spam_at",  # microseconds
     "email_subscribe",  # [state, changed_us] while the profile has no e-mail address, which owns the state otherwise
+    "email_groups",  # {id of a subscription group of e-mail: [state, changed_us]}, likewise
+    "phone_groups",  # the same of SMS and WhatsApp, while the profile has no readable phone number
     "push_subscribe",  # [state, changed_us]
     "merges",  # how many profiles were merged into this one, with those that had been merged into them
     "last_merge",  # id of the last merge into this profile that was not undone
@@ -131,14 +133,37 @@ SUBSCRIPTION_STATES: Final = (UNSUBSCRIBED, SUBSCRIBED, OPTED_IN)  # most restri
 CHANNEL_EMAIL: Final = 1
 CHANNEL_PHONE: Final = 2
 
-#: (channel, address, subscription group id or "" for the channel's global state)
+#: (channel, address, topic). The topic is "" for the channel's global state, a subscription group's id, or a mark.
 Address = tuple[int, str, str]
+
+# Marks of an address: what is known of it beside consent. No id of a subscription group begins like one.
+MARK_PREFIX: Final = "~"
+HARD_BOUNCED: Final = "~hard_bounced"
+SPAM: Final = "~spam"  # somebody complained
+INVALID: Final = "~invalid"  # of a phone number; the state is the reason
+MARKED: Final = "marked"
+
+#: The field that holds the address of a channel, the one that holds states of its groups while a profile has no
+#: address, and the kind of its identifiers.
+CHANNEL_FIELDS: Final = {CHANNEL_EMAIL: "email", CHANNEL_PHONE: "phone"}
+GROUP_FIELDS: Final = {CHANNEL_EMAIL: "email_groups", CHANNEL_PHONE: "phone_groups"}
+CHANNEL_KINDS: Final = {CHANNEL_EMAIL: EMAIL, CHANNEL_PHONE: PHONE}
+
+
+def is_group(topic: str) -> bool:
+    """Whether a topic is the id of a subscription group."""
+    return topic != "" and not topic.startswith(MARK_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class AddressState:
+    """What is recorded of one topic of an address."""
+
+    #: One of SUBSCRIPTION_STATES, or what a mark says.
     state: str
     changed_us: int
+    #: While nobody has the address: from this moment on nothing is recorded any more (spec subscriptions.md 5).
+    forget_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
+from app.domain.address_book import TooFewLoadedError, Unloaded
 from app.domain.commands import Selector
 from app.domain.identifiers import UNIQUE_KINDS
 from app.domain.profile import Identifier, Profile
 from app.domain.reasons import AMBIGUOUS, INVALID_IDENTIFIER, PROFILE_NOT_FOUND
-from app.domain.state import State, TooFewLoadedError, Unloaded
+from app.domain.state import State
 
 # The values of `prioritization`.
 IDENTIFIED: Final = "identified"

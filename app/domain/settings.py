@@ -26,6 +26,8 @@ class ApplySettings:
     max_profile_bytes: int = 8_000_000
     #: For how long a merge can be undone, and the merged profile is kept for it.
     merge_undo_days: int = 30
+    #: Entries of a profile's message history, and its campaigns and canvases; the oldest ones go.
+    message_max: int = 500
     #: What was decided about single names, see app.domain.data_rules.
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Whether the type string was ever taken back: texts may be stored that would be read as times today.

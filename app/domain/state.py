@@ -5,24 +5,29 @@ the whole workspace (`complete=True`). Looking for something that was not loaded
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from app.domain import sizes
-from app.domain.changes import Changes, Link
+from app.domain.address_book import CHANNELS, AddressBook, NotLoadedError
+from app.domain.changes import Link
 from app.domain.history import Happening, Origin
-from app.domain.identifiers import FIELD_KINDS, identifiers_of, names_merged, names_of, with_former
+from app.domain.identifiers import (
+    FIELD_KINDS,
+    ChannelAddress,
+    addresses_merged,
+    addresses_of,
+    identifiers_of,
+    names_merged,
+    names_of,
+    with_former,
+)
 from app.domain.merging.plan import MergeRecord
 from app.domain.money import ReferenceRates, no_reference_rates
 from app.domain.profile import (
     ALIAS,
     ALL_SECTIONS,
     BRAZE,
-    CHANNEL_EMAIL,
-    CHANNEL_PHONE,
     CORE,
-    EMAIL,
-    PHONE,
     SECTION_NAMES,
     Address,
     AddressState,
@@ -31,45 +36,11 @@ from app.domain.profile import (
 )
 from app.domain.settings import ApplySettings
 
-_CHANNELS = {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}
 
-
-class NotLoadedError(LookupError):
-    """The loader did not foresee that a command would look here: a bug of ours, found by the tests of the loader."""
-
-
-class TooFewLoadedError(LookupError):
-    """So many profiles have an address that not all were loaded, and who is meant depends on the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unloaded:
-    """Holders of an e-mail address or a phone number that were not loaded. None of them changes in the batch."""
-
-    #: Whether all of them have an external id, or none.
-    identified: bool
-    #: At least one.
-    count: int
-    #: All of them are newer than `oldest` and older than `newest`, compared by Profile.recency.
-    oldest: tuple[int, int, int, str]
-    newest: tuple[int, int, int, str]
-
-
-class State:
+class State(AddressBook):
     """Profiles, who has which identifier, consent of addresses, and settings."""
 
-    __slots__ = (
-        "_complete",
-        "addresses",
-        "changes",
-        "index",
-        "lineage",
-        "profiles",
-        "records",
-        "reference_rates",
-        "settings",
-        "unloaded",
-    )
+    __slots__ = ("former_addresses", "lineage", "profiles", "records", "reference_rates", "settings")
 
     def __init__(
         self,
@@ -80,32 +51,21 @@ class State:
         *,
         complete: bool = False,
     ) -> None:
+        super().__init__({} if index is None else index, addresses or {}, complete=complete)
         self.profiles = {profile.pid: profile for profile in profiles}
-        self.index: dict[Identifier, set[int]] = {} if index is None else index
-        self.addresses: dict[Address, AddressState | None] = {} if addresses is None else addresses
         self.settings = settings or ApplySettings()
-        self.changes = Changes()
         #: Links by member: all of them in the complete workspace, else those of this batch.
         self.lineage: dict[int, Link] = {}
-        #: For an address with a great many holders: those that are in the workspace and not here.
-        self.unloaded: dict[Identifier, list[Unloaded]] = {}
+        #: Addresses of those who had been merged into a profile before this batch, by its number: loaded for profiles
+        #: that may be deleted. The complete workspace knows them by its records.
+        self.former_addresses: dict[int, set[ChannelAddress]] = {}
         #: Merges by id; None for an id that was looked for and is not there.
         self.records: dict[str, MergeRecord | None] = {}
         #: What a currency is worth, where the workspace has no fixed rate. Whoever reduces with a table sets it.
         self.reference_rates: ReferenceRates = no_reference_rates
-        self._complete = complete
         if complete:
             for profile in self.profiles.values():
                 self.index[BRAZE, "", profile.braze_id] = {profile.pid}
-
-    def holders(self, identifier: Identifier) -> set[int]:
-        """Numbers of the profiles that have the identifier."""
-        pids = self.index.get(identifier)
-        if pids is None:
-            if not self._complete:
-                raise NotLoadedError("identifier")
-            pids = self.index[identifier] = set()
-        return pids
 
     def owner(self, identifier: Identifier) -> Profile | None:
         """The one profile that has a unique identifier; a deprecated external id resolves as well."""
@@ -120,16 +80,6 @@ class State:
             if pids := self.holders(each):
                 return [self.profiles[pid] for pid in pids]
         return []
-
-    def address(self, address: Address) -> AddressState | None:
-        """The recorded consent of an address, None when nothing was ever recorded."""
-        if address not in self.addresses and not self._complete:
-            raise NotLoadedError("address")
-        return self.addresses.get(address)
-
-    def set_address(self, address: Address, state: AddressState | None) -> None:
-        self.addresses[address] = state
-        self.changes.addresses[address] = state
 
     def record(self, merge_id: str) -> MergeRecord | None:
         """A merge that was performed. None: no merge had this id, or one of its profiles was deleted."""
@@ -171,9 +121,9 @@ class State:
         # A client knows the id of a profile that a redo after a crash makes again in the same batch.
         self._indexed((BRAZE, "", profile.braze_id), profile.pid)
 
-    def _leave(self, profile: Profile) -> None:
+    def _leave(self, profile: Profile, forget_us: int | None = None) -> None:
         for identifier in sorted(identifiers_of(profile)):
-            self.drop_identifier(profile, identifier)
+            self.drop_identifier(profile, identifier, forget_us)
         self.index.get((BRAZE, "", profile.braze_id), set()).discard(profile.pid)
         del self.profiles[profile.pid]
         self.changes.sections.pop(profile.pid, None)
@@ -197,18 +147,20 @@ class State:
         for member in family:
             self.lineage.pop(member, None)
         family.add(profile.pid)
+        addresses = addresses_of(profile)
         for pid in family:
             self.changes.history.pop(pid, None)
+            addresses |= self.former_addresses.get(pid, set())
         for record in list(self.records.values()):
             if record is not None and (record.kept_pid in family or record.merged_pid in family):
                 if record.merged_pid in family:
                     self.changes.erased_identifiers |= names_merged(record)
+                    addresses |= addresses_merged(record)
                 self._drop_record(record)
-        for kind, _, value in identifiers_of(profile):
-            channel = _CHANNELS.get(kind)
-            identifier = (kind, "", value)
-            if channel is not None and not self.holders(identifier) and identifier not in self.unloaded:
-                self._forget(channel, value)
+        own = addresses_of(profile)
+        for channel, address in sorted(addresses):
+            if ((channel, address) in own or self.is_recorded(channel, address)) and not self.is_held(channel, address):
+                self._forget(channel, address)
 
     def _drop_record(self, record: MergeRecord) -> None:
         """Of a deleted profile: the other one's history does not mention it any more."""
@@ -228,15 +180,12 @@ class State:
             family |= children
         return family
 
-    def _forget(self, channel: int, address: str) -> None:
-        self.changes.forgotten.add((channel, address))
-        for known in [known for known in self.addresses if known[:2] == (channel, address)]:
-            self.addresses[known] = None
-            self.changes.addresses.pop(known, None)
+    def fold(self, merged: Profile, kept: Profile, *, with_occurrences: bool, forget_us: int | None = None) -> None:
+        """Take a profile that was merged into another one away; its occurrences stay where they are (see `Link`).
 
-    def fold(self, merged: Profile, kept: Profile, *, with_occurrences: bool) -> None:
-        """Take a profile that was merged into another one away; its occurrences stay where they are (see `Link`)."""
-        self._leave(merged)
+        Consent of an address that nobody has then is kept until `forget_us`.
+        """
+        self._leave(merged, forget_us)
         link = Link(merged.pid, kept.pid, with_occurrences)
         self.lineage[merged.pid] = link
         self.changes.lineage.append(link)
@@ -269,8 +218,11 @@ class State:
         else:
             self.changes.identifiers_added.add(entry)
         self._indexed(identifier, profile.pid)
+        if identifier[0] in CHANNELS:
+            self._adopt(CHANNELS[identifier[0]], identifier[2])
 
-    def drop_identifier(self, profile: Profile, identifier: Identifier) -> None:
+    def drop_identifier(self, profile: Profile, identifier: Identifier, forget_us: int | None = None) -> None:
+        """Consent of an address that nobody has then is kept until `forget_us`, by default for ORPHAN_US."""
         entry = (identifier, profile.pid)
         if entry in self.changes.identifiers_added:
             self.changes.identifiers_added.discard(entry)
@@ -278,6 +230,8 @@ class State:
             self.changes.identifiers_dropped.add(entry)
         if identifier in self.index:
             self.index[identifier].discard(profile.pid)
+        if identifier[0] in CHANNELS:
+            self._orphan(CHANNELS[identifier[0]], identifier[2], forget_us)
 
     def set_core(self, profile: Profile, name: str, value: object) -> None:
         """Set or clear (None) a reserved field, and keep the identifiers in step with it."""

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from app.domain import custom_attributes, data_rules, ecommerce, email_consent, guard, money, resolve, sizes
+from app.domain import consent, custom_attributes, data_rules, ecommerce, guard, money, resolve, sizes
 from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import (
@@ -112,23 +112,20 @@ def _create(step: Step, command: Track) -> Profile:
     elif kind == ALIAS:
         step.state.add_alias(profile, label, value)
     elif kind == EMAIL:
-        email_consent.set_email(step, profile, value)
+        consent.set_email(step, profile, value)
     elif kind == PHONE:
-        step.state.set_core(profile, "phone", value)
+        consent.set_phone(step, profile, value)
         step.state.set_core(profile, "phone_raw", value)
     return profile
 
 
 def _attributes(step: Step, profile: Profile, command: TrackAttributes) -> None:
     state, fields = step.state, command.fields
-    # Set the e-mail first: a state in the same object belongs to the new address.
-    if "email" in fields:
-        email_consent.set_email(step, profile, fields["email"], explicit="email_subscribe" in fields)
+    # Set the addresses first: a state in the same object belongs to the new ones.
+    consent.set_addresses(step, profile, fields)
     for name, value in fields.items():
-        if name == "email":
-            continue
-        if name == "email_subscribe":
-            email_consent.subscribe(step, profile, str(value))
+        if name in consent.FIELDS:
+            consent.set_field(step, profile, name, value)
         elif name == "push_subscribe":
             current: Any = state.section(profile, CORE).get(name)
             if current is None or current[0] != value:

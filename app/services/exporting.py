@@ -144,7 +144,7 @@ def views_of(
         email = (profile.core or {}).get("email")
         if isinstance(email, str):
             emails[pid] = (CHANNEL_EMAIL, email, "")
-    states = look_up.fetch_addresses(connection, workspace_id, set(emails.values()))
+    states = look_up.fetch_addresses(connection, workspace_id, {address[:2] for address in emails.values()})
     return [
         View(profiles[pid], states[emails[pid]] if pid in emails else None, now_us) for pid in pids if pid in profiles
     ]

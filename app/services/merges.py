@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from app.contract import merge_records
 from app.contract.cursor import Cursors, Page
 from app.contract.merge_records import MAX_HOLDERS
+from app.domain.address_book import TooFewLoadedError
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_NORMAL, Command, Merge, Request
 from app.domain.history import DELETED, Happening, Origin
@@ -18,7 +19,7 @@ from app.domain.merging.plan import MergeRecord
 from app.domain.profile import BRAZE, Identifier, Problem
 from app.domain.reasons import MERGE_NOT_FOUND
 from app.domain.settings import ApplySettings
-from app.domain.state import State, TooFewLoadedError
+from app.domain.state import State
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.reading import Reader, Seen

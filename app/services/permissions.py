@@ -51,6 +51,8 @@ PERMISSIONS: Final = (
     "admin.rates",
     "admin.flags",
     "admin.profiles",
+    "admin.subscription_groups",
+    "admin.messages",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits.

@@ -86,6 +86,18 @@ class ProfilesTooLargeError(ServiceError):
     """The profiles of several merges are too large to be looked at together."""
 
 
+class GroupTakenError(ServiceError):
+    """Another subscription group of the workspace has this id."""
+
+
+class TooManyGroupsError(ServiceError):
+    """The workspace has as many subscription groups as it may have."""
+
+
+class UnknownGroupError(ServiceError):
+    """No subscription group of the workspace has this id."""
+
+
 class NotUndoneError(ServiceError):
     """A merge was not undone. `reason` is one of app.contract.merge_records.REFUSALS."""
 

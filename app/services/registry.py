@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
+from app.services.address_lists import AddressLists
 from app.services.connections import Connections
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
@@ -13,10 +14,13 @@ from app.services.exporting import Exporter
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
+from app.services.messages import Messages
 from app.services.networks import Network
 from app.services.people import People
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
+from app.services.subscription_groups import SubscriptionGroups
+from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 
 
@@ -36,6 +40,10 @@ class Services:
     limits: WorkspaceLimits
     data_rules: DataRules
     rates: WorkspaceRates
+    subscription_groups: SubscriptionGroups
+    subscriptions: Subscriptions
+    address_lists: AddressLists
+    messages: Messages
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

@@ -82,6 +82,7 @@ class Synchronous:
             track_sync.check,
             region=addresses.region_of(caller.options),
             ecommerce_events=track.wants_ecommerce(caller.options),
+            groups=await self._acceptor.groups_of(caller, body),
         )
         checked, asked = await self._acceptor.read(check, body)
         outcome = await self.apply(caller, checked, key)

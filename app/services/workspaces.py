@@ -28,6 +28,7 @@ APPLIED: Final = frozenset(
         "resubscribe_on_email_change",
         "time_zone",
         "max_profile_bytes",
+        "message_max",
     )
 )
 

@@ -1,8 +1,8 @@
-"""Deleting the occurrences of deleted people: nobody sees them any more, and some time later they are gone."""
+"""Deleting what nobody sees any more: occurrences of deleted people, and consent of addresses that nobody has."""
 
 from typing import Final
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import Connection, bindparam, text
 
 from app.domain.times import DAY
 from app.store.engine import Database
@@ -19,6 +19,13 @@ _OCCURRENCES = text(
 _DONE = text("delete from erasure where workspace_id = :workspace_id and pid in :pids").bindparams(
     bindparam("pids", expanding=True)
 )
+
+_FORGOTTEN = text("delete from address_state where forget_us is not null and forget_us < :us")
+
+
+def forget_addresses(connection: Connection, before_us: int) -> int:
+    """Delete what was recorded of addresses that nobody has, and that nobody inherits any more; how much it was."""
+    return connection.execute(_FORGOTTEN, {"us": before_us}).rowcount
 
 
 def erase(database: Database, now_us: int) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, text
 
 from app.domain.history import Happening, Origin
-from app.domain.identifiers import names_merged
+from app.domain.identifiers import ChannelAddress, addresses_merged, names_merged
 from app.domain.merging.plan import MergePlan, MergeRecord
 from app.domain.profile import SECTION_NAMES, Profile
 from app.domain.state import State
@@ -86,6 +86,20 @@ _MERGED: Final = (
 )
 _MERGED_POSTGRESQL = text(_MERGED.format(each=EACH_POSTGRESQL))
 _MERGED_SQLITE = text(_MERGED.format(each=EACH_SQLITE))
+#: Merges of those who were merged into profiles, each with the profile that they are in now.
+_BELOW: Final = f"""
+    with recursive below(root, pid) as (
+        select l.parent_pid, l.member_pid from {{each}}
+        join lineage l on l.workspace_id = :workspace_id and l.parent_pid = cast(each.value as bigint)
+        union
+        select b.root, l.member_pid from below b
+        join lineage l on l.workspace_id = :workspace_id and l.parent_pid = b.pid
+    )
+    select b.root, {", ".join("r." + name for name in _COLUMNS.split(", "))} from below b
+    join merge_record r on r.workspace_id = :workspace_id and r.merged_pid = b.pid
+"""
+_BELOW_POSTGRESQL = text(_BELOW.format(each=EACH_POSTGRESQL))
+_BELOW_SQLITE = text(_BELOW.format(each=EACH_SQLITE))
 #: Statements for one deleted person. The other profile of a merge loses its lines about the person as well.
 _ERASE: Final = [
     *(
@@ -139,6 +153,17 @@ def identifiers(connection: Connection, workspace_id: int, pids: Iterable[int]) 
         statement = _MERGED_POSTGRESQL if connection.dialect.name == "postgresql" else _MERGED_SQLITE
         for row in connection.execute(statement, {"workspace_id": workspace_id, "pids": encode(wanted)}):
             found |= names_merged(_record(row))
+    return found
+
+
+def former_addresses(connection: Connection, workspace_id: int, pids: Iterable[int]) -> dict[int, set[ChannelAddress]]:
+    """By number of a profile: addresses of those who were merged into it, as far as their records still have them."""
+    found: dict[int, set[ChannelAddress]] = {}
+    statement = _BELOW_POSTGRESQL if connection.dialect.name == "postgresql" else _BELOW_SQLITE
+    wanted = sorted(pids)
+    rows = connection.execute(statement, {"workspace_id": workspace_id, "pids": encode(wanted)}) if wanted else ()
+    for row in rows:
+        found.setdefault(row.root, set()).update(addresses_merged(_record(row)))
     return found
 
 

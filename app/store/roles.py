@@ -19,11 +19,12 @@ API_WRITES: Final = {
     "idempotency": "insert",
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
+    "subscription_group": "insert, update (name)",
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }
 #: What is not the worker's to change.
-WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head"))
+WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group"))
 #: Partitioned tables, which age out by dropping partitions.
 GROWING: Final = ("inbox", "idempotency", "problem", "occurrence")
 

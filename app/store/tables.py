@@ -25,7 +25,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     merge_record     workspace_id, id                                 kept_pid; merged_pid; merged_braze_id; expires_us
     history          workspace_id, pid, us, ordinal, what             -
     deletion         workspace_id, erased_id                          -
-    address_state    workspace_id, channel, address, group_id         -
+    address_state    workspace_id, channel, address, group_id         three of what is listed; forget_us
+    subscription_group  workspace_id, id                              -
     name             workspace_id, kind, name                         id
     name_count       workspace_id, kind, name, type                   -
     occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
@@ -461,17 +462,52 @@ class Deletion(SQLModel, table=True):
     key_name: str = _text()
 
 
+def _listed(name: str, where: str) -> Index:
+    """An index of the addresses that a list shows, by time."""
+    where_text = text(where)
+    columns = ("workspace_id", "changed_us", "address")
+    return Index(name, *columns, postgresql_where=where_text, sqlite_where=where_text)
+
+
 class AddressStateRow(SQLModel, table=True):
-    """Consent, which belongs to the address: one row reaches every profile that has it, now or later."""
+    """What is recorded of an address, which reaches every profile that has it, now or later."""
 
     __tablename__ = "address_state"
+    __table_args__ = (
+        _listed("address_unsubscribed", "group_id = '' and state = 'unsubscribed'"),
+        _listed("address_bounced", "group_id = '~hard_bounced'"),
+        _listed("address_invalid", "group_id = '~invalid'"),
+        # What ages out, of all workspaces at once.
+        Index(
+            "address_forgotten",
+            "forget_us",
+            postgresql_where=text("forget_us is not null"),
+            sqlite_where=text("forget_us is not null"),
+        ),
+    )
 
     workspace_id: int = _big(key=True)
     channel: int = _small(key=True)
     address: str = _text(key=True)
+    #: "" for the channel's global state, the id of a subscription group, or one of the marks of app.domain.profile.
     group_id: str = _text(key=True)
     state: str = _text()
     changed_us: int = _big()
+    #: While nobody has the address: from this moment on nothing is recorded any more.
+    forget_us: int | None = _big(nullable=True)
+
+
+class SubscriptionGroup(SQLModel, table=True):
+    """A subscription group. Its channel never changes."""
+
+    __tablename__ = "subscription_group"
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    name: str = _text()
+    #: email, sms or whatsapp.
+    channel: str = _text()
+    created_us: int = _big()
 
 
 class Name(SQLModel, table=True):

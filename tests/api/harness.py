@@ -70,7 +70,7 @@ VOLATILE: Final = ("braze_id", "appboy_id", "created_at", "random_bucket")
 
 #: Arrays whose objects may be refused one by one.
 INPUT_ARRAYS: Final = (
-    *("attributes", "events", "purchases"),
+    *("attributes", "events", "purchases", "messages"),
     *("aliases_to_identify", "emails_to_identify", "phone_numbers_to_identify"),
     *("user_aliases", "alias_updates"),
     *("external_ids", "braze_ids", "email_addresses", "phone_numbers"),

@@ -96,10 +96,22 @@ def ask(workspace: Workspace, method: str, path: str, operation: Json, **headers
     return workspace.service.send(method, path, content, workspace.headers(**headers), workspace.key)
 
 
+_EMAIL = "email=ada@example.org"
+QUERIES = {
+    "/v1/merges": "external_id=filled",
+    "/v1/messages": "external_id=filled",
+    "/subscription/status/get": "subscription_group_id=newsletter&external_id=filled",
+    "/subscription/user/status": "external_id=filled",
+    "/email/hard_bounces": _EMAIL,
+    "/email/unsubscribes": _EMAIL,
+    "/sms/invalid_phone_numbers": "phone_numbers=15043277269",
+}
+
+
 def filled(workspace: Workspace, path: str) -> str:
     """A path with ids that there are, and the query that it needs."""
-    if path == "/v1/merges":
-        return f"{path}?external_id=filled"
+    if path in QUERIES:
+        return f"{path}?{QUERIES[path]}"
     if "{braze_id}" in path or path.endswith("/undo"):
         return _of_a_merge(workspace, path)
     if "{" not in path:

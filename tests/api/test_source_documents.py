@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+from app.domain.profile import CHANNEL_EMAIL
 from tests.api.harness import Json, Service, Workspace, profile_of, summary
 
 PARSE_ERROR: Final = "Error while parsing request body. Please check your syntax."
@@ -230,6 +231,19 @@ def test_groups_that_do_not_exist(default: Workspace) -> None:
     assert answer.body["errors"][0]["code"] == "BAD_SUBSCRIPTION_GROUP_ID"
     assert answer.counts == {}
     assert default.stored() == []
+
+
+def test_groups_that_exist(default: Workspace) -> None:
+    states = {1: "unsubscribed", 2: "subscribed", 3: "subscribed"}
+    for n in states:
+        group = {"id": f"subscription_group_identifier_{n}", "name": f"Group {n}", "channel": "email"}
+        assert default.post("/v1/subscription_groups", group).status == 201
+    assert default.track(GROUPS).body == {"attributes_processed": 1, "message": "success"}
+    recorded = default.state().topics(CHANNEL_EMAIL, "example@email.com")
+    assert {topic: found.state for topic, found in recorded.items()} == {
+        "": "subscribed",
+        **{f"subscription_group_identifier_{n}": state for n, state in states.items()},
+    }
 
 
 INVALID: Final = {

@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
@@ -29,6 +29,10 @@ SERVED = SYNCHRONOUS | {
     "/users/alias/new",
     "/users/alias/update",
     "/users/delete",
+    "/subscription/status/get",
+    "/subscription/status/set",
+    "/subscription/user/status",
+    "/v2/subscription/status/set",
 }
 #: Endpoints of the specification that are not served yet, and what will bring them.
 NOT_YET = {
@@ -37,10 +41,6 @@ NOT_YET = {
     "/segments/list": "segments",
     "/segments/details": "segments",
     "/segments/data_series": "segments",
-    "/subscription/status/get": "subscriptions",
-    "/subscription/status/set": "subscriptions",
-    "/subscription/user/status": "subscriptions",
-    "/v2/subscription/status/set": "subscriptions",
 }
 #: No part of the specification.
 NEVER = "/preference_center/"
@@ -56,6 +56,32 @@ SOFT: dict[str, tuple[int, dict[str, int], list[tuple[str, int]]]] = {
         [(array, index) for array in ("attributes", "events", "purchases") for index in (0, 1)],
     ),
 }
+
+_GROUP = "ed06e19a-69b1-4f9b-a452-2db2c4e303a8"
+_STATES = {1: "subscribed", 2: "unsubscribed"}
+#: The group and the people of whom the recorded lines about subscriptions speak.
+RECORDED_MEMBERS: list[dict[str, Any]] = [
+    {
+        "method": "POST",
+        "path": "/v1/subscription_groups",
+        "body": {"id": _GROUP, "name": "test-subscription-group", "channel": "email"},
+    },
+    {
+        "method": "POST",
+        "path": "/users/track",
+        "body": {
+            "attributes": [
+                {"external_id": f"test-user-{n}", "email": f"test-user-{n}@test.com"}
+                | (
+                    {"subscription_groups": [{"subscription_group_id": _GROUP, "subscription_state": _STATES[n]}]}
+                    if n in _STATES
+                    else {}
+                )
+                for n in (1, 2, 3)
+            ]
+        },
+    },
+]
 
 _ALIASES = {"message": "success", "aliases_processed": 1}
 _UNKNOWN = "current_external_id does not exist"
@@ -135,7 +161,7 @@ def test_every_path_is_accounted_for() -> None:
 @pytest.mark.parametrize("line", [line for line in LINES if line.values[0]["path"] in SERVED])
 def test_served(service: Service, line: dict[str, Any]) -> None:
     workspace = service.workspace("legacy")
-    for step in line.get("setup", []):
+    for step in before(line):
         assert send(workspace, {"headers": {}, **step}).status == 201
     check(line, send(workspace, line))
     if line["expect"]["class"] == "auth":
@@ -147,7 +173,7 @@ def test_served_by_processes(onefold: Onefold, line: dict[str, Any]) -> None:
     """The same over HTTP, with a worker that applies by itself. Only a read waits for it, so no line has to."""
     key = onefold.workspace("legacy")
     with httpx.Client(base_url=onefold.url, timeout=30) as client:
-        for step in [*line.get("setup", []), line]:
+        for step in [*before(line), line]:
             method, path, content, headers = request({"headers": {}, **step}, key)
             response = client.request(method, path, content=content, headers=headers)
             answer = checked(response.status_code, response.headers, response.content, key)
@@ -163,12 +189,20 @@ def test_not_yet_served(on_sqlite: Service, line: dict[str, Any]) -> None:
     assert (answer.status, answer.body) == (404, {"message": "Invalid URL"})
 
 
+def before(line: dict[str, Any]) -> list[dict[str, Any]]:
+    """Requests that make what a line speaks of."""
+    return [*(RECORDED_MEMBERS if "subscription" in line["path"] else ()), *line.get("setup", ())]
+
+
 def request(line: dict[str, Any], key: str) -> tuple[str, str, bytes, dict[str, str]]:
     """Method, path, body and headers of a line."""
     headers = {"Authorization": line.get("auth", f"Bearer {key}"), "Content-Type": "application/json"}
     headers |= {name.replace("_", "-"): value for name, value in line["headers"].items()}
     content = line["raw_body"].encode() if "raw_body" in line else json.dumps(line.get("body")).encode()
-    return line["method"], quote(line["path"], safe="/"), content, headers
+    path = quote(line["path"], safe="/")
+    if "query" in line:
+        path += "?" + urlencode([tuple(pair) for pair in line["query"]])
+    return line["method"], path, content, headers
 
 
 def send(workspace: Workspace, line: dict[str, Any]) -> Answer:
@@ -203,6 +237,9 @@ def check(line: dict[str, Any], answer: Answer) -> None:
             assert answer.body == expect["response"]
         return
     assert expect["class"] == "soft"
+    if "subscription" in line["path"]:
+        check_subscription(line, answer)
+        return
     if line["path"].startswith("/users/") and line["path"] not in ("/users/track", "/users/export/ids"):
         recorded = (expect["status"], expect["response"]) if "response" in expect else ANSWERS[line["id"]]
         assert (answer.status, answer.body) == recorded
@@ -210,6 +247,21 @@ def check(line: dict[str, Any], answer: Answer) -> None:
     status, counts, errors = SOFT[expect["note"]]
     assert (answer.status, answer.errors) == (status, errors)
     assert counts.items() <= answer.counts.items()
+
+
+def check_subscription(line: dict[str, Any], answer: Answer) -> None:
+    recorded = line["expect"].get("response")
+    if recorded is None:  # of groups that only the library's own workspace has; GET of one person needs none
+        served = {"POST": 201, "GET": 200}[line["method"]]
+        assert answer.status in ((served, 400) if "user/status" in line["path"] else (400,)), answer.text
+        return
+    body = answer.body
+    if "status" in body:  # an old recording shows the word in lower case (DECISIONS D28)
+        body = {
+            **body,
+            "status": {who: "unknown" if status == "Unknown" else status for who, status in body["status"].items()},
+        }
+    assert body == recorded
 
 
 def test_recorded_export_comes_back_whole(service: Service) -> None:

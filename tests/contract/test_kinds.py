@@ -48,6 +48,10 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         9: "remove",
         10: "undo",
         11: "book",
+        12: "group_state",
+        13: "email_state",
+        14: "address_event",
+        15: "message",
         16: "flags",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS]
@@ -76,7 +80,20 @@ def test_stored_and_read_back(command: type[Command]) -> None:
         "identifier": [3, "l", "n"],
         "on": 1,
         "off": 2,
+        "channel": 2,
+        "group_id": "g",
+        "state": "subscribed",
+        "double_opt_in": True,
+        "email": "a@example.org",
+        "kind": "hard_bounce",
+        "time_us": 5,
+        "reason": "deactivated",
+        "message_id": "m",
+        "campaign_id": "c",
+        "canvas_id": None,
     }
+    if command.__name__ in ("SetGroupState", "AddressEvent"):
+        values["who"] = [5, "", "+34600123450"]
     if command.__name__ == "Identify":
         values["merge"] = False
     wanted = msgspec.convert(values, command)

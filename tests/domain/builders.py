@@ -41,6 +41,6 @@ def merged(
 ) -> tuple[Profile, State, MergePlan]:
     """Merge `other` into `kept` as request 7, command 3, at microsecond 1,000; the kept profile, state and plan."""
     state = state_of(kept, other, addresses=addresses)
-    plan = plan_merge(kept, other, policy, state.address)
+    plan = plan_merge(kept, other, policy, state.topics)
     perform(state, plan, Origin(0, 7, 3, 1_000, "backend"), "m1")
     return kept, state, plan

@@ -112,6 +112,16 @@ TABLE: Final[list[tuple[str, Any, Any, Any]]] = [
     ("push_subscribe", [SUBSCRIBED, 5], [UNSUBSCRIBED, 3], [SUBSCRIBED, 5]),
     ("email_subscribe", [OPTED_IN, 5], [UNSUBSCRIBED, 3], [UNSUBSCRIBED, 3]),
     ("email_subscribe", [UNSUBSCRIBED, 5], [OPTED_IN, 3], [UNSUBSCRIBED, 5]),
+    ("email_groups", {"a": [SUBSCRIBED, 5]}, None, {"a": [SUBSCRIBED, 5]}),
+    (
+        "email_groups",
+        {"a": [SUBSCRIBED, 5], "b": [UNSUBSCRIBED, 4]},
+        {"a": [UNSUBSCRIBED, 3], "b": [SUBSCRIBED, 9], "c": [SUBSCRIBED, 1]},
+        {"a": [UNSUBSCRIBED, 3], "b": [UNSUBSCRIBED, 4], "c": [SUBSCRIBED, 1]},
+    ),
+    ("phone_groups", {"a": [SUBSCRIBED, 5]}, {"a": [UNSUBSCRIBED, 3]}, {"a": [UNSUBSCRIBED, 3]}),
+    ("phone_groups", {"a": [UNSUBSCRIBED, 5]}, {"a": [SUBSCRIBED, 3]}, {"a": [UNSUBSCRIBED, 5]}),
+    ("phone_groups", None, {"c": [SUBSCRIBED, 1]}, {"c": [SUBSCRIBED, 1]}),
     ("merges", None, None, 1),
     ("merges", 2, 3, 6),
     (

@@ -1,6 +1,6 @@
 """Merges of any two profiles: nothing is invented, nothing is dropped in silence, and an undo takes it all back."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.domain import sizes
 from app.domain.history import Origin
 from app.domain.identifiers import identifiers_of
+from app.domain.merging.consents import consents, is_refusal
 from app.domain.merging.merge import MERGE, NONE, get, perform, plan_merge
 from app.domain.merging.undo import undo
 from app.domain.profile import BRAZE, CHANNEL_EMAIL, SUBSCRIPTION_STATES, Address, AddressState, Identifier, Profile
@@ -116,7 +117,7 @@ _policies = st.sampled_from((MERGE, NONE))
 
 def merge(state: State, kept: int, merged: int, policy: str = MERGE, us: int = 1_000) -> str:
     """Merge by number; the id of the merge."""
-    plan = plan_merge(state.profiles[kept], state.profiles[merged], policy, state.address)
+    plan = plan_merge(state.profiles[kept], state.profiles[merged], policy, state.topics)
     perform(state, plan, Origin(0, us, 0, us), f"m{us}")
     return f"m{us}"
 
@@ -166,7 +167,7 @@ def test_what_is_performed_is_what_the_plan_said(
     kept, merged = found
     state = state_of(kept, merged, addresses=addresses)
     before = asdict(kept)
-    plan = plan_merge(kept, merged, policy, state.address)
+    plan = plan_merge(kept, merged, policy, state.topics)
     preview = repr(plan)
     perform(state, plan, Origin(0, 9, 2, 1_000), "m")
     assert repr(plan) == preview
@@ -180,8 +181,11 @@ def test_what_is_performed_is_what_the_plan_said(
     assert all(any(path[: len(change)] == change for change in changed) for path in differing)
     assert all(get(reverted, reverted.profiles[1], change.path) == change.kept for change in plan.changes)
     expected = dict(addresses)
-    if plan.consent is not None:
-        expected[plan.consent.address] = plan.consent.after
+    theirs = (merged.core or {}).get("email")
+    for address, consent in addresses.items():
+        if address[1] == theirs and theirs != (kept.core or {}).get("email"):  # nobody has it now
+            expected[address] = replace(consent, forget_us=state.records["m"].expires_us)  # type: ignore[union-attr]
+    expected |= {consent.address: consent.after for consent in consents(plan)}
     assert state.addresses == expected
 
 
@@ -234,14 +238,18 @@ def test_an_undo_restores_both_profiles(
     found: list[Profile], addresses: dict[Address, AddressState], policy: str
 ) -> None:
     state = state_of(*found, addresses=addresses)
-    before = strict(facts(state))
+    plan = plan_merge(state.profiles[1], state.profiles[2], policy, state.topics)
+    # An address that the merge made more restrictive stays so: an undo subscribes nobody.
+    refused = [consent for consent in consents(plan) if is_refusal(consent.after, consent.before)]
+    addresses |= {consent.address: consent.after for consent in refused}
+    before = strict(facts(state_of(*(_copy(each) for each in found), addresses=addresses)))
     done = merge(state, 1, 2, policy)
     assert undo(state, done, Origin(0, 10, 0, 2_000)) == ""
     assert strict(facts(state)) == before
     assert [one.size for one in state.profiles.values()] == [sizes.of_profile(one) for one in state.profiles.values()]
     record = state.records[done]
     assert record is not None
-    assert record.unseparated == []
+    assert record.unseparated == ["email_subscribe"] * len(refused)
 
 
 @settings(deadline=None, max_examples=60)

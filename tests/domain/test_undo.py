@@ -24,7 +24,7 @@ LATER = Origin(0, 12, 0, 12_000, "admin")
 
 def merged(kept: Profile, other: Profile, us: int = 1_000) -> State:
     state = state_of(kept, other)
-    perform(state, plan_merge(kept, other, MERGE, state.address), Origin(0, us, 0, us), f"m{us}")
+    perform(state, plan_merge(kept, other, MERGE, state.topics), Origin(0, us, 0, us), f"m{us}")
     return state
 
 

@@ -1,22 +1,52 @@
 """The schema: made by migrations alone, the same as the models say, on both stores; by one process at a time."""
 
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from sqlalchemy import text
 
+from app.domain.profile import CHANNEL_EMAIL, CORE, SPAM, AddressState
 from app.store import lane, migrate
 from app.store.engine import Database
 from app.store.migrate import MigratingError
 from app.store.partitions import numbers
+from app.store.profiles.dump import dump
+from app.store.profiles.save import save
+from tests.domain.builders import profile, state_of
 from tests.e2e.service import ONEFOLD, environment
+from tests.stores import workspace
 
 
 def test_migrations_and_models_agree(database: Database) -> None:
     assert migrate.differences(database) == []
     assert migrate.is_current(database)
+
+
+def test_complaints_move_to_their_addresses(database: Database) -> None:
+    """Of profiles with an address; the others keep them until they have one."""
+    one, us = workspace(database), 1_790_000_000_000_000
+    people = [
+        profile(1, external_id="a", email="é@example.org", first_name="Zoé", marked_email_as_spam_at=us),
+        profile(2, external_id="b", marked_email_as_spam_at=us),
+        profile(3, external_id="c", email="c@example.org"),
+    ]
+    state = state_of(*people)
+    state.changes.created = {1, 2, 3}
+    state.changes.sections = dict.fromkeys((1, 2, 3), CORE)
+    with database.write() as connection:
+        save(connection, one, state, {})
+        for _ in range(2):
+            import_module("app.store.migrations.versions.0013_subscriptions").move_complaints(connection)
+        found = dump(connection, one)
+    assert {pid: kept.core for pid, kept in found.profiles.items()} == {
+        1: {"email": "é@example.org", "first_name": "Zoé"},
+        2: {"marked_email_as_spam_at": us},
+        3: {"email": "c@example.org"},
+    }
+    assert found.addresses == {(CHANNEL_EMAIL, "é@example.org", SPAM): AddressState("marked", us)}
 
 
 def test_an_empty_database_is_not_current_and_upgrading_twice_is_harmless(database_url: str) -> None:

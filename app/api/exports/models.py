@@ -38,6 +38,23 @@ class Summary(Struct, forbid_unknown_fields=True):
     count: int
 
 
+class Campaign(Struct, forbid_unknown_fields=True):
+    """What a person got of a campaign, and did with it."""
+
+    api_campaign_id: str
+    engaged: dict[str, bool]
+    last_received: str | UnsetType = UNSET
+
+
+class Canvas(Struct, forbid_unknown_fields=True):
+    """What a person got of a canvas."""
+
+    api_canvas_id: str
+    last_received_message: str | UnsetType = UNSET
+    last_entered: str | UnsetType = UNSET
+    last_exited: str | UnsetType = UNSET
+
+
 class Cart(Struct, forbid_unknown_fields=True):
     """What somebody has put into a basket and not bought."""
 
@@ -85,6 +102,9 @@ class Profile(Struct, forbid_unknown_fields=True, kw_only=True):
     push_subscribe: str | UnsetType = UNSET
     push_opted_in_at: str | UnsetType = UNSET
     email_subscribe: str | UnsetType = UNSET
+    uninstalled_at: str | UnsetType = UNSET
+    campaigns_received: list[Campaign] | UnsetType = UNSET
+    canvases_received: list[Canvas] | UnsetType = UNSET
 
 
 class Exported(Struct, forbid_unknown_fields=True):

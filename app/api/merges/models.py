@@ -38,6 +38,16 @@ class Consent(Struct, forbid_unknown_fields=True):
     result: State | None
 
 
+class GroupConsent(Struct, forbid_unknown_fields=True):
+    """The state of a subscription group that the kept profile's address gets."""
+
+    subscription_group_id: str
+    kept: State | None
+    result: State | None
+    email: str | UnsetType = UNSET
+    phone: str | UnsetType = UNSET
+
+
 class _Plan(Struct, forbid_unknown_fields=True, kw_only=True):
     policy: Literal["merge", "none"]
     changes: Annotated[list[Changed], Meta(description="Values of the kept profile that change.")]
@@ -46,6 +56,7 @@ class _Plan(Struct, forbid_unknown_fields=True, kw_only=True):
     retired_identifiers: Annotated[list[dict[str, Any]], Meta(description="They lead to nobody afterwards.")]
     alias_conflicts: list[AliasConflict]
     consent: Consent | UnsetType = UNSET
+    group_consents: list[GroupConsent] | UnsetType = UNSET
 
 
 class PlannedMerge(_Plan, forbid_unknown_fields=True, kw_only=True):
@@ -96,6 +107,7 @@ class Merge(Struct, forbid_unknown_fields=True, kw_only=True):
     retired_identifiers: list[dict[str, Any]] | UnsetType = UNSET
     alias_conflicts: list[AliasConflict] | UnsetType = UNSET
     consent: Consent | UnsetType = UNSET
+    group_consents: list[GroupConsent] | UnsetType = UNSET
 
 
 class MergeList(Struct, forbid_unknown_fields=True):

@@ -122,6 +122,26 @@ class OwnConsent(Leaf):
         return None if pair.takes_email else stricter(kept, merged)
 
 
+class EmailGroups(Leaf):
+    """{group id: [state, changed_us]} of a profile without e-mail address: as OwnConsent, group by group."""
+
+    field = "email"
+
+    def join(self, kept: Any, merged: Any, pair: Pair) -> Any:
+        if (pair.kept.core or {}).get(self.field) is not None:
+            return kept
+        takes = pair.takes_email if self.field == "email" else pair.takes_phone
+        if takes and (pair.merged.core or {}).get(self.field) is not None:
+            return None
+        return stricter_groups(kept or {}, merged or {}) or None
+
+
+class PhoneGroups(EmailGroups):
+    """The same of a profile without a readable phone number."""
+
+    field = "phone"
+
+
 class Total(Leaf):
     """The sum. None is nothing."""
 
@@ -324,3 +344,8 @@ def stricter(one: Any, other: Any) -> Any:
     if one is None or other is None:
         return other if one is None else one
     return min(one, other, key=lambda recorded: SUBSCRIPTION_STATES.index(recorded[0]))
+
+
+def stricter_groups(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Recorded states by group, as `stricter` for each: none is no state."""
+    return {group: stricter(ours.get(group), theirs.get(group)) for group in sorted({*ours, *theirs})}

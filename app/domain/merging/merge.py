@@ -11,25 +11,22 @@ from dataclasses import fields
 from typing import Any, Final
 
 from app.domain import sizes
+from app.domain.address_book import NotLoadedError
 from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
 from app.domain.identifiers import identifiers_from, identifiers_of
-from app.domain.merging.leaves import ByKey, Leaf, Members, Pair, Path, Rule, same, stricter
-from app.domain.merging.plan import Change, Consent, MergePlan, MergeRecord
+from app.domain.merging.consents import TopicsOf, consents, email_consent, group_consents
+from app.domain.merging.leaves import ByKey, Leaf, Members, Pair, Path, Rule, same
+from app.domain.merging.plan import Change, MergePlan, MergeRecord
 from app.domain.merging.rules import KEEP, RULES
 from app.domain.profile import (
     BRAZE,
-    CHANNEL_EMAIL,
     CORE,
     CORE_FIELDS,
     CUSTOM,
     SECTION_NAMES,
-    SUBSCRIBED,
-    SUBSCRIPTION_STATES,
-    Address,
-    AddressState,
     Profile,
 )
-from app.domain.state import NotLoadedError, State
+from app.domain.state import State
 from app.domain.times import DAY
 
 #: Everything of the table in spec merge.md 3.
@@ -42,11 +39,11 @@ def plan_merge(
     kept: Profile,
     merged: Profile,
     policy: str = MERGE,
-    consent_of: Callable[[Address], AddressState | None] = lambda _address: None,
+    topics_of: TopicsOf = lambda _channel, _address: {},
 ) -> MergePlan:
     """What becomes of `kept` when `merged` is merged into it. Both have all sections.
 
-    `consent_of` tells the recorded state of an address (State.address). Raises NotLoadedError for a missing section,
+    `topics_of` tells what is recorded of an address (State.topics). Raises NotLoadedError for a missing section,
     ValueError for one profile given twice.
     """
     if kept.pid == merged.pid:
@@ -84,7 +81,8 @@ def plan_merge(
         alias_conflicts=tuple(
             (change.path[1], change.kept, change.merged) for change in lost if change.path[0] == "aliases"
         ),
-        consent=_consent(kept, merged, core.get("email"), consent_of) if policy == MERGE else None,
+        consent=email_consent(kept, merged, core.get("email"), topics_of) if policy == MERGE else None,
+        groups=group_consents(kept, merged, core, topics_of) if policy == MERGE else (),
     )
 
 
@@ -108,13 +106,14 @@ def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> Non
         plan=plan,
         snapshot=merged,
     )
-    state.fold(merged, kept, with_occurrences=plan.policy == MERGE)
     with rekeyed(state, kept):
         for change in plan.changes:
             put(state, kept, change.path, deepcopy(change.result))
         put(state, kept, ("last_merge",), merge_id)
-    if plan.consent is not None:
-        state.set_address(plan.consent.address, plan.consent.after)
+    # Afterwards: an address that moved was somebody's all the time.
+    state.fold(merged, kept, with_occurrences=plan.policy == MERGE, forget_us=record.expires_us)
+    for consent in consents(plan):
+        state.set_address(consent.address, consent.after)
     state.touch(kept, origin.us, origin.ordinal)
     state.keep(record)
     state.happened(kept.pid, Happening(MERGED, origin, merged.braze_id, merge_id))
@@ -241,24 +240,3 @@ def _is_lost(leaf: Leaf, policy: str) -> bool:
     if leaf is KEEP:
         return False
     return leaf.loses or (policy != MERGE and not leaf.always)
-
-
-def _consent(
-    kept: Profile, merged: Profile, email: object, consent_of: Callable[[Address], AddressState | None]
-) -> Consent | None:
-    """A profile without e-mail address may have refused e-mail. The kept profile's address then gets that state, and
-    never a more permissive one (D11)."""
-    if not isinstance(email, str):
-        return None
-    own = None
-    for profile in (kept, merged):
-        if "email" not in _core(profile):
-            own = stricter(own, _core(profile).get("email_subscribe"))
-    if own is None:
-        return None
-    address = (CHANNEL_EMAIL, email, "")
-    recorded = consent_of(address)
-    effective = SUBSCRIBED if recorded is None else recorded.state
-    if SUBSCRIPTION_STATES.index(own[0]) >= SUBSCRIPTION_STATES.index(effective):
-        return None
-    return Consent(address, recorded, AddressState(own[0], own[1]))

@@ -48,6 +48,8 @@ class MergePlan:
     alias_conflicts: tuple[tuple[str, str, str], ...]
     #: The state that the kept profile's address gets from a profile that had none. Never more permissive than before.
     consent: Consent | None = None
+    #: The states of subscription groups that the kept profile's addresses get.
+    groups: tuple[Consent, ...] = ()
 
 
 @dataclass(slots=True)

@@ -5,15 +5,15 @@ cannot be told apart: it is treated as the merge's, and named in the record.
 """
 
 from copy import deepcopy
-from typing import Any
 
 from app.domain import sizes
 from app.domain.history import RESTORED, UNMERGED, Happening, Origin
 from app.domain.identifiers import identifiers_of
+from app.domain.merging.consents import consents, is_refusal
 from app.domain.merging.leaves import Undone
 from app.domain.merging.merge import get, leaf_of, put, rekeyed
-from app.domain.merging.plan import MergePlan, MergeRecord
-from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
+from app.domain.merging.plan import Consent, MergePlan, MergeRecord
+from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, GROUP_FIELDS, Identifier, Profile
 from app.domain.reasons import (
     ALREADY_UNDONE,
     IDENTIFIER_REUSED,
@@ -79,9 +79,18 @@ def _separate(state: State, kept: Profile, record: MergeRecord, plan: MergePlan)
                 unseparated.append(".".join(change.path))
             put(state, kept, change.path, deepcopy(value))
         put(state, kept, ("last_merge",), record.previous)
-    consent: Any = plan.consent
-    if consent is not None and state.address(consent.address) == consent.after:
-        state.set_address(consent.address, consent.before)
+    for consent in consents(plan):
+        if state.address(consent.address) == consent.after:
+            # An undo subscribes nobody: whether the person refused again meanwhile left no trace.
+            if is_refusal(consent.after, consent.before):
+                unseparated.append(_name_of(consent))
+            else:
+                state.set_address(consent.address, consent.before)
     if not written:
         kept.updated_us, kept.updated_index = record.kept_updated
     return unseparated
+
+
+def _name_of(consent: Consent) -> str:
+    channel, _, topic = consent.address
+    return f"{GROUP_FIELDS[channel]}.{topic}" if topic else "email_subscribe"

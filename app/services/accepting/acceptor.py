@@ -1,7 +1,7 @@
 """Accepting a request: quota, contract, inbox. Everything that happens between a caller and the answer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
@@ -20,6 +20,7 @@ from app.services.caller import Caller
 from app.services.calls import Threads
 from app.services.quotas import Admission
 from app.services.refusals import KeyReusedError, RateLimitedError, UnavailableError, WorkspaceClosedError
+from app.services.subscription_groups import SubscriptionGroups
 from app.store.inbox import idempotency as idempotent
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
 
@@ -55,6 +56,7 @@ class Acceptor:
         backlog: BacklogWatch,
         threads: Threads,
         timeout: float,
+        groups: SubscriptionGroups,
         *,
         ietf_headers: bool = False,
     ) -> None:
@@ -67,6 +69,7 @@ class Acceptor:
         self._limiter = limiter
         self._writer = writer
         self._backlog = backlog
+        self._groups = groups
         self._ietf_headers = ietf_headers
         #: Calls that a limit let through, and that it did not.
         self.granted = 0
@@ -95,11 +98,21 @@ class Acceptor:
         self, caller: Caller, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Accepted:
         """POST /users/track. Raises as `queue`."""
-        return await self.queue(caller, _track_check(caller, caller.objects), body, key, stream)
+        check = _track_check(caller, caller.objects, await self.groups_of(caller, body))
+        return await self.queue(caller, check, body, key, stream)
 
     async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Accepted:
         """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises as `queue`."""
-        return await self.queue(caller, _track_check(caller, BULK_LIMITS), body, key, STREAM_BULK)
+        check = _track_check(caller, BULK_LIMITS, await self.groups_of(caller, body))
+        return await self.queue(caller, check, body, key, STREAM_BULK)
+
+    async def groups_of(self, caller: Caller, body: bytes) -> Mapping[str, int]:
+        """{id: channel} of the subscription groups that a body of /users/track names, as far as there are any.
+
+        Raises UnavailableError.
+        """
+        ids = await self.read(track.group_ids, body)
+        return await self._groups.channels(caller, ids) if ids else {}
 
     async def queue(
         self,
@@ -192,8 +205,8 @@ def idempotency_key(
     return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body), status)
 
 
-def _track_check(caller: Caller, limits: Limits) -> Callable[[bytes], Checked]:
+def _track_check(caller: Caller, limits: Limits, groups: Mapping[str, int]) -> Callable[[bytes], Checked]:
     """How the contract checks a body of a caller's workspace."""
     options = caller.options
     region, ecommerce_events = addresses.region_of(options), track.wants_ecommerce(options)
-    return partial(track.check, limits=limits, region=region, ecommerce_events=ecommerce_events)
+    return partial(track.check, limits=limits, region=region, ecommerce_events=ecommerce_events, groups=groups)

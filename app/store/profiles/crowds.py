@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from app.domain.address_book import Unloaded
 from app.domain.loading import EVERY_END, NEWEST, OLDEST, Choices, End
 from app.domain.profile import Identifier
-from app.domain.state import State, Unloaded
+from app.domain.state import State
 
 _Recency = tuple[int, int, int, str]
 

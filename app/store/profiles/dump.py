@@ -15,7 +15,8 @@ _decode = msgspec.json.decode
 _ALL_PIDS = text("select pid from profile where workspace_id = :workspace_id")
 _ALL_IDENTIFIERS = text("select kind, label, value, pid from identifier where workspace_id = :workspace_id")
 _ALL_ADDRESSES = text(
-    "select channel, address, group_id, state, changed_us from address_state where workspace_id = :workspace_id"
+    "select channel, address, group_id, state, changed_us, forget_us from address_state"
+    " where workspace_id = :workspace_id"
 )
 # No joins: the planner knows too little of a workspace's size to plan them, and all of it fits into memory.
 _ALL_OCCURRENCES = text(
@@ -38,8 +39,7 @@ def dump(connection: Connection, workspace_id: int) -> State:
     for kind, label, value, pid in listed:
         index.setdefault((kind, label, value), set()).add(pid)
     addresses: dict[Address, AddressState | None] = {
-        (channel, address, group_id): AddressState(state, changed_us)
-        for channel, address, group_id, state, changed_us in consents
+        (channel, address, topic): AddressState(*state) for channel, address, topic, *state in consents
     }
     return State(profiles, index, addresses, complete=True)
 

@@ -11,18 +11,28 @@ from sqlalchemy import Connection
 from app.domain import sizes
 from app.domain.commands import Command
 from app.domain.effects import EFFECTS
-from app.domain.identifiers import identifiers_of
-from app.domain.loading import Needs, addresses_needed, choices, chosen, looked_up, moves, needs
+from app.domain.identifiers import ChannelAddress, addresses_merged, identifiers_of
+from app.domain.loading import (
+    Needs,
+    addresses_needed,
+    choices,
+    chosen,
+    deleted,
+    looked_up,
+    moves,
+    needs,
+    shared_addresses,
+)
+from app.domain.merging.consents import consents
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import (
     ALL_SECTIONS,
-    CHANNEL_EMAIL,
+    CHANNEL_KINDS,
     CORE,
     DEPRECATED,
     EMAIL,
     EXTERNAL,
     PHONE,
-    Address,
     Identifier,
     Profile,
 )
@@ -122,7 +132,7 @@ class Loader:
         for record in records.values():
             if record is not None:
                 sections[record.kept_pid] = ALL_SECTIONS
-        return _Sought(wanted, records, index, crowded, sections)
+        return _Sought(wanted, records, index, crowded, sections, limits.sparing)
 
     def _fetched(self, sought: "_Sought") -> list[Profile]:
         """The profiles: first the small ones, which fit in any case, and then the others, if all fit together."""
@@ -154,10 +164,18 @@ class Loader:
             _load_shared(connection, workspace_id, state, wanted)
         if records:
             _load_records(connection, workspace_id, state, records)
-        addresses = addresses_needed(commands, state, moving=wanted.moving or bool(wanted.identity or records))
+        if deleted(commands):
+            pids = {pid for key in wanted.identity for pid in state.index[key]}
+            state.former_addresses = merges.former_addresses(connection, workspace_id, pids)
+        moving = wanted.moving or bool(wanted.identity or records)
+        addresses = addresses_needed(commands, state, moving=moving).union(*state.former_addresses.values())
         addresses |= {address for record in records.values() for address in _addresses_of(record)}
         if addresses:
-            state.addresses = fetch_addresses(connection, workspace_id, addresses)
+            state.know(fetch_addresses(connection, workspace_id, addresses))
+            shared = shared_addresses(commands, state, moving=moving) if sought.sparing else addresses
+            keys = {(CHANNEL_KINDS[channel], "", address) for channel, address in shared} - state.index.keys()
+            if keys:  # it does not matter who has them: see _load_shared
+                state.index |= find(connection, workspace_id, keys, len(state.profiles) + 1)
         return state
 
 
@@ -171,6 +189,8 @@ class _Sought:
     crowded: dict[Identifier, crowds.Part]
     #: Of each profile, as a bit mask.
     sections: dict[int, int]
+    #: Whether only few addresses are looked up as to who has them.
+    sparing: bool
 
 
 def _crowded(
@@ -234,9 +254,9 @@ def _load_records(
     state.index |= missing
 
 
-def _addresses_of(record: MergeRecord | None) -> list[Address]:
-    addresses: list[Address] = []
-    if record is not None and record.plan is not None and record.plan.consent is not None:
-        addresses.append(record.plan.consent.address)
-    email = (record.snapshot.core or {}).get("email") if record is not None and record.snapshot is not None else None
-    return [*addresses, (CHANNEL_EMAIL, email, "")] if isinstance(email, str) else addresses
+def _addresses_of(record: MergeRecord | None) -> set[ChannelAddress]:
+    """Addresses whose consent undoing a merge changes, or that somebody has again then."""
+    if record is None:
+        return set()
+    found = set() if record.plan is None else {consent.address[:2] for consent in consents(record.plan)}
+    return found | addresses_merged(record)

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
+from app.domain.identifiers import ChannelAddress
 from app.domain.profile import (
     ALIAS,
     BRAZE,
@@ -52,8 +53,8 @@ _PROFILES = _profiles("")
 _SMALL_PROFILES = _profiles("t.size between 1 and :largest and ")
 _ADDRESSES = Query(
     "address_state",
-    "t.channel, t.address, t.group_id, t.state, t.changed_us",
-    "t.channel = {0} and t.address = {1} and t.group_id = {2}",
+    "t.channel, t.address, t.group_id, t.state, t.changed_us, t.forget_us",
+    "t.channel = {0} and t.address = {1}",
     numbers=(0,),
 )
 
@@ -134,12 +135,13 @@ def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: in
 
 
 def fetch_addresses(
-    connection: Connection, workspace_id: int, addresses: Iterable[Address]
+    connection: Connection, workspace_id: int, addresses: Iterable[ChannelAddress]
 ) -> dict[Address, AddressState | None]:
-    """Recorded consent of addresses; None where nothing was ever recorded."""
-    states: dict[Address, AddressState | None] = dict.fromkeys(addresses)
-    for _, channel, address, group_id, state, changed_us in _ADDRESSES.run(connection, workspace_id, list(states)):
-        states[channel, address, group_id] = AddressState(state, changed_us)
+    """All that is recorded of addresses; the global topic of each is there, None where nothing was recorded of it."""
+    wanted = list(addresses)
+    states: dict[Address, AddressState | None] = {(channel, address, ""): None for channel, address in wanted}
+    for _, channel, address, topic, *state in _ADDRESSES.run(connection, workspace_id, wanted):
+        states[channel, address, topic] = AddressState(*state)
     return states
 
 

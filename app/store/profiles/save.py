@@ -27,7 +27,7 @@ _WRITE_SECTION = {
 }
 _WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",))
 _INSERT_IDENTIFIERS = BulkWrite(tables.IdentifierRow)
-_WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us"))
+_WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us", "forget_us"))
 _INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
 _INSERT_NAMES = BulkWrite(tables.Name)
 _COUNT_NAMES = BulkWrite(tables.NameCount, add=("count",))
@@ -144,6 +144,7 @@ def _address_rows(changes: Changes) -> list[dict[str, Any]]:
             "group_id": group_id,
             "state": consent.state,
             "changed_us": consent.changed_us,
+            "forget_us": consent.forget_us,
         }
         for (channel, address, group_id), consent in sorted(changes.addresses.items())
         if consent is not None
