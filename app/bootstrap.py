@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters import runtime
 from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.adapters.files import Files
+from app.adapters.http_out import HttpOut
 from app.adapters.metrics import Metrics, Readings
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
@@ -25,6 +27,7 @@ from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
 from app.services.exporting import Exporter
+from app.services.jobs import Bounds, Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
@@ -40,6 +43,8 @@ from app.settings import Settings
 from app.store import migrate, workspaces
 from app.store.engine import Database, ping
 from workers.apply import Applier
+from workers.jobs import run as running
+from workers.jobs.works import WORKS
 
 log = structlog.get_logger()
 
@@ -107,6 +112,42 @@ def applier(settings: Settings, bell: Doorbell) -> Applier:
     return Applier(database, bell, now_us, lambda workspace_id: workspaces.secret(database, workspace_id))
 
 
+def files(settings: Settings) -> Files:
+    return Files(settings.files_directory())
+
+
+def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callable[[], None]) -> Jobs:
+    """The jobs of an API process, or of a command."""
+    megabyte = 1024 * 1024
+    bounds = Bounds(settings.max_jobs, settings.max_workspace_file_megabytes * megabyte, settings.http_allow_private)
+    return Jobs(database, calls, files(settings), bounds, now_us, ring, settings.public_url)
+
+
+def job_runner(settings: Settings) -> tuple[running.Runner, Database]:
+    """What a job worker works with. Its statements may take longer than those of others."""
+    timeout = max(settings.database_timeout_seconds, JOB_STATEMENT_SECONDS)
+    database = Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
+    return running.Runner(job_parts(settings, database), WORKS, http_out(settings)), database
+
+
+def job_parts(settings: Settings, database: Database) -> running.Parts:
+    """What the work of jobs is done with."""
+    megabyte = 1024 * 1024
+    limits = running.Limits(
+        seconds=settings.job_seconds,
+        file_bytes=settings.max_file_megabytes * megabyte,
+        workspace_bytes=settings.max_workspace_file_megabytes * megabyte,
+        file_seconds=settings.file_hours * 3600,
+    )
+    return running.Parts(
+        database, files(settings), limits, now_us, lambda workspace_id: workspaces.secret(database, workspace_id)
+    )
+
+
+def http_out(settings: Settings) -> HttpOut:
+    return HttpOut(allow_private=settings.http_allow_private)
+
+
 def limiter(settings: Settings) -> Limiter:
     """The quotas in Redis. Call inside an event loop."""
     return Limiter(
@@ -118,6 +159,8 @@ def limiter(settings: Settings) -> Limiter:
     )
 
 
+#: How long a statement of a job may take.
+JOB_STATEMENT_SECONDS: Final = 60.0
 #: How long a flush of the inbox waits for the counter row of a workspace.
 LOCK_SECONDS: Final = 0.5
 
@@ -213,6 +256,7 @@ def services(settings: Settings) -> Services:
         synchronous=synchronous,
         data_rules=DataRules(database, synchronous, calls),
         rates=WorkspaceRates(database, acceptor, synchronous, calls),
+        jobs=jobs(settings, database, calls, bell.ring_jobs),
         reader=reader,
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),

@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.store.engine import Database
 from workers import rates
 from workers.apply import Applier
+from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
 from workers.sweep import Sweeper
 
@@ -47,8 +48,17 @@ def _rates(parts: Parts) -> Work:
     return lambda stop: rates.run(parts.database, parts.now_us, stop)
 
 
+def _jobs(parts: Parts) -> Work:
+    return Upkeep(parts.database, parts.bell, parts.now_us).run
+
+
 #: Name of the thread -> what makes its work.
-PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {"sweep": _sweep, "retention": _retention, "rates": _rates}
+PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
+    "sweep": _sweep,
+    "retention": _retention,
+    "rates": _rates,
+    "jobs": _jobs,
+}
 
 
 def run(works: Mapping[str, Work], stop: threading.Event) -> None:

@@ -14,7 +14,9 @@ from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
 from app.api.endpoint import serve
 from app.api.exports import endpoints as exports
+from app.api.file_exports import endpoints as file_exports
 from app.api.identity import endpoints as identity
+from app.api.jobs import endpoints as jobs
 from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
 from app.api.rates import endpoints as rates
@@ -29,6 +31,7 @@ log = structlog.get_logger()
 FAMILIES = (
     track.endpoints,
     exports.endpoints,
+    file_exports.endpoints,
     requests.endpoints,
     identity.endpoints,
     merges.endpoints,
@@ -36,7 +39,12 @@ FAMILIES = (
     limits.endpoints,
     data_rules.endpoints,
     rates.endpoints,
+    jobs.endpoints,
 )
+
+
+#: The paths without a key, likewise.
+PROBES = (health.probes, jobs.probes)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -56,7 +64,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     endpoints = [endpoint for family in FAMILIES for endpoint in family(services)]
-    probes = health.probes(services)
+    probes = [probe for family in PROBES for probe in family(services)]
     # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
     for endpoint in endpoints:
         handler = metrics.counted(services, endpoint.path, serve(services, endpoint))

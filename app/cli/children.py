@@ -14,7 +14,7 @@ from app.adapters.processes import Child
 from app.cli.context import environment, executable, fail
 from app.settings import Settings
 
-QUEUES: Final = "sync,normal,bulk,jobs"
+QUEUES: Final = "sync,normal,bulk"
 
 
 def url(host: str, port: int) -> str:
@@ -113,6 +113,21 @@ def worker(settings: Settings, processes: int, ready_file: Path | None = None) -
         log=_log(settings, "worker") if ready_file is not None else None,
         stop_order=1,
     )
+
+
+def jobs_argv() -> tuple[str, ...]:
+    """A job worker: of a queue and a name of its own, with one process, for one job at a time."""
+    return (
+        executable("celery"),
+        *("-A", "workers.celery_jobs", "worker", "-E", "-Q", "jobs", "-c", "1", "-n", "jobs@%h"),
+        *("--without-mingle", "--without-gossip", "-l", "WARNING"),
+    )
+
+
+def jobs(settings: Settings) -> Child:
+    env = environment(settings)
+    env.pop("ONEFOLD_WORKER_READY_FILE", None)
+    return Child(name="jobs", argv=jobs_argv(), env=env, log=_log(settings, "jobs"), stop_order=1)
 
 
 def sweeper(settings: Settings, *, log: bool = True) -> Child:

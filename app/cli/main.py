@@ -9,6 +9,7 @@ from app.cli import (
     data_rules,
     dead_letters,
     doctor,
+    jobs,
     keys,
     limits,
     merges,
@@ -43,6 +44,7 @@ _GROUPS: Final = {
     "attributes": data_rules.attributes,
     "events": data_rules.events,
     "rates": rates.app,
+    "jobs": jobs.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.

@@ -49,6 +49,8 @@ PERMISSIONS: Final = (
     "admin.attributes",
     "admin.events",
     "admin.rates",
+    "admin.jobs",
+    "admin.profiles",
 )
 
 #: Other spellings of the documentation that clients have learned from.

@@ -10,6 +10,7 @@ from app.services.connections import Connections
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
 from app.services.exporting import Exporter
+from app.services.jobs import Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
@@ -34,6 +35,7 @@ class Services:
     limits: WorkspaceLimits
     data_rules: DataRules
     rates: WorkspaceRates
+    jobs: Jobs
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

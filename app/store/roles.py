@@ -19,6 +19,8 @@ API_WRITES: Final = {
     "idempotency": "insert",
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
+    "job": "insert, update (state, finished_us, owner, expires_us, callback)",
+    "job_part": "insert",
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }

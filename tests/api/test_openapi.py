@@ -88,6 +88,10 @@ def test_the_fields_are_those_of_the_contract() -> None:
 # Every answer below is compared with the document by the harness.
 
 
+#: An empty object asks for the first page, or for all fields.
+NEED_NOTHING = ("/v1/rates/book", "/users/export/global_control_group")
+
+
 def ask(workspace: Workspace, method: str, path: str, operation: Json, **headers: str) -> Answer:
     """The request of the document's example."""
     path, content = filled(workspace, path), None
@@ -102,6 +106,10 @@ def filled(workspace: Workspace, path: str) -> str:
         return f"{path}?external_id=filled"
     if path.endswith(("/history", "/undo")):
         return _of_a_merge(workspace, path)
+    if path.startswith("/v1/jobs/"):
+        workspace.post("/users/export/global_control_group", {}, drain=False)
+        jobs = workspace.service.send("GET", "/v1/jobs", None, workspace.headers(), workspace.key).body["jobs"]
+        return path.replace("{id}", jobs[0]["id"])
     if "{" not in path:
         return path
     accepted = workspace.track({"attributes": [{"external_id": "filled"}]}, drain=False)
@@ -122,6 +130,8 @@ def test_examples_are_accepted(service: Service) -> None:
     workspace = service.workspace("legacy")
     with service.draining(workspace.id):
         for method, path, operation in operations(service):
+            if path.startswith("/files/"):
+                continue  # no JSON: tests/api/test_file_exports.py compares it with the document
             answer = ask(workspace, method, path, operation)
             assert answer.status == min(map(int, operation["responses"])), path
 
@@ -148,8 +158,8 @@ def test_refusals(on_sqlite: Service) -> None:
             (400, b"{}", {"Content_Encoding": "gzip"}),
             (400 if path.endswith("/bulk") else 413, b" " * (4 * 1024 * 1024 + 1), {}),
         ):
-            if path == "/v1/rates/book" and (content, headers) == (b"{}", {}):
-                continue  # it asks for the first page
+            if path in NEED_NOTHING and (content, headers) == (b"{}", {}):
+                continue
             answer = on_sqlite.send(method, path, content, workspace.headers(**headers), workspace.key)
             assert answer.status == status, path
 

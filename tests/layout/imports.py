@@ -69,7 +69,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "workers": Allowed(
         _words("app.adapters app.bootstrap app.contract app.domain app.settings app.store"),
         STANDARD,
-        _words("billiard celery kombu redis sqlalchemy structlog"),
+        _words("billiard celery kombu msgspec redis sqlalchemy structlog zipstream"),
     ),
 }
 

@@ -1,0 +1,50 @@
+"""Exports of many users to a file, by a job (spec export-delete-rename.md 2)."""
+
+from typing import Final
+
+from fastapi import Request
+
+from app.api.answers import Answer, answered
+from app.api.bodies import receive
+from app.api.documentation import Documentation
+from app.api.endpoint import MAX_READ_VALUES, Endpoint
+from app.api.file_exports.models import ControlGroupBody, Started
+from app.contract import file_exports, file_url
+from app.contract.export import REQUIRES_FIELDS
+from app.contract.plans import MAX_BODY_BYTES
+from app.domain.jobs import EXPORT_CONTROL_GROUP
+from app.services import jobs
+from app.services.caller import Caller
+from app.services.registry import Services
+
+_CONTROL_GROUP: Final = Documentation(
+    title="Export the global control group to a file",
+    tag="Export",
+    text="A job makes a file of JSON lines, one for each user: a zip with about 5,000 users in each of its files, or "
+    "one gzip. The callback, if there is one, is told when it is done. One export at a time.",
+    body=ControlGroupBody,
+    example={"fields_to_export": ["external_id", "email"]},
+    answers={201: Started},
+)
+
+
+def endpoints(services: Services) -> list[Endpoint]:
+    async def control_group(caller: Caller, request: Request) -> Answer:
+        body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds, most_values=MAX_READ_VALUES)
+        requires_fields = bool(caller.options.get(REQUIRES_FIELDS))
+        wanted = file_exports.read(body, with_segment=False, requires_fields=requires_fields)
+        reached_at = str(request.base_url)
+        job = await services.jobs.start(caller, EXPORT_CONTROL_GROUP, "", wanted.parameters(), reached_at)
+        prefix = file_url.object_prefix(job.id, job.created_us)
+        return answered(201, {"object_prefix": prefix, "url": jobs.url_of(caller, job)})
+
+    return [
+        Endpoint(
+            "POST",
+            "/users/export/global_control_group",
+            "users.export.global_control_group",
+            "default",
+            control_group,
+            _CONTROL_GROUP,
+        ),
+    ]

@@ -1,0 +1,10 @@
+"""Which work each kind of job is: a kind joins by a row."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from app.domain.jobs import EXPORT_CONTROL_GROUP
+from workers.jobs import export
+from workers.jobs.run import Work
+
+WORKS: Final[Mapping[str, Work]] = {EXPORT_CONTROL_GROUP: export.control_group}
