@@ -21,6 +21,7 @@ from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch, Limits
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
+from app.services.archives import Archives
 from app.services.calls import StoreCalls, Threads
 from app.services.canary import Canary
 from app.services.connections import ConnectionLimits, Connections, fitting
@@ -211,6 +212,7 @@ def services(settings: Settings) -> Services:
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
     reader = Reader(database, waiting, calls, settings.read_wait_seconds)
     whole_bytes = int(settings.stream_megabytes * 1024 * 1024)
+    started = jobs(settings, database, calls, bell.ring_jobs)
     gate = Gate(
         GateLimits(
             requests=settings.max_requests,
@@ -256,7 +258,8 @@ def services(settings: Settings) -> Services:
         synchronous=synchronous,
         data_rules=DataRules(database, synchronous, calls),
         rates=WorkspaceRates(database, acceptor, synchronous, calls),
-        jobs=jobs(settings, database, calls, bell.ring_jobs),
+        jobs=started,
+        archives=Archives(database, reader, calls, started),
         reader=reader,
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),

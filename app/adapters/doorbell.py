@@ -134,6 +134,17 @@ class Doorbell:
         """Ring for jobs at once. False when the broker is away."""
         return self._send(JOBS_TASK, [], JOBS, JOBS_EXPIRE_SECONDS)
 
+    def has_jobs_sent(self) -> bool:
+        """Whether a message about jobs waits for a worker: without one, further ones would only pile up."""
+        try:
+            with self._celery.connection_for_write() as connection:
+                try:
+                    return bool(connection.default_channel.queue_declare(JOBS, passive=True).message_count)
+                except connection.channel_errors:  # no worker has ever made the queue, and no message
+                    return False
+        except (KombuError, RedisError, OSError):
+            return True
+
     def send_tidy(self) -> bool:
         """Have files removed that are over. False when the broker is away."""
         return self._send(TIDY_TASK, [], JOBS, JOBS_EXPIRE_SECONDS)

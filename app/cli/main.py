@@ -13,6 +13,7 @@ from app.cli import (
     keys,
     limits,
     merges,
+    profiles,
     rates,
     requests,
     roles,
@@ -45,6 +46,7 @@ _GROUPS: Final = {
     "events": data_rules.events,
     "rates": rates.app,
     "jobs": jobs.app,
+    "profiles": profiles.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
+from app.services.archives import Archives
 from app.services.connections import Connections
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
@@ -36,6 +37,7 @@ class Services:
     data_rules: DataRules
     rates: WorkspaceRates
     jobs: Jobs
+    archives: Archives
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

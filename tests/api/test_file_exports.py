@@ -278,14 +278,15 @@ def test_a_deletion_ends_a_file_that_has_the_person(service: Service, workspace:
     assert download(service, url).status_code == 200
     delete(workspace, "u1")
     assert download(service, url).status_code == 404
-    _expire(service)
+    expire(service)
     assert files(service, workspace) == []
     url = start(workspace, fields_to_export=["external_id"]).body["url"]
     work_off(service)
     assert users_of(download(service, url).content) == [{"external_id": "u0"}, {"external_id": "u2"}]
 
 
-def _expire(service: Service) -> None:
+def expire(service: Service) -> None:
+    """What sweeper and job worker do once a minute."""
     with service.database.write() as connection:
         job_parts.expire(connection, times_now())
     tidy(service.database, bootstrap.files(service.settings), times_now)

@@ -21,6 +21,7 @@ from app.contract.attributes import FIELDS
 from app.contract.export import RENDERERS
 from tests.api.conformity import Conformity
 from tests.api.harness import Answer, Json, Service, Workspace, running, served, settings_for
+from tests.api.jobs import work_off
 from tests.servers import ValkeyServer
 
 #: What attributes objects may name and nobody should send.
@@ -104,6 +105,11 @@ def filled(workspace: Workspace, path: str) -> str:
     """A path with ids that there are, and the query that it needs."""
     if path == "/v1/merges":
         return f"{path}?external_id=filled"
+    if path.endswith("/archive"):
+        path = _of_a_merge(workspace, path)
+        workspace.service.send("GET", path, None, workspace.headers())
+        work_off(workspace.service)
+        return path
     if path.endswith(("/history", "/undo")):
         return _of_a_merge(workspace, path)
     if path.startswith("/v1/jobs/"):

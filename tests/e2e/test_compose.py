@@ -209,9 +209,9 @@ def test_the_services_start_become_healthy_and_work_together(
         for name in ("flower", "api", "worker", "jobs"):  # Flower first, since nobody waits for it
             running[name] = Native(services[name], addresses, tmp_path / name)
             if name == "api":
-                until(running[name].healthy, timeout=20, message="api is not healthy")
+                until(running[name].healthy, timeout=60, message="api is not healthy")
         for name in ("worker", "jobs", "flower"):
-            until(running[name].healthy, timeout=20, message=f"{name} is not healthy")
+            until(running[name].healthy, timeout=60, message=f"{name} is not healthy")
         api, flower = running["api"], running["flower"]
         assert _answer(flower.url, {})[0] == 401
         password = base64.b64encode(GIVEN["FLOWER_BASIC_AUTH"].encode()).decode()
@@ -225,10 +225,27 @@ def test_the_services_start_become_healthy_and_work_together(
         assert (status, document["users"][0]["first_name"]) == (201, "Ada")
         status, document = _answer(f"{api.url}/users/export/global_control_group", headers, {})
         assert status == 201
-        until(lambda: _answer(document["url"], {})[0] == 200, message="the job worker and the API share a file")
+        until(lambda: _answer(document["url"], {})[0] == 200, timeout=60, message="they share no file")
+        assert _job_workers(api, api.environment["ONEFOLD_FILES"]) == "1 answering, files shared"
+        assert "has another directory for files" in _job_workers(api, str(tmp_path / "elsewhere"))
     finally:
         for service in running.values():
             service.stop()
+
+
+def _job_workers(api: Native, files: str) -> str:
+    """What `onefold doctor` says of job workers to an API that looks for files in this directory."""
+    said = subprocess.run(
+        ["onefold", "doctor"],
+        check=False,
+        env={**api.environment, "ONEFOLD_FILES": files},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+    ).stdout
+    (line,) = (line for line in said.splitlines() if "job workers" in line)
+    return line.split("│")[2].strip()
 
 
 def _answer(url: str, headers: Mapping[str, str], body: object = None) -> tuple[int, Any]:

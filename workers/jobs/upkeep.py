@@ -47,7 +47,7 @@ class Upkeep:
             with self._database.write() as connection:
                 revived, given_up = jobs.revive(connection, now_us)
             log.warning("jobs_revived", again=revived, failed=given_up)
-        if stale or (waiting and now - self._rung > PATIENCE_S):
+        if (stale or waiting) and now - self._rung > PATIENCE_S and not self._bell.has_jobs_sent():
             self._rung = now
             self._bell.send_jobs()
         if now - self._expired > EXPIRE_S:
@@ -55,7 +55,8 @@ class Upkeep:
             with self._database.write() as connection:
                 if removed := job_parts.expire(connection, now_us):
                     log.info("jobs_aged_out", jobs=removed)
-            self._bell.send_tidy()
+            if not self._bell.has_jobs_sent():
+                self._bell.send_tidy()
 
 
 def tidy(database: Database, files: Files, now_us: Callable[[], int]) -> int:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from app.domain.jobs import EXPORT_CONTROL_GROUP
-from workers.jobs import export
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP
+from workers.jobs import archive, export
 from workers.jobs.run import Work
 
-WORKS: Final[Mapping[str, Work]] = {EXPORT_CONTROL_GROUP: export.control_group}
+WORKS: Final[Mapping[str, Work]] = {EXPORT_CONTROL_GROUP: export.control_group, ARCHIVE: archive.make}

@@ -1,18 +1,21 @@
 """Exports of many users to a file, by a job (spec export-delete-rename.md 2)."""
 
+import time
 from typing import Final
 
 from fastapi import Request
 
 from app.api.answers import Answer, answered
 from app.api.bodies import receive
-from app.api.documentation import Documentation
+from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import MAX_READ_VALUES, Endpoint
-from app.api.file_exports.models import ControlGroupBody, Started
+from app.api.file_exports.models import Archive, ControlGroupBody, Started
+from app.api.jobs import answers
+from app.api.refusals import Refusal
 from app.contract import file_exports, file_url
 from app.contract.export import REQUIRES_FIELDS
 from app.contract.plans import MAX_BODY_BYTES
-from app.domain.jobs import EXPORT_CONTROL_GROUP
+from app.domain.jobs import DONE, EXPORT_CONTROL_GROUP
 from app.services import jobs
 from app.services.caller import Caller
 from app.services.registry import Services
@@ -28,6 +31,16 @@ _CONTROL_GROUP: Final = Documentation(
 )
 
 
+_ARCHIVE: Final = Documentation(
+    title="All that is held about a person",
+    tag="Export",
+    text="A job makes a zip: the profile, consent, history, merges, single events and purchases, and requests and dead "
+    "letters that name the person. 202 until it is done; then 200, for ten minutes, until another one is made.",
+    answers={200: Archive, 202: Archive, 404: Refusal},
+    parameters=(Parameter("braze_id", "path", str, "The id that Onefold gave the profile."),),
+)
+
+
 def endpoints(services: Services) -> list[Endpoint]:
     async def control_group(caller: Caller, request: Request) -> Answer:
         body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds, most_values=MAX_READ_VALUES)
@@ -38,7 +51,14 @@ def endpoints(services: Services) -> list[Endpoint]:
         prefix = file_url.object_prefix(job.id, job.created_us)
         return answered(201, {"object_prefix": prefix, "url": jobs.url_of(caller, job)})
 
+    async def archive(caller: Caller, request: Request) -> Answer:
+        now_us = time.time_ns() // 1000
+        job = await services.archives.of(caller, request.path_params["braze_id"], str(request.base_url), now_us)
+        document: dict[str, object] = {"job": answers.job_of(caller, job, now_us), "url": jobs.url_of(caller, job)}
+        return answered(200 if job.state == DONE else 202, document)
+
     return [
+        Endpoint("GET", "/v1/profiles/{braze_id}/archive", "admin.profiles", "default", archive, _ARCHIVE),
         Endpoint(
             "POST",
             "/users/export/global_control_group",

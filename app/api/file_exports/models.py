@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from app.api.jobs.models import Job
+
 
 class _Wanted(Struct, kw_only=True):
     callback_endpoint: (
@@ -19,6 +21,12 @@ class _Wanted(Struct, kw_only=True):
 
 class ControlGroupBody(_Wanted, kw_only=True):
     """Nothing has to be said."""
+
+
+class Archive(Struct, forbid_unknown_fields=True):
+    job: Job
+    url: Annotated[str, Meta(description="Works once the job is done. It needs no key.")]
+    message: Literal["success"]
 
 
 class Started(Struct, forbid_unknown_fields=True):
