@@ -6,12 +6,11 @@ history.json           what happened to it
 merges.jsonl           merges, with the profiles that are kept for an undo
 events.jsonl           single events, as long as they are kept
 purchases.jsonl        single purchases, likewise
-requests.jsonl         requests of the inbox that name the person, with what of them had no effect
-dead_letters.jsonl     requests that could not be applied and name the person
+requests.jsonl         requests of the inbox that name the person, without their parts about others
+dead_letters.jsonl     requests that could not be applied and name the person, likewise
 files.json             exports that hold the person
 """
 
-import base64
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, Final
 
@@ -21,14 +20,14 @@ from zipstream import ZIP_DEFLATED, ZipStream
 from app.contract import kinds, merge_records, request_id, stored
 from app.contract.export import View, render
 from app.contract.merge_records import Renderer
-from app.contract.naming import names_anybody
+from app.contract.naming import parts_naming
 from app.domain import times
 from app.domain.commands import STREAM_NAMES, STREAMS
 from app.domain.history import Origin
 from app.domain.ids import place_of
 from app.domain.jobs import TARGET_GONE
 from app.domain.profile import CHANNEL_EMAIL, AddressState, Profile
-from app.store import dead_letters, job_parts, jobs, lane, person
+from app.store import dead_letters, job_parts, jobs, person
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
@@ -171,10 +170,9 @@ class _Archive:
         for stream in STREAMS:
             for request in self._inbox(stream):
                 self._check()
-                if names_anybody(request.codec, request.body, self._person.names):
-                    with self._database.read() as connection:
-                        skipped = lane.problems(connection, self._workspace_id, stream, request.seq)
-                    yield self._request(request) | {"skipped": skipped}
+                named = parts_naming(request.codec, request.body, self._person.names)
+                if named is not None:
+                    yield self._request(request, named)
 
     def _inbox(self, stream: int) -> Iterator[Stored]:
         with self._database.read(self._database.inbox) as connection:
@@ -192,22 +190,18 @@ class _Archive:
         with self._database.read() as connection:
             for letter in dead_letters.whole(connection, self._workspace_id):
                 self._check()
-                if names_anybody(letter.codec, letter.body, self._person.names):
-                    yield self._request(letter)
+                named = parts_naming(letter.codec, letter.body, self._person.names)
+                if named is not None:
+                    yield self._request(letter, named)
 
-    def _request(self, request: Stored) -> dict[str, object]:
-        key_name, _, body = stored.opened(request.codec, request.body)
-        try:
-            shown: object = msgspec.json.decode(body)
-        except msgspec.DecodeError:  # some other form, which is given back as it is
-            shown = {"base64": base64.b64encode(body).decode()}
+    def _request(self, request: Stored, named: object) -> dict[str, object]:
         return {
             "request_id": self._request_id(request.stream, request.seq),
             "accepted_at": times.iso(request.accepted_us),
             "stream": STREAM_NAMES[request.stream],
             "kind": kinds.name_of(request.kind),
-            "key_name": key_name or None,
-            "body": shown,
+            "key_name": stored.opened(request.codec, request.body)[0] or None,
+            "body": named,
         }
 
     def _request_id(self, stream: int, seq: int) -> str:
