@@ -47,10 +47,9 @@ def make(run: Run) -> None:
     files, path = parts.files, parts.files.path(job.workspace_id, job.id, form_of(job))
     with files.unnamed(path) as (file, name):
         secret = parts.secret(job.workspace_id)
-        size = write(
-            parts.database, job.workspace_id, secret, int(job.parameters["pid"]), parts.now_us(), file, run.check
-        )
-        if size is None:
+        pid = job.parameters.get("pid")  # forgotten when the person was deleted
+        size = pid and write(parts.database, job.workspace_id, secret, pid, parts.now_us(), file, run.check)
+        if not size:
             raise JobFailedError(TARGET_GONE)
         parts.after_step(job, "file_written")
         with parts.database.write() as connection:
