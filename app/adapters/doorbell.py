@@ -138,10 +138,9 @@ class Doorbell:
         """Whether a message about jobs waits for a worker: without one, further ones would only pile up."""
         try:
             with self._celery.connection_for_write() as connection:
-                try:
-                    return bool(connection.default_channel.queue_declare(JOBS, passive=True).message_count)
-                except connection.channel_errors:  # no worker has ever made the queue, and no message
-                    return False
+                # As a worker declares it: without one, nobody may have made the queue yet.
+                declared = connection.default_channel.queue_declare(JOBS, durable=True, auto_delete=False)
+                return bool(declared.message_count)
         except (KombuError, RedisError, OSError):
             return True
 
