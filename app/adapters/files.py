@@ -61,10 +61,10 @@ class Files:
             with suppress(FileNotFoundError):
                 temporary.unlink()
 
-    def remove(self, workspace_id: int, job_id: str) -> None:
-        """Remove all files of a job."""
+    def remove(self, workspace_id: int, job_id: str, but: Path | None = None) -> None:
+        """Remove all files of a job, but one."""
         for path in self._of(self.directory / str(workspace_id)):
-            if _job_of(path) == job_id:
+            if _job_of(path) == job_id and path != but:
                 path.unlink(missing_ok=True)
 
     def tidy(self, wanted: Callable[[], frozenset[str]]) -> int:

@@ -165,6 +165,7 @@ def test_a_process_that_dies(service: Service, workspace: Workspace, step: str, 
     assert users_of(download(service, url).content) == [{"external_id": f"u{n}"} for n in range(8)]
     (job,) = jobs_of(workspace)
     assert (job["state"], job["users"]) == ("done", 8)
+    assert files(service, workspace) == [".zip"]
 
 
 def test_a_job_that_always_dies_has_failed(service: Service, workspace: Workspace) -> None:

@@ -73,8 +73,6 @@ def make(run: Run, page: Page, lines: Lines, total: int | None) -> None:
         run.progressed(connection, users, users, sizes.bytes)
     while not _finished(run, sizes):
         run.check()
-    for part in known:
-        parts.files.part(job.workspace_id, job.id, part.n).unlink(missing_ok=True)
 
 
 def _written(run: Run, part: Part, lines: Lines) -> int:

@@ -154,6 +154,8 @@ class Runner:
             with self._kept(run):
                 self._works[job.kind](run)
             summary.state = DONE
+            kept = self._parts.files.path(job.workspace_id, job.id, form_of(job))
+            self._parts.files.remove(job.workspace_id, job.id, kept)  # parts, and what a process left that was killed
         except LostError:
             summary.state = "lost"
         except JobFailedError as failed:
