@@ -12,6 +12,7 @@ def create() -> FastAPI:
     """The application with the settings of the environment."""
     settings = Settings()
     logs.configure(settings.log_level)
+    runtime.give_memory_back()
     runtime.raise_descriptors()
     app = create_app(bootstrap.services(settings))
     runtime.tune(young=20_000)

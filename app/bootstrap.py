@@ -33,6 +33,7 @@ from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
 from app.services.networks import parse_networks
+from app.services.people import People
 from app.services.rates import WorkspaceRates
 from app.services.readiness import Readiness
 from app.services.reading import Reader
@@ -110,7 +111,13 @@ def applier(settings: Settings, bell: Doorbell) -> Applier:
     """What a worker process drains with."""
     timeout = settings.database_timeout_seconds
     database = Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
-    return Applier(database, bell, now_us, lambda workspace_id: workspaces.secret(database, workspace_id))
+    return Applier(
+        database,
+        bell,
+        now_us,
+        lambda workspace_id: workspaces.secret(database, workspace_id),
+        loaded_bytes=int(settings.loaded_megabytes * 1_000_000),
+    )
 
 
 def files(settings: Settings) -> Files:
@@ -210,7 +217,7 @@ def services(settings: Settings) -> Services:
         settings.failures_per_minute,
     )
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
-    reader = Reader(database, waiting, calls, settings.read_wait_seconds)
+    reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
     whole_bytes = int(settings.stream_megabytes * 1024 * 1024)
     started = jobs(settings, database, calls, bell.ring_jobs)
     gate = Gate(
@@ -261,6 +268,7 @@ def services(settings: Settings) -> Services:
         jobs=started,
         archives=Archives(database, reader, calls, started),
         reader=reader,
+        people=People(database, reader),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),

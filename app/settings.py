@@ -2,13 +2,15 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: The embedded database, in the data directory.
 DATABASE_NAME: Final = "onefold.db"
+#: Characters of a token or password: fewer are guessed.
+SHORTEST_SECRET: Final = 8
 
 
 class Settings(BaseSettings):
@@ -79,12 +81,17 @@ class Settings(BaseSettings):
     backlog_requests: int = 1_000_000
     backlog_seconds: float = 6 * 3600
     backlog_bulk_seconds: float = 24 * 3600
+    #: Profiles that a worker loads at once, in megabytes of their size; in memory they take three to ten times as much.
+    loaded_megabytes: float = Field(16.0, ge=1)
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.
     inbox_retention_hours: int = 24
     #: Applied requests are dropped earlier when the inbox is larger than this; 0 = no limit.
     inbox_retention_gigabytes: float = 20.0
+    #: Dead letters that are kept of a workspace, and megabytes of their bodies; beyond it the oldest go.
+    dead_letters: int = Field(100_000, ge=1)
+    dead_letter_megabytes: int = Field(1_024, ge=1)
     #: A request of our own is applied this often, to see that all is well; 0 = never.
     canary_seconds: float = 30.0
     #: Where clients reach the API, for the addresses of files: https://onefold.example.org. Empty = where the request
@@ -109,14 +116,38 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     log_level: str = "info"
+    #: Size at which a log of `onefold up` begins anew, in megabytes; one older file of each is kept; 0 = it grows.
+    log_megabytes: float = Field(20.0, ge=0)
     #: Made by a worker once it listens for doorbells; empty = none.
     worker_ready_file: str = ""
     #: user:password for Flower.
     flower_basic_auth: SecretStr | None = None
 
+    @field_validator("metrics_token", "flower_basic_auth", mode="before")
+    @classmethod
+    def _unset_when_empty(cls, value: object) -> object:
+        """An empty variable sets nothing, as everywhere; one that holds blanks is refused below."""
+        return None if value == "" else value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
+        problem = None if value is None else token_problem(value.get_secret_value())
+        if problem is not None:
+            raise ValueError(problem)
+        return value
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _is_basic_auth(cls, value: SecretStr | None) -> SecretStr | None:
+        problem = None if value is None else basic_auth_problem(value.get_secret_value())
+        if problem is not None:
+            raise ValueError(problem)
+        return value
+
     def database(self) -> str:
-        """The database as a URL."""
-        return self.database_url or f"sqlite:///{self.data_dir / DATABASE_NAME}"
+        """The database as a URL, in which the path of a file is quoted."""
+        return self.database_url or f"sqlite:///{quote(str(self.data_dir / DATABASE_NAME))}"
 
     def worker_database(self) -> str:
         """The database as a URL for workers and sweepers."""
@@ -138,3 +169,19 @@ class Settings(BaseSettings):
             database = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("db", "0")
             return f"redis+socket://{parts.path}?virtual_host={database}"
         return url
+
+
+def token_problem(token: str) -> str | None:
+    """Why this is no token that keeps strangers out; None where it is one."""
+    if len(token) < SHORTEST_SECRET or not token.isascii() or not token.isprintable() or token != token.strip():
+        return f"must be at least {SHORTEST_SECRET} ASCII characters without blanks around them"
+    return None
+
+
+def basic_auth_problem(text: str) -> str | None:
+    """Why this is no `user:password` that keeps strangers out; None where it is one. Flower takes what is between two
+    commas for a user and a password each."""
+    user, _, password = text.partition(":")
+    if not user or len(password) < SHORTEST_SECRET or "," in text or not text.isprintable() or text != text.strip():
+        return f"must be user:password without commas, the password of at least {SHORTEST_SECRET} characters"
+    return None

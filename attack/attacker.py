@@ -65,6 +65,8 @@ class Attacker(ABC):
     two_keys: ClassVar[bool] = False
     #: The least time that the attack needs to do harm.
     seconds: ClassVar[float] = 6.0
+    #: Times may be so many times as long, on a busy machine.
+    slack: float = 1.0
 
     def prepare(self, stack: Stack, target: Target) -> None:  # noqa: B027 - most need nothing
         """What has to be there before: done by legal requests, before anything is measured."""

@@ -44,6 +44,8 @@ class Arena:
     def attack(self, attackers: tuple[type[Attacker], ...], store: str) -> Verdict:
         """Raises ServerUnavailable."""
         chosen = [kind() for kind in attackers]
+        for one in chosen:
+            one.slack = self._slack
         settings = {name: value for one in chosen for name, value in one.layout.settings.items()}
         layout = replace(chosen[0].layout, settings=settings)
         with ExitStack() as held:

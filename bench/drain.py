@@ -43,8 +43,8 @@ def main(url: str, workspace_id: int) -> None:
             "seconds": seconds,
             "cpu": (time.process_time() - cpu) / seconds,
             "requests": summary.requests,
-            "objects": summary.attributes + summary.events + summary.purchases,
-            "skipped": summary.skipped + summary.ignored + summary.dead,
+            "objects": summary.counts.attributes + summary.counts.events + summary.counts.purchases,
+            "skipped": summary.counts.skipped + summary.counts.ignored + summary.dead,
             "ends": ends,
         }
         print(json.dumps(done), flush=True)

@@ -196,6 +196,16 @@ def preview(turn: Turn) -> Sending:
     return Sending("/v1/merges/preview", document, lambda _ledger: None, "", reads=True, wrong=wrong)
 
 
+def flags(turn: Turn) -> Sending:
+    """Some of the client's own people become test users, or stop being some. Only the reference knows of it."""
+    there = [person for person in turn.own if person.exists]
+    if not there:
+        return identity(turn)
+    chosen = turn.rng.sample(there, turn.rng.randint(1, len(there)))
+    document = {"flags": [{**_name(person), "test_user": turn.rng.random() < 0.6} for person in chosen]}
+    return Sending("/v1/flags", document, lambda _ledger: None, "")
+
+
 def _delete(people: Sequence[Person]) -> Sending:
     names = [_name(person) for person in people]
     document: dict[str, list[Any]] = {}
@@ -268,5 +278,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "poison": poison,
     "identity": identity,
     "undo": undo,
+    "flags": flags,
     "preview": preview,
 }

@@ -59,8 +59,8 @@ MUTANTS: Final = (
                 ),
             ),
             (
-                "        remember(self._names, made)\n",
-                ("        remember(self._names, made)\n        mine[workspace_id, stream] = batch[-1].seq\n"),
+                "        remember(self._names, applied.names)\n",
+                ("        remember(self._names, applied.names)\n        mine[workspace_id, stream] = batch[-1].seq\n"),
             ),
         ),
     ),
@@ -70,8 +70,8 @@ MUTANTS: Final = (
         "workers/apply.py",
         (
             (
-                "        lane.advance(connection, workspace_id, locked, batch[-1])\n        return made",
-                "        return made",
+                "    lane.advance(connection, workspace_id, locked, batch[-1])\n",
+                "",
             ),
             (
                 "            try:\n                requests = ready.requests if ready else",
@@ -89,10 +89,10 @@ MUTANTS: Final = (
         "workers/apply.py",
         (
             (
-                "        lane.advance(connection, workspace_id, locked, batch[-1])\n        return made",
+                "    lane.advance(connection, workspace_id, locked, batch[-1])\n",
                 (
-                    "        connection.connection.driver_connection.commit()\n"
-                    "        lane.advance(connection, workspace_id, locked, batch[-1])\n        return made"
+                    "    connection.connection.driver_connection.commit()\n"
+                    "    lane.advance(connection, workspace_id, locked, batch[-1])\n"
                 ),
             ),
         ),
@@ -149,14 +149,14 @@ MUTANTS: Final = (
     Mutant(
         "a redo goes by the clock instead of the time of acceptance",
         1,
-        "workers/apply.py",
+        "workers/parts.py",
         (
             (
-                "                    reduce([request], state, workspace_id",
+                "                    step = Step(state, request, self._workspace_id",
                 (
-                    "                    now = self._now_us()\n"
+                    "                    now = time.time_ns() // 1000\n"
                     "                    request = Request(request.stream, request.seq, now, request.commands)\n"
-                    "                    reduce([request], state, workspace_id"
+                    "                    step = Step(state, request, self._workspace_id"
                 ),
             ),
         ),

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import aliases, deletion, external_ids, identify, merge_request, track
+from app.contract import aliases, deletion, external_ids, flags, identify, merge_request, track
 from app.contract.checked import Checked
 from app.contract.errors import RefusedError
 from app.store.inbox.log import Entry
@@ -28,6 +28,7 @@ CHECKS: Final[dict[str, Callable[[bytes], Checked | None]]] = {
     "/users/alias/new": aliases.check_new,
     "/users/alias/update": aliases.check_update,
     "/users/delete": deletion.check,
+    "/v1/flags": flags.check,
     "/users/external_ids/rename": _renames,
     "/users/external_ids/remove": _removals,
 }

@@ -6,31 +6,28 @@ together. Whatever kills the process leaves either both or neither. Nobody else 
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.adapters import rates
 from app.contract import kinds, request_id
-from app.contract.naming import names_anybody
-from app.domain.apply import reduce
-from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, Request, StreamKey
-from app.domain.state import State, TooFewLoadedError
+from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, StreamKey
 from app.domain.times import HOUR
 from app.store import dead_letters, lane
-from app.store.engine import DATABASE_ERRORS, Database, is_costly, is_lost, is_transient
+from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from app.store.profiles import crowds
-from app.store.profiles.load import load
-from app.store.profiles.save import NameCache, remember, save
+from app.store.profiles.load import Loader
+from app.store.profiles.save import NameCache, remember
 from workers.ahead import ReadAhead, decoded, is_full
-from workers.batches import REDUCE_SECONDS, BatchSize, Suspects
+from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts
+from workers.batches import BatchSize
+from workers.parts import Applied, Parts
 from workers.summary import Summary
 
 log = structlog.get_logger()
@@ -41,10 +38,8 @@ YIELD_SECONDS: Final = 0.5
 MOST_SECONDS: Final = 2.0
 #: The bulk stream gets at least this part of a busy lane's time.
 BULK_SHARE: Final = 1 / 8
-#: Attempts in a row after which a request that kills its process, alone, is given up. Processes are also killed for
-#: other reasons, and no request may pay for that with its life.
-ATTEMPTS_BEFORE_DEAD: Final = 8
-
+#: Bytes of profiles that a worker loads at once, by app.domain.sizes; they take three to ten times as much memory.
+LOADED_BYTES: Final = 16_000_000
 
 _CROWD_LIMITS: Final = crowds.Limits()
 
@@ -76,6 +71,7 @@ class Applier:
         secret: Callable[[int], bytes],
         *,
         crowd_limits: crowds.Limits = _CROWD_LIMITS,
+        loaded_bytes: int = LOADED_BYTES,
         on_dead: Callable[[int, Stored, str], None] = lambda _workspace, _request, _reason: None,
         before_commit: Callable[[int, list[Stored]], None] = lambda _workspace, _batch: None,
     ) -> None:
@@ -85,6 +81,7 @@ class Applier:
         self._now_us = now_us
         self._secret = secret
         self._crowd_limits = crowd_limits
+        self._loaded_bytes = loaded_bytes
         self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
@@ -94,7 +91,7 @@ class Applier:
         self._remembered = float("-inf")
         self._secrets: dict[int, bytes] = {}
         self._sizes = {stream: BatchSize() for stream in STREAMS}
-        self._suspects = Suspects()
+        self._attempts = Attempts(database)
         self._seconds: Counter[int] = Counter()
 
     def drain(self, workspace_id: int, yield_seconds: float = 10.0, most_seconds: float = 10.0) -> Summary:
@@ -168,14 +165,14 @@ class Applier:
         except PoisonError as poison:
             found = True
             if len(poison.batch) > 1:
-                self._suspects.suspect(StreamKey(workspace_id, stream), poison.batch[-1].seq)
+                self._attempts.suspect(StreamKey(workspace_id, stream), poison.batch[-1].seq)
             else:
                 found = self._bury(workspace_id, poison, summary)
         self._seconds[stream] += time.monotonic() - began  # type: ignore[assignment]
         return found
 
     def _batch(self, workspace_id: int, stream: int, summary: Summary) -> bool:
-        begun = self._begin(workspace_id, stream)
+        begun = self._attempts.begin(StreamKey(workspace_id, stream), self._sizes[stream].requests)
         if begun is None:
             return False
         attempts, limit = begun
@@ -183,11 +180,11 @@ class Applier:
         try:
             return self._attempt(workspace_id, stream, limit, attempts, summary)
         except Exception as error:
-            if not is_transient(error) or not self._is_caused(
+            if not is_transient(error) or not self._attempts.is_caused(
                 error, time.monotonic() - began, time.process_time() - cpu
             ):
                 # This process lives on: the batch does not kill. An outage is not its fault at all.
-                self._discount(workspace_id)
+                self._attempts.discount(workspace_id)
             else:
                 log.warning(
                     "attempt_failed", workspace=workspace_id, stream=stream, attempts=attempts, alone=limit == 1
@@ -197,16 +194,10 @@ class Applier:
                 self._sizes[stream].halve()
             raise
 
-    def _is_caused(self, error: Exception, seconds: float, cpu: float) -> bool:
-        """Whether a request may have caused a transient error: it takes too long, or too much memory. A connection that
-        is lost, a lock that is not given, a full disk and a shutdown are nobody's fault."""
-        patience = self._database.timeout_seconds
-        return cpu >= patience or is_costly(error, seconds >= 0.9 * patience)
-
     def _attempt(self, workspace_id: int, stream: int, limit: int, attempts: int, summary: Summary) -> bool:
         began, most = time.monotonic(), self._sizes[stream].bytes
         with self._database.write() as connection:
-            locked = self._lock(connection, workspace_id)
+            locked = self._attempts.lock(connection, workspace_id)
             if locked is None:
                 return False
             if connection.info.setdefault("applying_since", began) > self._remembered:
@@ -222,13 +213,15 @@ class Applier:
                 requests = ready.requests if ready else [decoded(request) for request in batch]
                 known = self._crowds.recall(workspace_id, locked.cursors)
                 known.looked = False
-                state, done = self._reduced(connection, workspace_id, locked, requests, batch, known)
-                if done < len(batch):
-                    batch = batch[:done]
+                loader = Loader(connection, workspace_id, known, self._loaded_bytes)
+                parts = Parts(loader, self._secret_of(workspace_id), locked.settings, self._crowd_limits, self._names)
+                applied = parts.apply(requests, lambda n: decoded(batch[n]))
+                if applied.requests < len(batch):
+                    batch = batch[: applied.requests]
                 elif ready.full if ready else is_full(batch, limit, most):
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // HOUR, limit, most)
-                made = self._save(connection, workspace_id, locked, state, batch)
+                _finish(connection, workspace_id, locked, applied, batch)
             except Exception as error:
                 # The only place that may catch anything: whatever a request's data can raise is that request's death.
                 if is_transient(error):
@@ -238,13 +231,12 @@ class Applier:
         size = sum(len(request.body) for request in batch)
         # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
         self._sizes[stream].adapt(time.monotonic() - began, len(batch), size, shrink=not known.looked)
-        known.correct(state)
         self._crowds.remember(workspace_id, locked.cursors, known)
-        remember(self._names, made)
+        remember(self._names, applied.names)
         self._remembered = time.monotonic()
         summary.requests += len(batch)
         summary.batches += 1
-        summary.add(state.changes)
+        summary.add(applied.counts, applied.problems)
         summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
         return True
 
@@ -254,79 +246,6 @@ class Applier:
         self._crowds.forget()
         self._names.clear()
 
-    def _begin(self, workspace_id: int, stream: int) -> tuple[int, int] | None:
-        """Count an attempt before it is made: how many there were, and how many requests this one may try.
-
-        None when another worker holds the lane.
-        """
-        with self._database.write() as connection:
-            locked = self._lock(connection, workspace_id)
-            if locked is None:
-                return None
-            if locked.attempts > 0:  # a process died in the batch before
-                self._suspects.suspect(StreamKey(workspace_id, locked.trial[0]), locked.trial[1])
-            cursor = locked.cursors[stream]
-            limit = self._suspects.limit(StreamKey(workspace_id, stream), cursor, self._sizes[stream].requests)
-            # Only attempts that a request makes alone are counted up.
-            again = limit == 1 and locked.trial == (stream, cursor + 1)
-            attempts = locked.attempts + 1 if again else 1
-            lane.count_attempt(connection, workspace_id, locked.attempts, attempts, stream, cursor + limit)
-            return attempts, limit
-
-    def _discount(self, workspace_id: int) -> None:
-        """The process survived, so this attempt does not count: the machine failed, or one request is still being
-        isolated."""
-        with suppress(*DATABASE_ERRORS, MemoryError), self._database.write() as connection:
-            lane.discount_attempt(connection, workspace_id)
-
-    def _lock(self, connection: Connection, workspace_id: int) -> Lane | None:
-        if self._database.is_postgresql:
-            # A crash may lose a suffix of applied batches together with their cursor; they are applied again.
-            connection.execute(text("set local synchronous_commit = off"))
-        return lane.lock(connection, workspace_id)
-
-    def _reduced(
-        self,
-        connection: Connection,
-        workspace_id: int,
-        locked: Lane,
-        requests: list[Request],
-        batch: list[Stored],
-        known: crowds.Crowds,
-    ) -> tuple[State, int]:
-        """The state after the first requests of the batch, and how many: as many as fit the time, at least one."""
-        limits = self._crowd_limits
-        while True:
-            commands = [command for request in requests for command in request.commands]
-            state = load(connection, workspace_id, commands, locked.settings, limits, known)
-            state.reference_rates = rates.usd
-            ends, done = time.monotonic() + REDUCE_SECONDS, 0
-            try:
-                for request in requests:
-                    reduce([request], state, workspace_id, self._secret_of(workspace_id))
-                    done += 1
-                    if time.monotonic() > ends:
-                        break
-            except TooFewLoadedError:  # never when all are loaded, so this ends
-                limits = limits.more()
-                requests = [decoded(request) for request in batch]  # reducing may have used up the commands
-            else:
-                return state, done
-
-    def _save(
-        self, connection: Connection, workspace_id: int, locked: Lane, state: State, batch: list[Stored]
-    ) -> NameCache:
-        made = save(connection, workspace_id, state, self._names)
-        if state.changes.erased:  # sent again, a letter would bring the person back
-            named = frozenset(state.changes.erased_identifiers)
-            dead_letters.erase_bodies(connection, workspace_id, lambda codec, body: names_anybody(codec, body, named))
-        accepted = {(request.stream, request.seq): request.accepted_us for request in batch}
-        lane.write_problems(connection, workspace_id, state.changes.problems, accepted)
-        if state.changes.settings_changed:
-            lane.save_settings(connection, workspace_id, state.settings)
-        lane.advance(connection, workspace_id, locked, batch[-1])
-        return made
-
     def _bury(self, workspace_id: int, poison: PoisonError, summary: Summary) -> bool:
         """Put the one request that cannot be applied aside and go on behind it."""
         request = poison.batch[0]
@@ -334,7 +253,7 @@ class Applier:
         if isinstance(poison.cause, DBAPIError) and poison.cause.orig is not None:
             reason = type(poison.cause.orig).__name__
         with self._database.write() as connection:
-            locked = self._lock(connection, workspace_id)
+            locked = self._attempts.lock(connection, workspace_id)
             if locked is None:
                 return False
             if locked.cursors[request.stream] != request.seq - 1:
@@ -358,3 +277,12 @@ class Applier:
         if found is None:
             found = self._secrets[workspace_id] = self._secret(workspace_id)
         return found
+
+
+def _finish(connection: Connection, workspace_id: int, locked: Lane, applied: Applied, batch: Sequence[Stored]) -> None:
+    """Write what a batch leaves beside profiles, and move the cursor behind it."""
+    accepted = {(request.stream, request.seq): request.accepted_us for request in batch}
+    lane.write_problems(connection, workspace_id, applied.problems, accepted)
+    if applied.settings is not None:
+        lane.save_settings(connection, workspace_id, applied.settings)
+    lane.advance(connection, workspace_id, locked, batch[-1])

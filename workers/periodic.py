@@ -3,20 +3,32 @@
 A feature with periodic work adds a row to PERIODIC.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import structlog
+
+from app.adapters import metric_files
 from app.adapters.doorbell import Doorbell
-from app.adapters.metrics import Metrics
+from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
+from app.store import past
 from app.store.engine import Database
 from workers import rates
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
 from workers.sweep import Sweeper
+
+log = structlog.get_logger()
+
+#: How often the files of processes that are dead are looked for.
+METRIC_FILES_SECONDS: Final = 60.0
 
 Work = Callable[[threading.Event], None]
 """Works until the event is set, and waits out an outage of the database."""
@@ -41,7 +53,8 @@ def _sweep(parts: Parts) -> Work:
 def _retention(parts: Parts) -> Work:
     most = int(parts.settings.inbox_retention_gigabytes * 10**9)
     hours = parts.settings.inbox_retention_hours
-    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out).run
+    bounds = past.Bounds(parts.settings.dead_letters, parts.settings.dead_letter_megabytes * 1024 * 1024)
+    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds).run
 
 
 def _rates(parts: Parts) -> Work:
@@ -52,12 +65,25 @@ def _jobs(parts: Parts) -> Work:
     return Upkeep(parts.database, parts.bell, parts.now_us).run
 
 
+def _metric_files(_parts: Parts) -> Work:
+    folder = os.environ.get(DIRECTORY)
+
+    def work(stop: threading.Event) -> None:
+        while not stop.wait(METRIC_FILES_SECONDS):
+            with suppress(OSError):  # a full disk: another time
+                if folder and (retired := metric_files.retire(Path(folder))):
+                    log.info("metric_files_retired", files=retired)
+
+    return work
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
     "retention": _retention,
     "rates": _rates,
     "jobs": _jobs,
+    "metric files": _metric_files,
 }
 
 

@@ -35,6 +35,9 @@ def reference(database: Database, workspace_id: int, secret: bytes, state: State
     with database.read() as connection:
         ranges = lane.ranges(connection, workspace_id)
         dead = {tuple(row) for row in connection.execute(_DEAD, {"workspace_id": workspace_id})}
+    firsts = {stream: first for stream, first, _ in reversed(ranges)}
+    if any(first != 1 for first in firsts.values()):
+        raise LookupError("the record of what was applied no longer goes back to the first request")
     with database.read(database.inbox) as connection:
         for stream, first, last in ranges:
             at = first - 1

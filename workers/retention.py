@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from app.store import erasure, merges, partitions
+from app.store import erasure, merges, partitions, past
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import size
 
@@ -17,6 +17,7 @@ INTERVAL_US: Final = 60 * 1_000_000
 ERASE_ROUNDS: Final = 20
 #: A merge keeps what it takes to undo it a little longer than it can be undone: the undo may be queued.
 MERGE_SLACK_US: Final = 24 * 60 * INTERVAL_US
+_NO_BOUNDS: Final = past.Bounds(dead_letters=2**62, dead_letter_bytes=2**62)
 
 
 class Retention:
@@ -29,6 +30,7 @@ class Retention:
         inbox_hours: int,
         inbox_bytes: int = 0,
         aged_out: Callable[[dict[str, int]], None] = lambda _dropped: None,
+        bounds: past.Bounds = _NO_BOUNDS,
     ) -> None:
         """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`.
 
@@ -39,6 +41,7 @@ class Retention:
         self._inbox_hours = inbox_hours
         self._inbox_bytes = inbox_bytes
         self._aged_out = aged_out
+        self._bounds = bounds
         self._due = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -61,9 +64,8 @@ class Retention:
         """Make partitions for what is coming, and drop what is over."""
         partitions.prepare(self._database, now)
         dropped = partitions.expire(self._database, now, self._inbox_hours)
-        with self._database.write() as connection:
-            forgotten = merges.expire(connection, now - MERGE_SLACK_US)
-        if forgotten:
+        dropped |= past.trim(self._database, self._bounds)
+        if forgotten := merges.expire(self._database, now - MERGE_SLACK_US):
             dropped["merge_record"] = forgotten
         if dropped:
             log.info("aged_out", **dropped)

@@ -1,9 +1,10 @@
 """What one drain did: counts, shown in Flower and added to the metrics."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Final
 
-from app.domain.changes import Changes
+from app.domain.changes import Counts
+from app.domain.profile import Problem
 
 
 @dataclass(slots=True)
@@ -11,18 +12,7 @@ class Summary:
     """What one drain did. Shown in Flower."""
 
     requests: int = 0
-    attributes: int = 0
-    events: int = 0
-    purchases: int = 0
-    identified: int = 0
-    merged: int = 0
-    #: Aliases added or changed.
-    aliases: int = 0
-    deleted: int = 0
-    #: External ids renamed, and former ones removed.
-    renamed: int = 0
-    skipped: int = 0
-    ignored: int = 0
+    counts: Counts = field(default_factory=Counts)
     dead: int = 0
     batches: int = 0
     #: Age of the oldest request when its batch was committed.
@@ -34,26 +24,13 @@ class Summary:
     busy: bool = False
     skipped_by_reason: dict[str, int] = field(default_factory=dict)
 
-    def add(self, changes: Changes) -> None:
+    def add(self, counts: Counts, problems: Iterable[Problem]) -> None:
         """Count what a batch did."""
-        for name in _COUNTED:
-            setattr(self, name, getattr(self, name) + getattr(changes.counts, name))
-        for problem in changes.problems:
+        self.counts.add(counts)
+        for problem in problems:
             self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1
 
     def as_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-
-_COUNTED: Final = (
-    "attributes",
-    "events",
-    "purchases",
-    "identified",
-    "merged",
-    "aliases",
-    "deleted",
-    "renamed",
-    "skipped",
-    "ignored",
-)
+        """All counts side by side."""
+        shown = asdict(self)
+        return {**shown.pop("counts"), **shown}

@@ -20,8 +20,9 @@ from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
 
 log = structlog.get_logger()
 
-#: A drain yields after half a second; a batch that takes longer than this is stuck, and its transaction is rolled back.
-TIME_LIMIT_SECONDS = 60
+#: A drain yields after half a second. A batch that takes longer than this is stuck, and its transaction is rolled back:
+#: one request about a thousand profiles of 8 MB takes some minutes, in parts (workers/parts.py).
+TIME_LIMIT_SECONDS = 600
 
 
 Parts = tuple[Applier, Doorbell, Metrics]

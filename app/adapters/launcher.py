@@ -21,11 +21,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from app.adapters.processes import Child, collect, ending, kill_group, last_lines, log_size, spawn
+from app.adapters.processes import Child, collect, ending, kill_group, last_lines, log_size, rotate, spawn
 
 SHORT_LIFE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 1.6  # "started again within 2 s" must hold with room for the start itself
 READY_POLL_SECONDS = 0.05
+#: How often the sizes of logs are looked at.
+LOG_LOOK_SECONDS = 5.0
 # One Ctrl-C can arrive twice: from the terminal, and again from a wrapper (make, npm, a script) that passes it on.
 SECOND_CTRL_C_AFTER_SECONDS = 0.25
 
@@ -82,6 +84,7 @@ class Launcher:
         self._wake: tuple[socket.socket, socket.socket] | None = None
         self._stop_asked_at: float | None = None
         self._kill_now = False
+        self._logs_due = 0.0
 
     def run(self) -> None:
         """Start the children and keep them running until SIGINT, SIGTERM, SIGHUP or `stop()`; a second Ctrl-C kills.
@@ -129,6 +132,8 @@ class Launcher:
     def _tend(self, timeout: float | None) -> None:
         """Wait for news (a signal, an ended child, a start that is due), at most `timeout` seconds, and see to it."""
         dues = [slot.due - time.monotonic() for slot in self._slots if slot.due is not None]
+        if any(slot.child.log_bytes for slot in self._slots):
+            dues.append(self._look_at_logs())
         self._wait(min([*dues, timeout] if timeout is not None else dues, default=None))
         if self._stop_asked_at is not None:
             return
@@ -137,6 +142,16 @@ class Launcher:
                 self._mourn(slot, status)
             if slot.due is not None and slot.due <= time.monotonic():
                 self._start_again(slot)
+
+    def _look_at_logs(self) -> float:
+        """Begin logs anew that are too large, when it is time to look; how long until the next look."""
+        now = time.monotonic()
+        if now >= self._logs_due:
+            self._logs_due = now + LOG_LOOK_SECONDS
+            for slot in self._slots:
+                if rotate(slot.child):
+                    slot.log_began = 0
+        return self._logs_due - now
 
     def _mourn(self, slot: _Slot, status: int) -> None:
         slot.process = None

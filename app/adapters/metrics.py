@@ -6,19 +6,21 @@ set for their children): whoever is asked answers for all. An API process that r
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, start_http_server
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from app.adapters.metric_files import SharedMetrics
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 #: Kinds of onefold_applied_objects: all that app.domain.changes.Counts counts, except what is counted by reason.
 OBJECTS: Final = (
-    "attributes", "events", "purchases", "identified", "merged", "aliases", "deleted", "renamed", "ignored",
+    "attributes", "events", "purchases", "identified", "merged", "aliases", "deleted", "renamed", "flagged", "ignored",
 )  # fmt: skip
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
@@ -105,8 +107,8 @@ class Metrics:
     def exposition(self, readings: Collector | None = None) -> bytes:
         """Everything as Prometheus reads it, with what `readings` reads now."""
         registry = CollectorRegistry()
-        if os.environ.get(DIRECTORY):
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        if folder := os.environ.get(DIRECTORY):
+            registry.register(SharedMetrics(Path(folder)))
         else:
             registry.register(_Registered(self.registry))
         if readings is not None:
@@ -120,7 +122,7 @@ def serve(host: str, port: int) -> None:
     Raises OSError when the port cannot be had.
     """
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(SharedMetrics(Path(os.environ[DIRECTORY])))
     start_http_server(port, host, registry)
 
 

@@ -5,6 +5,7 @@ Standard library only; Linux and macOS (where a killed parent leaves its childre
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ class Child:
     argv: tuple[str, ...]
     env: Mapping[str, str]
     log: Path | None
+    #: Bytes after which the log begins anew; what was in it is kept in one other file. 0 = it grows.
+    log_bytes: int = 0
     stop_signal: int = signal.SIGTERM
     stop_timeout: float = 15.0
     stop_order: int = 0  # the lowest stops first
@@ -95,6 +98,24 @@ def kill_group(pid: int) -> None:
 
 def ending(status: int) -> str:
     return f"exit status {status}" if status >= 0 else f"signal {-status}"
+
+
+def rotate(child: Child) -> bool:
+    """Whether its log was as large as it may be, and begins anew: its content is in the file NAME.1 now.
+
+    The process goes on with the same file, to whose end it writes wherever that is. What it writes in the instant
+    between the copy and the cut is lost.
+    """
+    if child.log is None or not child.log_bytes or log_size(child) < child.log_bytes:
+        return False
+    before = child.log.with_name(f"{child.log.name}.1")
+    # A full disk, for instance: then at least the log does not fill it further.
+    with suppress(OSError), child.log.open("rb") as old, before.open("wb") as kept:
+        old.seek(-child.log_bytes, os.SEEK_END)  # no more of it than may be, where it grew without a bound before
+        shutil.copyfileobj(old, kept)
+    with suppress(OSError):
+        os.truncate(child.log, 0)
+    return True
 
 
 def log_size(child: Child) -> int:

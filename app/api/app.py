@@ -15,10 +15,12 @@ from app.api.dead_letters import endpoints as dead_letters
 from app.api.endpoint import serve
 from app.api.exports import endpoints as exports
 from app.api.file_exports import endpoints as file_exports
+from app.api.flags import endpoints as flags
 from app.api.identity import endpoints as identity
 from app.api.jobs import endpoints as jobs
 from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
+from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
 from app.api.track import endpoints as track
@@ -40,6 +42,8 @@ FAMILIES = (
     data_rules.endpoints,
     rates.endpoints,
     jobs.endpoints,
+    flags.endpoints,
+    people.endpoints,
 )
 
 

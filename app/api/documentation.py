@@ -9,6 +9,7 @@ TAGS: Final = {
     "Track": "Attributes, events and purchases of users.",
     "Identity": "Who is who: aliases, external ids, merging, deletion.",
     "Export": "Profiles, given back.",
+    "Profiles": "People as operators see them, and their flags.",
     "Merges": "What merges would do and did, and taking them back.",
     "Requests": "What became of what was accepted.",
     "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",

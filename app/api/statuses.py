@@ -8,7 +8,7 @@ import msgspec
 
 from app.contract import errors, file_exports, idempotency, jobs
 from app.contract.errors import RefusedError
-from app.contract.merge_records import REFUSALS, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
+from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
 from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
 from app.services import refusals
 from app.services.refusals import JobUnderWayError, NotUndoneError, RateLimitedError, ServiceError, TooManyFailuresError
@@ -57,6 +57,7 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.JobUnderWayError: Status(400, ""),
     refusals.TooManyJobsError: Status(400, jobs.TOO_MANY_JOBS),
     refusals.StorageFullError: Status(400, jobs.STORAGE_FULL),
+    refusals.ProfilesTooLargeError: Status(400, TOO_LARGE),
     # The status depends on the reason.
     refusals.NotUndoneError: Status(409, ""),
 }

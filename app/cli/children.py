@@ -4,15 +4,19 @@ import errno
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from pydantic import SecretStr
+
 from app.adapters import embedded, metrics
+from app.adapters.private_files import read_secret, write_secret
 from app.adapters.processes import Child
 from app.cli.context import environment, executable, fail
-from app.settings import Settings
+from app.settings import Settings, basic_auth_problem
 
 QUEUES: Final = "sync,normal,bulk"
 
@@ -35,16 +39,29 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
+def secret(
+    path: Path, configured: SecretStr | None, make: Callable[[], str], problem_with: Callable[[str], str | None]
+) -> str:
+    """A secret of the data directory: the configured one, else the one in its file, else a new one. The file has it
+    then. A file that holds nothing, as after a crash, is made anew; one that holds too little is refused.
+    """
+    found = read_secret(path) if configured is None else configured.get_secret_value()
+    if not found:
+        found = make()
+    elif (problem := problem_with(found)) is not None:
+        raise fail(f"{path} {problem}: correct it, or remove it for a new one.")
+    write_secret(path, found)
+    return found
 
 
 def _log(settings: Settings, name: str) -> Path:
     folder = settings.data_dir / "logs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder / f"{name}.log"
+
+
+def _log_bytes(settings: Settings) -> int:
+    return int(settings.log_megabytes * 1_000_000)
 
 
 def valkey(settings: Settings) -> Child:
@@ -57,6 +74,7 @@ def valkey(settings: Settings) -> Child:
         argv=embedded.argv(server, settings.data_dir, path),
         env=dict(os.environ),
         log=_log(settings, "valkey"),
+        log_bytes=_log_bytes(settings),
         stop_order=3,
         ready=lambda: embedded.ping(settings.redis()),
     )
@@ -83,6 +101,7 @@ def api(settings: Settings, host: str, port: int, worker_ready: Path) -> Child:
         argv=uvicorn(settings, host, port),
         env=environment(settings),
         log=_log(settings, "api"),
+        log_bytes=_log_bytes(settings),
         stop_order=0,
         ready=lambda: worker_ready.exists() and _answers(f"{url(host, port)}/readyz"),
         ready_timeout=60.0,
@@ -111,6 +130,7 @@ def worker(settings: Settings, processes: int, ready_file: Path | None = None) -
         ),
         env=env,
         log=_log(settings, "worker") if ready_file is not None else None,
+        log_bytes=_log_bytes(settings),
         stop_order=1,
     )
 
@@ -136,18 +156,20 @@ def sweeper(settings: Settings, *, log: bool = True) -> Child:
         argv=(executable("onefold"), "sweeper", "--data-dir", str(settings.data_dir)),
         env=environment(settings),
         log=_log(settings, "sweeper") if log else None,
+        log_bytes=_log_bytes(settings),
         stop_order=1,
     )
 
 
 def flower(settings: Settings, port: int) -> Child:
-    path = settings.data_dir / "flower.auth"
-    if settings.flower_basic_auth is not None:
-        private(path, settings.flower_basic_auth.get_secret_value())
-    elif not path.exists():
-        private(path, f"onefold:{secrets.token_urlsafe(18)}")
+    auth = secret(
+        settings.data_dir / "flower.auth",
+        settings.flower_basic_auth,
+        lambda: f"onefold:{secrets.token_urlsafe(18)}",
+        basic_auth_problem,
+    )
     # The password goes through the environment: a command line is readable by everybody on the machine.
-    env = {**environment(settings), "FLOWER_BASIC_AUTH": path.read_text().strip()}
+    env = {**environment(settings), "FLOWER_BASIC_AUTH": auth}
     env.pop(metrics.DIRECTORY, None)  # Flower counts for itself, and would answer for all
     return Child(
         name="flower",
@@ -158,5 +180,6 @@ def flower(settings: Settings, port: int) -> Child:
         ),
         env=env,
         log=_log(settings, "flower"),
+        log_bytes=_log_bytes(settings),
         stop_order=1,
     )

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import bootstrap
+from app.adapters import private_files
 from app.adapters.embedded import socket_path, urls
 from app.cli.output import errors
 from app.services import workspaces
@@ -37,7 +39,10 @@ DEFAULT_WORKSPACE = "default"
 def settings_for(data_dir: Path) -> Settings:
     """Settings of the environment for this data directory; without REDIS_URL they point at its embedded server."""
     data_dir = data_dir.resolve()
-    found = Settings(data_dir=data_dir)
+    try:
+        found = Settings(data_dir=data_dir)
+    except ValidationError as error:
+        raise fail("; ".join(_told(each["loc"], each["msg"]) for each in error.errors(include_input=False))) from None
     try:
         parse_networks(found.trusted_proxies.split(","))
     except ValueError:
@@ -45,6 +50,13 @@ def settings_for(data_dir: Path) -> Settings:
     if found.redis_url:
         return found
     return found.model_copy(update={"redis_url": urls(socket_path(data_dir))[0]})
+
+
+def _told(place: tuple[int | str, ...], message: str) -> str:
+    """What is wrong with a variable of the environment, without its value."""
+    names = (str(part) for part in place)
+    known = (name if name.isupper() else f"ONEFOLD_{name.upper()}" for name in names)
+    return f"{'.'.join(known)}: {message.removeprefix('Value error, ')}"
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -63,7 +75,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def fail(message: str) -> typer.Exit:
     """Print what is wrong; to be raised."""
-    errors.print(f"[red]{message}[/red]", highlight=False, soft_wrap=True)
+    errors.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
     return typer.Exit(1)
 
 
@@ -73,6 +85,17 @@ def missing(settings: Settings) -> str | None:
     if settings.database_url or file.exists():
         return None
     return f"There is no Onefold here: {file} does not exist, and DATABASE_URL is not set."
+
+
+def close_to_others(data_dir: Path) -> None:
+    """See that nobody else reads the data directory, and say where that cannot be seen to."""
+    for path in private_files.protect(data_dir):
+        errors.print(
+            f"Others may read or write {path}, and its rights are not ours to change.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _say_waiting() -> None:
@@ -91,6 +114,7 @@ def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> I
         raise fail(
             f"{problem} `onefold up` and `onefold migrate` make one; --data-dir or ONEFOLD_DATA_DIR leads to another."
         )
+    close_to_others(settings.data_dir)
     database = Database(settings.worker_database() if worker else settings.database())
     try:
         if roles.owns_schema(database):

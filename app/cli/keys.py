@@ -11,7 +11,7 @@ from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWork
 from app.cli.output import AsJson, Row, out, show_list
 from app.domain import times
 from app.services.networks import parse_networks
-from app.services.permissions import PERMISSIONS, SYNONYMS
+from app.services.permissions import ALL, PERMISSIONS, SYNONYMS
 from app.store import keys
 from app.store.tables import ApiKey
 from app.store.workspaces import NameTakenError, UnknownNameError
@@ -26,7 +26,9 @@ def create(
     name: Name,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     permission: Annotated[list[str] | None, typer.Option("--permission", help="May be given many times.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every permission that exists today.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every permission that exists today but admin.limits, which has to be named.")
+    ] = False,
     allow_ip: Annotated[
         list[str] | None,
         typer.Option("--allow-ip", help="Address or CIDR block that may use it; may be given many times; none = any."),
@@ -41,7 +43,7 @@ def create(
 
     To change keys, make another one, let your applications use it, then revoke the first: both work meanwhile.
     """
-    wanted = list(PERMISSIONS) if everything else permission or []
+    wanted = [*(ALL if everything else ()), *(permission or ())]
     if not wanted:
         raise fail("Give --permission at least once, or --all.")
     unknown = [one for one in wanted if one not in PERMISSIONS and one not in SYNONYMS]
@@ -89,7 +91,7 @@ def _row(key: ApiKey, now: int) -> Row:
         "" if key.last_seen_us is None else times.iso(key.last_seen_us),
         _end(key, now),
         ", ".join(key.ip_allowlist) or "anywhere",
-        "all" if set(PERMISSIONS) <= set(key.permissions) else ", ".join(key.permissions),
+        _permissions(key),
     )
     moments = ("created", "last_seen", "expires", "revoked")
     document: dict[str, object] = {
@@ -103,6 +105,11 @@ def _row(key: ApiKey, now: int) -> Row:
         us = getattr(key, f"{moment}_us")
         document[f"{moment}_at"] = None if us is None else times.iso(us)
     return cells, document
+
+
+def _permissions(key: ApiKey) -> str:
+    rest = set(key.permissions) - set(ALL)
+    return ", ".join(["all", *sorted(rest)] if set(ALL) <= set(key.permissions) else key.permissions)
 
 
 @app.command("revoke")

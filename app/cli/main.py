@@ -4,11 +4,13 @@ from typing import Final
 
 import typer
 
+from app.adapters.private_files import private_by_default
 from app.cli import (
     companies,
     data_rules,
     dead_letters,
     doctor,
+    flags,
     jobs,
     keys,
     limits,
@@ -42,11 +44,12 @@ _GROUPS: Final = {
     "requests": requests.app,
     "dead-letters": dead_letters.app,
     "merges": merges.app,
+    "profiles": profiles.app,
+    "flags": flags.app,
     "attributes": data_rules.attributes,
     "events": data_rules.events,
     "rates": rates.app,
     "jobs": jobs.app,
-    "profiles": profiles.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.
@@ -59,4 +62,5 @@ for _name, _now in _FORMER.items():
 
 def main() -> None:
     """Console script."""
+    private_by_default()
     app()

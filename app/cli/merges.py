@@ -9,11 +9,14 @@ from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
 from app.cli.output import AsJson, out, show_list
 from app.contract import merge_records as contract
+from app.contract.cursor import Page
 from app.domain import times
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import EXTERNAL
 from app.services import merges, workspaces
 from app.services.accepting.direct import enqueue
+from app.services.caller import Caller
+from app.store.engine import Database
 
 app = typer.Typer(help="Merges: the list, undoing, and guards against wrong ones.", no_args_is_help=True)
 
@@ -31,13 +34,23 @@ def list_merges(
 ) -> None:
     """Merges into a profile and into those that were merged into it, newest first."""
     with opened_workspace(data_dir, workspace) as (database, caller):
-        records = merges.listed(database, caller, (EXTERNAL, "", external_id), limit)
+        records = _records(database, caller, external_id, limit)
     now = now_us()
     show_list(
         ("id", "merged at", "by key", "kept braze_id", "merged braze_id", ""),
         [(_cells(record, now), answers.record(caller, record, now)) for record in records],
         as_json=as_json,
     )
+
+
+def _records(database: Database, caller: Caller, external_id: str, limit: int) -> list[MergeRecord]:
+    records: list[MergeRecord] = []
+    cursor: str | None = ""
+    while cursor is not None and len(records) < limit:
+        page = Page(limit - len(records), cursor=cursor)
+        found = merges.listed(database, caller, (EXTERNAL, "", external_id), page)
+        records, cursor = records + found.records, found.next_cursor
+    return records
 
 
 def _cells(record: MergeRecord, now: int) -> tuple[str, ...]:

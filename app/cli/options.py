@@ -23,6 +23,11 @@ LIMITS: Final[Options] = {
         str | None, typer.Option("--hourly-refill", help=f"One of {', '.join(REFILLS)}: in full at hh:00 UTC.")
     ],
 }
+#: Who is meant: one of them, or the alias's two parts.
+PERSON: Final[Options] = {
+    name: Annotated[str | None, typer.Option(f"--{name.replace('_', '-')}")]
+    for name in ("external_id", "braze_id", "email", "phone", "alias_name", "alias_label")
+}
 PLAN: Final[Options] = {"plan": Annotated[str | None, typer.Option("--plan", help=f"One of {', '.join(PLANS)}.")]}
 
 

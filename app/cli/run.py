@@ -14,17 +14,18 @@ from typing import Annotated
 
 import typer
 from pydantic import SecretStr
-from rich.markup import escape
 
 from app import bootstrap
 from app.adapters import embedded, logs, metrics, runtime
 from app.adapters.launcher import Launcher, StartError
+from app.adapters.private_files import read_secret, write_secret
 from app.adapters.processes import Child, die_with_parent
 from app.cli import children
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
     DataDir,
+    close_to_others,
     environment,
     executable,
     fail,
@@ -35,7 +36,7 @@ from app.cli.output import errors, out
 from app.contract.plans import DEFAULT_PLAN
 from app.services import workspaces
 from app.services.permissions import PERMISSIONS
-from app.settings import Settings
+from app.settings import Settings, token_problem
 from app.store import keys, migrate, roles
 from app.store import workspaces as stored
 from app.store.engine import Database
@@ -64,6 +65,7 @@ def up(
     except (embedded.DataDirInUse, embedded.UnsafeSocketDirError, OSError) as error:
         raise fail(str(error)) from None
     settings = settings_for(data_dir)
+    close_to_others(data_dir)
     settings = _with_metrics(settings)
     for name, address, number in (("port", host, port), ("flower-port", "127.0.0.1", flower_port)):
         if number and not children.is_free(address, number):
@@ -88,7 +90,7 @@ def up(
     try:
         Launcher(family, _report, started).run()
     except StartError as error:
-        raise fail(escape(str(error))) from None
+        raise fail(str(error)) from None
     finally:
         lock.close()
 
@@ -113,7 +115,7 @@ def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
         try:
             Launcher(family, _report).run()
         except StartError as error:
-            raise fail(escape(str(error))) from None
+            raise fail(str(error)) from None
 
 
 def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
@@ -159,7 +161,7 @@ def _first_start(database: Database, data_dir: Path) -> Path:
     if not _is_known(database, path):
         number = stored.number(known[DEFAULT_WORKSPACE])
         name = f"default {secrets.token_hex(3)}"
-        children.private(path, keys.create(database, number, name, PERMISSIONS, bootstrap.now_us()))
+        write_secret(path, keys.create(database, number, name, PERMISSIONS, bootstrap.now_us()))
     return path
 
 
@@ -170,18 +172,13 @@ def _with_metrics(settings: Settings) -> Settings:
     folder.mkdir(mode=0o700, parents=True)
     os.environ[metrics.DIRECTORY] = str(folder)
     path = settings.data_dir / "metrics.token"
-    if settings.metrics_token is not None:
-        children.private(path, settings.metrics_token.get_secret_value())
-    elif not path.exists():
-        children.private(path, secrets.token_urlsafe(24))
-    return settings.model_copy(update={"metrics_token": SecretStr(path.read_text().strip())})
+    token = children.secret(path, settings.metrics_token, lambda: secrets.token_urlsafe(24), token_problem)
+    return settings.model_copy(update={"metrics_token": SecretStr(token)})
 
 
 def _is_known(database: Database, path: Path) -> bool:
     """Whether the file holds a live key of this database, and not one of another that was used with the same folder."""
-    if not path.exists():
-        return False
-    identifier = keys.public_id(path.read_text().strip())
+    identifier = keys.public_id(read_secret(path))
     return identifier is not None and keys.find(database, identifier) is not None
 
 

@@ -25,9 +25,10 @@ def check_update(body: bytes) -> Checked:
 
 
 def _check(body: bytes, name: str, noun: str, read: Callable[[str, dict[str, Any], int], T]) -> Checked:
-    array = (bodies.parse_object(body) or {}).get(name)
-    if not isinstance(array, list) or not array:
-        raise RefusedError(400, f"'{name}' must be an array of objects")
+    document = bodies.parse_object(body) or {}
+    array = elements.arrays(document, {name: "objects"}).get(name)
+    if array is None:
+        raise elements.refused(elements.no_array(name), document)
     if len(array) > MAX_ELEMENTS:
         raise RefusedError(400, f"a single request may not contain more than {MAX_ELEMENTS} {noun}")
     commands, errors = elements.read_all({name: array}, read)
@@ -39,10 +40,10 @@ def _check(body: bytes, name: str, noun: str, read: Callable[[str, dict[str, Any
 
 def _new(_name: str, element: dict[str, Any], index: int) -> NewAlias:
     sent = element.get("external_id")
-    external_id = None if sent is None or sent == "" else identifiers.external_id(sent)
+    external_id = identifiers.external_id(sent) if identifiers.is_sent(sent) else None
     # Recorded traffic has the alias as an object inside (D39).
     nested = element.get("user_alias")
-    label, name = identifiers.alias(element if nested is None else nested)
+    label, name = identifiers.alias(nested if elements.is_sent(nested) else element)
     return NewAlias(index, external_id, label, name)
 
 

@@ -5,9 +5,10 @@ ObjectRefusedError when the whole object is to be refused, or returns IGNORED wh
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
-from app.contract import addresses, identifiers, locales
+from app.contract import addresses, identifiers, invisible, locales
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
 from app.domain.commands import TrackAttributes
@@ -15,6 +16,8 @@ from app.domain.profile import EMAIL, PHONE
 from app.domain.reasons import INVALID_NAME, INVALID_VALUE
 
 IGNORED: Final = object()
+#: Nothing was said about the field: PHP's empty array where an object is expected (DECISIONS D63), or an empty list.
+NOT_SENT: Final = object()
 #: The field is cleared, because what was sent cannot be understood.
 CLEARED_INVALID: Final = object()
 CLEARED: Final = None
@@ -36,12 +39,17 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
     for name, value in obj.items():
         reader = FIELDS.get(name)
         if reader is None:
-            if name.strip() in FIELDS:  # no reserved field, and without the blanks no name of a custom attribute either
+            if invisible.visible(name) in FIELDS:  # neither the reserved field, nor a name of a custom attribute
                 ignored.append((name, INVALID_NAME))
                 continue
             custom[name] = value
         elif reader is not _control:
             found = reader(value)
+            if found is NOT_SENT:
+                continue
+            if isinstance(found, _Members):
+                ignored += ((f"{name}.{member}", INVALID_VALUE) for member in found.ignored)
+                found = found.kept
             if found is IGNORED or found is CLEARED_INVALID:
                 ignored.append((name, INVALID_VALUE))
             if found is not IGNORED:
@@ -131,6 +139,8 @@ def _boolean(value: object) -> object:
 def _location(value: object) -> object:
     if value is None:
         return CLEARED
+    if value == []:
+        return NOT_SENT
     if not isinstance(value, dict) or not _is_number(value.get("longitude")) or not _is_number(value.get("latitude")):
         raise ObjectRefusedError(
             "'current_location' must be an object with 'longitude' and 'latitude'", "BAD_LOCATION_UPDATE"
@@ -158,21 +168,32 @@ def _short_texts(value: object) -> object | None:
     return value if fits else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """What is kept of an object, and the names of its members that are not."""
+
+    kept: dict[str, object]
+    ignored: list[str]
+
+
 def _members(**readers: Callable[[object], object | None]) -> Callable[[object], object]:
     def read_members(value: object) -> object:
         if value is None:
             return CLEARED
+        if value == []:
+            return NOT_SENT
         if not isinstance(value, dict):
             return IGNORED
-        read = {name: reader(value[name]) for name, reader in readers.items() if name in value}
-        return {name: member for name, member in read.items() if member is not None} or IGNORED
+        read = {name: reader(value[name]) for name, reader in readers.items() if value.get(name) is not None}
+        kept = {name: member for name, member in read.items() if member is not None}
+        return _Members(kept, [name for name in read if name not in kept]) if kept else IGNORED
 
     return read_members
 
 
 def _subscription_groups(value: object) -> object:
-    if value is None:
-        return IGNORED
+    if value is None or value == []:
+        return NOT_SENT
     if not isinstance(value, list):
         raise ObjectRefusedError("'subscription_groups' must be an array", "BAD_SUBSCRIPTION_GROUP_ARRAY")
     for entry in value:
@@ -191,8 +212,8 @@ def _subscription_groups(value: object) -> object:
 
 
 def _push_tokens(value: object) -> object:
-    if value is None:
-        return IGNORED
+    if value is None or value == []:
+        return NOT_SENT
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise ObjectRefusedError("'push_tokens' must be an array of objects", "BAD_PUSH_TOKEN_VALUE")
     for entry in value:

@@ -15,6 +15,8 @@ from app.domain.custom_attributes import OUT_OF_RANGE
 MAX_DEPTH: Final = 16
 
 
+NUL_INSIDE: Final = "must not contain the character NUL (U+0000)"
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -123,6 +125,8 @@ def has_more_values(body: bytes, most: int) -> bool:
     To be known before it is decoded: an empty object takes two bytes of a text and some hundred as an object. A text
     that is no JSON is judged somehow, and quickly.
     """
+    if len(body) < most:  # nearly always
+        return False
     if body.count(b",") + body.count(b"[") + body.count(b"{") < most:  # those inside of strings, too
         return False
     if b"\\" in body:
@@ -146,13 +150,13 @@ def may_hold_nul(body: bytes) -> bool:
 def unsound(value: object, depth: int = 0) -> str | None:
     """Why a JSON value cannot be taken: a sentence for the client, or None. Walks the whole value."""
     if isinstance(value, str):
-        return "must not contain the character NUL" if "\0" in value else None
+        return NUL_INSIDE if "\0" in value else None
     if isinstance(value, dict):
         if depth >= MAX_DEPTH:
             return "must not be nested that deeply"
         for name, member in value.items():
             if "\0" in name:
-                return "must not contain the character NUL"
+                return NUL_INSIDE
             if (problem := unsound(member, depth + 1)) is not None:
                 return problem
     elif isinstance(value, list):

@@ -6,6 +6,7 @@ that was read needs no further checks.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
@@ -51,6 +52,21 @@ class Cursors:
     def _tag(self, question: tuple[int | str, ...], payload: bytes) -> bytes:
         asked = msgspec.json.encode((self._workspace_id, question))
         return blake2b(asked + b"\0" + payload, key=self._secret, digest_size=_TAG_BYTES, person=b"cursor").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    limit: int
+    #: `cursor` as it was sent; "" = from the beginning.
+    cursor: str = ""
+    #: Entries to leave out first.
+    skip: int = 0
+
+    def behind(self, cursors: Cursors, question: tuple[int | str, ...]) -> Position | None:
+        """Behind which entry the page begins; None = at the first. Raises RefusedError(400)."""
+        return cursors.read(question, self.cursor) if self.cursor else None
 
 
 def _encoded(data: bytes) -> str:

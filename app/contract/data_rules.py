@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from app.contract import elements
 from app.contract.body import parse_object, unsound
 from app.contract.errors import RefusedError
+from app.domain import numbers
 from app.domain.custom_attributes import MAX_CHARACTERS, valid_name
 from app.domain.data_rules import TYPES
 from app.domain.profile import NAME_ATTRIBUTE, NAME_EVENT, NAME_PRODUCT
@@ -67,7 +69,7 @@ def read_rule(family: Family, body: bytes) -> tuple[str, dict[str, Any]]:
     document = parse_object(body)
     wanted = BAD_RULE % ", ".join(family.members)
     if document is None or unsound(document) is not None or document.keys() - {"name", *family.members}:
-        raise RefusedError(400, wanted)
+        raise elements.refused(wanted, document, names=frozenset(("name", *family.members)))
     name = document.pop("name", None)
     name = known_name(family, name) if isinstance(name, str) else None
     if name is None:
@@ -89,12 +91,13 @@ def checked(rule: dict[str, Any]) -> dict[str, Any]:
     """A rule with values that can be applied. Raises RefusedError(400)."""
     type_, maximum, blocked = rule.get("type"), rule.get("array_max"), rule.get("blocked")
     if type_ is not None and type_ not in TYPES:
-        raise RefusedError(400, f"'type' must be one of {', '.join(TYPES)}, or null")
-    if maximum is not None and (type(maximum) is not int or not 1 <= maximum <= MAX_ARRAY):
+        raise elements.refused(f"'type' must be one of {', '.join(TYPES)}, or null", rule)
+    whole = None if maximum is None else numbers.integer(maximum)
+    if maximum is not None and (whole is None or not 1 <= whole <= MAX_ARRAY):
         raise RefusedError(400, f"'array_max' must be a number from 1 to {MAX_ARRAY}, or null")
     if blocked is not None and not isinstance(blocked, bool):
         raise RefusedError(400, "'blocked' must be true or false")
-    return rule
+    return rule if whole is None else {**rule, "array_max": whole}
 
 
 def change(family: Family, name: str, rule: dict[str, Any], settings: ApplySettings) -> dict[str, Any]:

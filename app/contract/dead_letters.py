@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from app.contract import elements
 from app.contract.body import parse_object
 from app.contract.errors import RefusedError
 from app.contract.kinds import BY_NAME
@@ -52,7 +53,7 @@ def read_replay(body: bytes) -> list[str] | Filter:
     """The body of POST /v1/dead-letters/replay: ids, or a filter. Raises RefusedError(400)."""
     document = parse_object(body)
     if document is None or ("ids" in document) == ("filter" in document) or len(document) != 1:
-        raise RefusedError(400, IDS_OR_FILTER)
+        raise elements.refused(IDS_OR_FILTER, document)
     if "ids" in document:
         ids = document["ids"]
         if not isinstance(ids, list) or not 0 < len(ids) <= MAX_REPLAY or not all(isinstance(x, str) for x in ids):
@@ -60,14 +61,15 @@ def read_replay(body: bytes) -> list[str] | Filter:
         return list(dict.fromkeys(ids))
     wanted = document["filter"]
     if not isinstance(wanted, dict) or not all(isinstance(value, str) for value in wanted.values()):
-        raise RefusedError(400, BAD_FILTER)
+        raise elements.refused(BAD_FILTER, document)
     return _filter(wanted, {"reason", "kind", "from", "to"})
 
 
 def _filter(given: Mapping[str, Any], known: set[str]) -> Filter:
     unknown = given.keys() - known
     if unknown:
-        raise RefusedError(400, f"Only these may be asked for: {', '.join(sorted(known))}")
+        sentence = f"Only these may be asked for: {', '.join(sorted(known))}"
+        raise elements.refused(sentence, dict(given), names=frozenset(known))
     return Filter(
         _read(given, "reason", _text, "printable text"),
         _read(given, "kind", BY_NAME.get, f"one of {', '.join(BY_NAME)}"),
@@ -87,7 +89,7 @@ def _read(given: Mapping[str, str], name: str, reader: Callable[[str], Any], wan
         return None
     value = reader(given[name])
     if value is None:
-        raise RefusedError(400, f"'{name}' must be {wanted}")
+        raise elements.refused(f"'{name}' must be {wanted}", dict(given))
     return value
 
 

@@ -21,9 +21,9 @@ NOTHING_VALID: Final = (
 def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
     """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
     document = bodies.parse_object(body) or {}
-    arrays = {name: document[name] for name in _WHO if elements.is_sent(document.get(name))}
-    if not arrays or not all(isinstance(array, list) for array in arrays.values()):
-        raise RefusedError(400, NOTHING_VALID)
+    arrays = elements.arrays(document, FORMS)
+    if not arrays:
+        raise elements.refused(NOTHING_VALID, document)
     if sum(map(len, arrays.values())) > MAX_ELEMENTS:
         raise RefusedError(400, TOO_MANY)
     commands: list[Delete] = []
@@ -33,7 +33,8 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
             try:
                 commands.append(Delete(name, index, _WHO[name](element, region)))
             except ObjectRefusedError as refused:
-                errors.append(ObjectError(refused.type, name, index, refused.code))
+                sent = element if isinstance(element, dict) else {_NAMES.get(name, name): element}
+                errors.append(elements.object_error(refused, name, index, sent))
     answer = elements.answer("deleted", commands, errors, NOTHING_VALID)
     return commands_checked(commands, answer)
 
@@ -62,7 +63,17 @@ def _phone(element: object, region: str) -> Selector:
     return Selector(key, elements.prioritization(entry.get("prioritization")))
 
 
-#: Arrays in the order of effect, and how an element of each is read.
+#: What each array holds, in the order of effect.
+FORMS: Final = {
+    "external_ids": "strings",
+    "user_aliases": "objects",
+    "braze_ids": "strings",
+    "email_addresses": "objects",
+    "phone_numbers": "objects",
+}
+#: What a refusal calls an element that is a text.
+_NAMES: Final = {"external_ids": "external_id", "braze_ids": "braze_id"}
+#: How an element of each array is read.
 _WHO: Final[dict[str, Callable[[object, str], Selector]]] = {
     "external_ids": _external,
     "user_aliases": _alias,

@@ -13,6 +13,7 @@ import msgspec
 
 from app.contract import locales
 from app.contract.errors import ObjectRefusedError
+from app.domain import numbers
 
 MAX_BYTES: Final = 102_400
 #: Keys that a sentence names, and characters that it shows of one.
@@ -43,7 +44,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_integer(value: object) -> bool:
-    return _is_number(value) and (isinstance(value, int) or float(value).is_integer())  # type: ignore[arg-type]
+    return numbers.integer(value) is not None
 
 
 def _below(least: int) -> Callable[[Any, str], str | None]:
@@ -190,10 +191,14 @@ def _extra(path: str, part: Mapping[str, object], schema: Schema) -> str | None:
 
 
 def _typed(path: str, part: Mapping[str, object], schema: Schema) -> list[tuple[str, object, Type]]:
-    """(path, value, type) of the properties that were sent; null is not sent."""
+    """(path, value, type) of the properties that were sent: null is not, nor is [] for an object (DECISIONS D63)."""
     base = path if path.endswith("/") else f"{path}/"
     types = {**schema.required, **schema.optional}
-    return [(base + name, value, types[name]) for name, value in part.items() if name in types and value is not None]
+    return [
+        (base + name, value, types[name])
+        for name, value in part.items()
+        if name in types and value is not None and not (value == [] and types[name] is _OBJECT)
+    ]
 
 
 def _wrong_type(path: str, part: Mapping[str, object], schema: Schema) -> str | None:

@@ -1,6 +1,6 @@
 """POST /users/export/ids: selectors in, profiles out (spec export-delete-rename.md 1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -114,7 +114,7 @@ def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.
     for name in others:
         selectors.append(_one(name, document[name], _OTHERS[name](region)))
     if not selectors:
-        raise RefusedError(400, NO_SELECTOR, errors)
+        raise elements.refused(NO_SELECTOR, document, errors)
     fields = fields_of(document.get("fields_to_export"))
     if fields is None and requires_fields:
         raise RefusedError(400, NO_FIELDS)
@@ -147,7 +147,7 @@ def _external_ids(value: object) -> list[Selector]:
         return []
     values = [value] if isinstance(value, (str, int)) and not isinstance(value, bool) else value
     if not isinstance(values, list):
-        raise RefusedError(400, NO_SELECTOR)
+        raise RefusedError(400, elements.no_array("external_ids", "strings"))
     if len(values) > MAX_IDS:
         raise RefusedError(400, TOO_MANY_IDS)
     return [_external_id(member) for member in values]
@@ -168,10 +168,10 @@ def _is_storable(text: str) -> bool:
 
 def _aliases(value: object, errors: list[ObjectError]) -> list[Selector]:
     """The well-formed aliases; `errors` gets an entry for each of the others (DECISIONS D71)."""
-    if not value:
+    if not identifiers.is_sent(value):
         return []
     if not isinstance(value, list):
-        raise RefusedError(400, NO_SELECTOR)
+        raise RefusedError(400, elements.no_array("user_aliases"))
     if len(value) > MAX_IDS:
         raise RefusedError(400, TOO_MANY_ALIASES)
     selectors = []
@@ -179,7 +179,7 @@ def _aliases(value: object, errors: list[ObjectError]) -> list[Selector]:
         try:
             label, name = identifiers.alias(elements.sound(member))
         except ObjectRefusedError as refused:
-            errors.append(ObjectError(refused.type, "user_aliases", index, refused.code))
+            errors.append(elements.object_error(refused, "user_aliases", index, member))
         else:
             selectors.append(Selector((ALIAS, label, name), None))
     return selectors
@@ -314,8 +314,12 @@ def _refunds(view: View) -> object:
 
 
 def _carts(view: View) -> object:
-    """Carts that somebody still shops with, the one updated last first."""
-    carts = ecommerce.open_carts(view.commerce, view.now_us)
+    """Carts that somebody still shops with."""
+    return shown_carts(ecommerce.open_carts(view.commerce, view.now_us))
+
+
+def shown_carts(carts: Mapping[str, Any]) -> object:
+    """Carts of the section `commerce`, the one updated last first; None when there are none."""
     newest = sorted(carts.items(), key=lambda named: (-named[1]["updated"], named[0]))
     return [
         {

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from app.contract import body as bodies
-from app.contract import elements, identifiers
+from app.contract import elements, identifiers, invisible
 from app.contract.checked import Checked, commands_checked
 from app.contract.elements import MAX_ELEMENTS
 from app.contract.errors import ObjectRefusedError, RefusedError
@@ -84,11 +84,12 @@ class Removals:
 
 def read_renames(body: bytes) -> Renames:
     """Raises RefusedError."""
-    array = _array(body, RENAMES, "an array of objects", "external id renames")
+    array = _array(body, RENAMES, "objects", "external id renames")
     if not all(isinstance(element, dict) for element in array):
-        raise RefusedError(400, f"'{RENAMES}' must be an array of objects")
-    if any(element.keys() != _MEMBERS for element in array):
-        raise RefusedError(400, f"'{RENAMES}' must only have 'current_external_id' and 'new_external_id'")
+        raise RefusedError(400, elements.no_array(RENAMES))
+    odd = next((element for element in array if element.keys() != _MEMBERS), None)
+    if odd is not None:
+        raise elements.refused(f"'{RENAMES}' must only have 'current_external_id' and 'new_external_id'", odd)
     commands: list[RenameExternalId] = []
     refused: dict[int, str] = {}
     for index, element in enumerate(array):
@@ -96,7 +97,7 @@ def read_renames(body: bytes) -> Renames:
             current, new = (_external_id(element[name]) for name in sorted(_MEMBERS))
             commands.append(RenameExternalId(index, current, new))
         except ObjectRefusedError:
-            refused[index] = NOT_TEXT
+            refused[index] = invisible.explained(NOT_TEXT, element, frozenset(_MEMBERS))
     return Renames(commands, refused)
 
 
@@ -104,18 +105,19 @@ def read_removals(body: bytes) -> Removals:
     """Raises RefusedError."""
     commands: list[RemoveExternalId] = []
     refused: dict[int, str] = {}
-    for index, element in enumerate(_array(body, REMOVALS, "an array of strings", "external ids")):
+    for index, element in enumerate(_array(body, REMOVALS, "strings", "external ids")):
         try:
             commands.append(RemoveExternalId(index, _external_id(element)))
         except ObjectRefusedError:
-            refused[index] = NOT_TEXT
+            refused[index] = invisible.explained(NOT_TEXT, {"external_id": element}, frozenset(("external_id",)))
     return Removals(commands, refused)
 
 
 def _array(body: bytes, name: str, form: str, noun: str) -> list[Any]:
-    array = (bodies.parse_object(body) or {}).get(name)
-    if not isinstance(array, list) or not array:
-        raise RefusedError(400, f"'{name}' must be {form}")
+    document = bodies.parse_object(body) or {}
+    array = elements.arrays(document, {name: form}).get(name)
+    if array is None:
+        raise elements.refused(elements.no_array(name, form), document)
     if len(array) > MAX_ELEMENTS:
         raise RefusedError(400, f"a single request may not contain more than {MAX_ELEMENTS} {noun}")
     return array

@@ -26,14 +26,14 @@ NO_EXTERNAL_ID: Final = "'external_id' is required"
 def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
     """Check a request. `region`: of phone numbers without a `+`. Raises RefusedError when nothing can be processed."""
     document = bodies.parse_object(body) or {}
-    arrays = {name: document[name] for name in ARRAYS if elements.is_sent(document.get(name))}
-    if not arrays or not all(isinstance(array, list) for array in arrays.values()):
-        raise RefusedError(400, NOT_ARRAYS)
+    arrays = elements.arrays(document, dict.fromkeys(ARRAYS, "objects"))
+    if not arrays:
+        raise elements.refused(NOT_ARRAYS, document)
     if sum(map(len, arrays.values())) > MAX_ELEMENTS:
         raise RefusedError(400, TOO_MANY)
     behavior = document.get("merge_behavior")
     if behavior not in (None, "merge", "none"):
-        raise RefusedError(400, BAD_BEHAVIOR)
+        raise elements.refused(BAD_BEHAVIOR, document)
 
     def read(name: str, element: dict[str, Any], index: int) -> Identify:
         external_id, who = _external_id(element), _WHO[name](element, region)
@@ -46,7 +46,7 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
 
 def _external_id(element: dict[str, Any]) -> str:
     value = element.get("external_id")
-    if value is None or value == "":
+    if not identifiers.is_sent(value):
         raise ObjectRefusedError(NO_EXTERNAL_ID)
     return identifiers.external_id(value)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from app.domain.commands import (
     BookRevenue,
+    ChangeFlags,
     Command,
     Delete,
     Identify,
@@ -50,6 +51,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     9: Kind("remove", RemoveExternalId),
     10: Kind("undo", UndoMerge),
     11: Kind("book", BookRevenue),
+    16: Kind("flags", ChangeFlags),
 }
 
 #: The kind that stores commands of a class.

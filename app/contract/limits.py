@@ -1,14 +1,17 @@
 """Limits of a workspace as its administrators see and change them: GET and PUT /v1/limits. An endpoint of our own."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.contract.errors import PARSE_ERROR, RefusedError
+from app.contract import body as bodies
+from app.contract import elements
+from app.contract.errors import RefusedError
 from app.contract.plans import GROUPS, MAX_LIMIT, MAX_WINDOW_SECONDS, PLANS, TRACK_BULK
-from app.domain import times
+from app.domain import numbers, times
 
 Requests = Annotated[int, Meta(ge=1, le=MAX_LIMIT)]
 Window = Annotated[int, Meta(ge=1, le=MAX_WINDOW_SECONDS)]
@@ -40,7 +43,9 @@ class LimitsChange(Struct, forbid_unknown_fields=True):
     groups: dict[str, GroupLimit | Literal["plan"] | None] | UnsetType = UNSET
 
 
-_decode = msgspec.json.Decoder(LimitsChange).decode
+#: The value that msgspec shows of what is none of an enumeration.
+_SENT: Final = re.compile("^Invalid enum value '.*'(?= - at)", re.DOTALL)
+_NAMES: Final = frozenset((*LimitsChange.__struct_fields__, *GroupLimit.__struct_fields__))
 _COLUMNS: Final = {"track_hourly_limit": "hourly_limit", "track_burst_limit": "burst_limit"}
 
 
@@ -49,23 +54,33 @@ def read_change(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises RefusedError(400).
     """
+    document = bodies.parse(body)
+    if (problem := bodies.unsound(document)) is not None:
+        raise RefusedError(400, f"The body {problem}")
     try:
-        change = _decode(body)
+        change = msgspec.convert(_whole(document), LimitsChange)
     except msgspec.ValidationError as error:
-        raise RefusedError(400, str(error)) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise RefusedError(400, PARSE_ERROR) from None
+        sentence = _SENT.sub("Invalid enum value", str(error))
+        raise elements.refused(sentence, document, names=_NAMES) from None
     given = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
     if not given:
         raise RefusedError(400, NOTHING)
     if change.plan is not UNSET and change.plan not in PLANS:
-        raise RefusedError(400, UNKNOWN_PLAN)
+        raise elements.refused(UNKNOWN_PLAN, document)
     groups: dict[str, Any] = {}
     for name, limit in given.pop("groups", {}).items():
         if name not in GROUPS or (limit == "plan" and name != TRACK_BULK):
-            raise RefusedError(400, UNKNOWN_GROUP)
+            raise elements.refused(UNKNOWN_GROUP, {"groups": name})
         groups[name] = [limit.requests, limit.window_seconds] if isinstance(limit, GroupLimit) else limit
     return {_COLUMNS.get(name, name): value for name, value in given.items()}, groups
+
+
+def _whole(value: object) -> object:
+    """The value with integers where whole numbers are written another way, as `1.0` and `2e0` (DECISIONS D64)."""
+    if isinstance(value, dict):
+        return {name: _whole(member) for name, member in value.items()}
+    whole = numbers.integer(value)
+    return value if whole is None else whole
 
 
 def usage(key_name: str, key_id: str, group: str, minutes: Sequence[tuple[int, int, int]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from app.contract import addresses, identifiers, request_id
 from app.contract.checked import Checked, commands_checked
+from app.contract.cursor import Page
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
 from app.domain.commands import UndoMerge
@@ -19,10 +20,13 @@ ONE_IDENTIFIER: Final = (
 )
 BAD_LIMIT: Final = "'limit' must be a number between 1 and 100"
 BAD_OFFSET: Final = "'offset' must be a number between 0 and 1000000"
+BAD_HISTORY_LIMIT: Final = "'limit' must be a number between 1 and 1000"
 UNKNOWN_PROFILE: Final = "Unknown profile"
+TOO_LARGE: Final = "The profiles are too large to be previewed together: ask for fewer merges at a time"
 TOO_MANY_HOLDERS: Final = "More than 100 profiles have this address"
 MAX_LIMIT: Final = 100
 MAX_OFFSET: Final = 1_000_000
+MAX_LINES: Final = 1_000
 MAX_HOLDERS: Final = 100
 
 #: Why a merge was not undone: status and sentence by the reason's name.
@@ -77,10 +81,17 @@ def whose(parameters: Mapping[str, str]) -> Identifier | None:
         raise RefusedError(400, refused.type) from None
 
 
-def page(parameters: Mapping[str, str]) -> tuple[int, int]:
-    """(limit, offset). Raises RefusedError."""
+def page(parameters: Mapping[str, str]) -> Page:
+    """Of the list of merges. Raises RefusedError."""
     limit = _number(parameters.get("limit", "50"), 1, MAX_LIMIT, BAD_LIMIT)
-    return limit, _number(parameters.get("offset", "0"), 0, MAX_OFFSET, BAD_OFFSET)
+    skip = _number(parameters.get("offset", "0"), 0, MAX_OFFSET, BAD_OFFSET)
+    return Page(limit, parameters.get("cursor", ""), skip)
+
+
+def history_page(parameters: Mapping[str, str]) -> Page:
+    """Of a history. Raises RefusedError."""
+    limit = _number(parameters.get("limit", "100"), 1, MAX_LINES, BAD_HISTORY_LIMIT)
+    return Page(limit, parameters.get("cursor", ""))
 
 
 def _number(text: str, least: int, most: int, refusal: str) -> int:
@@ -211,10 +222,10 @@ def _summary(value: list[int]) -> object:
     return {"count": value[0], "first": times.iso(value[1]), "last": times.iso(value[2])}
 
 
-def _dated(value: Any) -> object:
+def dated(value: Any) -> object:
     """Moments inside devices and messages as texts: what is a number there and no count is a moment."""
     if isinstance(value, dict):
-        return {name: member if name == "sessions" else _dated(member) for name, member in value.items()}
+        return {name: member if name == "sessions" else dated(member) for name, member in value.items()}
     return times.iso(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -234,7 +245,7 @@ _VALUES: Final[dict[str, Callable[[Any], object]]] = {
     "marked_email_as_spam_at": times.iso,
     "push_subscribe": _consent,
     "email_subscribe": _consent,
-    "devices": _dated,
-    "messages": _dated,
+    "devices": dated,
+    "messages": dated,
     "flags": lambda value: bool(value & TEST_USER),
 }

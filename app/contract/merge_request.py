@@ -35,11 +35,12 @@ def read(body: bytes, region: str = addresses.DEFAULT_REGION) -> list[Merge]:
     document = bodies.parse_object(body) or {}
     updates = document.get("merge_updates")
     if not isinstance(updates, list) or not updates or not all(isinstance(update, dict) for update in updates):
-        raise RefusedError(400, NOT_AN_ARRAY)
+        raise elements.refused(NOT_AN_ARRAY, document)
     if len(updates) > MAX_ELEMENTS:
         raise RefusedError(400, TOO_MANY)
-    if any(update.keys() != _SIDES for update in updates):
-        raise RefusedError(400, BAD_ELEMENT)
+    odd = next((update for update in updates if update.keys() != _SIDES), None)
+    if odd is not None:
+        raise elements.refused(BAD_ELEMENT, odd)
     return [
         Merge(index, _selector(update["identifier_to_merge"], region), _selector(update["identifier_to_keep"], region))
         for index, update in enumerate(updates)
@@ -51,27 +52,27 @@ def _selector(identifier: object, region: str) -> Selector:
     `invalid_identifier`. Raises RefusedError.
     """
     if not isinstance(identifier, dict) or bodies.unsound(identifier) is not None:
-        raise RefusedError(400, BAD_IDENTIFIER)
-    sent = [name for name in _FORMS if identifier.get(name) is not None]
+        raise elements.refused(BAD_IDENTIFIER, identifier)
+    sent = [name for name in _FORMS if elements.is_sent(identifier.get(name))]
     if len(sent) != 1:
-        raise RefusedError(400, BAD_IDENTIFIER)
+        raise elements.refused(BAD_IDENTIFIER, identifier)
     value = identifier[sent[0]]
     if sent[0] in ("email", "phone"):
         return _by_address(sent[0], value, identifier, region)
     try:
         return Selector(_primary(sent[0], value))
     except ObjectRefusedError:
-        raise RefusedError(400, BAD_IDENTIFIER) from None
+        raise elements.refused(BAD_IDENTIFIER, identifier) from None
 
 
 def _by_address(name: str, value: Any, identifier: dict[str, Any], region: str) -> Selector:
     sent = identifiers.text(value)
     if not sent:
-        raise RefusedError(400, BAD_IDENTIFIER)
+        raise elements.refused(BAD_IDENTIFIER, identifier)
     try:
         rules = elements.prioritization(identifier.get("prioritization"))
     except ObjectRefusedError:
-        raise RefusedError(400, BAD_PRIORITIZATION) from None
+        raise elements.refused(BAD_PRIORITIZATION, identifier) from None
     address = addresses.email(sent) if name == "email" else addresses.phone(sent, region)
     if address is None:
         return Selector(None, rules)

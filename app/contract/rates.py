@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from app.contract import locales
+from app.contract import elements, locales
 from app.contract.body import parse_object, unsound
 from app.contract.errors import RefusedError
 from app.domain import money, times
@@ -43,12 +43,12 @@ def read_change(body: bytes) -> Rates:
         or not isinstance(rates, list)
         or not 0 < len(rates) <= MAX_RATES
     ):
-        raise RefusedError(400, BAD_BODY)
+        raise elements.refused(BAD_BODY, document)
     changes: dict[str, dict[int, str | None]] = {}
     for index, sent in enumerate(rates):
         read = rate(sent)
         if read is None:
-            raise RefusedError(400, BAD_RATE % index)
+            raise elements.refused(BAD_RATE % index, sent)
         currency, day, text = read
         changes.setdefault(currency, {})[day] = text
     return {currency: [[day, text] for day, text in days.items()] for currency, days in changes.items()}
@@ -107,5 +107,5 @@ def read_cursor(body: bytes) -> int:
     document = parse_object(body) if body.strip() else {}
     cursor = None if document is None or document.keys() - {"cursor"} else document.get("cursor", "0")
     if not isinstance(cursor, str) or not re.fullmatch(r"-?[0-9]{1,18}", cursor):
-        raise RefusedError(400, BAD_CURSOR)
+        raise elements.refused(BAD_CURSOR, document)
     return int(cursor)

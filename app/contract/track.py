@@ -11,13 +11,13 @@ More than 300 lines: both tiers must agree on every object, so they stand side b
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from app.contract import addresses, ecommerce, identifiers, locales
+from app.contract import addresses, ecommerce, elements, identifiers, locales
 from app.contract import body as bodies
 from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
@@ -313,11 +313,11 @@ def _walk(
     document = bodies.parse_object(body)
     if document is None:
         raise RefusedError(400, NO_VALID_DATA)
-    arrays = {name: _array(document.get(name)) for name in ARRAYS}
-    arrays["purchases"] += _array(document.get("purchase"))
+    arrays = {name: _array(document, name) for name in ARRAYS}
+    arrays["purchases"] += _array(document, "purchase")
     counts = tuple(len(arrays[name]) for name in ARRAYS)
     if not any(counts):
-        raise RefusedError(400, NO_VALID_DATA)
+        raise elements.refused(NO_VALID_DATA, document)
     limits.check(counts)
     commands: list[Track] = []
     errors: list[ObjectError] = []
@@ -329,7 +329,8 @@ def _walk(
                 valid[name].append((index, kept, ignored))
                 commands.append(command)
             except ObjectRefusedError as refused:
-                errors.append(ObjectError(refused.type, name, index, refused.code, _recommended_name(refused, obj)))
+                error = elements.object_error(refused, name, index, obj)
+                errors.append(replace(error, event=_recommended_name(refused, obj)))
     counted = {name: len(valid[name]) for name in ARRAYS}
     if not any(counted.values()):
         raise RefusedError(400, NO_VALID_DATA, errors)
@@ -348,13 +349,15 @@ def _recommended_name(refused: ObjectRefusedError, obj: object) -> str:
     return str(obj["name"]).strip() if refused.code in ecommerce.CODES and isinstance(obj, dict) else ""
 
 
-def _array(value: object) -> list[Any]:
+def _array(document: dict[str, Any], name: str) -> list[Any]:
+    value = document.get(name)
     if value is None:
         return []
-    if isinstance(value, dict) and not (value and all(name.isdecimal() for name in value)):
+    if isinstance(value, dict) and not (value and all(key.isdecimal() for key in value)):
         return [value]
     if not isinstance(value, list):  # an array as PHP sends it, {"0": …, "2": …}, is not guessed (DECISIONS D63)
-        raise RefusedError(400, NO_VALID_DATA)
+        entry = ObjectError(elements.no_array(name), name if name in ARRAYS else "purchases", 0)
+        raise RefusedError(400, NO_VALID_DATA, [entry])
     return value
 
 

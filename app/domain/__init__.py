@@ -7,6 +7,7 @@ To be read in this order:
 * `apply`: the reducer. It takes requests and a state, and applies one command after another.
 * `effects`: the table of all commands. What each does, whom it looks up, which sections it needs.
 * `state`, `changes`: the part of a workspace that a batch can see, and the record of what it changed.
+* `order`: in which order the objects of a request take effect.
 * `step`: one request on its way, with the problems that it leaves.
 * `resolve`: which profile a command addresses.
 * `loading`: what the store has to load before commands can be applied.
@@ -16,5 +17,6 @@ To be read in this order:
 * `data_rules`, `settings`: what a workspace decided, and how it changes what commands do.
 
 Smaller things that all of them use: `identifiers` (what leads to a profile), `ids` (numbers and ids that we make),
-`history` (lines of a profile's history), `reasons` (why something had no effect), `numbers`, `times`.
+`history` (lines of a profile's history), `reasons` (why something had no effect), `sizes` (how large a profile is),
+`work` (what a request may cost), `numbers`, `times`.
 """

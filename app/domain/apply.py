@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from app.domain.commands import Request
 from app.domain.effects import EFFECTS
+from app.domain.order import in_order
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -15,7 +16,13 @@ from app.domain.step import Step
 def reduce(requests: Iterable[Request], state: State, workspace_id: int, secret: bytes) -> None:
     """Apply requests in order. The state is changed in place; `state.changes` says what has to be written."""
     for request in requests:
-        step = Step(state, request, workspace_id, secret)
-        for ordinal, command in enumerate(request.commands):
-            step.ordinal = ordinal
-            EFFECTS[type(command)].apply(step, command)
+        apply_commands(Step(state, request, workspace_id, secret), in_order(request.commands, state.holders))
+
+
+def apply_commands(step: Step, positions: Iterable[int]) -> None:
+    """Apply commands of one request, given by their positions in it."""
+    commands = step.request.commands
+    for ordinal in positions:
+        step.ordinal = ordinal
+        command = commands[ordinal]
+        EFFECTS[type(command)].apply(step, command)

@@ -1,7 +1,7 @@
 """The record of what a batch changed: all that has to be written."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from app.domain.history import Happening, Origin
 from app.domain.profile import Address, AddressState, Identifier, Occurrence, Problem
@@ -35,10 +35,17 @@ class Counts:
     deleted: int = 0
     #: External ids renamed, and former ones removed.
     renamed: int = 0
+    #: Profiles whose flags changed.
+    flagged: int = 0
     #: Commands without any effect.
     skipped: int = 0
     #: Single fields without effect.
     ignored: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Count what something else did as well."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
 
 @dataclass(slots=True)

@@ -207,6 +207,18 @@ class UndoMerge:
 
 
 @dataclass(slots=True)
+class ChangeFlags:
+    """One element of `flags`: bits of Profile.flags that are set, and bits that are cleared."""
+
+    index: int
+    identifier: Identifier
+    on: int
+    off: int
+
+    input_array = "flags"
+
+
+@dataclass(slots=True)
 class BookRevenue:
     """Count what a profile spent in currencies that had no rate when it did."""
 

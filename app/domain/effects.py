@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
-from app.domain import data_rules, ecommerce, email_consent, identity, track
+from app.domain import data_rules, ecommerce, email_consent, flags, identity, track
 from app.domain.commands import (
     BookRevenue,
+    ChangeFlags,
     ChangeSettings,
     Delete,
     Identify,
@@ -129,6 +130,7 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     ),
     RemoveExternalId: Effect(identity.remove, selectors=lambda command: (_external(command.external_id),)),
     UndoMerge: Effect(identity.undo_merge, merges=lambda command: (command.merge_id,)),
+    ChangeFlags: Effect(flags.change, identifier=_addressed),
     BookRevenue: Effect(
         ecommerce.book,
         identifier=lambda command: (BRAZE, "", command.braze_id),

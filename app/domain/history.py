@@ -24,6 +24,8 @@ ALIAS_ADDED: Final = "alias_added"
 ALIAS_UPDATED: Final = "alias_updated"
 RENAMED: Final = "renamed"
 EXTERNAL_ID_REMOVED: Final = "external_id_removed"
+#: A flag was given or taken away.
+FLAGGED: Final = "flagged"
 #: MERGED: another profile was merged into this one. MERGED_INTO: this one was merged into another. UNMERGED and
 #: RESTORED: the same two, undone.
 MERGED: Final = "merged"

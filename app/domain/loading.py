@@ -6,9 +6,9 @@ from typing import Final
 
 from app.domain.commands import Command, Selector
 from app.domain.effects import EFFECTS
-from app.domain.identifiers import UNIQUE_KINDS
+from app.domain.identifiers import UNIQUE_KINDS, with_former
 from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, DEPRECATED, EXTERNAL, Address, Identifier
-from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED
+from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED, find, select
 from app.domain.state import State
 
 NEWEST: Final = "newest"
@@ -54,6 +54,32 @@ def _ends(who: Selector) -> set[End]:
             break  # a later rule is about the chosen one alone
         groups = {rule == IDENTIFIED}
     return {(is_identified, end) for is_identified in groups}
+
+
+def looked_up(command: Command) -> list[Identifier]:
+    """Every identifier that a command looks up."""
+    effect = EFFECTS[type(command)]
+    keys = [selector.key for selector in effect.selectors(command) if selector.key is not None]
+    if effect.identifier is not None:
+        keys.append(effect.identifier(command))
+    return [each for key in keys for each in with_former(key)]
+
+
+def moves(command: Command) -> bool:
+    """Whether the profiles that it finds may be merged, deleted or get another identifier."""
+    return EFFECTS[type(command)].identifier is None
+
+
+def chosen(command: Command, state: State) -> set[int]:
+    """Numbers of the profiles that a command means, of those that are loaded. Their sections are not needed.
+
+    Raises TooFewLoadedError.
+    """
+    effect = EFFECTS[type(command)]
+    profiles = [select(state, selector)[0] for selector in effect.selectors(command)]
+    if effect.identifier is not None:
+        profiles.append(find(state, effect.identifier(command)))
+    return {profile.pid for profile in profiles if profile is not None}
 
 
 @dataclass(slots=True)

@@ -12,12 +12,19 @@ from app.domain.work import Work
 
 #: Problems of a request that are kept. The last one says that there are more, and those are only counted.
 MAX_PROBLEMS_PER_REQUEST: Final = 200
+#: Bytes that these take, about: names of fields may be long, and what is kept of a request is to be small whatever it
+#: asks for.
+MAX_PROBLEM_BYTES_PER_REQUEST: Final = 9_000
+#: Of one of them, beside its texts.
+_FRAME_BYTES: Final = 13
+#: Characters of a field's name that are kept.
+_MAX_FIELD: Final = 255
 
 
 class Step:
     """A request, the state that it changes, and the position of the command in hand."""
 
-    __slots__ = ("ordinal", "problems", "request", "secret", "state", "work", "workspace_id")
+    __slots__ = ("omits", "ordinal", "problem_bytes", "problems", "request", "secret", "state", "work", "workspace_id")
 
     def __init__(self, state: State, request: Request, workspace_id: int, secret: bytes) -> None:
         self.state = state
@@ -26,7 +33,24 @@ class Step:
         self.secret = secret
         self.ordinal = 0
         self.problems = 0
+        self.problem_bytes = 0
+        #: Further problems are counted only.
+        self.omits = False
         self.work = Work()
+
+    def begin(self, state: State) -> tuple[int, int]:
+        """Go on with another part of the workspace. Returns what `back_to` needs."""
+        self.state = state
+        self.work.take_up(state.profiles.values())
+        return self.problems, self.work.left
+
+    def end(self) -> None:
+        """The profiles go out of memory: another part may hold some of them again."""
+        self.work.put_away(self.state.profiles.values())
+
+    def back_to(self, before: tuple[int, int]) -> None:
+        """Forget what was done since `begin`."""
+        self.problems, self.work.left = before
 
     def refuse(self, command: Command, reason: str, field: str = "") -> None:
         """The whole command has no effect. `field` names the member that is to blame, where there are several."""
@@ -39,14 +63,16 @@ class Step:
         self._problem(command, reason, field)
 
     def _problem(self, command: Command, reason: str, field: str) -> None:
-        self.problems += 1
-        if self.problems > MAX_PROBLEMS_PER_REQUEST:
+        if self.omits:
             return
-        if self.problems == MAX_PROBLEMS_PER_REQUEST:
-            reason, field = PROBLEMS_OMITTED, ""
+        self.problems += 1
+        field = field[:_MAX_FIELD]
+        self.problem_bytes += _FRAME_BYTES + len(command.input_array) + len(field.encode()) + len(reason)
+        if self.problems == MAX_PROBLEMS_PER_REQUEST or self.problem_bytes > MAX_PROBLEM_BYTES_PER_REQUEST:
+            self.omits, reason, field = True, PROBLEMS_OMITTED, ""
         request = self.request
         self.state.changes.problems.append(
-            Problem(request.stream, request.seq, self.ordinal, command.input_array, command.index, field[:255], reason)
+            Problem(request.stream, request.seq, self.ordinal, command.input_array, command.index, field, reason)
         )
 
     def origin(self) -> Origin:

@@ -4,11 +4,13 @@ A request of a few kilobytes can ask for hours: `$update` in a large array, a th
 since a redo or a replay on another machine would stop elsewhere; so what is done is counted.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
 from app.domain import sizes
+from app.domain.profile import Profile
 from app.domain.values import size
 
 #: Steps of one request. A step takes about 100 ns: something looked at, or some bytes measured.
@@ -37,7 +39,7 @@ class Draft:
 class Work:
     """The steps that a request has left, and its drafts, so that nothing is measured twice."""
 
-    __slots__ = ("_drafts", "_measured", "left", "room")
+    __slots__ = ("_away", "_drafts", "_loaded", "_measured", "left", "room")
 
     def __init__(self, steps: int = MAX_WORK) -> None:
         self.left = steps
@@ -46,6 +48,10 @@ class Work:
         self._drafts: dict[int, Draft] = {}
         #: The last large value that was measured, and its size.
         self._measured: tuple[object, int] = (None, 0)
+        #: Of profiles that are not in memory: {pid: {name of an attribute that is a draft: its size}}.
+        self._away: dict[int, dict[str, int]] = {}
+        #: Profiles that were taken up and not put away yet.
+        self._loaded: set[int] = set()
 
     def spend(self, steps: int) -> None:
         """Count steps before they are made. Raises TooMuchWorkError when they are too many; none is left then."""
@@ -79,6 +85,35 @@ class Work:
     def draft(self, value: object) -> Draft | None:
         """The draft that is this very value."""
         return self._drafts.get(id(value))
+
+    def put_away(self, profiles: Iterable[Profile]) -> None:
+        """Profiles go out of memory in the middle of a request: remember which of their attributes are drafts. So the
+        request costs the same however many of its profiles are in memory at once."""
+        for pid in self._loaded:
+            self._away.pop(pid, None)
+        for profile in profiles:
+            sizes_of = {
+                name: draft.size
+                for name, value in (profile.custom or {}).items()
+                if (draft := self._drafts.get(id(value))) is not None
+            }
+            if sizes_of:
+                self._away[profile.pid] = sizes_of
+        self._drafts.clear()
+        self._measured = (None, 0)
+
+    def take_up(self, profiles: Iterable[Profile]) -> None:
+        """Profiles are in memory again, or for the first time; nobody else has their values."""
+        self._drafts.clear()
+        self._measured = (None, 0)
+        self._loaded.clear()
+        for profile in profiles:
+            if profile.custom is None:
+                continue
+            self._loaded.add(profile.pid)
+            for name, found in self._away.get(profile.pid, {}).items():
+                if name in profile.custom:
+                    self.keep(profile.custom[name], found)
 
     def keep(self, value: object, found: int, instead_of: object = None) -> Draft:
         """Remember a new value of the request with its size. Another one, which it replaces, is forgotten."""

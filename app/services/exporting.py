@@ -5,6 +5,7 @@ takes what came before, so it shows each profile as it is then.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -15,17 +16,21 @@ from app.contract import export
 from app.contract.cursor import Cursors, Position
 from app.contract.export import MAX_HOLDERS, ExportRequest, View
 from app.domain.identifiers import with_former
-from app.domain.profile import CHANNEL_EMAIL, Address, Identifier
+from app.domain.profile import CHANNEL_EMAIL, Address, Identifier, Profile
 from app.services import budget
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.reading import Reader
+from app.services.turns import Turns
 from app.store.engine import Database
 from app.store.interruption import check
 from app.store.profiles import holders, look_up
 
 #: Profiles that are read at once, in stored bytes; one that is larger is read alone.
 PORTION_BYTES: Final = 1024 * 1024
+#: Above this in stored bytes, profiles of a workspace are decoded and encoded one after another: while it is done they
+#: take some seven times as much memory, and several threads would not do it faster.
+LARGE_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Exporter:
         self._now_us = now_us
         self._whole_bytes = whole_bytes
         self._answer_seconds = answer_seconds
+        self._turns = Turns()
 
     async def export(self, caller: Caller, wanted: ExportRequest) -> Exported:
         """Profiles by identifier. Raises RefusedError for a wrong cursor, UnavailableError; so may the rest."""
@@ -120,16 +126,19 @@ class Exporter:
     def _read(
         self, connection: Connection, workspace_id: int, pids: list[int], fields: frozenset[str] | None
     ) -> list[bytes]:
-        views = views_of(connection, workspace_id, pids, export.sections_of(fields), self._now_us())
-        return [export.encoded(view, fields) for view in views]
+        sections = dict.fromkeys(pids, export.sections_of(fields))
+        rows = look_up.stored(connection, workspace_id, sections)
+        large = look_up.size_of(rows) > LARGE_BYTES
+        with self._turns.turn(workspace_id) if large else nullcontext():
+            views = _views(connection, workspace_id, pids, look_up.decoded(rows, sections), self._now_us())
+            return [export.encoded(view, fields) for view in views]
 
 
-def views_of(connection: Connection, workspace_id: int, pids: list[int], sections: int, now_us: int) -> list[View]:
-    """Profiles by number, in that order, with the consent of their addresses; who is gone is left out.
-
-    `sections` is a bit mask, with CORE in it.
-    """
-    profiles = {p.pid: p for p in look_up.fetch(connection, workspace_id, dict.fromkeys(pids, sections))}
+def _views(
+    connection: Connection, workspace_id: int, pids: list[int], found: Iterable[Profile], now_us: int
+) -> list[View]:
+    """The profiles in the order of their numbers, with the consent of their addresses; who is gone is left out."""
+    profiles = {profile.pid: profile for profile in found}
     emails: dict[int, Address] = {}
     for pid, profile in profiles.items():
         email = (profile.core or {}).get("email")

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from sqlalchemy import Connection
 
 from app.contract import merge_records
+from app.contract.cursor import Cursors, Page
 from app.contract.merge_records import MAX_HOLDERS
 from app.domain.apply import reduce
 from app.domain.commands import STREAM_NORMAL, Command, Merge, Request
@@ -20,8 +21,8 @@ from app.domain.settings import ApplySettings
 from app.domain.state import State, TooFewLoadedError
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
-from app.services.reading import Reader
-from app.services.refusals import NotUndoneError, TooManyHoldersError, UnknownProfileError
+from app.services.reading import Reader, Seen
+from app.services.refusals import NotUndoneError, ProfilesTooLargeError, TooManyHoldersError, UnknownProfileError
 from app.services.synchronous import Synchronous
 from app.store import lane
 from app.store import merges as store
@@ -29,23 +30,14 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import IdempotencyKey
 from app.store.profiles import crowds, look_up
-from app.store.profiles.load import load
-
-_T = TypeVar("_T")
+from app.store.profiles.load import Loader, TooMuchError
 
 #: What a profile is of which there is a history; DELETED is the third.
 ACTIVE: Final = "active"
 MERGED: Final = "merged"
 
-
-@dataclass(frozen=True, slots=True)
-class Seen(Generic[_T]):
-    """What was read, and when."""
-
-    value: _T
-    #: Some of what was accepted before is not in it yet.
-    stale: bool
-    now_us: int
+#: Bytes of profiles that one preview may load.
+PREVIEW_BYTES: Final = 24_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +60,17 @@ class History:
     lines: list[Happening]
     #: The profile that has everything now.
     merged_into: str | None = None
+    #: Leads to the lines behind them.
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Merges, newest first."""
+
+    records: list[MergeRecord]
+    #: Leads to the merges behind them.
+    next_cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +101,21 @@ class Merges:
 
     async def preview(self, caller: Caller, commands: list[Merge]) -> Seen[Preview]:
         """What a request with these merges would do if it were the next one. Raises UnavailableError."""
-        return await self._read(caller, lambda: self._preview(caller, commands))
+        return await self._reader.read(caller, lambda: self._preview(caller, commands))
 
-    async def listed(self, caller: Caller, key: Identifier | None, limit: int, skip: int) -> Seen[list[MergeRecord]]:
+    async def listed(self, caller: Caller, key: Identifier | None, page: Page) -> Seen[Listed]:
         """Merges of whoever has the identifier, and of all that was merged into it, newest first.
 
-        None is an identifier that nobody can have. Raises TooManyHoldersError, UnavailableError.
+        None is an identifier that nobody can have. Raises TooManyHoldersError, RefusedError for a wrong cursor,
+        UnavailableError.
         """
-        if key is None:
-            return await self._read(caller, list)
-        return await self._read(caller, lambda: listed(self._database, caller, key, limit, skip))
+        return await self._reader.read(caller, lambda: listed(self._database, caller, key, page))
 
-    async def history(self, caller: Caller, braze_id: str) -> Seen[History]:
-        """What happened to a profile. Raises UnknownProfileError, UnavailableError."""
+    async def history(self, caller: Caller, braze_id: str, page: Page) -> Seen[History]:
+        """What happened to a profile. Raises UnknownProfileError, RefusedError for a wrong cursor, UnavailableError."""
         if "\0" in braze_id:  # no stored text has one
             raise UnknownProfileError
-        return await self._read(caller, lambda: self._history(caller, braze_id))
+        return await self._reader.read(caller, lambda: self._history(caller, braze_id, page))
 
     async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Undone:
         """Take a merge back. A repeat gets the result of the first request.
@@ -129,11 +131,6 @@ class Merges:
         if record is None:  # deleted in between
             raise NotUndoneError(MERGE_NOT_FOUND, outcome.request_id)
         return Undone(outcome.request_id, record, self._now_us())
-
-    async def _read(self, caller: Caller, work: Callable[[], _T]) -> Seen[_T]:
-        """What there is once everything accepted so far is applied, or as much of it as could be waited for."""
-        stale = await self._reader.catch_up(caller.workspace_id)
-        return Seen(await self._calls.run(work), stale, self._now_us())
 
     def _preview(self, caller: Caller, commands: list[Merge]) -> Preview:
         with self._database.read(self._database.inbox) as connection:
@@ -152,9 +149,9 @@ class Merges:
         self, connection: Connection, caller: Caller, commands: list[Command], settings: ApplySettings, seq: int
     ) -> State:
         """The reducer's own work on a copy that is thrown away, so a preview cannot differ from the merge."""
-        limits, known = crowds.Limits(), crowds.Crowds()
+        limits, loader = crowds.Limits(), Loader(connection, caller.workspace_id, crowds.Crowds(), PREVIEW_BYTES)
         while True:
-            state = load(connection, caller.workspace_id, commands, settings, limits, known)
+            state = _loaded(loader, commands, settings, limits)
             request = Request(STREAM_NORMAL, seq, self._now_us(), commands, caller.key_name)
             try:
                 reduce([request], state, caller.workspace_id, caller.workspace_secret)
@@ -167,8 +164,10 @@ class Merges:
         with self._database.read() as connection:
             return store.fetch(connection, caller.workspace_id, [merge_id])[merge_id]
 
-    def _history(self, caller: Caller, braze_id: str) -> History:
+    def _history(self, caller: Caller, braze_id: str, page: Page) -> History:
         workspace_id = caller.workspace_id
+        cursors, question = Cursors(workspace_id, caller.workspace_secret), ("history", braze_id)
+        behind = page.behind(cursors, question)
         erased = erased_id(caller.workspace_secret, workspace_id, braze_id)
         with self._database.read() as connection:
             pids = look_up.find(connection, workspace_id, {(BRAZE, "", braze_id)})[BRAZE, "", braze_id]
@@ -176,22 +175,33 @@ class Merges:
             record = None if living else store.merged_away(connection, workspace_id, braze_id)
             deletion = store.deletion(connection, workspace_id, erased)
             pid = living[0].pid if living else record.merged_pid if record is not None else None
-            lines = [] if pid is None else store.history(connection, workspace_id, pid)
+            lines = [] if pid is None else store.history(connection, workspace_id, pid, page.limit + 1, behind)
+        following = None
+        if len(lines) > page.limit:
+            lines = lines[: page.limit]
+            last = lines[-1]
+            following = cursors.make(question, [last.origin.us, last.origin.ordinal, last.what])
         if living:
-            return History(braze_id, ACTIVE, _created(living[0].pid, living[0].created_us), lines)
+            created = None if behind else _created(living[0].pid, living[0].created_us)
+            return History(braze_id, ACTIVE, created, lines, next_cursor=following)
         if record is not None:
-            created = _created(record.merged_pid, record.merged_created_us)
-            return History(braze_id, MERGED, created, lines, merged_into=record.kept_braze_id)
+            created = None if behind else _created(record.merged_pid, record.merged_created_us)
+            return History(braze_id, MERGED, created, lines, record.kept_braze_id, following)
         if deletion is not None:
             return History(braze_id, DELETED, None, [Happening(DELETED, deletion)])
         raise UnknownProfileError
 
 
-def listed(database: Database, caller: Caller, key: Identifier, limit: int, skip: int = 0) -> list[MergeRecord]:
+def listed(database: Database, caller: Caller, key: Identifier | None, page: Page) -> Listed:
     """As Merges.listed, of what is applied."""
+    cursors, question = Cursors(caller.workspace_id, caller.workspace_secret), ("merges", *(key or ()))
+    behind = page.behind(cursors, question)
+    if key is None:
+        return Listed([])
     with database.read() as connection:
         pids = _holders(connection, caller.workspace_id, key)
-        return store.listed(connection, caller.workspace_id, pids, limit, skip)
+        records, more = store.listed(connection, caller.workspace_id, pids, page.limit, skip=page.skip, behind=behind)
+    return Listed(records, cursors.make(question, store.place(records[-1])) if more else None)
 
 
 def _holders(connection: Connection, workspace_id: int, key: Identifier) -> set[int]:
@@ -210,3 +220,12 @@ def _holders(connection: Connection, workspace_id: int, key: Identifier) -> set[
 def _created(pid: int, created_us: int) -> Origin:
     """Of a profile whose history does not tell it: its number is the place of the request that made it."""
     return Origin(*place_of(pid), created_us)
+
+
+def _loaded(loader: Loader, commands: list[Command], settings: ApplySettings, limits: crowds.Limits) -> State:
+    try:
+        return loader.load(commands, settings, limits)
+    except TooMuchError:
+        if len(commands) > 1:
+            raise ProfilesTooLargeError from None
+        return loader.load_alone(commands[0], settings, limits)

@@ -50,8 +50,12 @@ PERMISSIONS: Final = (
     "admin.events",
     "admin.rates",
     "admin.jobs",
+    "admin.flags",
     "admin.profiles",
 )
+
+#: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits.
+ALL: Final = tuple(permission for permission in PERMISSIONS if permission != "admin.limits")
 
 #: Other spellings of the documentation that clients have learned from.
 SYNONYMS: Final = {"users.external_id.rename": "users.external_ids.rename"}

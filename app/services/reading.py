@@ -4,8 +4,10 @@ A read waits until the cursor has passed what was accepted before it, so that a 
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from app.domain.commands import STREAM_NORMAL, STREAMS
 from app.services import budget, requests
@@ -21,6 +23,19 @@ MAX_WAIT_SECONDS: Final = 30.0
 READ_SECONDS: Final = 0.5
 
 
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[_T]):
+    """What was read, and when."""
+
+    value: _T
+    #: Some of what was accepted before is not in it yet.
+    stale: bool
+    now_us: int
+
+
 class Reader:
     """Reads for the API, in threads: the store's calls block."""
 
@@ -29,9 +44,11 @@ class Reader:
         database: Database,
         waiting: Waiting,
         calls: StoreCalls,
+        now_us: Callable[[], int],
         wait_seconds: float,
     ) -> None:
         """`wait_seconds` bounds the wait for queued writes."""
+        self.now_us = now_us
         self._database = database
         self._waiting = waiting
         self._calls = calls
@@ -50,6 +67,11 @@ class Reader:
         budget.extend(wait)
         await self._waiting.until(caller.workspace_id, {stream: seq}, wait, progress)
         return await self._calls.run(partial(requests.status, self._database, caller, stream, seq))
+
+    async def read(self, caller: Caller, work: Callable[[], _T]) -> Seen[_T]:
+        """What there is once everything accepted so far is applied, or as much of it as could be waited for."""
+        stale = await self.catch_up(caller.workspace_id)
+        return Seen(await self._calls.run(work), stale, self.now_us())
 
     async def catch_up(self, workspace_id: int) -> bool:
         """Wait for everything accepted so far. True when some of it is still not applied.

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
 from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import Reading
-from app.domain.commands import STREAM_NAMES
+from app.domain.commands import STREAM_NAMES, StreamKey
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch
@@ -18,7 +19,8 @@ from app.services.canary import Canary
 from app.services.connections import Connections
 from app.store.engine import Database
 from app.store.inbox import backlog
-from app.store.inbox.backlog import Backlog
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +90,26 @@ class ApiReadings:
 
     def _backlog(self) -> Iterator[Reading]:
         now_us, labels = self.now_us(), ("workspace", "stream")
-        seen: dict[tuple[str, ...], Backlog] = {
-            (str(key.workspace_id), STREAM_NAMES[key.stream]): waiting for key, waiting in self.watch.seen.items()
-        }
+        seen, since = _by_stream(self.watch.seen), _by_stream(self.watch.standing_us)
         queued = {of: float(waiting.requests) for of, waiting in seen.items()}
         ages = {of: backlog.age_seconds(waiting, now_us) for of, waiting in seen.items()}
+        standing = {of: max(0, now_us - began) / 1_000_000 for of, began in since.items()}
+        attempts = {of: float(number) for of, number in _by_stream(self.watch.failing).items()}
         yield "onefold_backlog_requests", "Accepted and not applied; no value: nothing queued.", labels, queued
         yield "onefold_oldest_queued_seconds", "How long the oldest of them has waited.", labels, ages
+        yield "onefold_lane_standing_seconds", "Since when the first of them is the same one.", labels, standing
+        yield "onefold_lane_attempts", "Attempts of a first request that fails alone.", labels, attempts
 
     def _pools(self) -> dict[str, int]:
         pools: dict[str, Engine] = {"main": self.database.main}
         if self.database.inbox is not self.database.main:
             pools["inbox"] = self.database.inbox
         return {name: e.pool.checkedout() for name, e in pools.items() if isinstance(e.pool, QueuePool)}
+
+
+def _by_stream(values: Mapping[StreamKey, _T]) -> dict[tuple[str, ...], _T]:
+    """{(workspace, name of the stream): value}"""
+    return {(str(key.workspace_id), STREAM_NAMES[key.stream]): value for key, value in values.items()}
 
 
 def _by(label: str, values: Mapping[str, int]) -> tuple[tuple[str, ...], dict[tuple[str, ...], float]]:

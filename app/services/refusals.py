@@ -110,6 +110,10 @@ class TooManyHoldersError(ServiceError):
     """More profiles have the identifier than are looked at."""
 
 
+class ProfilesTooLargeError(ServiceError):
+    """The profiles of several merges are too large to be looked at together."""
+
+
 class NotUndoneError(ServiceError):
     """A merge was not undone. `reason` is one of app.contract.merge_records.REFUSALS."""
 

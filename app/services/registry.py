@@ -16,6 +16,7 @@ from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
 from app.services.networks import Network
+from app.services.people import People
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
 from app.services.synchronous import Synchronous
@@ -31,6 +32,7 @@ class Services:
     synchronous: Synchronous
     reader: Reader
     exporter: Exporter
+    people: People
     merges: Merges
     dead_letters: DeadLetters
     limits: WorkspaceLimits

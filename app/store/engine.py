@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -61,13 +62,11 @@ class Database:
             self._autocommit = self.main.execution_options(isolation_level="AUTOCOMMIT")
             self._snapshot = self.main.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             return
-        path = make_url(self.url).database
-        if path is None or path == ":memory:":
-            raise ValueError("a SQLite database needs a file")
+        path = sqlite_file(self.url)
         # A power cut may lose the last applied batches, together with their cursor; they are applied again. The inbox
         # loses nothing.
-        self.main = _sqlite(Path(path), "NORMAL" if apply else "FULL", pool_size)
-        self.inbox = _sqlite(inbox_file(Path(path)), "FULL", pool_size)
+        self.main = _sqlite(path, "NORMAL" if apply else "FULL", pool_size)
+        self.inbox = _sqlite(inbox_file(path), "FULL", pool_size)
 
     def dispose(self) -> None:
         self.main.dispose()
@@ -122,6 +121,18 @@ class Database:
             yield connection
 
 
+def sqlite_file(url: str) -> Path:
+    """The file that a URL `sqlite:///…` leads to; `%3F` and the like stand for characters of its path.
+
+    Raises ValueError.
+    """
+    _, mark, path = url.partition("sqlite:///")
+    path = unquote(path)
+    if not mark or not path or path == ":memory:":
+        raise ValueError("a SQLite database needs a file")
+    return Path(path)
+
+
 def inbox_file(main: Path) -> Path:
     """The file of the inbox beside the file of everything else."""
     return main.with_name(f"{main.stem}-inbox{main.suffix}")
@@ -159,7 +170,7 @@ def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, appl
 
 def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),  # as a text, a `?` would begin its options
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=pool_size,

@@ -67,12 +67,7 @@ _APPLIED = text(
     " values (:workspace_id, :n, :stream, :from_seq, :to_seq)"
 )
 _RANGES = text("select stream, from_seq, to_seq from applied where workspace_id = :workspace_id order by n")
-_PROBLEMS = text(
-    """
-    select input_array, position, field, reason from problem
-    where workspace_id = :workspace_id and stream = :stream and seq = :seq order by ordinal, n
-    """
-)
+_PROBLEMS = text("select doc from problem where workspace_id = :workspace_id and stream = :stream and seq = :seq")
 _WRITE_PROBLEMS = BulkWrite(ProblemRow)
 
 
@@ -173,27 +168,18 @@ def write_problems(
     connection: Connection, workspace_id: int, problems: Sequence[Problem], accepted: dict[tuple[int, int], int]
 ) -> None:
     """`accepted` says when each (stream, seq) was accepted."""
-    _WRITE_PROBLEMS.run(
-        connection,
-        workspace_id,
-        [
-            {
-                "stream": problem.stream,
-                "seq": problem.seq,
-                "ordinal": problem.ordinal,
-                "n": n,
-                "day": accepted[problem.stream, problem.seq] // DAY,
-                "input_array": problem.input_array,
-                "position": problem.index,
-                "field": problem.field,
-                "reason": problem.reason,
-            }
-            for n, problem in enumerate(problems)
-        ],
-    )
+    documents: dict[tuple[int, int], list[tuple[str, int, str, str]]] = {}
+    for one in problems:
+        of = documents.setdefault((one.stream, one.seq), [])
+        of.append((one.input_array, one.index, one.field, one.reason))
+    rows = [
+        {"stream": stream, "seq": seq, "day": accepted[stream, seq] // DAY, "doc": encode(document)}
+        for (stream, seq), document in documents.items()
+    ]
+    _WRITE_PROBLEMS.run(connection, workspace_id, rows)
 
 
 def problems(connection: Connection, workspace_id: int, stream: int, seq: int) -> list[tuple[str, int, str, str]]:
     """(input_array, index, field, reason) of every part of a request that had no effect."""
-    rows = connection.execute(_PROBLEMS, {"workspace_id": workspace_id, "stream": stream, "seq": seq})
-    return [tuple(row) for row in rows]
+    found = connection.execute(_PROBLEMS, {"workspace_id": workspace_id, "stream": stream, "seq": seq}).scalar()
+    return [] if found is None else [tuple(entry) for entry in msgspec.json.decode(found)]

@@ -13,10 +13,15 @@ from app.domain.profile import SECTION_NAMES, Profile
 from app.domain.state import State
 from app.store import tables
 from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
+from app.store.chunks import repeat
+from app.store.engine import Database
 
 _WRITE_RECORDS = BulkWrite(tables.MergeRecordRow, update=("snapshot", "undone", "unseparated"))
 _INSERT_HISTORY = BulkWrite(tables.HistoryRow)
 _INSERT_DELETIONS = BulkWrite(tables.Deletion)
+
+#: Bytes of plans in one page of merges; of those a page has at least one.
+MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
 
 _COLUMNS: Final = (
     "id, kept_pid, merged_pid, kept_braze_id, merged_braze_id, merged_created_us, stream, seq, ordinal, us, key_name,"
@@ -25,29 +30,52 @@ _COLUMNS: Final = (
 _BY_ID = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id and id in :ids").bindparams(
     bindparam("ids", expanding=True)
 )
-#: Merges of profiles and of all that was merged into them, newest first.
+_SIZES = text(
+    "select id, coalesce(length(plan), 0) + coalesce(length(snapshot), 0) from merge_record"
+    " where workspace_id = :workspace_id and id in :ids"
+).bindparams(bindparam("ids", expanding=True))
+#: Merges of profiles and of all that was merged into them, newest first. `size` is that of the plans before.
 _OF_FAMILY: Final = f"""
     with recursive family(pid) as (
         select cast(value as bigint) from {{each}}
         union
         select r.merged_pid from family f
         join merge_record r on r.workspace_id = :workspace_id and r.kept_pid = f.pid and r.undone is null
+    ), page as (
+        select {_COLUMNS.replace("snapshot", "null as snapshot")} from merge_record r
+        where r.workspace_id = :workspace_id
+            and (r.kept_pid in (select pid from family) or r.merged_pid in (select pid from family)) {{behind}}
+        order by r.us desc, r.ordinal desc, r.id desc limit :limit offset :skip
+    ), sized as (
+        select page.*, count(*) over () as many, coalesce(sum({{size}}) over (
+            order by us desc, ordinal desc, id desc rows between unbounded preceding and 1 preceding
+        ), 0) as size from page
     )
-    select {_COLUMNS.replace("snapshot", "null as snapshot")} from merge_record r
-    where r.workspace_id = :workspace_id
-        and (r.kept_pid in (select pid from family) or r.merged_pid in (select pid from family))
-    order by r.us desc, r.ordinal desc limit :limit offset :skip
+    select * from sized where size < :most_bytes order by us desc, ordinal desc, id desc
     """
-_OF_FAMILY_POSTGRESQL = text(_OF_FAMILY.format(each=EACH_POSTGRESQL))
-_OF_FAMILY_SQLITE = text(_OF_FAMILY.format(each=EACH_SQLITE))
+_BEHIND: Final = "and (r.us, r.ordinal, r.id) < (:us, :ordinal, :id)"
+#: {(PostgreSQL?, behind a place?): statement}. PostgreSQL knows the length of a text without reading it.
+_OF_FAMILY_STATEMENTS: Final = {
+    (is_postgresql, later): text(
+        _OF_FAMILY.format(
+            each=EACH_POSTGRESQL if is_postgresql else EACH_SQLITE,
+            size="octet_length(plan)" if is_postgresql else "length(cast(plan as blob))",
+            behind=_BEHIND if later else "",
+        )
+    )
+    for is_postgresql in (True, False)
+    for later in (True, False)
+}
 _MERGED_AWAY = text(
     f"select {_COLUMNS.replace('snapshot', 'null as snapshot')} from merge_record"
     " where workspace_id = :workspace_id and merged_braze_id = :braze_id order by us desc limit 1"
 )
-_HISTORY = text(
+_HISTORY: Final = (
     "select what, stream, seq, ordinal, us, key_name, other, merge_id from history"
-    " where workspace_id = :workspace_id and pid = :pid order by us, ordinal, what"
+    " where workspace_id = :workspace_id and pid = :pid{behind} order by us, ordinal, what limit :limit"
 )
+_HISTORY_FIRST = text(_HISTORY.format(behind=""))
+_HISTORY_BEHIND = text(_HISTORY.format(behind=" and (us, ordinal, what) > (:us, :ordinal, :what)"))
 _DELETION = text(
     "select stream, seq, ordinal, us, key_name from deletion"
     " where workspace_id = :workspace_id and erased_id = :erased_id"
@@ -72,7 +100,12 @@ _ERASE: Final = [
     text("delete from merge_record where workspace_id = :workspace_id and kept_pid = :pid"),
     text("delete from merge_record where workspace_id = :workspace_id and merged_pid = :pid"),
 ]
-_EXPIRE = text("update merge_record set plan = null, snapshot = null where plan is not null and expires_us < :us")
+#: Snapshots that one transaction drops: each is a profile.
+_EXPIRED_AT_ONCE: Final = 64
+_EXPIRE = text(
+    "update merge_record set plan = null, snapshot = null where (workspace_id, id) in"
+    " (select workspace_id, id from merge_record where plan is not null and expires_us < :us limit :chunk)"
+)
 _ALL_RECORDS = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id")
 _ALL_HISTORY = text(
     "select pid, what, stream, seq, ordinal, us, key_name, other, merge_id from history"
@@ -194,6 +227,12 @@ def _parsed(text_: str | None, kind: Any) -> Any:
     return None if text_ is None else msgspec.json.decode(text_, type=kind)
 
 
+def sizes(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, int]:
+    """About the bytes of each record that exists."""
+    rows = connection.execute(_SIZES, {"workspace_id": workspace_id, "ids": list(ids)})
+    return {merge_id: size for merge_id, size in rows}  # noqa: C416 - rows are not pairs to a type checker
+
+
 def fetch(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, MergeRecord | None]:
     """Whole records by id, with None for an id that has no record."""
     records: dict[str, MergeRecord | None] = dict.fromkeys(ids)
@@ -203,11 +242,29 @@ def fetch(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict
     return records
 
 
-def listed(connection: Connection, workspace_id: int, pids: Iterable[int], limit: int, skip: int) -> list[MergeRecord]:
-    """Merges of profiles and of all that was merged into them, newest first, without the snapshots."""
-    statement = _OF_FAMILY_POSTGRESQL if connection.dialect.name == "postgresql" else _OF_FAMILY_SQLITE
-    values = {"workspace_id": workspace_id, "pids": encode(sorted(pids)), "limit": limit, "skip": skip}
-    return [_record(row) for row in connection.execute(statement, values)]
+def listed(
+    connection: Connection,
+    workspace_id: int,
+    pids: Iterable[int],
+    limit: int,
+    *,
+    skip: int = 0,
+    behind: Sequence[int | str] | None = None,
+) -> tuple[list[MergeRecord], bool]:
+    """(merges of profiles and of all that was merged into them, newest first, without the snapshots; are there more).
+
+    `behind` is the `place` of the last one of the page before. A page ends early when its plans are large.
+    """
+    statement = _OF_FAMILY_STATEMENTS[connection.dialect.name == "postgresql", behind is not None]
+    values = {"workspace_id": workspace_id, "pids": encode(sorted(pids)), "limit": limit + 1, "skip": skip}
+    values |= {"most_bytes": MAX_PAGE_BYTES} | dict(zip(("us", "ordinal", "id"), behind or (), strict=False))
+    rows = connection.execute(statement, values).all()
+    return [_record(row) for row in rows[:limit]], bool(rows) and rows[0].many > min(len(rows), limit)
+
+
+def place(record: MergeRecord) -> list[int | str]:
+    """Where a record stands in the list."""
+    return [record.origin.us, record.origin.ordinal, record.id]
 
 
 def merged_away(connection: Connection, workspace_id: int, braze_id: str) -> MergeRecord | None:
@@ -216,9 +273,16 @@ def merged_away(connection: Connection, workspace_id: int, braze_id: str) -> Mer
     return None if row is None else _record(row)
 
 
-def history(connection: Connection, workspace_id: int, pid: int) -> list[Happening]:
-    """What happened to a profile, oldest first."""
-    rows = connection.execute(_HISTORY, {"workspace_id": workspace_id, "pid": pid})
+def history(
+    connection: Connection, workspace_id: int, pid: int, limit: int, behind: Sequence[int | str] | None = None
+) -> list[Happening]:
+    """What happened to a profile, oldest first: at most `limit` lines.
+
+    `behind` is (us, ordinal, what) of the last line of the page before.
+    """
+    values: dict[str, int | str] = {"workspace_id": workspace_id, "pid": pid, "limit": limit}
+    values |= dict(zip(("us", "ordinal", "what"), behind or (), strict=False))
+    rows = connection.execute(_HISTORY_FIRST if behind is None else _HISTORY_BEHIND, values)
     return [_happening(row) for row in rows]
 
 
@@ -233,9 +297,14 @@ def deletion(connection: Connection, workspace_id: int, erased_id: str) -> Origi
     return None if row is None else Origin(*row)
 
 
-def expire(connection: Connection, us: int) -> int:
+def expire(database: Database, us: int) -> int:
     """Remove plans and snapshots from records that are too old to be undone. Returns how many."""
-    return connection.execute(_EXPIRE, {"us": us}).rowcount
+
+    def part() -> int:
+        with database.write() as connection:
+            return connection.execute(_EXPIRE, {"us": us, "chunk": _EXPIRED_AT_ONCE}).rowcount
+
+    return repeat(part)
 
 
 def everything(

@@ -122,11 +122,11 @@ def _milliseconds(seconds: float) -> int:
     return max(1, min(int(seconds * 1000), 2**31 - 1))
 
 
-def _migrate(connection: Connection, parts: tuple[str, ...]) -> None:
+def _migrate(connection: Connection, parts: tuple[str, ...], revision: str = "head") -> None:
     config = _config()
     config.attributes["connection"] = connection
     config.attributes["parts"] = parts
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def differences(database: Database) -> list[str]:

@@ -1,6 +1,6 @@
 """Partitions of the tables that only grow, and ageing out: a dropped table on PostgreSQL, deleted rows on SQLite."""
 
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, text
@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain.commands import StreamKey
 from app.domain.times import DAY, HOUR
-from app.store import dead_letters, lane
+from app.store import chunks, dead_letters, lane
 from app.store.engine import Database
 from app.store.tables import INBOX_TABLES
 
@@ -59,9 +59,7 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
         )
         if number:
             dropped[table] = number
-    with database.write() as connection:
-        forgotten = dead_letters.forget_bodies(connection, now_us)
-    if forgotten:
+    if forgotten := dead_letters.forget_bodies(database, now_us):
         dropped["dead"] = forgotten
     return dropped
 
@@ -102,25 +100,34 @@ def _create(connection: Connection, table: str, number: int, owner: str | None) 
 
 
 def _expire_partitions(database: Database, table: str, limit: int) -> int:
+    """A transaction for each: dropping one locks the table, and with it whoever reads or writes it."""
+    with database.read() as connection:
+        over = [number for number in sorted(numbers(connection, table)) if number < limit]
     dropped = 0
-    with database.write() as connection:
-        connection.exec_driver_sql("set local lock_timeout = '2s'")
-        for number in sorted(numbers(connection, table)):
-            if number >= limit:
-                break
+    for number in over:
+        with database.write() as connection:
+            connection.exec_driver_sql("set local lock_timeout = '2s'")
             if table == "inbox" and needed(connection, f"{table}_{number}"):
                 continue
             connection.exec_driver_sql(f"drop table {table}_{number}")
             dropped += 1
-        # What found no partition in its time, after a long stop for instance, lies in the default one.
-        column = _COLUMN[table]
-        applied = ""
-        if table == "inbox":
-            applied = (
-                f" and not exists (select 1 from {_CURSORS}"
-                " where c.workspace_id = d.workspace_id and c.stream = d.stream and d.seq > c.cursor)"
-            )
-        connection.exec_driver_sql(f"delete from {table}_default d where d.{column} < {limit}{applied}")
+    # What found no partition in its time, after a long stop for instance, lies in the default one.
+    applied = ""
+    if table == "inbox":
+        applied = (
+            f" and not exists (select 1 from {_CURSORS}"
+            " where c.workspace_id = d.workspace_id and c.stream = d.stream and d.seq > c.cursor)"
+        )
+    delete = (
+        f"delete from {table}_default where ctid = any(array(select d.ctid from {table}_default d"
+        f" where d.{_COLUMN[table]} < {limit}{applied} limit {chunks.CHUNK}))"
+    )
+
+    def part() -> int:
+        with database.write() as connection:
+            return connection.exec_driver_sql(delete).rowcount
+
+    chunks.repeat(part)
     return dropped
 
 
@@ -140,24 +147,18 @@ def needed(connection: Connection, partition: str) -> bool:
 
 
 def _delete(database: Database, table: str, limit: int) -> int:
+    engine = database.inbox if table in INBOX_TABLES else database.main
     if table != "inbox":
-        with database.write(database.inbox if table in INBOX_TABLES else None) as connection:
-            return connection.execute(
-                text(f"delete from {table} where day < :limit"),
-                {"limit": limit},
-            ).rowcount
+        return chunks.delete_sqlite(database, engine, table, "day < :limit", {"limit": limit})
     cursors = durable_cursors(database)
-    deleted = 0
-    with database.write(database.inbox) as connection:
-        for (workspace_id, stream), cursor in cursors.items():
-            deleted += connection.execute(
-                text(
-                    "delete from inbox"
-                    " where workspace_id = :w and stream = :stream and seq <= :cursor and hour < :limit"
-                ),
-                {"w": workspace_id, "stream": stream, "cursor": cursor, "limit": limit},
-            ).rowcount
-    return deleted
+
+    def is_queued(row: Any) -> bool:
+        return bool(row.seq > cursors.get(StreamKey(row.workspace_id, row.stream), 0))
+
+    columns = "workspace_id, stream, seq, length(body) as size"
+    return chunks.delete_sqlite(
+        database, engine, table, "hour < :limit", {"limit": limit}, select=columns, spares=is_queued
+    )
 
 
 def durable_cursors(database: Database) -> dict[StreamKey, int]:

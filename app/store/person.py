@@ -34,6 +34,11 @@ _FILES: Final = text(
 )
 
 
+_ALL: Final = 1_000_000
+#: Merges that are listed at once.
+_SOME: Final = 50
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """A profile with all that was merged into it, at one instant; without occurrences and requests."""
@@ -44,8 +49,8 @@ class Person:
     #: (channel, address, group or "", state, changed_us)
     consent: list[tuple[int, str, str, str, int]]
     history: list[Happening]
-    #: Newest first, with the profiles that are kept for an undo.
-    merges: list[MergeRecord]
+    #: Ids, the newest first.
+    merges: list[str]
     #: Every identifier that leads, or led, to the person.
     names: frozenset[str]
 
@@ -72,18 +77,36 @@ def read(connection: Connection, workspace_id: int, pid: int) -> Person | None:
         return None
     profile = found[0]
     family = lineage.family(connection, workspace_id, [pid])
-    listed = merges.listed(connection, workspace_id, [pid], 1_000_000, 0)
-    whole = merges.fetch(connection, workspace_id, [record.id for record in listed])
-    records = [record for record in whole.values() if record is not None]
-    names = names_of(profile).union(*(names_merged(record) for record in records))
+    ids, names = [], names_of(profile)
+    for record in _merges(connection, workspace_id, pid):
+        ids.append(record.id)
+        names |= names_merged(record)
     return Person(
         profile,
         family,
         _consent(connection, workspace_id, profile),
-        merges.history(connection, workspace_id, pid),
-        records,
+        merges.history(connection, workspace_id, pid, _ALL),
+        ids,
         frozenset(names),
     )
+
+
+def _merges(connection: Connection, workspace_id: int, pid: int) -> Iterator[MergeRecord]:
+    """Merges of the person, whole, newest first, some at a time: each may hold a profile."""
+    behind, more = None, True
+    while more:
+        listed, more = merges.listed(connection, workspace_id, [pid], _SOME, behind=behind)
+        if not listed:
+            return
+        behind = merges.place(listed[-1])
+        for one in listed:
+            yield from records(connection, workspace_id, [one.id])
+
+
+def records(connection: Connection, workspace_id: int, ids: Sequence[str]) -> list[MergeRecord]:
+    """Records of merges, with the profiles that are kept for an undo."""
+    found = merges.fetch(connection, workspace_id, ids)
+    return [record for record in found.values() if record is not None]
 
 
 def occurrences(connection: Connection, workspace_id: int, family: Sequence[int]) -> Iterator[Occurrence]:

@@ -12,9 +12,10 @@ collation, compression) is in the migrations; the columns and indexes here are t
     idempotency      workspace_id, digest, day                        -   (by day)
     lane             workspace_id                                     -
     applied          workspace_id, n                                  -
-    problem          workspace_id, stream, seq, ordinal, n, day       -   (by day)
+    problem          workspace_id, stream, seq, day                   -   (by day)
     dead             workspace_id, stream, seq                        accepted_us
-    profile          workspace_id, pid                                braze_id; pid where external_id is null
+    profile          workspace_id, pid                                braze_id; pid where external_id is null,
+                                                                      and where flags <> 0
     profile_core     workspace_id, pid                                -
     profile_custom   workspace_id, pid                                -
     profile_part     workspace_id, pid, part                          -
@@ -221,21 +222,17 @@ class Applied(SQLModel, table=True):
 
 
 class ProblemRow(SQLModel, table=True):
-    """What of an accepted request had no effect, and why. Holds no value of a client."""
+    """What of an accepted request had no effect, and why, in one row a request. Holds no value of a client."""
 
     __tablename__ = "problem"
 
     workspace_id: int = _big(key=True)
     stream: int = _small(key=True)
     seq: int = _big(key=True)
-    ordinal: int = _big(key=True)
-    n: int = _big(key=True)
     #: Days since 1970 of acceptance; the partition key on PostgreSQL.
     day: int = _big(key=True)
-    input_array: str = _text()
-    position: int = _big()
-    field: str = _text()
-    reason: str = _text()
+    #: JSON text: [[input_array, position, field, reason], …], within app.domain.step.MAX_PROBLEM_BYTES_PER_REQUEST.
+    doc: str = _text()
 
 
 class Dead(SQLModel, table=True):
@@ -271,6 +268,13 @@ class ProfileRow(SQLModel, table=True):
             "pid",
             postgresql_where=text("external_id is null"),
             sqlite_where=text("external_id is null"),
+        ),
+        Index(
+            "profile_flagged",
+            "workspace_id",
+            "pid",
+            postgresql_where=text("flags <> 0"),
+            sqlite_where=text("flags <> 0"),
         ),
     )
 

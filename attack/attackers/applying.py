@@ -43,15 +43,14 @@ class MergedObjects(Attacker):
         stop.wait()
 
     def judge(self, stack: Stack, workspace: Workspace, outcome: Outcome) -> None:
-        began = time.monotonic()
+        began, allowed = time.monotonic(), APPLIED_SECONDS * self.slack
         try:
-            until(lambda: stack.behind(workspace.id) == 0, 3 * APPLIED_SECONDS, 0.1, "not applied")
+            until(lambda: stack.behind(workspace.id) == 0, 3 * allowed, 0.1, "not applied")
         except AssertionError:
-            outcome.findings.append(
-                f"the request is not applied, nor buried, after {self.seconds + 3 * APPLIED_SECONDS:g} s"
-            )
+            seconds = self.seconds + 3 * allowed
+            outcome.findings.append(f"the request is not applied, nor buried, after {seconds:g} s")
             return
-        if time.monotonic() - began > max(0.5, APPLIED_SECONDS - self.seconds):
+        if time.monotonic() - began > max(0.5, allowed - self.seconds):
             outcome.findings.append(f"applied only {time.monotonic() - began:.0f} s after {self.seconds:g} s")
         outcome.findings += judge.reference(stack.database, workspace)
 

@@ -285,7 +285,10 @@ SCENARIOS: Final = (
         separate,
         layout=Layout(nodes=2, processes=2),
         load=LoadPlan(
-            clients=6, own=10, rate=40, operations={"track": 0.3, "identity": 0.4, "undo": 0.25, "preview": 0.05}
+            clients=6,
+            own=10,
+            rate=40,
+            operations={"track": 0.25, "identity": 0.4, "undo": 0.25, "preview": 0.05, "flags": 0.05},
         ),
         stores=(POSTGRESQL, SQLITE),
     ),

@@ -74,6 +74,7 @@ INPUT_ARRAYS: Final = (
     *("aliases_to_identify", "emails_to_identify", "phone_numbers_to_identify"),
     *("user_aliases", "alias_updates"),
     *("external_ids", "braze_ids", "email_addresses", "phone_numbers"),
+    "flags",
 )
 
 

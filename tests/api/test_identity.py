@@ -113,7 +113,7 @@ def test_reasons_are_told_and_counted(workspace: Workspace) -> None:
     ]
     assert workspace.skipped(identify.request_id) == [("aliases_to_identify", 0, "", "profile_not_found")]
     assert summary.skipped_by_reason == {"same_profile": 1, "profile_not_found": 2, "ambiguous": 1}
-    assert (summary.skipped, summary.merged, summary.identified) == (4, 0, 0)
+    assert (summary.counts.skipped, summary.counts.merged, summary.counts.identified) == (4, 0, 0)
 
 
 # Bad input (reliability.md 81-94): never a fault of ours, and nothing of it is kept.

@@ -19,6 +19,14 @@ from tests.accepting import entry
 from tests.api.harness import Json, Service
 from workers import replay
 
+flag_changes = st.builds(
+    lambda who, flags: who | flags,
+    st.one_of(
+        st.sampled_from(strategies.EXTERNAL_IDS).map(lambda value: {"external_id": value}),
+        st.sampled_from(strategies.EMAILS).map(lambda value: {"email": value}),
+    ),
+    st.fixed_dictionaries({}, optional={"test_user": st.booleans(), "global_control_group": st.booleans()}),
+)
 EXTERNAL_IDS = (*strategies.EXTERNAL_IDS, "new")
 
 
@@ -70,6 +78,11 @@ class IdentityMachine(RuleBasedStateMachine):
         errors = answer.body["rename_errors" if path.endswith("rename") else "removal_errors"]
         assert [index for index, _ in errors] == failed
         self.drained = False
+
+    @rule(elements=st.lists(flag_changes, min_size=1, max_size=3))
+    def flag(self, elements: list[Json]) -> None:
+        """In the control group nobody is merged, and a test user stays one."""
+        self.send(("/v1/flags", {"flags": elements}))
 
     @rule()
     def drain(self) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import Request, Response
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from app.adapters.metrics import CONTENT_TYPE, OBJECTS, Metrics
 from app.api.app import create_app
@@ -96,6 +97,27 @@ def test_what_is_counted(measured: Service) -> None:
     assert workspace.key not in text
 
 
+def test_a_lane_that_does_not_move_is_told(measured: Service, workspace: Workspace) -> None:
+    of = {"workspace": str(workspace.id), "stream": "normal"}
+
+    def standing() -> float:
+        return value(read(measured), "onefold_lane_standing_seconds", **of)
+
+    workspace.track(ADA, drain=False)
+    until(lambda: standing() > 0)  # two looks met the same request
+    with measured.database.write() as connection:  # as a process leaves it that was killed by the request, alone
+        connection.execute(
+            text(
+                "update lane set attempts = 3, trial_stream = 0, trial_last = cursor_normal + 1 where workspace_id = :w"
+            ),
+            {"w": workspace.id},
+        )
+    until(lambda: value(read(measured), "onefold_lane_attempts", **of) == 3)
+    workspace.drain()
+    until(lambda: standing() == 0)
+    assert value(read(measured), "onefold_lane_attempts", **of) == 0
+
+
 def test_an_exception_is_counted(measured: Service) -> None:
     """As the 500 that it becomes."""
 
@@ -119,7 +141,8 @@ def test_a_drain_is_counted() -> None:
     metrics = Metrics()
     objects: dict[str, Any] = {kind: 5 + n for n, kind in enumerate(OBJECTS)}
     assert objects.keys() | {"skipped"} == {member.name for member in fields(Counts)}
-    summary = Summary(requests=2, skipped=1, batches=1, lag_ms=70, ms=40, skipped_by_reason={"too_deep": 1}, **objects)
+    counts = Counts(skipped=1, **objects)
+    summary = Summary(2, counts, batches=1, lag_ms=70, ms=40, skipped_by_reason={"too_deep": 1})
     metrics.drained(summary.as_dict())
     metrics.drained(Summary(busy=True).as_dict())
     metrics.drained(Summary(requests=1, batches=1, dead=1, behind=True).as_dict())

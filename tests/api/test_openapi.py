@@ -110,7 +110,7 @@ def filled(workspace: Workspace, path: str) -> str:
         workspace.service.send("GET", path, None, workspace.headers())
         work_off(workspace.service)
         return path
-    if path.endswith(("/history", "/undo")):
+    if "{braze_id}" in path or path.endswith("/undo"):
         return _of_a_merge(workspace, path)
     if path.startswith("/v1/jobs/"):
         workspace.post("/users/export/global_control_group", {}, drain=False)

@@ -66,7 +66,7 @@ REFUSED: Final[dict[str, Refused]] = {
     "63 no-break blank": (
         "events",
         with_(EVENT, external_id="\u00a0\u2003"),
-        "'external_id' must be a non-empty string",
+        "'external_id' must be a non-empty string. 'external_id' has the invisible character U+00A0 (NO-BREAK SPACE).",
         "",
     ),
     "63 988 bytes": ("attributes", {"external_id": "a" * 988}, TOO_LONG, "EXTERNAL_USER_ID_TOO_LARGE"),
@@ -104,7 +104,12 @@ REFUSED: Final[dict[str, Refused]] = {
     "66 quoted": ("attributes", {"email": '"a b"@example.org'}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
     "66 dots alone": ("attributes", {"email": "..@example.org"}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
     "66 no top level": ("events", with_(EVENT, external_id=GONE, email="a@localhost"), BAD_EMAIL, "EMAIL_BAD_FORMAT"),
-    "66 line break": ("attributes", {"email": "a@example.org\nBcc: b@example.org"}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
+    "66 line break": (
+        "attributes",
+        {"email": "a@example.org\nBcc: b@example.org"},
+        f"{BAD_EMAIL} 'email' has the invisible character U+000A.",
+        "EMAIL_BAD_FORMAT",
+    ),
     "66 number": ("attributes", {"external_id": "x", "email": 5}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
     "66 object": ("attributes", {"email": {"a": 1}}, BAD_EMAIL, "EMAIL_BAD_FORMAT"),
     "67 letters": ("attributes", {"phone": "call me"}, BAD_PHONE, ""),

@@ -118,7 +118,7 @@ def test_nobody_is_missed(service: Service, read: str, change: str) -> None:
             with database.write(database.inbox) as connection:
                 entry = Entry(checked.kind, checked.codec, checked.body)
                 log.append(connection, workspace.id, STREAM_NORMAL, [entry], times_now())
-            assert service.applier.drain(workspace.id).skipped == 0
+            assert service.applier.drain(workspace.id).counts.skipped == 0
 
         with between(n, apply) as statements:
             assert READS[read](workspace, guest) == 1, (n, statements)

@@ -59,7 +59,7 @@ def test_selectors(document: dict[str, object], found: list[object]) -> None:
         ({}, export.NO_SELECTOR),
         ({"external_ids": [], "user_aliases": None}, export.NO_SELECTOR),
         ({"external_ids": "", "braze_id": ""}, export.NO_SELECTOR),
-        ({"external_ids": {"a": 1}}, export.NO_SELECTOR),
+        ({"external_ids": {"a": 1}}, "'external_ids' must be an array of strings"),
         ({"braze_id": ["a"]}, "'braze_id' must be a string"),
         ({"email_address": {"a": 1}}, "'email_address' must be a string"),
         ({"external_ids": ["x"] * 51}, export.TOO_MANY_IDS),
@@ -124,5 +124,5 @@ def test_one_malformed_entry_does_not_stop_the_others() -> None:
     assert [error.as_json() for error in wanted.errors] == [
         {"type": malformed, "input_array": "user_aliases", "index": 1},
         {"type": malformed, "input_array": "user_aliases", "index": 2},
-        {"type": "must not contain the character NUL", "input_array": "user_aliases", "index": 3},
+        {"type": "must not contain the character NUL (U+0000)", "input_array": "user_aliases", "index": 3},
     ]

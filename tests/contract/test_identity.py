@@ -75,11 +75,16 @@ def test_null_and_empty_arrays_are_not_sent() -> None:
     assert answered(identify.check, body)[1] == {"aliases_processed": 1, "message": "success"}
 
 
-@pytest.mark.parametrize("body", [{}, [], None, 3, "x", {"aliases_to_identify": []}, {"emails_to_identify": None},
-    {"aliases_to_identify": "x"}, {"aliases_to_identify": {"external_id": "e"}},
-    {"aliases_to_identify": [entry()], "emails_to_identify": "x"}])  # fmt: skip
-def test_identify_wants_an_array_of_objects(body: object) -> None:
+@pytest.mark.parametrize("body", [{}, [], None, 3, "x", {"aliases_to_identify": []}, {"emails_to_identify": None}])
+def test_identify_wants_an_array(body: object) -> None:
     assert refused(identify.check, body) == (identify.NOT_ARRAYS, [])
+
+
+@pytest.mark.parametrize("name", identify.ARRAYS)
+@pytest.mark.parametrize("value", ["x", {"external_id": "e"}, {"0": entry()}, 3, False, ""])
+def test_what_is_no_array_is_named(name: str, value: object) -> None:
+    body = {"aliases_to_identify": [entry()], name: value}
+    assert refused(identify.check, body) == (f"'{name}' must be an array of objects", [])
 
 
 @pytest.mark.parametrize("accept", [identify.check, merge_request.check, aliases.check_new, aliases.check_update,
@@ -113,7 +118,7 @@ ALIAS_ENTRIES: list[tuple[Any, str]] = [
     (entry(external_id=True), "'external_id' must be a non-empty string"),
     (entry(external_id=["e"]), "'external_id' must be a non-empty string"),
     (entry(external_id="x" * 988), "'external_id' must be fewer than 988 bytes"),
-    (entry(external_id="a\0b"), "must not contain the character NUL"),
+    (entry(external_id="a\0b"), "must not contain the character NUL (U+0000)"),
     ({"external_id": "e", **ALIAS_AB}, "'user_alias' must have 'alias_name' and 'alias_label'"),
     (entry(user_alias={"alias_label": "a"}), "'user_alias' must have 'alias_name' and 'alias_label'"),
     (entry(user_alias={"alias_label": "a", "alias_name": ""}), "'user_alias' must have 'alias_name' and 'alias_label'"),
@@ -141,12 +146,16 @@ VALID_RULES = [["identified"], ["unidentified"], ["most_recently_updated"], ["le
     ["unidentified", "most_recently_updated"], ["most_recently_updated", "unidentified"],
     ["identified", "least_recently_updated"], ["least_recently_updated", "unidentified"]]  # fmt: skip
 MISSING_RULES: list[Any] = [None, []]
-INVALID_RULES: list[Any] = ["identified", {}, 1, ["x"], [1], [None], [["identified"]], ["identified", "unidentified"],
+INVALID_RULES: list[Any] = [["x"], [1], [None], [["identified"]], ["identified", "unidentified"],
     ["unidentified", "identified"], ["most_recently_updated", "least_recently_updated"], ["identified", "identified"],
     ["unidentified", "most_recently_updated", "identified"]]  # fmt: skip
 BAD_RULES = [
     *((rules, "'prioritization' is required") for rules in MISSING_RULES),
     *((rules, "'prioritization' is not valid") for rules in INVALID_RULES),
+    *(
+        (rules, "'prioritization' is not valid: it must be an array")
+        for rules in ("identified", {"0": "identified"}, 1)
+    ),
 ]
 ADDRESSES = [
     ("emails_to_identify", "email_addresses", "email", "a@example.org"),
@@ -224,13 +233,19 @@ def test_the_first_failing_check_of_a_merge_wins() -> None:
     {"external_id": True}, {"external_id": ["a"]}, {"external_id": "a", "user_alias": ALIAS_AB},
     {"external_id": "a", "email": "a@example.org"}, {"user_alias": "a"}, {"user_alias": {"alias_name": "a"}},
     {"email": {}, "prioritization": OLDEST}, {"phone": "", "prioritization": OLDEST},
-    {"external_id": "a\0"}, {"external_id": "x" * 988}, {"unknown": "a"}, {"braze_id": {}}])  # fmt: skip
+    {"external_id": "x" * 988}, {"unknown": "a"}, {"braze_id": {}}])  # fmt: skip
 def test_identifiers_of_a_wrong_form(identifier: object) -> None:
     for side in ("identifier_to_merge", "identifier_to_keep"):
         assert refused(merge_request.check, {"merge_updates": [{**PAIR, side: identifier}]}) == (
             merge_request.BAD_IDENTIFIER,
             [],
         )
+
+
+def test_an_identifier_with_nul_says_so() -> None:
+    sentence = f"{merge_request.BAD_IDENTIFIER}. 'external_id' has the invisible character U+0000."
+    updates = [{**PAIR, "identifier_to_keep": {"external_id": "a\0"}}]
+    assert refused(merge_request.check, {"merge_updates": updates}) == (sentence, [])
 
 
 def test_new_aliases() -> None:
@@ -294,9 +309,13 @@ def test_delete_mixes_all_kinds() -> None:
 
 
 def test_refused_deletes() -> None:
-    bodies: list[Any] = [{}, [], {"external_ids": []}, {"external_ids": None}, {"external_ids": "x"}, {"other": "x"}]
+    bodies: list[Any] = [{}, [], {"external_ids": []}, {"external_ids": None}, {"other": "x"}]
     for body in bodies:
         assert refused(deletion.check, body) == (deletion.NOTHING_VALID, [])
+    for name, form in deletion.FORMS.items():
+        for value in ("x", 3, {}, {"0": "x", "2": "y"}):
+            sentence = f"'{name}' must be an array of {form}"
+            assert refused(deletion.check, {"external_ids": ["a"], name: value}) == (sentence, [])
     assert refused(deletion.check, {"external_ids": ["x"] * 26, "braze_ids": ["b"] * 25}) == (deletion.TOO_MANY, [])
     message, errors = refused(deletion.check, {"email_addresses": ["a@example.org"]})
     assert (message, errors) == (deletion.NOTHING_VALID, [("must be an object", "email_addresses", 0)])

@@ -48,6 +48,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         9: "remove",
         10: "undo",
         11: "book",
+        16: "flags",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
@@ -72,6 +73,9 @@ def test_stored_and_read_back(command: type[Command]) -> None:
         "new": "d",
         "merge_id": "f" * 24,
         "braze_id": "b" * 24,
+        "identifier": [3, "l", "n"],
+        "on": 1,
+        "off": 2,
     }
     if command.__name__ == "Identify":
         values["merge"] = False

@@ -12,6 +12,7 @@ from app.domain.commands import ChangeSettings, Request
 from app.domain.profile import CHANNEL_EMAIL, AddressState, Profile
 from app.domain.profile import EMAIL as EMAIL_KIND
 from app.domain.state import State
+from app.domain.step import MAX_PROBLEM_BYTES_PER_REQUEST
 
 SECRET = b"s" * 32
 NOW = times.parse("2026-11-22T00:00:00Z") or 0
@@ -329,6 +330,19 @@ def test_problems_of_one_request_are_bounded() -> None:
     state = apply({"attributes": [{"external_id": "a", **bad}, {"external_id": "b", **bad}]})
     assert len(reasons(state)) == 200
     assert reasons(state)[-1][2:] == ("", "further_problems_omitted")
+    assert state.changes.counts.ignored == 300
+
+
+@pytest.mark.parametrize("name", ["n", "n" * 250, "\u00fc" * 250])
+def test_what_is_kept_of_problems_is_bounded_in_bytes(name: str) -> None:
+    """Whatever a client calls its fields: also where they are many bytes a character."""
+    bad = {f"{name}{i:03}": "x" * 256 for i in range(150)}
+    state = apply({"attributes": [{"external_id": "a", **bad}, {"external_id": "b", **bad}]})
+    told = reasons(state)
+    assert told[-1][2:] == ("", "further_problems_omitted")
+    kept = sum(len(array) + len(field.encode()) + len(reason) for array, _, field, reason in told)
+    assert kept <= MAX_PROBLEM_BYTES_PER_REQUEST
+    assert (len(told) == 200) == (len(name) == 1)
     assert state.changes.counts.ignored == 300
 
 

@@ -120,6 +120,24 @@ def pids(path: Path) -> list[int]:
     return [int(line) for line in lines(path) if line.isdigit()]
 
 
+def test_logs_are_kept_within_a_size(tmp_path: Path, launch: Launch) -> None:
+    """What fills them goes on writing. Of a log that was far too large before, no more is kept than may be."""
+    log = tmp_path / "noisy.log"
+    log.write_bytes(b"from before\n" * 1_000_000)
+    program = "import time\nn = 0\nwhile True:\n    n += 1\n    print(n, flush=True)\n    time.sleep(0.0005)\n"
+    launch({"name": "noisy", "argv": [sys.executable, "-S", "-c", program], "log": str(log), "log_bytes": 2_000})
+
+    def numbers(path: Path) -> list[int]:
+        return [int(line) for line in lines(path)[1:-1] if line.isdigit()]
+
+    kept = tmp_path / "noisy.log.1"
+    until(lambda: numbers(kept), timeout=30, message="the log did not begin anew a second time")
+    until(lambda: numbers(log))
+    assert kept.stat().st_size <= 2_000
+    assert log.stat().st_size < 12_000_000  # 12 MB before
+    assert max(numbers(kept)) < min(numbers(log))
+
+
 def test_a_child_that_dies_is_started_again_within_two_seconds_every_time(tmp_path: Path, launch: Launch) -> None:
     notes = tmp_path / "notes"
     running = launch(python("api", notes))

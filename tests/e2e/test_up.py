@@ -33,7 +33,8 @@ def metrics(service: Service, token: str) -> list[str]:
 
 
 def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path) -> None:
-    data = tmp_path / "a dir with blanks"
+    data = tmp_path / "a dir ?with=all&that %25 #means [some]*thing, 'somewhere\" ü"
+    data.mkdir(mode=0o755)
     with up(data) as service:
         track, export = (line for line in service.output.splitlines() if line.startswith("curl"))
         done = subprocess.run(["bash", "-c", track], capture_output=True, text=True, timeout=30, check=True)
@@ -44,6 +45,9 @@ def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path)
         assert (user["external_id"], user["first_name"], user["custom_attributes"]) == ("ada", "Ada", {"tier": "gold"})
         assert stat.S_IMODE((data / "default.key").stat().st_mode) == 0o600
         assert service.key == (data / "default.key").read_text().strip()
+        assert (data / "onefold.db").exists()
+        opened = [path for path in data.rglob("*") if path.lstat().st_mode & 0o077 and path.name != "up.log"]
+        assert opened == []  # the directory was there before, with the rights of any other
         for path in ("/livez", "/readyz"):
             with urlopen(service.url + path, timeout=5) as response:
                 assert (response.status, json.loads(response.read())) == (200, {"message": "success"})
@@ -103,10 +107,12 @@ def test_nobody_survives_a_killed_launcher(tmp_path: Path) -> None:
 
 
 def test_flower_shows_the_worker_and_its_finished_tasks(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "flower.auth").write_text("")  # as a crash may leave it
     with up(tmp_path / "data", flower=True) as service:
 
-        def flower(path: str, *, signed: bool = True) -> object:
-            auth = (service.data_dir / "flower.auth").read_text().strip()
+        def flower(path: str, *, signed: bool = True, auth: str | None = None) -> object:
+            auth = (service.data_dir / "flower.auth").read_text().strip() if auth is None else auth
             headers = {"Authorization": "Basic " + base64.b64encode(auth.encode()).decode()} if signed else {}
             try:
                 with urlopen(Request(service.flower_url + path, headers=headers), timeout=10) as response:
@@ -120,6 +126,7 @@ def test_flower_shows_the_worker_and_its_finished_tasks(tmp_path: Path) -> None:
         until(lambda: flower("/api/workers?refresh=1"), timeout=30, message="Flower shows no worker")
         assert flower("/api/workers", signed=False) == 401
         assert flower("/api/tasks", signed=False) == 401
+        assert [flower("/api/workers", auth=auth) for auth in ("", ":", "onefold:")] == [401] * 3
         assert stat.S_IMODE((service.data_dir / "flower.auth").stat().st_mode) == 0o600
         body = {
             **TRACK,
@@ -209,6 +216,27 @@ def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path) -> N
     ):
         done = cli(data, *wrong)
         assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False), wrong
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "env", "said"),
+    [
+        ("flower.auth", "me:pass,word1", {}, "flower.auth must be user:password without commas"),
+        ("metrics.token", "x", {}, "metrics.token must be at least 8 ASCII characters"),
+        ("", "", {"ONEFOLD_METRICS_TOKEN": "  "}, "ONEFOLD_METRICS_TOKEN: must be at least 8 ASCII characters"),
+        ("", "", {"ONEFOLD_FLOWER_BASIC_AUTH": "me:pass,word1"}, "ONEFOLD_FLOWER_BASIC_AUTH: must be user:password"),
+    ],
+)
+def test_secrets_that_let_anybody_in_are_refused(
+    tmp_path: Path, file: str, text: str, env: dict[str, str], said: str
+) -> None:
+    if file:
+        (tmp_path / file).write_text(text)
+    ports = ("--port", str(free_port()), "--flower-port", str(free_port()))
+    done = cli(tmp_path, "up", *ports, env=env)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert said in done.stderr.replace("\n", "")
+    assert "pass,word1" not in done.stderr
 
 
 @pytest.mark.parametrize("broker", ["dead", "without workers"])

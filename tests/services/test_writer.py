@@ -1,19 +1,20 @@
 """What one commit of the coalescing writer takes: so many requests of a stream, so many bytes, in turn."""
 
 import asyncio
+import time
 from collections import Counter
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Transaction, text
 
 from app.domain.commands import StreamKey
 from app.services.accepting.writer import MAX_FLUSH_BYTES, MAX_GROUP, InboxWriter
 from app.services.refusals import UnavailableError
 from app.store import migrate, partitions
 from app.store.engine import Database
-from app.store.inbox.log import Appended, Entry
+from app.store.inbox.log import Appended, Entry, IdempotencyKey
 from tests.servers import PostgresServer
 from tests.stores import NOW_US, workspace
 
@@ -65,6 +66,45 @@ def test_every_request_once_in_the_order_of_its_stream(sizes: Sizes) -> None:
             seen.setdefault(key.workspace_id, []).extend(numbers)
     assert Counter(number for numbers in seen.values() for number in numbers) == Counter(range(len(sizes)))
     assert all(numbers == sorted(numbers) for numbers in seen.values())
+
+
+def test_a_locked_counter_row_delays_nobody_else(postgres_server: PostgresServer) -> None:
+    """While requests of one workspace wait for its row, and fail, and come again, others are stored at once.
+
+    What waits is stored when the row is free in time, in its order, with what came meanwhile behind it.
+    """
+    url = postgres_server.create_database("writer_apart")
+    database = Database(url)
+    migrate.upgrade(database)
+    partitions.prepare(database, NOW_US)
+    held, free = workspace(database, "held"), workspace(database, "free")
+    writing = Database(url, lock_seconds=1.0)
+
+    async def test(end: Transaction) -> tuple[list[object], float]:
+        writer = InboxWriter(writing, lambda: NOW_US, 5.0, lambda _stream: None)
+        await writer.append(free, 0, Entry(1, 1, b"first"))  # the connection is there
+        waiting = [asyncio.create_task(writer.append(held, 0, Entry(1, 1, b"%d" % n))) for n in range(2)]
+        slowest, began = 0.0, time.monotonic()
+        while time.monotonic() - began < 0.5:
+            waiting.append(asyncio.create_task(writer.append(held, 0, Entry(1, 1, b"%d" % len(waiting)))))
+            sent = time.monotonic()
+            await writer.append(free, 0, Entry(1, 1, b"x", IdempotencyKey(b"%d" % len(waiting), b"x")))
+            slowest = max(slowest, time.monotonic() - sent)
+            assert not any(task.done() for task in waiting)
+        end.rollback()
+        stored = await asyncio.gather(*waiting, return_exceptions=True)
+        await writer.aclose()
+        return list(stored), slowest
+
+    try:
+        with database.main.connect() as connection, connection.begin() as transaction:
+            connection.execute(text("select 1 from inbox_head where workspace_id = :w for update"), {"w": held})
+            stored, slowest = asyncio.run(test(transaction))
+        assert [one.seq for one in stored if isinstance(one, Appended)] == list(range(1, len(stored) + 1))
+        assert slowest < 0.45  # of the second that the row is waited for
+    finally:
+        writing.dispose()
+        database.dispose()
 
 
 def test_a_locked_counter_row_stops_its_own_workspace_alone(postgres_server: PostgresServer) -> None:

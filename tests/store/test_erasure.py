@@ -33,7 +33,7 @@ def test_no_free_page_and_no_log_holds_a_deleted_person(tmp_path: Path) -> None:
 
     def applied(path: str, body: dict[str, Any]) -> None:
         assert send(database, one, path, body)
-        assert applier(database).drain(one).skipped == 0
+        assert applier(database).drain(one).counts.skipped == 0
 
     applied("/users/track", PEOPLE)
     applied("/users/merge", MERGE)

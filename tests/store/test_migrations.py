@@ -7,9 +7,10 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import text
 
-from app.store import migrate
+from app.store import lane, migrate
 from app.store.engine import Database
 from app.store.migrate import MigratingError
+from app.store.partitions import numbers
 from tests.e2e.service import ONEFOLD, environment
 
 
@@ -91,3 +92,49 @@ def test_waiting_for_another_migration_has_an_end(busy: Database) -> None:
     assert migrate.is_current(busy)
     busy.dispose()
     other.dispose()
+
+
+def upgraded_to(database: Database, revision: str) -> None:
+    """The schema of an earlier version."""
+    with database.main.connect().execution_options(onefold_write=True) as connection, connection.begin():
+        migrate._migrate(connection, ("main", "inbox") if database.is_postgresql else ("main",), revision)
+
+
+def test_problems_of_an_earlier_version_are_read_as_before(database_url: str) -> None:
+    """They were a row each; their partitions, and whose they are, stay as they were."""
+    database = Database(database_url, pool_size=1)
+    upgraded_to(database, "0010")
+    day, number = 20_000, 1
+    rows = [
+        {"seq": 7, "ordinal": 0, "n": 4, "position": 0, "field": "dob", "reason": "invalid_value"},
+        {"seq": 7, "ordinal": 0, "n": 5, "position": 0, "field": 'a "quoted" ü', "reason": "too_deep"},
+        {"seq": 7, "ordinal": 12, "n": 6, "position": 3, "field": "", "reason": "profile_not_found"},
+        {"seq": 8, "ordinal": 0, "n": 0, "position": 1, "field": "x", "reason": "too_deep"},
+    ]
+    with database.write() as connection:
+        if database.is_postgresql:
+            connection.exec_driver_sql(
+                f"create table problem_{day} partition of problem for values from ({day}) to (20001)"
+            )
+        for row in reversed(rows):
+            connection.execute(
+                text(
+                    "insert into problem"
+                    " (workspace_id, stream, seq, ordinal, n, day, input_array, position, field, reason)"
+                    f" values ({number}, 0, :seq, :ordinal, :n, {day}, 'attributes', :position, :field, :reason)"
+                ),
+                row,
+            )
+    migrate.upgrade(database)
+    assert migrate.differences(database) == []
+    with database.read() as connection:
+        found = {seq: lane.problems(connection, number, 0, seq) for seq in (7, 8, 9)}
+        partitions = numbers(connection, "problem") if database.is_postgresql else {day}
+        stored = connection.execute(text("select count(*) from problem")).scalar_one()
+    database.dispose()
+    assert found == {
+        7: [("attributes", row["position"], row["field"], row["reason"]) for row in rows[:3]],
+        8: [("attributes", 1, "x", "too_deep")],
+        9: [],
+    }
+    assert (partitions, stored) == ({day}, 2)

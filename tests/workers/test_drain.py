@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from app.contract import kinds, stored, track
 from app.contract.errors import RefusedError
+from app.domain.changes import Counts
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.store import dead_letters, lane, workspaces
 from app.store.engine import Database
@@ -25,7 +26,8 @@ from app.store.profiles.dump import dump
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
 from workers import replay
-from workers.apply import ATTEMPTS_BEFORE_DEAD, Applier
+from workers.apply import Applier
+from workers.attempts import ATTEMPTS_BEFORE_DEAD
 from workers.batches import BatchSize
 from workers.summary import Summary
 
@@ -142,7 +144,7 @@ def test_the_summary_tells_what_was_done(database: Database) -> None:
     send(database, one, {"attributes": [{"external_id": "ada", "s": "x" * 300}]})
     summary = applier(database, bell=bell).drain(one)
     assert {**summary.as_dict(), "ms": 0} == {
-        **Summary(requests=2, attributes=2, events=1, skipped=1, ignored=1, batches=1).as_dict(),
+        **Summary(requests=2, counts=Counts(attributes=2, events=1, skipped=1, ignored=1), batches=1).as_dict(),
         "skipped_by_reason": {"profile_not_found": 1, "value_too_long": 1},
     }
     assert bell.cleared == {one: 1}
@@ -404,7 +406,7 @@ def test_a_name_that_a_crash_took_back_is_stored_again(database: Database, notic
     worker = applier(database)
     event = {"external_id": "u", "name": "click", "time": "2026-11-20T00:00:00Z"}
     send(database, one, {"events": [event]})
-    assert worker.drain(one).events == 1
+    assert worker.drain(one).counts.events == 1
     with database.write() as connection:
         connection.execute(text("delete from name"))
     send(database, one, {"events": [event]})
@@ -412,7 +414,7 @@ def test_a_name_that_a_crash_took_back_is_stored_again(database: Database, notic
         end_sessions(database)
     else:
         database.dispose()
-    assert worker.drain(one).events == 1
+    assert worker.drain(one).counts.events == 1
     with database.read() as connection:
         assert connection.execute(text("select name from name")).scalars().all() == ["click"]
 

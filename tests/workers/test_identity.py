@@ -71,12 +71,12 @@ def test_dense_logs_equal_the_reference(database: Database, crowd_limits: Limits
             send(database, one, *people.request())
             if n % 7 == seed % 7:
                 summary = workers[n % 2].drain(one)
-                merged += summary.merged
+                merged += summary.counts.merged
                 assert summary.dead == 0, f"seed {seed}"
         summary = workers[0].drain(one)
         assert summary.dead == 0, f"seed {seed}"
         assert differences(database, one) == [], f"seed {seed}"
-        merged += summary.merged
+        merged += summary.counts.merged
     assert merged > 30
 
 
@@ -137,7 +137,7 @@ def test_a_crowd_is_chosen_from_as_if_all_were_loaded(
     for path, body in sent:
         send(database, one, path, body)
     summary = worker.drain(one)
-    assert (summary.batches, summary.dead, summary.skipped) == (1, 0, 0)
+    assert (summary.batches, summary.dead, summary.counts.skipped) == (1, 0, 0)
     assert differences(database, one) == []
 
 
@@ -185,7 +185,7 @@ def test_a_crowd_changes_under_two_workers(database: Database, seed: int) -> Non
         for _ in range(random.choice([1, 1, 1, 3])):
             send(database, one, *about_a_crowd(random))
         summary = workers[random.random() < 0.2].drain(one)
-        total.update(dead=summary.dead, deleted=summary.deleted, merged=summary.merged)
+        total.update(dead=summary.dead, deleted=summary.counts.deleted, merged=summary.counts.merged)
     assert total["dead"] == 0
     assert total["deleted"] > 5
     assert differences(database, one) == []
@@ -207,7 +207,7 @@ def test_a_crowd_is_looked_over_once(database: Database) -> None:
     seen = []
     for worker in (0, 0, 0, 1, 1, 0, 0):
         send(database, one, "/users/delete", {"email_addresses": [_NEWEST]})
-        assert workers[worker].drain(one).deleted == 1
+        assert workers[worker].drain(one).counts.deleted == 1
         seen.append(len(looks))
     event.remove(database.main, "before_cursor_execute", note)
     assert seen == [1, 1, 1, 2, 2, 3, 3]

@@ -135,7 +135,8 @@ def test_a_merge_and_its_undo(database: Database) -> None:
     worker.drain(one)
     done = merge_id(secret, one, 0, 2, 0)
     with database.read() as connection:
-        (found,) = merges.listed(connection, one, set(before), 10, 0)
+        ((found,), more) = merges.listed(connection, one, set(before), 10)
+        assert not more
         assert (found.id, found.origin.key_name, found.undone) == (done, "backend", None)
         assert dump(connection, one).profiles.keys() == {found.kept_pid}
         assert len(occurrences(connection, one)) == 1
@@ -144,12 +145,12 @@ def test_a_merge_and_its_undo(database: Database) -> None:
     worker.drain(one)
     with database.read() as connection:
         assert dump(connection, one).profiles == before
-        assert [(line.what, line.origin.key_name) for line in merges.history(connection, one, found.kept_pid)] == [
+        assert [(line.what, line.origin.key_name) for line in merges.history(connection, one, found.kept_pid, 9)] == [
             ("created", "backend"),
             ("merged", "backend"),
             ("unmerged", "admin"),
         ]
-        assert [(line.what, line.origin.key_name) for line in merges.history(connection, one, found.merged_pid)] == [
+        assert [(line.what, line.origin.key_name) for line in merges.history(connection, one, found.merged_pid, 9)] == [
             ("created", "backend"),
             ("merged_into", "backend"),
             ("restored", "admin"),

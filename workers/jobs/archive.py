@@ -26,6 +26,7 @@ from app.domain.commands import STREAM_NAMES, STREAMS
 from app.domain.history import Origin
 from app.domain.ids import place_of
 from app.domain.jobs import TARGET_GONE
+from app.domain.merging.plan import MergeRecord
 from app.domain.profile import CHANNEL_EMAIL, AddressState, Profile
 from app.store import dead_letters, job_parts, jobs, person
 from app.store.engine import Database
@@ -136,13 +137,19 @@ class _Archive:
         return self._renderer.lines(created, self._person.history)
 
     def merges(self) -> Iterator[dict[str, object]]:
-        for record in self._person.merges:
+        for record in self._merges():
             document = self._renderer.record(record, self._now_us)
             if record.plan is not None:
                 document |= merge_records.plan(record.plan)
             if record.snapshot is not None:
                 document["merged_profile"] = _stored(record.snapshot)
             yield document
+
+    def _merges(self) -> Iterator[MergeRecord]:
+        for id_ in self._person.merges:
+            self._check()
+            with self._database.read() as connection:
+                yield from person.records(connection, self._workspace_id, [id_])
 
     def occurrences(self, *, events: bool) -> Iterator[dict[str, object]]:
         with self._database.read() as connection:

@@ -4,7 +4,7 @@ from app.contract import merge_records
 from app.contract.merge_records import Renderer
 from app.domain.merging.plan import MergeRecord
 from app.services.caller import Caller
-from app.services.merges import History, Preview
+from app.services.merges import History, Listed, Preview
 
 
 def preview(found: Preview) -> dict[str, object]:
@@ -26,9 +26,10 @@ def preview(found: Preview) -> dict[str, object]:
     return {"plans": plans, "skipped": skipped}
 
 
-def listed(caller: Caller, records: list[MergeRecord], now_us: int) -> dict[str, object]:
+def listed(caller: Caller, found: Listed, now_us: int) -> dict[str, object]:
     """The document of GET /v1/merges."""
-    return {"merges": [record(caller, one, now_us) for one in records]}
+    document: dict[str, object] = {"merges": [record(caller, one, now_us) for one in found.records]}
+    return document if found.next_cursor is None else document | {"next_cursor": found.next_cursor}
 
 
 def history(caller: Caller, found: History) -> dict[str, object]:
@@ -36,6 +37,8 @@ def history(caller: Caller, found: History) -> dict[str, object]:
     document: dict[str, object] = {"braze_id": found.braze_id, "status": found.status}
     if found.merged_into is not None:
         document["merged_into_braze_id"] = found.merged_into
+    if found.next_cursor is not None:
+        document["next_cursor"] = found.next_cursor
     return document | {"history": _renderer(caller).lines(found.created, found.lines)}
 
 

@@ -13,7 +13,7 @@ from app.api.merges import answers
 from app.api.merges.models import History, MergeList, Preview, Undone, UndoRefusal
 from app.api.refusals import Refusal
 from app.contract import addresses, merge_records, merge_request
-from app.contract.merge_records import MAX_LIMIT, MAX_OFFSET
+from app.contract.merge_records import MAX_LIMIT, MAX_LINES, MAX_OFFSET
 from app.services.caller import Caller
 from app.services.registry import Services
 
@@ -46,6 +46,7 @@ _LIST: Final = Documentation(
         Parameter("alias_name", "query", str, "Together with `alias_label`."),
         Parameter("alias_label", "query", str, "Together with `alias_name`."),
         Parameter("limit", "query", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "Merges in a page; 50 by default."),
+        Parameter("cursor", "query", str, "`next_cursor` of the page before, with the same identifier."),
         Parameter("offset", "query", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "Merges to leave out."),
     ),
     headers=_STALE,
@@ -55,7 +56,11 @@ _HISTORY: Final = Documentation(
     tag="Merges",
     text="By which request and key, without values. A merged or deleted profile has one as well.",
     answers={200: History, 404: Refusal},
-    parameters=(Parameter("braze_id", "path", str, "The id that Onefold gave the profile."),),
+    parameters=(
+        Parameter("braze_id", "path", str, "The id that Onefold gave the profile."),
+        Parameter("limit", "query", Annotated[int, Meta(ge=1, le=MAX_LINES)], "Lines in a page; 100 by default."),
+        Parameter("cursor", "query", str, "`next_cursor` of the page before."),
+    ),
     headers=_STALE,
 )
 _UNDO: Final = Documentation(
@@ -79,11 +84,12 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     async def listed(caller: Caller, request: Request) -> Answer:
         key, page = merge_records.whose(request.query_params), merge_records.page(request.query_params)
-        seen = await merges.listed(caller, key, *page)
+        seen = await merges.listed(caller, key, page)
         return answered(200, answers.listed(caller, seen.value, seen.now_us), stale=seen.stale)
 
     async def history(caller: Caller, request: Request) -> Answer:
-        seen = await merges.history(caller, request.path_params["braze_id"])
+        page = merge_records.history_page(request.query_params)
+        seen = await merges.history(caller, request.path_params["braze_id"], page)
         return answered(200, answers.history(caller, seen.value), stale=seen.stale)
 
     async def undo(caller: Caller, request: Request) -> Answer:

@@ -101,6 +101,7 @@ class Merge(Struct, forbid_unknown_fields=True, kw_only=True):
 class MergeList(Struct, forbid_unknown_fields=True):
     merges: Annotated[list[Merge], Meta(description="The newest first.")]
     message: Literal["success"]
+    next_cursor: Annotated[str, Meta(min_length=1, description="There are more.")] | UnsetType = UNSET
 
 
 class Undone(Struct, forbid_unknown_fields=True):
@@ -121,6 +122,7 @@ class Line(Struct, forbid_unknown_fields=True):
         "alias_updated",
         "renamed",
         "external_id_removed",
+        "flagged",
         "merged",
         "merged_into",
         "unmerged",
@@ -140,3 +142,4 @@ class History(Struct, forbid_unknown_fields=True, kw_only=True):
     history: Annotated[list[Line], Meta(description="The oldest first.")]
     message: Literal["success"]
     merged_into_braze_id: _BrazeId | UnsetType = UNSET
+    next_cursor: Annotated[str, Meta(min_length=1, description="There are more lines.")] | UnsetType = UNSET

@@ -12,6 +12,7 @@ from typing import Final
 from app.domain.commands import STREAM_BULK, StreamKey
 from app.services.calls import StoreCalls
 from app.services.refusals import BacklogFullError, UnavailableError
+from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import backlog
 from app.store.inbox.backlog import Backlog
@@ -46,6 +47,10 @@ class BacklogWatch:
         self._task: asyncio.Task[None] | None = None
         #: As of the last look, for metrics.
         self.seen: Mapping[StreamKey, Backlog] = {}
+        #: Since when the same request has been the first that waits, as far as looks tell.
+        self.standing_us: Mapping[StreamKey, int] = {}
+        #: Attempts of a first request that fails alone, again and again.
+        self.failing: Mapping[StreamKey, int] = {}
         self.refused = 0
 
     def check(self, workspace_id: int, stream: int) -> None:
@@ -65,11 +70,24 @@ class BacklogWatch:
 
     async def look(self) -> None:
         """One look. Raises UnavailableError when the database does not answer."""
-        self.seen = await self._calls.run(lambda: backlog.read(self._database, self._now_us()))
+        before = self.seen
+        self.seen, self.failing = await self._calls.run(self._read)
         now_us = self._now_us()
+        self.standing_us = {
+            key: self.standing_us.get(key, now_us)
+            for key, waiting in self.seen.items()
+            if key in before and before[key].oldest_us == waiting.oldest_us
+        }
         self._full = frozenset(
             key for key, waiting in self.seen.items() if self._limits.exceeded(key.stream, waiting, now_us)
         )
+
+    def _read(self) -> tuple[dict[StreamKey, Backlog], dict[StreamKey, int]]:
+        waiting = backlog.read(self._database, self._now_us())
+        if not waiting:
+            return waiting, {}
+        with self._database.read() as connection:
+            return waiting, lane.failing(connection)
 
     async def _run(self) -> None:
         while True:

@@ -1,6 +1,10 @@
 """The coalescing writer: requests that arrive while a commit is in flight share the next one.
 
 One commit costs a disk flush whatever it holds, so sixty-four simultaneous requests cost one flush and not sixty-four.
+
+On PostgreSQL a commit needs the counter row of every stream in it. Other processes hold such a row for as long as a
+commit takes; somebody else may hold it for long. So a stream whose row is not free at once is stored apart, by a thread
+that waits for it, and its next requests with it. Meanwhile the other streams go on.
 """
 
 import asyncio
@@ -25,7 +29,11 @@ MAX_GROUP: Final = 256
 #: Bytes of bodies after which a commit takes no further request. The last one may be as large as a body can be.
 MAX_FLUSH_BYTES: Final = 16 * 1024 * 1024
 
-#: How long a stream is left alone whose counter row could not be had: each try costs the others a wait for the lock.
+#: How long the common commit waits for a counter row.
+SHARED_LOCK_MS: Final = 50
+#: Streams that wait for their counter rows at once; each has a thread and a connection.
+MAX_APART: Final = 2
+#: How long a stream is left alone whose counter row could not be had in time.
 STUCK_SECONDS: Final = 1.0
 
 Stored = Appended | Repeated
@@ -52,6 +60,9 @@ class InboxWriter:
         self._pending: dict[StreamKey, list[Waiter]] = {}
         self._runner: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
+        self._waiting = ThreadPoolExecutor(MAX_APART, thread_name_prefix="inbox apart")
+        #: Streams that are stored apart now.
+        self._apart: dict[StreamKey, asyncio.Task[None]] = {}
         #: {stream: until when it is not tried again}
         self._stuck: dict[StreamKey, float] = {}
         #: Used by the one thread of the executor only.
@@ -72,13 +83,16 @@ class InboxWriter:
         future: asyncio.Future[Stored] = loop.create_future()
         # The future is the caller's alone: a client that goes away cancels its wait, never the flush.
         self._pending.setdefault(key, []).append((entry, future))
-        if self._runner is None:
-            self._runner = loop.create_task(self._run())
+        self._store_pending()
         timer = loop.call_later(budget.left(self._timeout), _give_up, future)
         try:
             return await future
         finally:
             timer.cancel()
+
+    def _store_pending(self) -> None:
+        if self._runner is None:
+            self._runner = asyncio.get_running_loop().create_task(self._run())
 
     def _is_stuck(self, key: StreamKey) -> bool:
         """Whether the stream's counter row could not be had a moment ago: then nobody waits for it again so soon."""
@@ -97,17 +111,18 @@ class InboxWriter:
 
     async def aclose(self) -> None:
         """Store what is pending, then stop."""
-        if self._runner is not None:
-            await self._runner
+        while self._runner is not None or self._apart:
+            await asyncio.wait([*self._apart.values(), *([self._runner] if self._runner is not None else [])])
         self._executor.shutdown(wait=True)
+        self._waiting.shutdown(wait=True)
         if self._kept is not None:
+            self._kept.invalidate()  # it does not wait for locks as the others of its pool do
             self._kept.close()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while self._pending:
-                groups = self._take()
+            while groups := self._take():
                 work = [(key, [entry for entry, _ in waiters]) for key, waiters in groups]
                 results: list[Result]
                 try:
@@ -115,12 +130,37 @@ class InboxWriter:
                 except Exception as error:  # noqa: BLE001 - every waiter has to hear of it, whatever it was
                     results = [error] * len(groups)
                 for (key, waiters), result in zip(groups, results, strict=True):
-                    self._answer(key, waiters, result)
+                    if isinstance(result, BaseException) and is_locked(result):
+                        self._apart[key] = loop.create_task(self._store_apart(key, waiters))
+                    else:
+                        self._answer(key, waiters, result)
         finally:
             self._runner = None
 
+    async def _store_apart(self, key: StreamKey, waiters: list[Waiter]) -> None:
+        """Store requests of one stream, however long that waits for its row."""
+        try:
+            entries = [entry for entry, _ in waiters]
+            result: Result
+            try:
+                result = await asyncio.get_running_loop().run_in_executor(self._waiting, self._wait, key, entries)
+            except Exception as error:  # noqa: BLE001 - as above
+                result = error
+                if is_locked(error):
+                    self._stuck[key] = time.monotonic() + STUCK_SECONDS
+            self._answer(key, waiters, result)
+        finally:
+            del self._apart[key]
+            self._store_pending()
+
+    def _wait(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
+        with self._database.write(self._database.inbox) as connection:
+            return _append(connection, key, entries, self._now_us())
+
     def _take(self) -> list[tuple[StreamKey, list[Waiter]]]:
         """The next commit: streams in the order in which they came, within MAX_GROUP and MAX_FLUSH_BYTES.
+
+        What is stored apart is left out, so that the requests of a stream keep their order.
 
         What finds no room goes behind the others, so a stream with large bodies holds up nobody for longer than one.
         """
@@ -129,6 +169,8 @@ class InboxWriter:
         for key in list(self._pending):
             if room <= 0:
                 break
+            if key in self._apart:
+                continue
             waiters = [waiter for waiter in self._pending.pop(key) if not waiter[1].done()]
             taken = 0
             while taken < min(len(waiters), MAX_GROUP) and room > 0:
@@ -152,32 +194,32 @@ class InboxWriter:
             if len(work) == 1 and self._database.is_postgresql and not _any_key(work[0][1]):
                 return [self._flush_one(*work[0])]
             with self._database.write(self._database.inbox) as connection:
+                if self._database.is_postgresql:
+                    connection.exec_driver_sql(f"set local lock_timeout = {SHARED_LOCK_MS}")
                 return [_append(connection, key, entries, self._now_us()) for key, entries in work]
         except UnknownWorkspaceError as error:
             if len(work) == 1:
                 return [error]
-            # One workspace that is gone must not fail the others.
-            return [result for group in work for result in self._flush([group])]
         except DATABASE_ERRORS as error:
-            if not is_locked(error):
+            if len(work) == 1 or not is_locked(error):
                 return [error] * len(work)
-            if len(work) == 1:
-                self._stuck[work[0][0]] = time.monotonic() + STUCK_SECONDS
-                return [error]
-            # Somebody holds the counter row of one workspace, which must not fail the others.
-            return [result for group in work for result in self._flush([group])]
+        # One workspace that is gone, or whose row somebody holds, must not fail the others.
+        return [result for group in work for result in self._flush([group])]
 
     def _flush_one(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
         """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
+        is_new = self._kept is None
         connection, self._kept = self._kept or self._database.statements(), None
         try:
+            if is_new:
+                connection.exec_driver_sql(f"set lock_timeout = {SHARED_LOCK_MS}")
             appended = inbox.append(connection, *key, entries, self._now_us())
-        except UnknownWorkspaceError:
-            self._kept = connection
-            raise
-        except BaseException:
-            connection.invalidate()
-            connection.close()
+        except BaseException as error:
+            if isinstance(error, UnknownWorkspaceError) or is_locked(error):
+                self._kept = connection  # nothing is wrong with it
+            else:
+                connection.invalidate()
+                connection.close()
             raise
         self._kept = connection
         return [*appended]

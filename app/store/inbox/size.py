@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, text
 from app.domain.commands import StreamKey
 from app.domain.times import HOUR
 from app.store import lane
+from app.store.chunks import fitting
 from app.store.engine import Database
 from app.store.partitions import durable_cursors, needed, numbers
 
@@ -16,7 +17,10 @@ CHUNK: Final = 2_000
 #: A call deletes for at most about this long.
 SECONDS: Final = 15.0
 
-_OLDEST: Final = text("select rowid, workspace_id, stream, seq from inbox where rowid > :after order by rowid limit :n")
+_OLDEST: Final = text(
+    "select rowid, workspace_id, stream, seq, length(body) as size from inbox where rowid > :after"
+    " order by rowid limit :n"
+)
 _RANGE: Final = (
     "select min(seq) as first, max(seq) as last from %s where workspace_id = :w and stream = :s and seq <= :cursor"
 )
@@ -116,7 +120,7 @@ def _shrink_sqlite(database: Database, most: int, chunk: int) -> dict[str, int]:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and size(database) > most:
         with database.write(database.inbox) as connection:
-            rows = connection.execute(_OLDEST, {"after": after, "n": chunk}).all()
+            rows = fitting(connection.execute(_OLDEST, {"after": after, "n": chunk}).all())
             if not rows:
                 break
             after = rows[-1].rowid

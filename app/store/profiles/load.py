@@ -1,15 +1,18 @@
 """Loading the part of a workspace that a batch of commands can see or change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
+from typing import Final
 
 from sqlalchemy import Connection
 
 from app.domain import sizes
 from app.domain.commands import Command
+from app.domain.effects import EFFECTS
 from app.domain.identifiers import identifiers_of
-from app.domain.loading import Needs, addresses_needed, choices, needs
+from app.domain.loading import Needs, addresses_needed, choices, chosen, looked_up, moves, needs
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import (
     ALL_SECTIONS,
@@ -21,6 +24,7 @@ from app.domain.profile import (
     PHONE,
     Address,
     Identifier,
+    Profile,
 )
 from app.domain.settings import ApplySettings
 from app.domain.state import State
@@ -28,56 +32,145 @@ from app.store import merges
 from app.store.profiles import crowds, lineage
 from app.store.profiles.look_up import fetch, fetch_addresses, find
 
-
-def load(
-    connection: Connection,
-    workspace_id: int,
-    commands: Sequence[Command],
-    settings: ApplySettings,
-    limits: crowds.Limits,
-    known: crowds.Crowds,
-) -> State:
-    """The part of a workspace that the commands can see or change.
-
-    `limits` says how many holders of an address are loaded. When reducing raises TooFewLoadedError, load again with
-    more of them. `known` are the crowds as they are now; crowds that had to be looked over are added to it.
-    """
-    wanted: Needs = needs(commands)
-    records = merges.fetch(connection, workspace_id, wanted.merges)
-    index = find(connection, workspace_id, wanted.sections, limits.holders + 1)
-    crowded = _crowded(connection, workspace_id, index, commands, limits, known)
-    sections: dict[int, int] = {}
-    for key, pids in index.items():
-        for pid in pids:
-            sections[pid] = sections.get(pid, 0) | wanted.sections[key]
-    if crowded:
-        # We cannot know yet which other profiles share the address, so we load the same sections for all.
-        union = reduce(or_, wanted.sections.values(), CORE)
-        sections = dict.fromkeys(sections, union)
-    for record in records.values():
-        if record is not None:
-            sections[record.kept_pid] = ALL_SECTIONS
-    profiles = fetch(connection, workspace_id, sections)
-    for profile in profiles:
-        if profile.size == 0:
-            profile.size = _counted(connection, workspace_id, profile.pid)
-    state = State(profiles, index, {}, settings)
-    _join_crowds(state, crowded)
-    if wanted.identity:
-        _load_shared(connection, workspace_id, state, wanted)
-    if records:
-        _load_records(connection, workspace_id, state, records)
-    addresses = addresses_needed(commands, state, moving=wanted.moving or bool(wanted.identity or records))
-    addresses |= {address for record in records.values() for address in _addresses_of(record)}
-    if addresses:
-        state.addresses = fetch_addresses(connection, workspace_id, addresses)
-    return state
+#: How many times the two profiles of a merge count as bytes to be loaded.
+MERGED: Final = 3
 
 
-def _counted(connection: Connection, workspace_id: int, pid: int) -> int:
-    """The size of a profile that an earlier version wrote."""
-    (profile,) = fetch(connection, workspace_id, {pid: ALL_SECTIONS})
-    return sizes.of_profile(profile)
+class TooMuchError(Exception):
+    """The commands can touch more bytes of profiles than may be loaded at once. Nothing is loaded."""
+
+    def __init__(
+        self, most: int, index: dict[Identifier, set[int]], weights: dict[int, int], records: dict[str, int]
+    ) -> None:
+        super().__init__("more than may be loaded at once")
+        self._most = most
+        #: Who has which of the identifiers of the commands.
+        self.index = index
+        self._weights = weights
+        self._records = records
+
+    def fitting(self, commands: Iterable[Command]) -> int:
+        """How many of the commands, from the first on, may be loaded at once. Perhaps none."""
+        seen: set[int] = set()
+        total = 0
+        for n, command in enumerate(commands):
+            found = {pid for key in looked_up(command) for pid in self.index.get(key, ())} - seen
+            # A merge holds both profiles, what comes of them, and a record of all three.
+            times = MERGED if moves(command) else 1
+            total += times * sum(self._weights.get(pid, 0) for pid in found)
+            total += sum(self._records.get(merge_id, 0) for merge_id in EFFECTS[type(command)].merges(command))
+            if total > self._most:
+                return n
+            seen |= found
+        return n + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Loads parts of a workspace inside a transaction."""
+
+    connection: Connection
+    workspace_id: int
+    #: The crowds as they are now; crowds that had to be looked over are added to them.
+    known: crowds.Crowds
+    #: Bytes of profiles that are loaded at once, as app.domain.sizes counts.
+    most: int
+    #: Sizes of profiles that earlier versions wrote, and that are not saved yet.
+    counted: dict[int, int] = field(default_factory=dict)
+
+    def load(self, commands: Sequence[Command], settings: ApplySettings, limits: crowds.Limits) -> State:
+        """The part of the workspace that the commands can see or change.
+
+        `limits` says how many holders of an address are loaded. When reducing raises TooFewLoadedError, load again with
+        more of them. Raises TooMuchError.
+        """
+        wanted: Needs = needs(commands)
+        if wanted.merges:
+            records = merges.sizes(self.connection, self.workspace_id, wanted.merges)
+            if sum(records.values()) > self.most and len(commands) > 1:
+                raise TooMuchError(self.most, {}, {}, records)
+        sought = self._sought(commands, wanted, limits)
+        profiles = self._fetched(sought)
+        return self._completed(commands, sought, State(profiles, sought.index, {}, settings))
+
+    def load_alone(self, command: Command, settings: ApplySettings, limits: crowds.Limits) -> State:
+        """As `load`, for one command, however large are the profiles that it changes. Of others, who have the same
+        address, only the section `core` is loaded."""
+        sought = self._sought([command], needs([command]), limits)
+        others = fetch(self.connection, self.workspace_id, dict.fromkeys(sought.sections, CORE))
+        state = State(others, sought.index, {}, settings)
+        _join_crowds(state, sought.crowded)
+        meant = chosen(command, state) | {record.kept_pid for record in sought.records.values() if record is not None}
+        for pid in meant & sought.sections.keys():
+            (profile,) = fetch(self.connection, self.workspace_id, {pid: sought.sections[pid]})
+            profile.size = profile.size or self._counted(pid)
+            state.profiles[pid] = profile
+        return self._completed([command], sought, state)
+
+    def _sought(self, commands: Sequence[Command], wanted: Needs, limits: crowds.Limits) -> "_Sought":
+        records = merges.fetch(self.connection, self.workspace_id, wanted.merges)
+        index = find(self.connection, self.workspace_id, wanted.sections, limits.holders + 1)
+        crowded = _crowded(self.connection, self.workspace_id, index, commands, limits, self.known)
+        sections: dict[int, int] = {}
+        for key, pids in index.items():
+            for pid in pids:
+                sections[pid] = sections.get(pid, 0) | wanted.sections[key]
+        if crowded:
+            # We cannot know yet which other profiles share the address, so we load the same sections for all.
+            union = reduce(or_, wanted.sections.values(), CORE)
+            sections = dict.fromkeys(sections, union)
+        for record in records.values():
+            if record is not None:
+                sections[record.kept_pid] = ALL_SECTIONS
+        return _Sought(wanted, records, index, crowded, sections)
+
+    def _fetched(self, sought: "_Sought") -> list[Profile]:
+        """The profiles: first the small ones, which fit in any case, and then the others, if all fit together."""
+        sections = sought.sections
+        small = self.most // max(1, len(sections))
+        profiles = {profile.pid: profile for profile in fetch(self.connection, self.workspace_id, sections, small)}
+        large = [profile for profile in profiles.values() if not 0 < profile.size <= small]
+        if large:
+            weights = {pid: profile.size or self._counted(pid) for pid, profile in profiles.items()}
+            if sum(weights.values()) > self.most:
+                raise TooMuchError(self.most, sought.index, weights, {})
+            for profile in fetch(self.connection, self.workspace_id, {one.pid: sections[one.pid] for one in large}):
+                profile.size = weights[profile.pid]
+                profiles[profile.pid] = profile
+        return list(profiles.values())
+
+    def _counted(self, pid: int) -> int:
+        """The size of a profile that an earlier version wrote."""
+        if pid not in self.counted:
+            (profile,) = fetch(self.connection, self.workspace_id, {pid: ALL_SECTIONS})
+            self.counted[pid] = sizes.of_profile(profile)
+        return self.counted[pid]
+
+    def _completed(self, commands: Sequence[Command], sought: "_Sought", state: State) -> State:
+        """With what has to be known beside the profiles."""
+        connection, workspace_id, wanted, records = self.connection, self.workspace_id, sought.wanted, sought.records
+        _join_crowds(state, sought.crowded)
+        if wanted.identity:
+            _load_shared(connection, workspace_id, state, wanted)
+        if records:
+            _load_records(connection, workspace_id, state, records)
+        addresses = addresses_needed(commands, state, moving=wanted.moving or bool(wanted.identity or records))
+        addresses |= {address for record in records.values() for address in _addresses_of(record)}
+        if addresses:
+            state.addresses = fetch_addresses(connection, workspace_id, addresses)
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """Who has to be loaded for commands."""
+
+    wanted: Needs
+    records: dict[str, MergeRecord | None]
+    index: dict[Identifier, set[int]]
+    crowded: dict[Identifier, crowds.Part]
+    #: Of each profile, as a bit mask.
+    sections: dict[int, int]
 
 
 def _crowded(

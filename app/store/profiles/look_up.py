@@ -1,10 +1,10 @@
 """Reading profiles: who has an identifier, profiles by number, and consent of addresses."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from app.domain.profile import (
     ALIAS,
@@ -30,28 +30,37 @@ _FIND = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value
 #: Of the holders of each key only some, `most`.
 _FIND_SOME = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), some="pid")
 _FIND_BRAZE = Query("profile", "t.pid", "t.braze_id = {one}")
-#: Where each section lies, and what else its row has to match. The key of _PROFILES is [pid, bit mask of sections].
+#: Where each section lies, and what else its row has to match.
 _SECTION_ROWS: Final = {
     CORE: ("profile_core", ""),
     CUSTOM: ("profile_custom", ""),
     **{part: ("profile_part", f" and s.part = {part}") for part in PARTS},
 }
-_PROFILES = Query(
-    "profile",
-    _COLUMNS
-    + "".join(
-        f", case when {{1}} & {section} <> 0 then (select s.doc from {table} s"
+
+
+def _profiles(condition: str) -> Query:
+    """Profiles by [pid, bit mask of sections]. Sections are read only where the condition holds."""
+    docs = "".join(
+        f", case when {condition}{{1}} & {section} <> 0 then (select s.doc from {table} s"
         f" where s.workspace_id = t.workspace_id and s.pid = t.pid{extra}) end as doc_{section}"
         for section, (table, extra) in _SECTION_ROWS.items()
-    ),
-    "t.pid = {0}",
-    numbers=(0, 1),
-)
+    )
+    return Query("profile", _COLUMNS + docs, "t.pid = {0}", numbers=(0, 1))
+
+
+_PROFILES = _profiles("")
+_SMALL_PROFILES = _profiles("t.size between 1 and :largest and ")
 _ADDRESSES = Query(
     "address_state",
     "t.channel, t.address, t.group_id, t.state, t.changed_us",
     "t.channel = {0} and t.address = {1} and t.group_id = {2}",
     numbers=(0,),
+)
+
+
+_CONSENTS = text(
+    "select group_id, state, changed_us from address_state"
+    " where workspace_id = :workspace_id and channel = :channel and address = :address order by group_id limit :limit"
 )
 
 
@@ -88,15 +97,35 @@ def _find_listed(
             index[keys[n]].add(pid)
 
 
-def fetch(connection: Connection, workspace_id: int, sections: dict[int, int]) -> list[Profile]:
-    """Profiles by number, each with the sections of its bit mask; a section without a row is empty."""
-    if not sections:
-        return []
+def fetch(
+    connection: Connection, workspace_id: int, sections: dict[int, int], largest: int | None = None
+) -> list[Profile]:
+    """Profiles by number, each with the sections of its bit mask; a section without a row is empty.
+
+    With `largest`, profiles of more bytes come without sections, and so do those whose size was never counted.
+    """
+    if largest is None or not sections:
+        return decoded(stored(connection, workspace_id, sections), sections)
+    rows = _SMALL_PROFILES.run(connection, workspace_id, sorted(sections.items()), largest=largest)
+    return decoded(rows, sections, largest)
+
+
+def stored(connection: Connection, workspace_id: int, sections: dict[int, int]) -> list[Sequence[Any]]:
+    """Rows for `decoded`."""
+    return list(_PROFILES.run(connection, workspace_id, sorted(sections.items()))) if sections else []
+
+
+def size_of(rows: Iterable[Sequence[Any]]) -> int:
+    """Bytes of the sections in these rows. Decoded they take some five times as much."""
+    return sum(len(doc) for row in rows for doc in row[1 + len(ROW_FIELDS) :] if doc is not None)
+
+
+def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: int | None = None) -> list[Profile]:
     profiles = []
     names = list(SECTION_NAMES.items())
-    for row in _PROFILES.run(connection, workspace_id, sorted(sections.items())):
+    for row in rows:
         profile = Profile(*row[1 : 1 + len(ROW_FIELDS)])
-        wanted = sections[profile.pid]
+        wanted = sections[profile.pid] if largest is None or 0 < profile.size <= largest else 0
         for (section, name), doc in zip(names, row[1 + len(ROW_FIELDS) :], strict=True):
             if wanted & section:
                 setattr(profile, name, {} if doc is None else _decode(doc))
@@ -112,3 +141,14 @@ def fetch_addresses(
     for _, channel, address, group_id, state, changed_us in _ADDRESSES.run(connection, workspace_id, list(states)):
         states[channel, address, group_id] = AddressState(state, changed_us)
     return states
+
+
+def fetch_consents(
+    connection: Connection, workspace_id: int, channel: int, address: str, limit: int
+) -> list[tuple[Address, AddressState]]:
+    """All recorded consent of an address, that of the channel first, then of at most so many subscription groups."""
+    values = {"workspace_id": workspace_id, "channel": channel, "address": address, "limit": limit}
+    return [
+        ((channel, address, group_id), AddressState(state, changed_us))
+        for group_id, state, changed_us in connection.execute(_CONSENTS, values)
+    ]

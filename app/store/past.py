@@ -1,0 +1,78 @@
+"""What is kept about requests that have left the inbox: the order in which they were applied, and dead letters."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import text
+
+from app.domain.commands import StreamKey
+from app.store import dead_letters, lane
+from app.store.chunks import CHUNK, repeat
+from app.store.engine import Database
+from app.store.inbox import log as inbox
+
+_OLDEST: Final = text("select min(seq) from inbox where workspace_id = :workspace_id and stream = :stream")
+_FIRST: Final = text(
+    "select n, stream, to_seq from applied where workspace_id = :workspace_id and n < :last order by n limit :chunk"
+)
+_FORGET: Final = text("delete from applied where workspace_id = :workspace_id and n <= :n")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of each workspace. What is beyond goes, the oldest first."""
+
+    dead_letters: int
+    dead_letter_bytes: int
+
+
+def trim(database: Database, bounds: Bounds) -> dict[str, int]:
+    """Drop what nobody can ask for any more, and what exceeds the bounds: {what: how many}."""
+    kept = oldest(database)
+
+    def is_gone(workspace_id: int, stream: int, seq: int) -> bool:
+        return seq < kept.get(StreamKey(workspace_id, stream), 0)
+
+    done = {
+        "applied": _forget_ranges(database, kept),
+        "dead_bodies": dead_letters.forget_large(database, bounds.dead_letter_bytes),
+        "dead_letters": dead_letters.forget_many(database, bounds.dead_letters, is_gone),
+    }
+    return {what: number for what, number in done.items() if number}
+
+
+def oldest(database: Database) -> dict[StreamKey, int]:
+    """Number of the oldest request of each stream that is still in the inbox; of the next one where none is."""
+    found = {}
+    with database.read(database.inbox) as connection:
+        for key, head in inbox.heads(connection).items():
+            number = connection.execute(_OLDEST, key._asdict()).scalar()
+            found[key] = head + 1 if number is None else int(number)
+    return found
+
+
+def _forget_ranges(database: Database, kept: dict[StreamKey, int]) -> int:
+    """The first ranges of each workspace, as far as all their requests are gone: nobody can replay them. The last range
+    stays, since the next batch may extend it."""
+    forgotten = 0
+    for workspace_id in sorted({key.workspace_id for key in kept}):
+
+        def part(workspace_id: int = workspace_id) -> int:
+            with database.read() as connection:
+                found = lane.read(connection, workspace_id)
+                if found is None:
+                    return 0
+                values = {"workspace_id": workspace_id, "last": found.applied_n, "chunk": CHUNK}
+                rows = connection.execute(_FIRST, values).all()
+            gone = 0
+            for row in rows:
+                if row.to_seq >= kept.get(StreamKey(workspace_id, row.stream), 0):
+                    break
+                gone = row.n
+            if not gone:
+                return 0
+            with database.write() as connection:
+                return connection.execute(_FORGET, {"workspace_id": workspace_id, "n": gone}).rowcount
+
+        forgotten += repeat(part)
+    return forgotten

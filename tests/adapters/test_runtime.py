@@ -1,0 +1,45 @@
+"""What an API process asks of the C library."""
+
+import platform
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+#: Threads make large blocks and free them, three times; prints how much the process has grown by then, in MB.
+PROGRAM: Final = """
+import sys, threading
+import psutil
+from app.adapters import runtime
+if sys.argv[1] == "yes":
+    runtime.give_memory_back()
+meeting = threading.Barrier(8)
+def work():
+    for size in (3_000_000, 6_000_000, 7_000_000):
+        blocks = [bytes(size), b"small", bytes(size // 2)]
+        meeting.wait()
+        del blocks
+        meeting.wait()
+    meeting.wait()
+    meeting.wait()
+before = psutil.Process().memory_info().rss
+threads = [threading.Thread(target=work) for _ in range(7)]
+for thread in threads:
+    thread.start()
+for _ in range(7):
+    meeting.wait()
+print((psutil.Process().memory_info().rss - before) // 1_000_000)
+meeting.wait()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such switch")
+def test_freed_blocks_of_threads_are_given_back() -> None:
+    kept = {}
+    for asked in ("yes", "no"):
+        done = subprocess.run([sys.executable, "-c", PROGRAM, asked], capture_output=True, text=True, check=True)
+        kept[asked] = int(done.stdout)
+    print(kept)
+    assert kept["yes"] < 5
+    assert kept["yes"] < kept["no"] / 2, "the C library gives it back by itself: it need not be asked"

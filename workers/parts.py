@@ -1,0 +1,179 @@
+"""Applying the requests of a batch inside its transaction, with no more profiles in memory than a worker may load.
+
+Most batches are loaded, reduced and saved in one go. When their profiles are too large for that, fewer requests are
+applied. A single request that is still too large is applied in parts, in the order in which its objects take effect:
+each part is loaded, reduced and saved before the next, and all are committed together with the cursor.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import text
+
+from app.adapters import rates
+from app.contract.naming import names_anybody
+from app.domain.apply import apply_commands
+from app.domain.changes import Changes, Counts
+from app.domain.commands import Command, Request
+from app.domain.order import in_order
+from app.domain.profile import Problem
+from app.domain.settings import ApplySettings
+from app.domain.state import State, TooFewLoadedError
+from app.domain.step import Step
+from app.store import dead_letters
+from app.store.profiles import crowds
+from app.store.profiles.load import Loader, TooMuchError
+from app.store.profiles.save import NameCache, save
+from workers.batches import REDUCE_SECONDS
+
+#: So many objects are applied between two looks at the clock.
+_AT_ONCE: Final = 16
+#: The database hears of a transaction at least so often while a request is reduced, or it would end it as idle.
+_SILENT_SECONDS: Final = 2.0
+
+_PING: Final = text("select 1")
+
+
+@dataclass(slots=True)
+class Applied:
+    """What was applied, and is saved in the transaction."""
+
+    #: How many requests, from the first of the batch on.
+    requests: int = 0
+    counts: Counts = field(default_factory=Counts)
+    problems: list[Problem] = field(default_factory=list)
+    #: Settings that are in force now, if they changed.
+    settings: ApplySettings | None = None
+    #: Names that the transaction made.
+    names: NameCache = field(default_factory=dict)
+
+    def add(self, changes: Changes, settings: ApplySettings, made: NameCache) -> None:
+        """Take in what was saved together."""
+        self.counts.add(changes.counts)
+        self.problems += changes.problems
+        self.names |= made
+        if changes.settings_changed:
+            self.settings = settings
+
+
+class Parts:
+    """Applies one batch. Made for each attempt."""
+
+    def __init__(
+        self, loader: Loader, secret: bytes, settings: ApplySettings, limits: crowds.Limits, names: NameCache
+    ) -> None:
+        """`limits` says how many holders of an address are loaded at first; `names` are those that are known."""
+        self._loader = loader
+        self._connection = loader.connection
+        self._workspace_id = loader.workspace_id
+        self._secret = secret
+        self._settings = settings
+        self._limits = limits
+        self._names = names
+        self._applied = Applied()
+
+    def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
+        """Apply as many of the requests as fit the time and the memory, at least the first one.
+
+        `again` decodes a request of the batch once more: reducing may have used up its commands.
+        """
+        wanted = len(requests)
+        while True:
+            try:
+                self._together(requests[:wanted], again)
+            except TooMuchError as error:
+                fitting = error.fitting(command for request in requests[:wanted] for command in request.commands)
+                wanted = min(_whole(requests, fitting), wanted - 1)
+                if wanted == 0:
+                    self._in_parts(requests[0], lambda: again(0), error, fitting)
+                    return self._applied
+            else:
+                return self._applied
+
+    def _together(self, requests: Sequence[Request], again: Callable[[int], Request]) -> None:
+        limits = self._limits
+        while True:
+            state = self._load([command for request in requests for command in request.commands], limits)
+            ends, done = time.monotonic() + REDUCE_SECONDS, 0
+            try:
+                for request in requests:
+                    step = Step(state, request, self._workspace_id, self._secret)
+                    self._reduce(step, in_order(request.commands, state.holders))
+                    done += 1
+                    if time.monotonic() > ends:
+                        break
+            except TooFewLoadedError:  # never when all are loaded, so this ends
+                limits = limits.more()
+                requests = [again(n) for n in range(len(requests))]
+            else:
+                self._save(state)
+                self._applied.requests = done
+                return
+
+    def _in_parts(self, request: Request, again: Callable[[], Request], error: TooMuchError, fitting: int) -> None:
+        """Apply a request whose profiles cannot all be loaded at once. `fitting` is a guess for the first part."""
+        step = Step(State(), request, self._workspace_id, self._secret)
+        order = in_order(request.commands, lambda identifier: error.index.get(identifier, ()))
+        limits, first, size = self._limits, 0, max(1, fitting)
+        while first < len(order):
+            part = order[first : first + size]
+            step.state = State()  # the last part may go before the next one comes
+            try:
+                state = self._load([step.request.commands[n] for n in part], limits)
+            except TooMuchError as too_much:
+                fitting = too_much.fitting(step.request.commands[n] for n in part)
+                size = max(1, min(fitting, len(part) - 1))
+                continue
+            before = step.begin(state)
+            try:
+                self._reduce(step, part)
+            except TooFewLoadedError:
+                limits, step.request = limits.more(), again()
+                step.back_to(before)
+                continue
+            step.end()
+            self._save(state)
+            del state
+            limits, first, size = self._limits, first + len(part), 2 * size
+        self._applied.requests = 1
+
+    def _reduce(self, step: Step, positions: Sequence[int]) -> None:
+        heard = time.monotonic()
+        for n in range(0, len(positions), _AT_ONCE):
+            apply_commands(step, positions[n : n + _AT_ONCE])
+            if time.monotonic() - heard > _SILENT_SECONDS:
+                self._connection.execute(_PING)
+                heard = time.monotonic()
+
+    def _load(self, commands: list[Command], limits: crowds.Limits) -> State:
+        try:
+            state = self._loader.load(commands, self._settings, limits)
+        except TooMuchError:
+            if len(commands) > 1:
+                raise
+            state = self._loader.load_alone(commands[0], self._settings, limits)
+        state.reference_rates = rates.usd
+        return state
+
+    def _save(self, state: State) -> None:
+        changes = state.changes
+        made = save(self._connection, self._workspace_id, state, self._names)
+        if changes.erased:  # sent again, a letter would bring the person back
+            named = frozenset(changes.erased_identifiers)
+            dead_letters.erase_bodies(
+                self._connection, self._workspace_id, lambda codec, body: names_anybody(codec, body, named)
+            )
+        self._loader.known.correct(state)
+        self._settings = state.settings
+        self._applied.add(changes, state.settings, made)
+
+
+def _whole(requests: Iterable[Request], commands: int) -> int:
+    """How many requests have no more commands together."""
+    for n, request in enumerate(requests):
+        commands -= len(request.commands)
+        if commands < 0:
+            return n
+    return n + 1
