@@ -130,11 +130,11 @@ class Exporter:
         rows = look_up.stored(connection, workspace_id, sections)
         large = look_up.size_of(rows) > LARGE_BYTES
         with self._turns.turn(workspace_id) if large else nullcontext():
-            views = _views(connection, workspace_id, pids, look_up.decoded(rows, sections), self._now_us())
+            views = views_of(connection, workspace_id, pids, look_up.decoded(rows, sections), self._now_us())
             return [export.encoded(view, fields) for view in views]
 
 
-def _views(
+def views_of(
     connection: Connection, workspace_id: int, pids: list[int], found: Iterable[Profile], now_us: int
 ) -> list[View]:
     """The profiles in the order of their numbers, with the consent of their addresses; who is gone is left out."""

@@ -176,7 +176,8 @@ def show(database: Database, caller: Caller, braze_id: str, page: Page, now_us: 
     workspace_id = caller.workspace_id
     with database.read() as connection:
         profile = _profile(connection, workspace_id, braze_id, 0)
-        (view,) = views_of(connection, workspace_id, [profile.pid], ALL_SECTIONS, now_us)
+        found = look_up.fetch(connection, workspace_id, {profile.pid: ALL_SECTIONS})
+        (view,) = views_of(connection, workspace_id, [profile.pid], found, now_us)
         consents: list[tuple[Address, AddressState]] = []
         for channel, name in ((CHANNEL_EMAIL, "email"), (CHANNEL_PHONE, "phone")):
             if isinstance(address := view.core.get(name), str):
