@@ -94,6 +94,8 @@ class Run:
                 self.expect(step["expect"])
             elif "expect_profiles" in step:
                 assert len(self.stored()) == step["expect_profiles"]
+            elif "filter" in step:
+                self.filtered(step)
             elif "action" in step:
                 assert step["action"] == "redeliver the same job to a second worker"
                 assert self.workspace.service.drain(self.workspace.id).requests == 0
@@ -163,6 +165,13 @@ class Run:
             elif key in self.workspace.seeded:
                 assert covers(found[self.workspace.seeded[key]], wanted.pop(key)), key
         assert not wanted or any(covers(user, wanted) for user in found.values()), found
+
+    def filtered(self, step: Json) -> None:
+        """A filter alone in a segment has just these people."""
+        wanted = dict(step["filter"])
+        now = wanted.pop("now", None)
+        found = self.workspace.segment({"groups": [{"filters": [wanted]}]}, None if now is None else times.parse(now))
+        assert found == {self.workspace.seeded[ref] for ref in step["matches"]}
 
     def compare(self, wanted: Json, answer: Answer) -> None:
         assert answer.status == wanted["status"], answer.text
