@@ -12,7 +12,7 @@ from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import Metrics
 from app.settings import Settings
 from app.store.engine import Database
-from workers import rates
+from workers import rates, segments
 from workers.apply import Applier
 from workers.retention import Retention
 from workers.sweep import Sweeper
@@ -47,8 +47,17 @@ def _rates(parts: Parts) -> Work:
     return lambda stop: rates.run(parts.database, parts.now_us, stop)
 
 
+def _segments(parts: Parts) -> Work:
+    return lambda stop: segments.run(parts.database, parts.now_us, stop)
+
+
 #: Name of the thread -> what makes its work.
-PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {"sweep": _sweep, "retention": _retention, "rates": _rates}
+PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
+    "sweep": _sweep,
+    "retention": _retention,
+    "rates": _rates,
+    "segments": _segments,
+}
 
 
 def run(works: Mapping[str, Work], stop: threading.Event) -> None:

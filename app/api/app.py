@@ -19,6 +19,7 @@ from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
+from app.api.segments import endpoints as segments
 from app.api.track import endpoints as track
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services.registry import Services
@@ -36,6 +37,7 @@ FAMILIES = (
     limits.endpoints,
     data_rules.endpoints,
     rates.endpoints,
+    segments.endpoints,
 )
 
 

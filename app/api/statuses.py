@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from app.contract import errors, idempotency
+from app.contract import errors, idempotency, segment_requests
 from app.contract.errors import RefusedError
 from app.contract.merge_records import REFUSALS, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
 from app.services import refusals
@@ -43,6 +43,9 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.DeletionsPendingError: Status(503, errors.DELETIONS_PENDING, 1),
     refusals.UnknownRequestError: Status(404, errors.UNKNOWN_REQUEST),
     refusals.UnknownProfileError: Status(404, UNKNOWN_PROFILE),
+    refusals.UnknownSegmentError: Status(404, segment_requests.UNKNOWN),
+    refusals.SegmentTooSlowError: Status(503, segment_requests.TOO_SLOW, 60),
+    refusals.SegmentTooBroadError: Status(400, segment_requests.TOO_BROAD),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
     # The status depends on the reason.
     refusals.NotUndoneError: Status(409, ""),

@@ -16,6 +16,7 @@ from app.cli import (
     requests,
     roles,
     run,
+    segments,
     workspaces,
 )
 
@@ -43,6 +44,7 @@ _GROUPS: Final = {
     "attributes": data_rules.attributes,
     "events": data_rules.events,
     "rates": rates.app,
+    "segments": segments.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.

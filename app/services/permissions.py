@@ -49,6 +49,7 @@ PERMISSIONS: Final = (
     "admin.attributes",
     "admin.events",
     "admin.rates",
+    "admin.segments",
 )
 
 #: Other spellings of the documentation that clients have learned from.

@@ -16,6 +16,7 @@ from app.services.merges import Merges
 from app.services.networks import Network
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
+from app.services.segments import Segments
 from app.services.synchronous import Synchronous
 
 
@@ -34,6 +35,7 @@ class Services:
     limits: WorkspaceLimits
     data_rules: DataRules
     rates: WorkspaceRates
+    segments: Segments
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

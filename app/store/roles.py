@@ -19,6 +19,8 @@ API_WRITES: Final = {
     "idempotency": "insert",
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
+    "segment": "insert, update, delete",
+    "segment_size": "delete",
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }

@@ -28,6 +28,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     name             workspace_id, kind, name                         id
     name_count       workspace_id, kind, name, type                   -
     occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
+    segment          workspace_id, id                                 -
+    segment_size     workspace_id, segment_id, day                    -
 """
 
 from json import loads
@@ -514,6 +516,36 @@ class OccurrenceRow(SQLModel, table=True):
     properties: dict[str, Any] | None = _document(nullable=True)
     quantity: int = _big()
     cents: int = _big()
+
+
+class Segment(SQLModel, table=True):
+    """People by filters: see app.domain.segments. Who they are is asked for and never stored."""
+
+    __tablename__ = "segment"
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    name: str = _text()
+    description: str = _text()
+    tags: list[str] = _document()
+    #: Whether its size of each day is kept.
+    tracked: bool = Field(sa_column=Column(Boolean, nullable=False))
+    #: As clients write it, checked by app.contract.segments.
+    definition: dict[str, Any] = _document()
+    created_us: int = _big()
+    updated_us: int = _big()
+
+
+class SegmentSize(SQLModel, table=True):
+    """How many people a segment had on a day of the workspace, counted once."""
+
+    __tablename__ = "segment_size"
+
+    workspace_id: int = _big(key=True)
+    segment_id: str = _text(key=True)
+    #: Days since 1970.
+    day: int = _big(key=True)
+    size: int = _big()
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.
