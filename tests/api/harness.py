@@ -47,11 +47,11 @@ from app.services.permissions import PERMISSIONS
 from app.services.registry import Services
 from app.services.workspaces import change_applied
 from app.settings import Settings
-from app.store import keys, lane, migrate, workspaces
+from app.store import keys, lane, migrate, tables, workspaces
 from app.store.engine import Database
 from app.store.profiles.dump import dump, occurrences
 from app.store.profiles.save import save
-from app.store.segments import run
+from app.store.segments import run, saved
 from app.store.segments.patterns import is_pattern
 from tests.api.conformity import Conformity
 from tests.api.loop import Loop
@@ -257,6 +257,13 @@ class Workspace:
         """POST /users/track/sync with an applier at work."""
         with self.service.draining(self.id):
             return self.post("/users/track/sync", body, drain=False)
+
+    def add_segment(self, **fields: Any) -> None:
+        """A segment as if somebody had made it, with an id of the test's choice."""
+        values = {"description": "", "tags": [], "tracked": False, "definition": {}, **fields}
+        segment = tables.Segment(workspace_id=self.id, created_us=1, updated_us=1, **values)
+        with self.service.database.write() as connection:
+            saved.add(connection, segment)
 
     def segment(self, document: Json, now_us: int | None = None) -> set[int]:
         """Numbers of the profiles in a segment, by its definition."""

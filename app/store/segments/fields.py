@@ -141,7 +141,7 @@ def _status(of: State) -> Maker:
     def status(scope: Scope, _one: Filter, _clock: Clock) -> Leaf:
         state = func.coalesce(of(scope)[0], SUBSCRIBED)
         # The different states are asked for of everybody in the scope, since they are no column of one table.
-        return Leaf(Rows((scope.joined,), tuple(scope.conditions)), false(), text=state)
+        return Leaf(Rows(lambda: (scope.joined,), tuple(scope.conditions)), false(), text=state)
 
     return status
 

@@ -40,19 +40,20 @@ Expression = ColumnElement[Any]
 class Rows:
     """Where a leaf stands: what it is selected from, and under which conditions."""
 
-    tables: tuple[FromClause, ...]
+    #: Asked for when they are needed: a document may have been parsed since.
+    tables: Callable[[], tuple[FromClause, ...]]
     where: tuple[Expression, ...] = ()
 
     def join(self, table: FromClause) -> "Rows":
         """With the elements of something that stands in these rows."""
-        return Rows((*self.tables, table), self.where)
+        return Rows(lambda: (*self.tables(), table), self.where)
 
     def texts(self, text: Expression, narrowed: Expression) -> Select[Any]:
         """The different texts of a leaf."""
         return (
             select(text.label("text"))
             .distinct()
-            .select_from(joined(self.tables))
+            .select_from(joined(self.tables()))
             .where(*self.where, text.is_not(None), narrowed)
         )
 
@@ -259,12 +260,16 @@ def document(postgresql: bool, doc: Expression) -> Json:
     return SqliteJson(type_coerce(doc, Text), "$")
 
 
-def entry(postgresql: bool, doc: Expression, key: str) -> Json:
-    """A member of a document of a text column. PostgreSQL parses only documents in which the key is."""
-    if postgresql and not isinstance(doc.type, JSONB):
+def parsed(table: FromClause, doc: Expression, key: str) -> FromClause:
+    """PostgreSQL: the column `v` with a document of a text column, or a member of it, parsed once for a row.
+
+    Documents in which the key is nowhere are not parsed. Behind `offset 0` nothing is evaluated twice.
+    """
+    value: Expression = cast(doc, JSONB)
+    if key:
         there = func.strpos(doc, f"{encode(key)}:") > 0
-        return PgJson(case((there, cast(doc, JSONB).op("->")(literal(key, Text)))))
-    return document(postgresql, doc).member(key)
+        value = case((there, value.op("->")(literal(key, Text))))
+    return select(type_coerce(value, JSONB).label("v")).offset(0).correlate(table).lateral()
 
 
 def any_of(elements: tuple[FromClause, Leaf], condition: Callable[[Leaf], Expression]) -> Expression:

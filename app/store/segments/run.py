@@ -19,10 +19,8 @@ from app.store.segments.scope import Scope
 #: What PostgreSQL may do for one of these statements, and not for those of the drain: read whole tables, by several
 #: processes, and hash in memory what it joins.
 _SESSION: Final = (
-    "set local enable_seqscan = on",
-    "set local enable_bitmapscan = on",
-    "set local work_mem = '128MB'",
-    "set local max_parallel_workers_per_gather = 2",
+    "select set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),"
+    " set_config('work_mem', '128MB', true), set_config('max_parallel_workers_per_gather', '2', true)"
 )
 
 
@@ -86,10 +84,15 @@ def zone_of(connection: Connection, workspace_id: int) -> ZoneInfo:
     return ZoneInfo((found.settings if found is not None else ApplySettings()).time_zone)
 
 
+def allow_scans(connection: Connection) -> None:
+    """Let PostgreSQL read whole tables in this transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(_SESSION))
+
+
 def _compiler(connection: Connection, workspace_id: int, now_us: int, pids: Sequence[int] | None = None) -> Compiler:
     postgresql = connection.dialect.name == "postgresql"
-    if postgresql and pids is None:
-        for setting in _SESSION:
-            connection.execute(text(setting))
+    if pids is None:
+        allow_scans(connection)
     clock = Clock(now_us, zone_of(connection, workspace_id))
     return Compiler(connection, Scope(postgresql, workspace_id, pids), Comparing(clock, matcher))

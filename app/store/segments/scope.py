@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, FromClause, Select, Text, and_, cast, func, literal, select
+from sqlalchemy import BigInteger, FromClause, Select, Text, and_, cast, func, literal, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
 from app.domain.profile import CHANNEL_EMAIL, CORE, CUSTOM
 from app.store.bulk import encode
-from app.store.segments.leaves import Expression, Json, Rows, document, entry
+from app.store.segments.leaves import Expression, Json, PgJson, Rows, document, parsed
 
 _TABLES: Final = {CORE: "profile_core", CUSTOM: "profile_custom"}
 
@@ -46,6 +46,8 @@ class Scope:
         self.looked_at: list[Any] = []
         self._sections: dict[int, Any] = {}
         self._email_state: Any = None
+        #: (section, member of it) -> what was parsed.
+        self._laterals: dict[tuple[int, str], Any] = {}
 
     def section(self, section: int) -> Any:
         """The rows of a section, joined once. Who has nothing there has no row."""
@@ -75,11 +77,22 @@ class Scope:
 
     def document(self, section: int) -> Json:
         """All of a section."""
-        return document(self.postgresql, self.section(section).c.doc)
+        return self._parsed(section, "")
 
     def entry(self, section: int, key: str) -> Json:
         """A member of a section."""
-        return entry(self.postgresql, self.section(section).c.doc, key)
+        return self._parsed(section, key)
+
+    def _parsed(self, section: int, key: str) -> Json:
+        doc = self.section(section).c.doc
+        if not self.postgresql or isinstance(doc.type, JSONB):
+            whole = document(self.postgresql, doc)
+            return whole.member(key) if key else whole
+        if (section, key) not in self._laterals:
+            lateral = parsed(self.section(section), doc, key)
+            self.join(lateral, true())
+            self._laterals[section, key] = lateral
+        return PgJson(self._laterals[section, key].c.v)
 
     def rows(self, section: int | None = None) -> Rows:
         """Where the values of a section stand, or those of the profile itself."""
@@ -89,4 +102,6 @@ class Scope:
             where.append(alias.c.part == section)
         if self.pids is not None:
             where.append(alias.c.pid.in_(each_of(self.postgresql, self.pids)))
-        return Rows((alias,), tuple(where))
+        return Rows(
+            lambda: (alias, *(lateral for (of, _), lateral in self._laterals.items() if of == section)), tuple(where)
+        )

@@ -35,7 +35,7 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
     ]
     if scope.pids is not None:
         where.append(_of_people(scope, o.c.pid))
-    where += criteria(document(scope.postgresql, o.c.properties), Rows((o,), tuple(where)))
+    where += criteria(document(scope.postgresql, o.c.properties), Rows(lambda: (o,), tuple(where)))
     # Occurrences keep the number of whom they happened to; whoever absorbed that profile has them now.
     pid = func.coalesce(merged.c.root_pid, o.c.pid)
     joined = o.outerjoin(merged, and_(merged.c.workspace_id == o.c.workspace_id, merged.c.member_pid == o.c.pid))
@@ -52,7 +52,7 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
     found = grouped.subquery()
     scope.join(found, found.c.pid == scope.profile.c.pid)
     scope.looked_at.append(found)
-    return Leaf(Rows((found,)), false(), number=func.coalesce(found.c.n, 0), whole=True)
+    return Leaf(Rows(lambda: (found,)), false(), number=func.coalesce(found.c.n, 0), whole=True)
 
 
 def _names(scope: Scope, kind: int, name: str) -> Any:
