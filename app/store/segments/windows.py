@@ -37,7 +37,8 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
         where.append(_of_people(scope, o.c.pid))
     where += criteria(document(scope.postgresql, o.c.properties), Rows(lambda: (o,), tuple(where)))
     # Occurrences keep the number of whom they happened to; whoever absorbed that profile has them now.
-    pid = func.coalesce(merged.c.root_pid, o.c.pid)
+    # The cast tells SQLite that it can make an index of the result.
+    pid = cast(func.coalesce(merged.c.root_pid, o.c.pid), BigInteger)
     joined = o.outerjoin(merged, and_(merged.c.workspace_id == o.c.workspace_id, merged.c.member_pid == o.c.pid))
     if one.field == "x_money_spent_in_y_days":
         newest = func.row_number().over(
