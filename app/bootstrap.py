@@ -39,6 +39,7 @@ from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
+from app.services.segments import Segments
 from app.services.synchronous import Synchronous
 from app.services.waiting import Waiting
 from app.settings import Settings
@@ -195,6 +196,9 @@ def services(settings: Settings) -> Services:
     writing = Database(settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS)
     writer = InboxWriter(writing, now_us, settings.answer_seconds, bell.ring)
     calls = StoreCalls(store_threads, settings.answer_seconds)
+    # Threads of their own, so that counting holds up no other call.
+    counting_threads = Threads("segments", 2)
+    counting = StoreCalls(counting_threads, settings.segment_seconds)
     limits = Limits(settings.backlog_requests, settings.backlog_seconds, settings.backlog_bulk_seconds)
     watch = BacklogWatch(database, calls, now_us, limits)
     watch.start()
@@ -250,6 +254,7 @@ def services(settings: Settings) -> Services:
         await quotas.aclose()
         await store_threads.aclose()
         await body_threads.aclose()
+        await counting_threads.aclose()
         executor.shutdown(wait=True)
         writing.dispose()
         database.dispose()
@@ -267,6 +272,7 @@ def services(settings: Settings) -> Services:
         rates=WorkspaceRates(database, acceptor, synchronous, calls),
         jobs=started,
         archives=Archives(database, reader, calls, started),
+        segments=Segments(database, reader, calls, counting, now_us, settings.max_segments),
         reader=reader,
         people=People(database, reader),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),

@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     backlog_bulk_seconds: float = 24 * 3600
     #: Profiles that a worker loads at once, in megabytes of their size; in memory they take three to ten times as much.
     loaded_megabytes: float = Field(16.0, ge=1)
+    #: Segments of a workspace.
+    max_segments: int = Field(500, ge=1)
+    #: How long a segment may be counted for an answer: the preview, and why somebody is in it.
+    segment_seconds: float = Field(10.0, gt=0)
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.

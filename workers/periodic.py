@@ -19,7 +19,7 @@ from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
-from workers import rates
+from workers import rates, segments
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
@@ -77,6 +77,10 @@ def _metric_files(_parts: Parts) -> Work:
     return work
 
 
+def _segments(parts: Parts) -> Work:
+    return lambda stop: segments.run(parts.database, parts.now_us, stop)
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
@@ -84,6 +88,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "rates": _rates,
     "jobs": _jobs,
     "metric files": _metric_files,
+    "segments": _segments,
 }
 
 

@@ -23,6 +23,7 @@ from app.api.merges import endpoints as merges
 from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
+from app.api.segments import endpoints as segments
 from app.api.track import endpoints as track
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services.registry import Services
@@ -44,6 +45,7 @@ FAMILIES = (
     jobs.endpoints,
     flags.endpoints,
     people.endpoints,
+    segments.endpoints,
 )
 
 

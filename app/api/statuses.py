@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from app.contract import errors, file_exports, idempotency, jobs
+from app.contract import errors, file_exports, idempotency, jobs, segment_requests
 from app.contract.errors import RefusedError
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
 from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
@@ -50,6 +50,9 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.DeletionsPendingError: Status(503, errors.DELETIONS_PENDING, 1),
     refusals.UnknownRequestError: Status(404, errors.UNKNOWN_REQUEST),
     refusals.UnknownProfileError: Status(404, UNKNOWN_PROFILE),
+    refusals.UnknownSegmentError: Status(404, segment_requests.UNKNOWN),
+    refusals.SegmentTooSlowError: Status(503, segment_requests.TOO_SLOW, 60),
+    refusals.SegmentTooBroadError: Status(400, segment_requests.TOO_BROAD),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
     refusals.UnknownJobError: Status(404, jobs.UNKNOWN_JOB),
     refusals.UnknownFileError: Status(404, jobs.UNKNOWN_FILE),

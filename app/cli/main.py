@@ -20,6 +20,7 @@ from app.cli import (
     requests,
     roles,
     run,
+    segments,
     workspaces,
 )
 
@@ -50,6 +51,7 @@ _GROUPS: Final = {
     "events": data_rules.events,
     "rates": rates.app,
     "jobs": jobs.app,
+    "segments": segments.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.

@@ -52,6 +52,7 @@ PERMISSIONS: Final = (
     "admin.jobs",
     "admin.flags",
     "admin.profiles",
+    "admin.segments",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits.

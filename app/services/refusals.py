@@ -106,6 +106,18 @@ class StorageFullError(ServiceError):
     """The files of the workspace take up as much as they may."""
 
 
+class UnknownSegmentError(ServiceError):
+    """The workspace has no segment of this id."""
+
+
+class SegmentTooSlowError(ServiceError):
+    """Counting a segment took longer than an answer may wait."""
+
+
+class SegmentTooBroadError(ServiceError):
+    """A pattern of a segment matches more different texts than are looked at."""
+
+
 class TooManyHoldersError(ServiceError):
     """More profiles have the identifier than are looked at."""
 

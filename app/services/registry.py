@@ -19,6 +19,7 @@ from app.services.networks import Network
 from app.services.people import People
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
+from app.services.segments import Segments
 from app.services.synchronous import Synchronous
 
 
@@ -40,6 +41,7 @@ class Services:
     rates: WorkspaceRates
     jobs: Jobs
     archives: Archives
+    segments: Segments
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

@@ -21,6 +21,8 @@ API_WRITES: Final = {
     "api_key": "update (last_seen_us)",
     "job": "insert, update (state, finished_us, owner, expires_us, callback)",
     "job_part": "insert",
+    "segment": "insert, update, delete",
+    "segment_size": "delete",
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }

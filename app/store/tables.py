@@ -32,6 +32,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     job              workspace_id, id                                 id; created_us; started_us; kind, target unique
                                                                       and state, lease_us where unfinished; callback_us
     job_part         workspace_id, job_id, n                          -
+    segment          workspace_id, id                                 -
+    segment_size     workspace_id, segment_id, day                    -
 """
 
 from json import loads
@@ -603,6 +605,36 @@ class JobPartRow(SQLModel, table=True):
     last_pid: int = _big()
     #: Eight bytes for each line of the part, in its order; 0 where the profile was deleted since.
     pids: bytes = _bytes()
+
+
+class Segment(SQLModel, table=True):
+    """People by filters: see app.domain.segments. Who they are is asked for and never stored."""
+
+    __tablename__ = "segment"
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    name: str = _text()
+    description: str = _text()
+    tags: list[str] = _document()
+    #: Whether its size of each day is kept.
+    tracked: bool = Field(sa_column=Column(Boolean, nullable=False))
+    #: As clients write it, checked by app.contract.segments.
+    definition: dict[str, Any] = _document()
+    created_us: int = _big()
+    updated_us: int = _big()
+
+
+class SegmentSize(SQLModel, table=True):
+    """How many people a segment had on a day of the workspace, counted once."""
+
+    __tablename__ = "segment_size"
+
+    workspace_id: int = _big(key=True)
+    segment_id: str = _text(key=True)
+    #: Days since 1970.
+    day: int = _big(key=True)
+    size: int = _big()
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -33,7 +34,7 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.json") if path.stem not in
 
 
 def test_every_example_is_run_or_excused() -> None:
-    assert len(NAMES) == 31
+    assert len(NAMES) == 33
     assert not {path.stem for path in EXAMPLES.glob("*.json")} - set(NAMES) - NOT_YET.keys()
 
 
@@ -72,7 +73,9 @@ class Run:
         }
         self.workspace = service.workspace(given.pop("plan", "mau_cy_24_25"), **limits)
         assert not given, "unknown setting of the workspace"
-        assert setup.keys() <= {"profiles", "workspace"}
+        assert setup.keys() <= {"profiles", "workspace", "segments"}
+        for segment in setup.get("segments", []):
+            self.workspace.add_segment(**segment)
         self.workspaces = {"": self.workspace}
         self.workspace.seed(setup.get("profiles", []))
         self.before = self.profiles()
@@ -94,6 +97,8 @@ class Run:
                 self.expect(step["expect"])
             elif "expect_profiles" in step:
                 assert len(self.stored()) == step["expect_profiles"]
+            elif "filter" in step:
+                self.filtered(step)
             elif "action" in step:
                 assert step["action"] == "redeliver the same job to a second worker"
                 assert self.workspace.service.drain(self.workspace.id).requests == 0
@@ -117,6 +122,9 @@ class Run:
             name: value.replace("KEY_ALL", workspace.key).replace("KEY_IDENTIFY_ONLY", self.identify_key)
             for name, value in request["headers"].items()
         }
+        if request["method"] == "GET":
+            path = f"{request['path']}?{urlencode(request.get('query', {}))}"
+            return workspace.service.send("GET", path, None, headers, workspace.key)
         if "raw_body" in request:
             content = request["raw_body"].encode()
         else:
@@ -163,6 +171,13 @@ class Run:
             elif key in self.workspace.seeded:
                 assert covers(found[self.workspace.seeded[key]], wanted.pop(key)), key
         assert not wanted or any(covers(user, wanted) for user in found.values()), found
+
+    def filtered(self, step: Json) -> None:
+        """A filter alone in a segment has just these people."""
+        wanted = dict(step["filter"])
+        now = wanted.pop("now", None)
+        found = self.workspace.segment({"groups": [{"filters": [wanted]}]}, None if now is None else times.parse(now))
+        assert found == {self.workspace.seeded[ref] for ref in step["matches"]}
 
     def compare(self, wanted: Json, answer: Answer) -> None:
         assert answer.status == wanted["status"], answer.text

@@ -44,7 +44,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.domain": Allowed(frozenset(), PURE),
     "app.contract": Allowed(_words("app.domain"), PURE, _words("babel email_validator msgspec phonenumbers pycountry")),
     "app.store": Allowed(
-        _words("app.domain"), STANDARD, _words("alembic msgspec psycopg sqlalchemy sqlmodel structlog")
+        _words("app.domain"), STANDARD, _words("alembic msgspec psycopg re2 sqlalchemy sqlmodel structlog")
     ),
     "app.quota": Allowed(frozenset(), STANDARD, _words("hiredis redis")),
     "app.adapters": Allowed(
