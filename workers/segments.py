@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from sqlalchemy import Connection
 
 from app.contract.errors import RefusedError
 from app.contract.segments import read_definition
 from app.domain.segments.clock import Clock
+from app.domain.segments.model import Definition
 from app.domain.times import DAY
 from app.store import workspaces
 from app.store.engine import DATABASE_ERRORS, Database
@@ -56,13 +58,18 @@ def record(database: Database, now_us: int, stop: threading.Event | None = None)
 
 def _size(database: Database, segment: Segment, now_us: int) -> int:
     with database.read() as connection:
-
-        def find(segment_id: str) -> dict[str, Any] | None:
-            other = saved.fetch(connection, segment.workspace_id, segment_id)
-            return None if other is None else other.definition
-
-        definition = read_definition(segment.definition, is_pattern, find)
+        definition = definition_of(connection, segment)
         return segments.count(connection, segment.workspace_id, definition, now_us)
+
+
+def definition_of(connection: Connection, segment: Segment) -> Definition:
+    """What a segment says, with the segments that it names. Raises RefusedError."""
+
+    def find(segment_id: str) -> dict[str, Any] | None:
+        other = saved.fetch(connection, segment.workspace_id, segment_id)
+        return None if other is None else other.definition
+
+    return read_definition(segment.definition, is_pattern, find)
 
 
 def run(database: Database, now_us: Callable[[], int], stop: threading.Event) -> None:

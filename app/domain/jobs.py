@@ -22,6 +22,7 @@ TIME_LIMIT: Final = "time_limit"
 FILE_TOO_LARGE: Final = "file_too_large"
 STORAGE_FULL: Final = "storage_full"  # the files of the workspace take up all that they may
 TARGET_GONE: Final = "target_gone"  # the segment or the profile does not exist any more
+SEGMENT_TOO_BROAD: Final = "segment_too_broad"  # a regular expression of it matches too many different values
 DISK_FAILED: Final = "disk_failed"
 INTERNAL_ERROR: Final = "internal_error"  # a bug: the log has its class
 ERRORS: Final = (
@@ -30,6 +31,7 @@ ERRORS: Final = (
     FILE_TOO_LARGE,
     STORAGE_FULL,
     TARGET_GONE,
+    SEGMENT_TOO_BROAD,
     DISK_FAILED,
     INTERNAL_ERROR,
 )

@@ -95,10 +95,23 @@ NEED_NOTHING = ("/v1/rates/book", "/users/export/global_control_group")
 
 def ask(workspace: Workspace, method: str, path: str, operation: Json, **headers: str) -> Answer:
     """The request of the document's example."""
-    path, content = filled(workspace, path), None
+    template, (path, content) = path, (filled(workspace, path), None)
     if "requestBody" in operation:
-        content = msgspec.json.encode(operation["requestBody"]["content"]["application/json"]["example"])
+        body = operation["requestBody"]["content"]["application/json"]["example"]
+        content = msgspec.json.encode(body | _segment_of(workspace, template) if template in OF_A_SEGMENT else body)
     return workspace.service.send(method, path, content, workspace.headers(**headers), workspace.key)
+
+
+#: They need a segment that there is.
+OF_A_SEGMENT = ("/users/export/segment", "/export/segment/cancel")
+
+
+def _segment_of(workspace: Workspace, path: str) -> Json:
+    """A new segment, which is being exported when the export is to be cancelled."""
+    made = workspace.post("/v1/segments", {"name": "filled"}, drain=False)
+    if path.endswith("/cancel"):
+        workspace.post("/users/export/segment", {"segment_id": made.body["id"]}, drain=False)
+    return {"segment_id": made.body["id"]}
 
 
 def filled(workspace: Workspace, path: str) -> str:

@@ -11,11 +11,17 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.contract import export, file_exports
+from app.contract.errors import RefusedError
 from app.contract.export import View
+from app.domain.jobs import SEGMENT_TOO_BROAD, TARGET_GONE
 from app.domain.profile import CHANNEL_EMAIL, CUSTOM, GLOBAL_CONTROL_GROUP, Address
 from app.store.profiles import flagged, holders, look_up
+from app.store.segments import run as segments
+from app.store.segments import saved
+from app.store.segments.compile import TooBroadError
 from workers.jobs import parts
-from workers.jobs.run import Run
+from workers.jobs.run import JobFailedError, Run
+from workers.segments import definition_of
 
 #: What is in memory at once: so many profiles, and so many bytes of them; one that is larger is read alone.
 PORTION: Final = 250
@@ -31,6 +37,30 @@ def control_group(run: Run) -> None:
             return flagged.page(connection, workspace_id, GLOBAL_CONTROL_GROUP, after, most)
 
     parts.make(run, page, lambda pids: _lines(run, pids), None)
+
+
+def segment(run: Run) -> None:
+    """Everybody in a segment, as it is defined, and as of the moment, when the attempt begins."""
+    database, workspace_id, now_us = run.parts.database, run.job.workspace_id, run.parts.now_us()
+    try:
+        with database.read() as connection:
+            kept = saved.fetch(connection, workspace_id, run.job.target)
+            if kept is None:
+                raise JobFailedError(TARGET_GONE)
+            definition = definition_of(connection, kept)
+            total = segments.count(connection, workspace_id, definition, now_us)
+
+        def page(after: int, most: int) -> list[int]:
+            with database.read() as connection:
+                behind = after or None
+                people = segments.members(connection, workspace_id, definition, now_us, behind, most)
+                return [member.pid for member in people]
+
+        parts.make(run, page, lambda pids: _lines(run, pids), total)
+    except RefusedError:  # a segment that it names is gone
+        raise JobFailedError(TARGET_GONE) from None
+    except TooBroadError:
+        raise JobFailedError(SEGMENT_TOO_BROAD) from None
 
 
 def _lines(run: Run, pids: Sequence[int]) -> Iterator[bytes]:

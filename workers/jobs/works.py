@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
-from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
 from workers.jobs import archive, export
 from workers.jobs.run import Work
 
-WORKS: Final[Mapping[str, Work]] = {EXPORT_CONTROL_GROUP: export.control_group, ARCHIVE: archive.make}
+WORKS: Final[Mapping[str, Work]] = {
+    EXPORT_SEGMENT: export.segment,
+    EXPORT_CONTROL_GROUP: export.control_group,
+    ARCHIVE: archive.make,
+}

@@ -8,14 +8,16 @@ from fastapi import Request
 from app.api.answers import Answer, answered
 from app.api.bodies import receive
 from app.api.documentation import Documentation, Parameter
-from app.api.endpoint import MAX_READ_VALUES, Endpoint
-from app.api.file_exports.models import Archive, ControlGroupBody, Started
+from app.api.endpoint import MAX_READ_VALUES, Endpoint, posting
+from app.api.file_exports.models import Archive, Cancelled, ControlGroupBody, SegmentBody, SegmentNamed, Started
 from app.api.jobs import answers
 from app.api.refusals import Refusal
 from app.contract import file_exports, file_url
+from app.contract.errors import RefusedError
 from app.contract.export import REQUIRES_FIELDS
+from app.contract.file_exports import FileExport
 from app.contract.plans import MAX_BODY_BYTES
-from app.domain.jobs import DONE, EXPORT_CONTROL_GROUP
+from app.domain.jobs import DONE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
 from app.services import jobs
 from app.services.caller import Caller
 from app.services.registry import Services
@@ -31,6 +33,22 @@ _CONTROL_GROUP: Final = Documentation(
 )
 
 
+_SEGMENT: Final = Documentation(
+    title="Export a segment to a file",
+    tag="Export",
+    text="As the export of the global control group, of everybody in a segment. One export of a segment at a time.",
+    body=SegmentBody,
+    example={"segment_id": "2f4b1c1e-4a52-4d2b-9a44-6c1a4f0a3b11", "fields_to_export": ["external_id", "email"]},
+    answers={201: Started, 404: Refusal},
+)
+_CANCEL: Final = Documentation(
+    title="Cancel the export of a segment",
+    tag="Export",
+    text="The one that is queued or running.",
+    body=SegmentNamed,
+    example={"segment_id": "2f4b1c1e-4a52-4d2b-9a44-6c1a4f0a3b11"},
+    answers={201: Cancelled, 404: Refusal},
+)
 _ARCHIVE: Final = Documentation(
     title="All that is held about a person",
     tag="Export",
@@ -42,14 +60,32 @@ _ARCHIVE: Final = Documentation(
 
 
 def endpoints(services: Services) -> list[Endpoint]:
-    async def control_group(caller: Caller, request: Request) -> Answer:
+    async def read(caller: Caller, request: Request, *, with_segment: bool) -> FileExport:
         body = await receive(request, MAX_BODY_BYTES, services.receive_timeout_seconds, most_values=MAX_READ_VALUES)
         requires_fields = bool(caller.options.get(REQUIRES_FIELDS))
-        wanted = file_exports.read(body, with_segment=False, requires_fields=requires_fields)
+        return file_exports.read(body, with_segment=with_segment, requires_fields=requires_fields)
+
+    async def start(caller: Caller, request: Request, kind: str, wanted: FileExport) -> Answer:
         reached_at = str(request.base_url)
-        job = await services.jobs.start(caller, EXPORT_CONTROL_GROUP, "", wanted.parameters(), reached_at)
+        job = await services.jobs.start(caller, kind, wanted.segment_id, wanted.parameters(), reached_at)
         prefix = file_url.object_prefix(job.id, job.created_us)
         return answered(201, {"object_prefix": prefix, "url": jobs.url_of(caller, job)})
+
+    async def control_group(caller: Caller, request: Request) -> Answer:
+        wanted = await read(caller, request, with_segment=False)
+        return await start(caller, request, EXPORT_CONTROL_GROUP, wanted)
+
+    async def segment(caller: Caller, request: Request) -> Answer:
+        wanted = await read(caller, request, with_segment=True)
+        await services.segments.one(caller, wanted.segment_id)
+        return await start(caller, request, EXPORT_SEGMENT, wanted)
+
+    async def cancel(caller: Caller, body: bytes) -> Answer:
+        segment_id = file_exports.read_cancel(body)
+        await services.segments.one(caller, segment_id)
+        if not await services.jobs.cancel_under_way(caller, EXPORT_SEGMENT, segment_id):
+            raise RefusedError(404, file_exports.NOT_UNDER_WAY)
+        return answered(201, {})
 
     async def archive(caller: Caller, request: Request) -> Answer:
         now_us = time.time_ns() // 1000
@@ -59,6 +95,8 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     return [
         Endpoint("GET", "/v1/profiles/{braze_id}/archive", "admin.profiles", "default", archive, _ARCHIVE),
+        Endpoint("POST", "/users/export/segment", "users.export.segment", "default", segment, _SEGMENT),
+        Endpoint("POST", "/export/segment/cancel", "segments.list", "default", posting(services, cancel), _CANCEL),
         Endpoint(
             "POST",
             "/users/export/global_control_group",

@@ -19,6 +19,20 @@ class _Wanted(Struct, kw_only=True):
     output_format: Literal["zip", "gzip"] | None = None
 
 
+class SegmentBody(_Wanted, kw_only=True):
+    """A segment, and what is wanted of its members."""
+
+    segment_id: str
+
+
+class SegmentNamed(Struct):
+    segment_id: str
+
+
+class Cancelled(Struct, forbid_unknown_fields=True):
+    message: Literal["success"]
+
+
 class ControlGroupBody(_Wanted, kw_only=True):
     """Nothing has to be said."""
 
