@@ -89,8 +89,8 @@ def test_the_fields_are_those_of_the_contract() -> None:
 # Every answer below is compared with the document by the harness.
 
 
-#: An empty object asks for the first page, or for all fields.
-NEED_NOTHING = ("/v1/rates/book", "/users/export/global_control_group")
+#: An empty object asks for the first page, for everybody, or for all fields.
+NEED_NOTHING = ("/v1/rates/book", "/v1/segments/preview", "/users/export/global_control_group")
 
 
 def ask(workspace: Workspace, method: str, path: str, operation: Json, **headers: str) -> Answer:
@@ -129,10 +129,20 @@ def filled(workspace: Workspace, path: str) -> str:
         workspace.post("/users/export/global_control_group", {}, drain=False)
         jobs = workspace.service.send("GET", "/v1/jobs", None, workspace.headers(), workspace.key).body["jobs"]
         return path.replace("{id}", jobs[0]["id"])
+    if path.startswith("/segments/d") or "{segment_id}" in path:
+        return _of_a_segment(workspace, path)
     if "{" not in path:
         return path
     accepted = workspace.track({"attributes": [{"external_id": "filled"}]}, drain=False)
     return path.replace("{id}", accepted.request_id)
+
+
+def _of_a_segment(workspace: Workspace, path: str) -> str:
+    made = workspace.post("/v1/segments", {"name": "s", "analytics_tracking_enabled": True}, drain=False)
+    if "{" in path:
+        path = path.replace("{segment_id}", made.body["id"])
+        return f"{path}?external_id=filled" if path.endswith("/why") else path
+    return f"{path}?segment_id={made.body['id']}&length=1"
 
 
 def _of_a_merge(workspace: Workspace, path: str) -> str:

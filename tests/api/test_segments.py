@@ -190,10 +190,10 @@ def test_sizes_are_kept_once_a_day(service: Service) -> None:
     def series(length: int, ending: str = "2026-12-31T00:00:00Z", segment: str = tracked) -> Answer:
         return send(workspace, "GET", f"/segments/data_series?segment_id={segment}&length={length}&ending_at={ending}")
 
-    data = [{"time": f"2026-11-{19 + n}", "size": max(1, n)} for n in range(4)]
+    data = [{"time": f"2026-11-{18 + n}", "size": max(1, n)} for n in range(4)]
     assert series(100).body == {"data": data, "message": "success"}
-    assert series(2, "2026-11-20T09:00:00Z").body["data"] == data[:2]
-    assert series(2, "2026-11-20T11:00:00Z").body["data"] == data[1:3]
+    assert series(2, "2026-11-20T09:00:00Z").body["data"] == data[1:3]
+    assert series(2, "2026-11-20T11:00:00Z").body["data"] == data[2:4]
     assert series(1, segment=untracked).status == 400
     assert series(1, segment="none").status == 404
 
