@@ -20,7 +20,7 @@ RUN .venv/bin/python -m compileall -q app workers
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/onefold --shell /usr/sbin/nologin onefold \
-    && install --directory --owner onefold --group onefold --mode 700 /var/lib/onefold
+    && install --directory --owner onefold --group onefold --mode 700 /var/lib/onefold /var/lib/onefold/files
 COPY --from=build /opt/onefold /opt/onefold
 COPY LICENSE /opt/onefold/
 WORKDIR /opt/onefold

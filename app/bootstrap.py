@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters import runtime
 from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.adapters.files import Files
+from app.adapters.http_out import HttpOut
 from app.adapters.metrics import Metrics, Readings
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
@@ -20,12 +22,14 @@ from app.services.accepting.backlog import BacklogWatch, Limits
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
 from app.services.address_lists import AddressLists
+from app.services.archives import Archives
 from app.services.calls import StoreCalls, Threads
 from app.services.canary import Canary
 from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
 from app.services.exporting import Exporter
+from app.services.jobs import Bounds, Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
@@ -37,6 +41,7 @@ from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
+from app.services.segments import Segments
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
@@ -45,6 +50,8 @@ from app.settings import Settings
 from app.store import migrate, workspaces
 from app.store.engine import Database, ping
 from workers.apply import Applier
+from workers.jobs import run as running
+from workers.jobs.works import WORKS
 
 log = structlog.get_logger()
 
@@ -118,6 +125,42 @@ def applier(settings: Settings, bell: Doorbell) -> Applier:
     )
 
 
+def files(settings: Settings) -> Files:
+    return Files(settings.files_directory())
+
+
+def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callable[[], None]) -> Jobs:
+    """The jobs of an API process, or of a command."""
+    megabyte = 1024 * 1024
+    bounds = Bounds(settings.max_jobs, settings.max_workspace_file_megabytes * megabyte, settings.http_allow_private)
+    return Jobs(database, calls, files(settings), bounds, now_us, ring, settings.public_url)
+
+
+def job_runner(settings: Settings) -> tuple[running.Runner, Database]:
+    """What a job worker works with. Its statements may take longer than those of others."""
+    timeout = max(settings.database_timeout_seconds, JOB_STATEMENT_SECONDS)
+    database = Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
+    return running.Runner(job_parts(settings, database), WORKS, http_out(settings)), database
+
+
+def job_parts(settings: Settings, database: Database) -> running.Parts:
+    """What the work of jobs is done with."""
+    megabyte = 1024 * 1024
+    limits = running.Limits(
+        seconds=settings.job_seconds,
+        file_bytes=settings.max_file_megabytes * megabyte,
+        workspace_bytes=settings.max_workspace_file_megabytes * megabyte,
+        file_seconds=settings.file_hours * 3600,
+    )
+    return running.Parts(
+        database, files(settings), limits, now_us, lambda workspace_id: workspaces.secret(database, workspace_id)
+    )
+
+
+def http_out(settings: Settings) -> HttpOut:
+    return HttpOut(allow_private=settings.http_allow_private)
+
+
 def limiter(settings: Settings) -> Limiter:
     """The quotas in Redis. Call inside an event loop."""
     return Limiter(
@@ -129,6 +172,8 @@ def limiter(settings: Settings) -> Limiter:
     )
 
 
+#: How long a statement of a job may take.
+JOB_STATEMENT_SECONDS: Final = 60.0
 #: How long a flush of the inbox waits for the counter row of a workspace.
 LOCK_SECONDS: Final = 0.5
 
@@ -155,6 +200,9 @@ def services(settings: Settings) -> Services:
     writing = Database(settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS)
     writer = InboxWriter(writing, now_us, settings.answer_seconds, bell.ring)
     calls = StoreCalls(store_threads, settings.answer_seconds)
+    # Threads of their own, so that counting holds up no other call.
+    counting_threads = Threads("segments", 2)
+    counting = StoreCalls(counting_threads, settings.segment_seconds)
     limits = Limits(settings.backlog_requests, settings.backlog_seconds, settings.backlog_bulk_seconds)
     watch = BacklogWatch(database, calls, now_us, limits)
     watch.start()
@@ -181,6 +229,7 @@ def services(settings: Settings) -> Services:
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
     reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
     whole_bytes = int(settings.stream_megabytes * 1024 * 1024)
+    started = jobs(settings, database, calls, bell.ring_jobs)
     gate = Gate(
         GateLimits(
             requests=settings.max_requests,
@@ -211,6 +260,7 @@ def services(settings: Settings) -> Services:
         await quotas.aclose()
         await store_threads.aclose()
         await body_threads.aclose()
+        await counting_threads.aclose()
         executor.shutdown(wait=True)
         writing.dispose()
         database.dispose()
@@ -230,6 +280,9 @@ def services(settings: Settings) -> Services:
         messages=Messages(database, reader, calls),
         subscription_groups=groups,
         subscriptions=Subscriptions(database, acceptor, reader, groups, calls, now_us),
+        jobs=started,
+        archives=Archives(database, reader, calls, started),
+        segments=Segments(database, reader, calls, counting, now_us, settings.max_segments),
         reader=reader,
         people=People(database, reader),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     loaded_megabytes: float = Field(16.0, ge=1)
     #: Subscription groups that one workspace may have.
     max_subscription_groups: int = Field(500, ge=1)
+    #: Segments of a workspace.
+    max_segments: int = Field(500, ge=1)
+    #: How long a segment may be counted for an answer: the preview, and why somebody is in it.
+    segment_seconds: float = Field(10.0, gt=0)
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.
@@ -96,6 +100,22 @@ class Settings(BaseSettings):
     dead_letter_megabytes: int = Field(1_024, ge=1)
     #: A request of our own is applied this often, to see that all is well; 0 = never.
     canary_seconds: float = 30.0
+    #: Where clients reach the API, for the addresses of files: https://onefold.example.org. Empty = where the request
+    #: that asked for the file came to.
+    public_url: str = ""
+    #: The directory of files that jobs make, shared by API and job workers; empty = `files` in the data directory.
+    files: Path | None = None
+    #: Jobs of one workspace that are queued or running.
+    max_jobs: int = Field(20, ge=1)
+    #: One attempt at a job may take so long.
+    job_seconds: float = Field(3_600.0, gt=0)
+    #: A file of a job is served for so long.
+    file_hours: float = Field(4.0, gt=0)
+    #: Of one file, and of all files of a workspace.
+    max_file_megabytes: int = Field(4_096, ge=1)
+    max_workspace_file_megabytes: int = Field(16_384, ge=1)
+    #: Whether calls out, such as callbacks, may go to private and loopback addresses.
+    http_allow_private: bool = False
     #: Who has it may read /metrics of the API; empty = nobody.
     metrics_token: SecretStr | None = None
     #: Where the sweeper of `onefold worker` serves metrics; port 0 = nowhere.
@@ -138,6 +158,10 @@ class Settings(BaseSettings):
     def worker_database(self) -> str:
         """The database as a URL for workers and sweepers."""
         return self.worker_database_url or self.database()
+
+    def files_directory(self) -> Path:
+        """Where the files of jobs are."""
+        return (self.files or self.data_dir / "files").resolve()
 
     def redis(self) -> str:
         """Redis as a URL for redis-py. Without REDIS_URL the launcher sets it to the embedded server."""

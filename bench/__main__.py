@@ -10,14 +10,28 @@ import psutil
 import psycopg
 import typer
 
-from bench import accepting, applying, crowd, data, fair, flat, plans, preload, quota, rewriting, stack, storage
+from bench import (
+    accepting,
+    applying,
+    crowd,
+    data,
+    fair,
+    flat,
+    plans,
+    preload,
+    quota,
+    rewriting,
+    segments,
+    stack,
+    storage,
+)
 from bench.options import Options
 from bench.stack import Stack
 from bench.table import BenchError, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("storage", "plans", "quota", "crowd", "fair")
+EXTRA = ("storage", "plans", "quota", "crowd", "fair", "segments")
 WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
 
@@ -104,6 +118,9 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
     if "crowd" in wanted:
         say(f"everybody with one address, {running.store}")
         rows.take(crowd.measure(running, options))
+    if "segments" in wanted:
+        say(f"segments, {running.store}")
+        rows.take(segments.measure(running, options))
     if "storage" in wanted:
         say(f"whole documents or sections, {running.store}")
         rows.take(storage.measure(running, options))

@@ -90,12 +90,14 @@ class Program:
                     process.kill()
 
     def pool(self) -> list[psutil.Process]:
-        """The processes that Celery forked to apply with: a Celery worker whose parent is one too."""
+        """The processes that Celery forked to apply with: a Celery worker whose parent is one too. No job workers."""
         found = []
         for process in self.family():
             with suppress(psutil.NoSuchProcess):
                 parent = process.parent()
                 if parent is not None and "-A" in process.cmdline() and "-A" in parent.cmdline():
+                    if "workers.celery_jobs" in process.cmdline():
+                        continue
                     found.append(process)
         return found
 

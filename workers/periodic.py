@@ -19,8 +19,9 @@ from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
-from workers import rates
+from workers import rates, segments
 from workers.apply import Applier
+from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
 from workers.sweep import Sweeper
 
@@ -60,6 +61,10 @@ def _rates(parts: Parts) -> Work:
     return lambda stop: rates.run(parts.database, parts.now_us, stop)
 
 
+def _jobs(parts: Parts) -> Work:
+    return Upkeep(parts.database, parts.bell, parts.now_us).run
+
+
 def _metric_files(_parts: Parts) -> Work:
     folder = os.environ.get(DIRECTORY)
 
@@ -72,12 +77,18 @@ def _metric_files(_parts: Parts) -> Work:
     return work
 
 
+def _segments(parts: Parts) -> Work:
+    return lambda stop: segments.run(parts.database, parts.now_us, stop)
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
     "retention": _retention,
     "rates": _rates,
+    "jobs": _jobs,
     "metric files": _metric_files,
+    "segments": _segments,
 }
 
 

@@ -26,6 +26,14 @@ TIMEOUT_SECONDS: Final = 1.0
 OUTSTANDING_MS: Final = 10_000
 PAUSE_AFTER_FAILURE_SECONDS: Final = 0.5
 TASK: Final = "onefold.apply"
+#: Jobs: "there is one", and "remove files that are over", for a worker of their own.
+JOBS_TASK: Final = "onefold.job"
+TIDY_TASK: Final = "onefold.tidy_files"
+JOBS: Final = "jobs"
+#: Whether a file is in the directory of a job worker.
+PROBE: Final = "onefold_sees"
+#: A message about jobs that nobody took for so long is worth nothing: it is sent again while there is something to do.
+JOBS_EXPIRE_SECONDS: Final = 30.0
 #: Queue of each stream, and of rings with somebody waiting.
 QUEUES: Final = ("normal", "bulk")
 WAITED_FOR: Final = "sync"
@@ -82,6 +90,10 @@ class Doorbell:
         """As `ring`, for somebody who waits until the workspace is applied: ahead of all who do not."""
         self._ring(workspace_id, WAITED_FOR)
 
+    def ring_jobs(self) -> None:
+        """Tell the job workers that a job is queued. Returns at once and never raises."""
+        self._ring(0, JOBS)
+
     def _ring(self, workspace_id: int, queue: str) -> None:
         with self._condition:
             if self._closed:
@@ -101,13 +113,40 @@ class Doorbell:
 
     def send(self, workspace_id: int, queue: str = QUEUES[0]) -> bool:
         """Ring at once, whether or not a ring is outstanding. False when the broker is away."""
+        if queue == JOBS:
+            return self.send_jobs()
+        return self._send(TASK, [workspace_id], queue)
+
+    def _send(self, task: str, args: list[int], queue: str, expires: float | None = None) -> bool:
         try:
-            self._celery.send_task(TASK, args=[workspace_id], queue=queue, retry=False, ignore_result=True)
+            self._celery.send_task(task, args=args, queue=queue, retry=False, ignore_result=True, expires=expires)
         except (KombuError, RedisError, OSError):
             self.failed += 1
             return False
         self.rung += 1
         return True
+
+    def clear_jobs(self) -> None:
+        """Let the next job ring again. Never raises."""
+        self._take_back([bell_key(self._prefix, 0, JOBS)])
+
+    def send_jobs(self) -> bool:
+        """Ring for jobs at once. False when the broker is away."""
+        return self._send(JOBS_TASK, [], JOBS, JOBS_EXPIRE_SECONDS)
+
+    def has_jobs_sent(self) -> bool:
+        """Whether a message about jobs waits for a worker: without one, further ones would only pile up."""
+        try:
+            with self._celery.connection_for_write() as connection:
+                # As a worker declares it: without one, nobody may have made the queue yet.
+                declared = connection.default_channel.queue_declare(JOBS, durable=True, auto_delete=False)
+                return bool(declared.message_count)
+        except (KombuError, RedisError, OSError):
+            return True
+
+    def send_tidy(self) -> bool:
+        """Have files removed that are over. False when the broker is away."""
+        return self._send(TIDY_TASK, [], JOBS, JOBS_EXPIRE_SECONDS)
 
     def send_on(self, workspace_id: int, queue: str) -> None:
         """At the end of a drain that a ring of `queue` began: more is to do, behind what others have waiting.

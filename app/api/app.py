@@ -14,14 +14,17 @@ from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
 from app.api.endpoint import serve
 from app.api.exports import endpoints as exports
+from app.api.file_exports import endpoints as file_exports
 from app.api.flags import endpoints as flags
 from app.api.identity import endpoints as identity
+from app.api.jobs import endpoints as jobs
 from app.api.limits import endpoints as limits
 from app.api.merges import endpoints as merges
 from app.api.messages import endpoints as messages
 from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
+from app.api.segments import endpoints as segments
 from app.api.subscriptions import endpoints as subscriptions
 from app.api.subscriptions import groups as subscription_groups
 from app.api.track import endpoints as track
@@ -34,6 +37,7 @@ log = structlog.get_logger()
 FAMILIES = (
     track.endpoints,
     exports.endpoints,
+    file_exports.endpoints,
     requests.endpoints,
     identity.endpoints,
     merges.endpoints,
@@ -41,12 +45,18 @@ FAMILIES = (
     limits.endpoints,
     data_rules.endpoints,
     rates.endpoints,
+    jobs.endpoints,
     flags.endpoints,
     people.endpoints,
     subscription_groups.endpoints,
     subscriptions.endpoints,
     messages.endpoints,
+    segments.endpoints,
 )
+
+
+#: The paths without a key, likewise.
+PROBES = (health.probes, jobs.probes)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -66,7 +76,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     endpoints = [endpoint for family in FAMILIES for endpoint in family(services)]
-    probes = health.probes(services)
+    probes = [probe for family in PROBES for probe in family(services)]
     # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
     for endpoint in endpoints:
         handler = metrics.counted(services, endpoint.path, serve(services, endpoint))

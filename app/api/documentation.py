@@ -16,6 +16,8 @@ TAGS: Final = {
     "Requests": "What became of what was accepted.",
     "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",
     "Rates": "What currencies are worth, and booking revenue that had no rate.",
+    "Jobs": "Work that takes longer than an answer may, and its files.",
+    "Segments": "People by filters: what they are, how many there are, and why somebody is in one.",
     "Dead letters": "Requests that could not be applied.",
     "Limits": "How much may be called, and how much was.",
     "Health": "For probes: no key, no limits.",

@@ -79,7 +79,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
         admission: Admission | None = None
 
         def client() -> Address | None:
-            return _client(request, services)
+            return client_of(request, services)
 
         try:
             authorization = request.headers.get("authorization")
@@ -121,7 +121,8 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
     return handle
 
 
-def _client(request: Request, services: Services) -> Address | None:
+def client_of(request: Request, services: Services) -> Address | None:
+    """The address of the client, as far as proxies are believed."""
     peer = request.client.host if request.client is not None else None
     return client_address(peer, request.headers.getlist("x-forwarded-for"), services.trusted_proxies)
 

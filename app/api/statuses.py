@@ -6,12 +6,19 @@ from typing import Final
 
 import msgspec
 
-from app.contract import errors, idempotency, subscription_groups
+from app.contract import errors, file_exports, idempotency, jobs, segment_requests, subscription_groups
 from app.contract.errors import RefusedError
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
 from app.services import refusals
-from app.services.refusals import NotUndoneError, RateLimitedError, ServiceError, TooManyFailuresError
+from app.services.refusals import JobUnderWayError, NotUndoneError, RateLimitedError, ServiceError, TooManyFailuresError
 
+#: What is said where a job of a kind is under way.
+UNDER_WAY: Final = {
+    EXPORT_SEGMENT: file_exports.UNDER_WAY,
+    EXPORT_CONTROL_GROUP: file_exports.UNDER_WAY_CONTROL,
+    ARCHIVE: "An archive of this profile is being made",
+}
 #: Seconds until the request would be admitted.
 RETRY_AFTER: Final = "X-RateLimit-Retry-After"
 
@@ -43,7 +50,16 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.DeletionsPendingError: Status(503, errors.DELETIONS_PENDING, 1),
     refusals.UnknownRequestError: Status(404, errors.UNKNOWN_REQUEST),
     refusals.UnknownProfileError: Status(404, UNKNOWN_PROFILE),
+    refusals.UnknownSegmentError: Status(404, segment_requests.UNKNOWN),
+    refusals.SegmentTooSlowError: Status(503, segment_requests.TOO_SLOW, 60),
+    refusals.SegmentTooBroadError: Status(400, segment_requests.TOO_BROAD),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
+    refusals.UnknownJobError: Status(404, jobs.UNKNOWN_JOB),
+    refusals.UnknownFileError: Status(404, jobs.UNKNOWN_FILE),
+    # The words depend on the kind.
+    refusals.JobUnderWayError: Status(400, ""),
+    refusals.TooManyJobsError: Status(400, jobs.TOO_MANY_JOBS),
+    refusals.StorageFullError: Status(400, jobs.STORAGE_FULL),
     refusals.ProfilesTooLargeError: Status(400, TOO_LARGE),
     refusals.GroupTakenError: Status(409, subscription_groups.TAKEN),
     refusals.TooManyGroupsError: Status(400, subscription_groups.TOO_MANY),
@@ -61,6 +77,8 @@ def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
         status, sentence = REFUSALS[error.reason]
         return status, msgspec.json.encode({"message": sentence, "reason": error.reason}), headers
     document = {"message": found.message}
+    if isinstance(error, JobUnderWayError):
+        document["message"] = UNDER_WAY[error.kind]
     if isinstance(error, RateLimitedError | TooManyFailuresError):
         grant = error.grant if isinstance(error, TooManyFailuresError) else error.admission.grant
         document["limit"] = grant.name

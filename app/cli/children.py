@@ -18,7 +18,7 @@ from app.adapters.processes import Child
 from app.cli.context import environment, executable, fail
 from app.settings import Settings, basic_auth_problem
 
-QUEUES: Final = "sync,normal,bulk,jobs"
+QUEUES: Final = "sync,normal,bulk"
 
 
 def url(host: str, port: int) -> str:
@@ -133,6 +133,21 @@ def worker(settings: Settings, processes: int, ready_file: Path | None = None) -
         log_bytes=_log_bytes(settings),
         stop_order=1,
     )
+
+
+def jobs_argv() -> tuple[str, ...]:
+    """A job worker: of a queue and a name of its own, with one process, for one job at a time."""
+    return (
+        executable("celery"),
+        *("-A", "workers.celery_jobs", "worker", "-E", "-Q", "jobs", "-c", "1", "-n", "jobs@%h"),
+        *("--without-mingle", "--without-gossip", "-l", "WARNING"),
+    )
+
+
+def jobs(settings: Settings) -> Child:
+    env = environment(settings)
+    env.pop("ONEFOLD_WORKER_READY_FILE", None)
+    return Child(name="jobs", argv=jobs_argv(), env=env, log=_log(settings, "jobs"), stop_order=1)
 
 
 def sweeper(settings: Settings, *, log: bool = True) -> Child:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import bootstrap
 from app.adapters import embedded
-from app.adapters.doorbell import client
+from app.adapters.doorbell import PROBE, client
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -34,7 +34,7 @@ from workers import replay
 def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check every dependency and say what to do about what is missing."""
     settings = settings_for(data_dir)
-    checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings)]
+    checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings), _job_workers(settings)]
     checks += [_backlog(settings), _lanes(settings), _dead_letters(settings)]
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:
@@ -107,9 +107,31 @@ def _workers(settings: Settings) -> Check:
         replies = app.control.ping(timeout=1.0)
     except (KombuError, CeleryError, RedisError, OSError) as error:
         return ("workers", False, f"broker does not answer ({type(error).__name__})", "check BROKER_URL or REDIS_URL")
+    replies = [name for reply in replies for name in reply if not name.startswith("jobs@")]
     if not replies:
         return ("workers", False, "none answers", "start `onefold worker`; until then the sweeper applies requests")
     return ("workers", True, f"{len(replies)} answering", "")
+
+
+def _job_workers(settings: Settings) -> Check:
+    """Job workers, and whether each sees a file that lies where this process, and the API beside it, look for files."""
+    files = bootstrap.files(settings)
+    app = bootstrap.celery(settings, producer=True)
+    try:
+        with files.probe() as name:
+            replies = app.control.broadcast(PROBE, arguments={"name": name}, reply=True, timeout=1.0)
+    except OSError as error:
+        advice = f"make {files.directory} writable, or set ONEFOLD_FILES"
+        return ("job workers", False, f"no directory for files ({type(error).__name__})", advice)
+    except (KombuError, CeleryError, RedisError) as error:
+        return ("job workers", False, f"broker does not answer ({type(error).__name__})", "see workers")
+    seen = {name: said for reply in replies for name, said in reply.items() if name.startswith("jobs@")}
+    if not seen:
+        return ("job workers", False, "none answers", "start `onefold jobs run`; until then jobs wait")
+    if blind := sorted(name for name, said in seen.items() if not said.get("sees")):
+        advice = "give ONEFOLD_FILES the same directory there and here"
+        return ("job workers", False, f"{', '.join(blind)} has another directory for files", advice)
+    return ("job workers", True, f"{len(seen)} answering, files shared", "")
 
 
 def _backlog(settings: Settings) -> Check:

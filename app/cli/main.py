@@ -11,6 +11,7 @@ from app.cli import (
     dead_letters,
     doctor,
     flags,
+    jobs,
     keys,
     limits,
     merges,
@@ -19,6 +20,7 @@ from app.cli import (
     requests,
     roles,
     run,
+    segments,
     subscription_groups,
     workspaces,
 )
@@ -50,6 +52,8 @@ _GROUPS: Final = {
     "events": data_rules.events,
     "rates": rates.app,
     "subscription-groups": subscription_groups.app,
+    "jobs": jobs.app,
+    "segments": segments.app,
     "db": roles.app,
 }
 #: Former names, which work until 1.0.

@@ -79,7 +79,7 @@ def up(
     # The API comes last: when it answers and the worker listens, everything is there, and nothing waited for anything.
     ready_file = data_dir / "worker.ready"
     ready_file.unlink(missing_ok=True)
-    family += [children.worker(settings, processes, ready_file), children.sweeper(settings)]
+    family += [children.worker(settings, processes, ready_file), children.sweeper(settings), children.jobs(settings)]
     if flower_port:
         family.append(children.flower(settings, flower_port))
     family.append(children.api(settings, host, port, ready_file))

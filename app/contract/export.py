@@ -117,7 +117,7 @@ def read(body: bytes, *, requires_fields: bool = False, region: str = addresses.
         selectors.append(_one(name, document[name], _OTHERS[name](region)))
     if not selectors:
         raise elements.refused(NO_SELECTOR, document, errors)
-    fields = _fields(document.get("fields_to_export"))
+    fields = fields_of(document.get("fields_to_export"))
     if fields is None and requires_fields:
         raise RefusedError(400, NO_FIELDS)
     cursor = document.get("cursor")
@@ -202,7 +202,7 @@ def _by_device(_region: str) -> Callable[[str], Identifier | None]:
 _OTHERS: Final = {"email_address": _by_email, "phone": _by_phone, "device_id": _by_device}
 
 
-def _fields(value: object) -> frozenset[str] | None:
+def fields_of(value: object) -> frozenset[str] | None:
     if value is None:
         return None
     if not isinstance(value, list):

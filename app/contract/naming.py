@@ -22,6 +22,33 @@ def names_anybody(codec: int, body: bytes, identifiers: frozenset[str]) -> bool:
         return True
 
 
+def parts_naming(codec: int, body: bytes, identifiers: frozenset[str]) -> object | None:
+    """What of a stored request holds one of the identifiers, as a JSON value: objects about others are left out.
+
+    None when nothing of it does, and when the body cannot be read: it may be about somebody else.
+    """
+    content = stored.opened(codec, body)[2]
+    try:
+        texts = json.loads(content, parse_int=str, parse_float=str)
+        shown = json.loads(content)
+        wanted = _Wanted(identifiers, track.region_of(texts))
+
+        def chosen(values: list[Any], shown_: list[Any]) -> list[Any]:
+            pairs = zip(values, shown_, strict=True)
+            return [one for value, one in pairs if any(map(wanted.is_named_by, _texts(value)))]
+
+        if isinstance(texts, list):
+            return chosen(texts, shown) or None
+        if not isinstance(texts, dict):
+            return None
+        lists = {name: chosen(value, shown[name]) for name, value in texts.items() if isinstance(value, list)}
+        if not any(lists.values()):
+            return None
+        return {name: lists.get(name, value) for name, value in shown.items() if lists.get(name, value) != []}
+    except (ValueError, RecursionError):
+        return None
+
+
 #: The last digits of a number are the same in any spelling; those before them may not be (Argentina's 15).
 _TAIL: Final = 6
 

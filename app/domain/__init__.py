@@ -15,6 +15,7 @@ To be read in this order:
 * `subscriptions`, `messages`: what subscription calls do, and what is told of addresses and of messages.
 * `identity`, `guard`: what identify, merge, aliases, deletion and renames do, and which merges are refused.
 * `merging`: the rule of each field, the plan of a merge, performing it, taking it back.
+* `segments/`: filters as values, and who matches them: the reference for the store's SQL.
 * `data_rules`, `settings`: what a workspace decided, and how it changes what commands do.
 
 Smaller things that all of them use: `identifiers` (what leads to a profile), `ids` (numbers and ids that we make),

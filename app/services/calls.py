@@ -103,6 +103,11 @@ class StoreCalls:
         self._threads = threads
         self._timeout = timeout
 
+    @property
+    def seconds(self) -> float:
+        """What bounds one call."""
+        return self._timeout
+
     async def run(self, work: Callable[[], _T]) -> _T:
         """The result of a call. Raises UnavailableError when the database fails or takes too long."""
         try:

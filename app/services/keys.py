@@ -148,6 +148,14 @@ class KeyRing:
             self._legacy = (self._clock() + self._cache_seconds, found)
         return found
 
+    def refuse_flood(self, client: From) -> None:
+        """Raise TooManyFailuresError for an address that has sent too much of what is no key."""
+        self._refuse_flood(client)
+
+    def count_failure(self, client: From) -> None:
+        """Count what was sent instead of a key, such as the guessed address of a file."""
+        self._failed(client)
+
     def forget(self, workspace_id: int) -> None:
         """Look the keys of a workspace up again: something about it was changed here."""
         for key_id in [i for i, known in self._known.items() if known.caller.workspace_id == workspace_id]:

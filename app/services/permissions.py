@@ -49,10 +49,12 @@ PERMISSIONS: Final = (
     "admin.attributes",
     "admin.events",
     "admin.rates",
+    "admin.jobs",
     "admin.flags",
     "admin.profiles",
     "admin.subscription_groups",
     "admin.messages",
+    "admin.segments",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits.

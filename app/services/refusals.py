@@ -78,6 +78,46 @@ class UnknownProfileError(ServiceError):
     """The workspace has, and had, no profile of this braze_id."""
 
 
+class UnknownJobError(ServiceError):
+    """The workspace has no job of this id."""
+
+
+class UnknownFileError(ServiceError):
+    """Nothing is served at this address. `guessed`: and nothing ever was."""
+
+    def __init__(self, *, guessed: bool = True) -> None:
+        super().__init__()
+        self.guessed = guessed
+
+
+class JobUnderWayError(ServiceError):
+    """A job of this kind is queued or running for the same target."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class TooManyJobsError(ServiceError):
+    """The workspace has as many queued and running jobs as it may have."""
+
+
+class StorageFullError(ServiceError):
+    """The files of the workspace take up as much as they may."""
+
+
+class UnknownSegmentError(ServiceError):
+    """The workspace has no segment of this id."""
+
+
+class SegmentTooSlowError(ServiceError):
+    """Counting a segment took longer than an answer may wait."""
+
+
+class SegmentTooBroadError(ServiceError):
+    """A pattern of a segment matches more different texts than are looked at."""
+
+
 class TooManyHoldersError(ServiceError):
     """More profiles have the identifier than are looked at."""
 

@@ -7,10 +7,12 @@ from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
 from app.services.address_lists import AddressLists
+from app.services.archives import Archives
 from app.services.connections import Connections
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
 from app.services.exporting import Exporter
+from app.services.jobs import Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
 from app.services.merges import Merges
@@ -19,6 +21,7 @@ from app.services.networks import Network
 from app.services.people import People
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
+from app.services.segments import Segments
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
@@ -44,6 +47,9 @@ class Services:
     subscriptions: Subscriptions
     address_lists: AddressLists
     messages: Messages
+    jobs: Jobs
+    archives: Archives
+    segments: Segments
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

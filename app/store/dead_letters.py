@@ -7,7 +7,7 @@ A deletion erases the bodies that name its people when it is applied. So nothing
 applied: it would come behind the deletion and bring somebody back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -87,7 +87,7 @@ _MARK: Final = text(
 )
 #: A few at a time: a body may have megabytes.
 _WHOLE: Final = text(
-    "select stream, seq, codec, body, accepted_us from dead"
+    "select stream, seq, kind, codec, body, accepted_us from dead"
     " where workspace_id = :workspace_id and accepted_us > :after_us and length(body) > 0"
     " order by accepted_us limit 16"
 )
@@ -273,6 +273,15 @@ def _blank_all(database: Database, find: TextClause, values: dict[str, int]) -> 
             return len(rows)
 
     return repeat(part)
+
+
+def whole(connection: Connection, workspace_id: int) -> Iterator[Stored]:
+    """All letters that have a body, in the order of their acceptance, also replayed ones."""
+    after_us = 0
+    while rows := connection.execute(_WHOLE, {"workspace_id": workspace_id, "after_us": after_us}).all():
+        after_us = rows[-1].accepted_us
+        for row in rows:
+            yield Stored(row.stream, row.seq, row.kind, row.codec, bytes(row.body), row.accepted_us)
 
 
 def erase_bodies(connection: Connection, workspace_id: int, is_meant: Callable[[int, bytes], bool]) -> int:

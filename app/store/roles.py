@@ -20,6 +20,10 @@ API_WRITES: Final = {
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
     "subscription_group": "insert, update (name)",
+    "job": "insert, update (state, finished_us, owner, expires_us, callback)",
+    "job_part": "insert",
+    "segment": "insert, update, delete",
+    "segment_size": "delete",
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }

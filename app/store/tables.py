@@ -30,6 +30,11 @@ collation, compression) is in the migrations; the columns and indexes here are t
     name             workspace_id, kind, name                         id
     name_count       workspace_id, kind, name, type                   -
     occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
+    job              workspace_id, id                                 id; created_us; started_us; kind, target unique
+                                                                      and state, lease_us where unfinished; callback_us
+    job_part         workspace_id, job_id, n                          -
+    segment          workspace_id, id                                 -
+    segment_size     workspace_id, segment_id, day                    -
 """
 
 from json import loads
@@ -554,6 +559,118 @@ class OccurrenceRow(SQLModel, table=True):
     properties: dict[str, Any] | None = _document(nullable=True)
     quantity: int = _big()
     cents: int = _big()
+
+
+class JobRow(SQLModel, table=True):
+    """A job: what it is to do, who works on it, and what came of it. app.domain.jobs has the names."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index("job_id", "id", unique=True),
+        Index("job_created", "workspace_id", "created_us"),
+        Index("job_started", "workspace_id", "started_us"),
+        # One unfinished job of a kind for a target.
+        Index(
+            "job_target",
+            "workspace_id",
+            "kind",
+            "target",
+            unique=True,
+            postgresql_where=text("state in ('queued', 'running')"),
+            sqlite_where=text("state in ('queued', 'running')"),
+        ),
+        # What is to be worked on, of all workspaces at once.
+        Index(
+            "job_unfinished",
+            "state",
+            "lease_us",
+            postgresql_where=text("state in ('queued', 'running')"),
+            sqlite_where=text("state in ('queued', 'running')"),
+        ),
+        Index(
+            "job_callback",
+            "callback_us",
+            postgresql_where=text("callback = 'due'"),
+            sqlite_where=text("callback = 'due'"),
+        ),
+    )
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    kind: str = _text()
+    #: What it is about: a segment's id, the braze_id of a profile; "" for the whole workspace.
+    target: str = _text()
+    #: JSON text.
+    parameters: str = _text()
+    #: Name of the API key.
+    created_by: str = _text()
+    state: str = _text()
+    created_us: int = _big()
+    #: Of the last attempt.
+    started_us: int | None = _big(nullable=True)
+    finished_us: int | None = _big(nullable=True)
+    attempts: int = _big()
+    #: Who works on it: only its holder may write, and only until `lease_us`, which it keeps moving on.
+    owner: str = _text()
+    lease_us: int = _big()
+    progress: int = _big()
+    total: int | None = _big(nullable=True)
+    #: JSON text.
+    result: str = _text()
+    error: str = _text()
+    #: Of its file, or of the parts that it is made of so far.
+    bytes: int = _big()
+    #: Until when its file is served; None = it has none.
+    expires_us: int | None = _big(nullable=True)
+    #: "" = there is none.
+    callback: str = _text()
+    #: When it is to be tried next.
+    callback_us: int = _big()
+    callback_attempts: int = _big()
+
+
+class JobPartRow(SQLModel, table=True):
+    """Which profiles a part of a job's file holds, so that a deletion reaches the file."""
+
+    __tablename__ = "job_part"
+
+    workspace_id: int = _big(key=True)
+    job_id: str = _text(key=True)
+    n: int = _big(key=True)
+    first_pid: int = _big()
+    last_pid: int = _big()
+    #: Eight bytes for each line of the part, in its order; 0 where the profile was deleted since.
+    pids: bytes = _bytes()
+
+
+class Segment(SQLModel, table=True):
+    """People by filters: see app.domain.segments. Who they are is asked for and never stored."""
+
+    __tablename__ = "segment"
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    name: str = _text()
+    description: str = _text()
+    tags: list[str] = _document()
+    #: Whether its size of each day is kept.
+    tracked: bool = Field(sa_column=Column(Boolean, nullable=False))
+    #: As clients write it, checked by app.contract.segments.
+    definition: dict[str, Any] = _document()
+    created_us: int = _big()
+    updated_us: int = _big()
+
+
+class SegmentSize(SQLModel, table=True):
+    """How many people a segment had on a day of the workspace, counted once."""
+
+    __tablename__ = "segment_size"
+
+    workspace_id: int = _big(key=True)
+    segment_id: str = _text(key=True)
+    #: Days since 1970.
+    day: int = _big(key=True)
+    size: int = _big()
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.

@@ -3,11 +3,18 @@
 from typing import Final
 
 from fault.rounds import Scenario
-from fault.scenarios import deploy, load, postgres, redis, workers
+from fault.scenarios import deploy, jobs, load, postgres, redis, workers
 
 ALL: Final[tuple[Scenario, ...]] = tuple(
     sorted(
-        (*workers.SCENARIOS, *redis.SCENARIOS, *postgres.SCENARIOS, *load.SCENARIOS, *deploy.SCENARIOS),
+        (
+            *workers.SCENARIOS,
+            *redis.SCENARIOS,
+            *postgres.SCENARIOS,
+            *load.SCENARIOS,
+            *deploy.SCENARIOS,
+            *jobs.SCENARIOS,
+        ),
         key=lambda scenario: scenario.number,
     )
 )
@@ -24,4 +31,5 @@ SHORT: Final = {
     28: ("postgresql",),
     33: ("sqlite",),
     35: ("postgresql",),
+    38: ("postgresql",),
 }

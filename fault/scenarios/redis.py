@@ -21,7 +21,7 @@ DOWN_SECONDS: Final = 10.0
 CAPACITY: Final = 40
 #: Less than a bell that was set lives.
 WAKE_SECONDS: Final = 1.8
-_WORKER: Final = ("-m", "celery", "-A", "workers.celery_app", "worker", "-E", "-Q", "sync,normal,bulk,jobs", "-c", "1")
+_WORKER: Final = ("-m", "celery", "-A", "workers.celery_app", "worker", "-E", "-Q", "sync,normal,bulk", "-c", "1")
 
 
 def restart(now: Round) -> None:

@@ -23,7 +23,7 @@ from fastapi import FastAPI
 
 from app import bootstrap
 from app.api.app import create_app
-from app.contract import export
+from app.contract import export, segments
 from app.contract.export import View
 from app.domain import custom_attributes, sizes, times
 from app.domain.profile import (
@@ -34,9 +34,11 @@ from app.domain.profile import (
     EXTERNAL,
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
+    NAME_EVENT,
     PURCHASES,
     TEST_USER,
     AddressState,
+    Occurrence,
     Profile,
 )
 from app.domain.state import State
@@ -45,10 +47,12 @@ from app.services.permissions import PERMISSIONS
 from app.services.registry import Services
 from app.services.workspaces import change_applied
 from app.settings import Settings
-from app.store import keys, lane, migrate, workspaces
+from app.store import keys, lane, migrate, tables, workspaces
 from app.store.engine import Database
 from app.store.profiles.dump import dump, occurrences
 from app.store.profiles.save import save
+from app.store.segments import run, saved
+from app.store.segments.patterns import is_pattern
 from tests.api.conformity import Conformity
 from tests.api.loop import Loop
 from tests.polling import until
@@ -255,6 +259,20 @@ class Workspace:
         with self.service.draining(self.id):
             return self.post("/users/track/sync", body, drain=False)
 
+    def add_segment(self, **fields: Any) -> None:
+        """A segment as if somebody had made it, with an id of the test's choice."""
+        values = {"description": "", "tags": [], "tracked": False, "definition": {}, **fields}
+        segment = tables.Segment(workspace_id=self.id, created_us=1, updated_us=1, **values)
+        with self.service.database.write() as connection:
+            saved.add(connection, segment)
+
+    def segment(self, document: Json, now_us: int | None = None) -> set[int]:
+        """Numbers of the profiles in a segment, by its definition."""
+        definition = segments.read_definition(document, is_pattern, lambda _: None)
+        with self.service.database.read() as connection:
+            found = run.members(connection, self.id, definition, now_us or times_now(), None, 1_000)
+        return {member.pid for member in found}
+
     def drain(self) -> None:
         summary = self.service.drain(self.id)
         assert summary.dead == 0, "an accepted request could not be applied"
@@ -354,6 +372,7 @@ def _seed(state: State, number: int, wanted: Json) -> None:
     known = {"ref", "external_id", "braze_id", "user_aliases", "email", "phone", "first_name", "last_name", "gender"}
     known |= {"country", "custom_attributes", "updated_at", "created_at", "email_subscribe", "flags"}
     known |= {"sessions", "custom_events", "purchases", "total_revenue", "push_tokens", "apps"}
+    known |= {"session_count", "events"}
     assert wanted.keys() <= known, "the harness does not know how to seed this"
 
 
@@ -365,6 +384,17 @@ def _seed_behaviour(state: State, profile: Profile, wanted: Json) -> None:
         profile.session_count = wanted["sessions"]["count"]
         profile.first_session_us = times.parse(wanted["sessions"]["first"])
         profile.last_session_us = times.parse(wanted["sessions"]["last"])
+    profile.session_count = wanted.get("session_count", profile.session_count)
+    for n, event in enumerate(wanted.get("events", ())):
+        us = times.parse(event["time"])
+        assert us is not None
+        assert profile.events is not None
+        count, first, last = profile.events.get(event["name"], [0, us, us])
+        profile.events[event["name"]] = [count + 1, min(first, us), max(last, us)]
+        state.changed(profile, EVENTS)
+        state.changes.names.add((NAME_EVENT, event["name"]))
+        happened = Occurrence(0, profile.pid, n, profile.pid, NAME_EVENT, event["name"], us, None, None)
+        state.changes.occurrences.append(happened)
     for section, name, field_ in ((EVENTS, "custom_events", "events"), (PURCHASES, "purchases", "purchases")):
         for one in wanted.get(name, ()):
             summary = [one["count"], times.parse(one["first"]), times.parse(one["last"])]

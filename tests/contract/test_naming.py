@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.contract import addresses
-from app.contract.naming import names_anybody
+from app.contract.naming import names_anybody, parts_naming
 from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Limits, check
 
 ANY = Limits(None, None)
@@ -28,6 +28,35 @@ PERSON = frozenset(("ada", "ada@example.org", "+4930123456"))
 )
 def test_who_is_named(codec: int, body: bytes, named: bool) -> None:
     assert names_anybody(codec, body, PERSON) is named
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (
+            {
+                "attributes": [{"external_id": "bob"}, {"external_id": "ada", "n": 1.0}],
+                "events": [{"external_id": "bob"}],
+            },
+            {"attributes": [{"external_id": "ada", "n": 1.0}]},
+        ),
+        ([["merge", "bob"], ["delete", {"email": "Ada@example.org"}]], [["delete", {"email": "Ada@example.org"}]]),
+        (
+            {"region": "DE", "events": [["030 123456", 7], ["030 123457"]]},
+            {"region": "DE", "events": [["030 123456", 7]]},
+        ),
+        ({"attributes": [{"external_id": "bob"}]}, None),
+        ({"name": "ada", "attributes": []}, None),
+        ([], None),
+        ("ada", None),
+    ],
+)
+def test_what_is_said_of_others_is_left_out(body: object, left: object) -> None:
+    assert parts_naming(CODEC_AS_SENT, json.dumps(body).encode(), PERSON) == left
+
+
+def test_what_cannot_be_read_may_be_about_others() -> None:
+    assert parts_naming(CODEC_AS_SENT, b'{"attributes":["ada"', PERSON) is None
 
 
 def test_a_number_is_read_in_the_region_it_was_meant_for() -> None:

@@ -8,8 +8,7 @@ import pytest
 from pydantic import AliasChoices
 from typer.core import TyperOption
 
-from app.api import health
-from app.api.app import FAMILIES
+from app.api.app import FAMILIES, PROBES
 from app.cli import reference
 from app.contract.plans import DEFAULT_PLAN, GROUPS, PLANS
 from app.domain import custom_attributes, reasons
@@ -42,7 +41,8 @@ def endpoints() -> dict[str, tuple[str | None, str]]:
         for family in FAMILIES
         for one in family(services)
     }
-    return served | {f"GET {probe.path}": ("no key", "none") for probe in health.probes(services)}
+    probes = [probe for family in PROBES for probe in family(services)]
+    return served | {f"GET {probe.path}": ("no key", "none") for probe in probes}
 
 
 def test_endpoints() -> None:

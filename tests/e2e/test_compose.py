@@ -32,7 +32,7 @@ from tests.servers import PostgresServer, ValkeyServer
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
-OURS = ("api", "worker", "flower")
+OURS = ("api", "worker", "jobs", "flower")
 GIVEN = {"POSTGRES_PASSWORD": "p@ss/word", "FLOWER_BASIC_AUTH": "someone:some password"}
 PREFIX = "onefold-compose:"
 
@@ -86,6 +86,7 @@ def test_only_the_api_can_be_reached_from_other_machines(services: dict[str, Ser
     assert {name: service.get("ports", []) for name, service in services.items()} == {
         "api": ["8080:8080"],
         "worker": [],
+        "jobs": [],
         "flower": ["127.0.0.1:5555:5555"],
         "postgres": [],
         "redis": [],
@@ -95,7 +96,7 @@ def test_only_the_api_can_be_reached_from_other_machines(services: dict[str, Ser
 def test_data_lies_in_named_volumes(services: dict[str, Service]) -> None:
     named = yaml.safe_load(FILE.read_text())["volumes"]
     used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
-    assert used == set(named) == {"postgres", "redis"}
+    assert used == set(named) == {"postgres", "redis", "files"}
 
 
 def test_redis_is_set_up_as_the_embedded_one(services: dict[str, Service], tmp_path: Path) -> None:
@@ -134,6 +135,7 @@ class Native:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOSTNAME": socket.gethostname(),  # Docker sets it
             "ONEFOLD_DATA_DIR": str(folder),
+            **({"ONEFOLD_FILES": str(folder.parent / "files")} if "volumes" in service else {}),
             "ONEFOLD_KEY_PREFIX": PREFIX,
         }
         entry = service.get("entrypoint", _entrypoint())
@@ -204,12 +206,12 @@ def test_the_services_start_become_healthy_and_work_together(
 ) -> None:
     running: dict[str, Native] = {}
     try:
-        for name in ("flower", "api", "worker"):  # Flower first, since nobody waits for it
+        for name in ("flower", "api", "worker", "jobs"):  # Flower first, since nobody waits for it
             running[name] = Native(services[name], addresses, tmp_path / name)
             if name == "api":
-                until(running[name].healthy, timeout=20, message="api is not healthy")
-        for name in ("worker", "flower"):
-            until(running[name].healthy, timeout=20, message=f"{name} is not healthy")
+                until(running[name].healthy, timeout=60, message="api is not healthy")
+        for name in ("worker", "jobs", "flower"):
+            until(running[name].healthy, timeout=60, message=f"{name} is not healthy")
         api, flower = running["api"], running["flower"]
         assert _answer(flower.url, {})[0] == 401
         password = base64.b64encode(GIVEN["FLOWER_BASIC_AUTH"].encode()).decode()
@@ -221,9 +223,29 @@ def test_the_services_start_become_healthy_and_work_together(
         assert _answer(f"{api.url}/users/track", headers, {"attributes": [ada]})[0] == 201
         status, document = _answer(f"{api.url}/users/export/ids", headers, {"external_ids": ["ada"]})
         assert (status, document["users"][0]["first_name"]) == (201, "Ada")
+        status, document = _answer(f"{api.url}/users/export/global_control_group", headers, {})
+        assert status == 201
+        until(lambda: _answer(document["url"], {})[0] == 200, timeout=60, message="they share no file")
+        assert _job_workers(api, api.environment["ONEFOLD_FILES"]) == "1 answering, files shared"
+        assert "has another directory for files" in _job_workers(api, str(tmp_path / "elsewhere"))
     finally:
         for service in running.values():
             service.stop()
+
+
+def _job_workers(api: Native, files: str) -> str:
+    """What `onefold doctor` says of job workers to an API that looks for files in this directory."""
+    said = subprocess.run(
+        ["onefold", "doctor"],
+        check=False,
+        env={**api.environment, "ONEFOLD_FILES": files},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+    ).stdout
+    (line,) = (line for line in said.splitlines() if "job workers" in line)
+    return line.split("│")[2].strip()
 
 
 def _answer(url: str, headers: Mapping[str, str], body: object = None) -> tuple[int, Any]:

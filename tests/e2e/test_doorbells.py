@@ -11,7 +11,7 @@ from tests.api.harness import lane_cursor, running, settings_for
 from tests.polling import until
 from tests.servers import PostgresServer, ValkeyServer
 
-WORKER = ("-m", "celery", "-A", "workers.celery_app", "worker", "-Q", "sync,normal,bulk,jobs", "-c", "1")
+WORKER = ("-m", "celery", "-A", "workers.celery_app", "worker", "-Q", "sync,normal,bulk", "-c", "1")
 ADA = {"attributes": [{"external_id": "ada", "tier": "gold"}]}
 
 

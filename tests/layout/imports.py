@@ -44,7 +44,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.domain": Allowed(frozenset(), PURE),
     "app.contract": Allowed(_words("app.domain"), PURE, _words("babel email_validator msgspec phonenumbers pycountry")),
     "app.store": Allowed(
-        _words("app.domain"), STANDARD, _words("alembic msgspec psycopg sqlalchemy sqlmodel structlog")
+        _words("app.domain"), STANDARD, _words("alembic msgspec psycopg re2 sqlalchemy sqlmodel structlog")
     ),
     "app.quota": Allowed(frozenset(), STANDARD, _words("hiredis redis")),
     "app.adapters": Allowed(
@@ -69,7 +69,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "workers": Allowed(
         _words("app.adapters app.bootstrap app.contract app.domain app.settings app.store"),
         STANDARD,
-        _words("billiard celery kombu redis sqlalchemy structlog"),
+        _words("billiard celery kombu msgspec redis sqlalchemy structlog zipstream"),
     ),
 }
 

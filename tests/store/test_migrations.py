@@ -39,7 +39,7 @@ def test_complaints_move_to_their_addresses(database: Database) -> None:
     with database.write() as connection:
         save(connection, one, state, {})
         for _ in range(2):
-            import_module("app.store.migrations.versions.0013_subscriptions").move_complaints(connection)
+            import_module("app.store.migrations.versions.0015_subscriptions").move_complaints(connection)
         found = dump(connection, one)
     assert {pid: kept.core for pid, kept in found.profiles.items()} == {
         1: {"email": "é@example.org", "first_name": "Zoé"},

@@ -114,6 +114,7 @@ _HAS_KIND = text(
     "select 1 from inbox where workspace_id = :workspace_id and stream = :stream and seq > :after and hour >= :hour"
     " and kind = :kind limit 1"
 )
+_OLDEST = text("select min(seq) from inbox where workspace_id = :workspace_id and stream = :stream")
 _HEADS = text("select workspace_id, stream, head from inbox_head where head > 0")
 _ACCEPTED = text("select accepted_us from inbox where workspace_id = :w and stream = :stream and seq = :seq")
 # What does not fit is not sent: its length is known without reading it.
@@ -206,6 +207,11 @@ def has_kind(connection: Connection, workspace_id: int, kind: int, after: int, h
     """Whether a request of a kind lies behind number `after` of the normal stream. `hour` as in `read`."""
     values = {"workspace_id": workspace_id, "stream": STREAM_NORMAL, "after": after, "hour": hour}
     return connection.execute(_HAS_KIND, {**values, "kind": kind}).first() is not None
+
+
+def oldest(connection: Connection, workspace_id: int, stream: int) -> int:
+    """Number of the oldest request that is still there; 1 when there is none."""
+    return int(connection.execute(_OLDEST, {"workspace_id": workspace_id, "stream": stream}).scalar() or 1)
 
 
 def heads(connection: Connection) -> dict[StreamKey, int]:

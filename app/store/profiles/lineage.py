@@ -108,12 +108,17 @@ def erase(connection: Connection, workspace_id: int, pids: Iterable[int]) -> lis
     wanted = sorted(pids)
     if not wanted:
         return []
+    everybody = family(connection, workspace_id, wanted)
+    connection.execute(_ERASE, [{"workspace_id": workspace_id, "pid": pid} for pid in everybody])
+    connection.execute(_UNLINK, [{"workspace_id": workspace_id, "member": pid} for pid in everybody])
+    return everybody
+
+
+def family(connection: Connection, workspace_id: int, pids: Iterable[int]) -> list[int]:
+    """The numbers of profiles and of all that was merged into them."""
     statement = _FAMILY_POSTGRESQL if connection.dialect.name == "postgresql" else _FAMILY_SQLITE
-    values = {"workspace_id": workspace_id, "pids": encode(wanted)}
-    family = list(connection.execute(statement, values).scalars())
-    connection.execute(_ERASE, [{"workspace_id": workspace_id, "pid": pid} for pid in family])
-    connection.execute(_UNLINK, [{"workspace_id": workspace_id, "member": pid} for pid in family])
-    return family
+    values = {"workspace_id": workspace_id, "pids": encode(sorted(pids))}
+    return list(connection.execute(statement, values).scalars())
 
 
 def above(connection: Connection, workspace_id: int, pids: Iterable[int]) -> dict[int, Link]:

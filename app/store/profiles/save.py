@@ -10,7 +10,7 @@ from app.domain.changes import Changes
 from app.domain.profile import CORE, CUSTOM, SECTION_NAMES, Profile
 from app.domain.state import State
 from app.domain.times import DAY
-from app.store import merges, tables
+from app.store import job_parts, merges, tables
 from app.store.bulk import BulkWrite, encode, pipelined
 from app.store.profiles import lineage
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
@@ -63,6 +63,7 @@ def save(connection: Connection, workspace_id: int, state: State, names: NameCac
     family = lineage.erase(connection, workspace_id, changes.erased)
     changes.erased_identifiers |= merges.identifiers(connection, workspace_id, family)
     merges.erase(connection, workspace_id, family)
+    job_parts.erase(connection, workspace_id, family)
     touched = sorted(changes.sections)
     with pipelined(connection):
         _UPDATE_PROFILES.run(

@@ -5,8 +5,8 @@ import json
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 
 # Compared byte by byte, like all identifiers.
 _BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

@@ -1,0 +1,1 @@
+"""Exports to files: endpoints, and the models of bodies and answers."""

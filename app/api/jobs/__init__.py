@@ -1,0 +1,1 @@
+"""Jobs: endpoints, and the models of answers."""

@@ -1,0 +1,48 @@
+"""A job as it is shown."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+_Moment = Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])]
+
+
+class Callback(Struct, forbid_unknown_fields=True):
+    state: Literal["due", "delivered", "failed"]
+    tries: Annotated[int, Meta(ge=0)]
+
+
+class Job(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Work that takes longer than an answer may."""
+
+    id: str
+    kind: Literal["export_segment", "export_global_control_group", "archive"]
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    created_at: _Moment
+    key_name: Annotated[str, Meta(description="Name of the API key that asked for it.")]
+    attempts: Annotated[int, Meta(ge=0, description="How often it was begun.")]
+    progress: Annotated[int, Meta(ge=0, description="Users so far.")]
+    target: Annotated[str, Meta(description="What it is about: the segment's id, or a braze_id.")] | UnsetType = UNSET
+    total: Annotated[int, Meta(ge=0, description="Users altogether, where that is known.")] | UnsetType = UNSET
+    started_at: Annotated[_Moment, Meta(description="The last attempt.")] | UnsetType = UNSET
+    finished_at: _Moment | UnsetType = UNSET
+    error: Annotated[str, Meta(description="Why it failed.", examples=["time_limit"])] | UnsetType = UNSET
+    users: Annotated[int, Meta(ge=0, description="Users in the file.")] | UnsetType = UNSET
+    bytes: Annotated[int, Meta(ge=0, description="Of the file, while it is there.")] | UnsetType = UNSET
+    expires_at: Annotated[_Moment, Meta(description="Until when the file is served.")] | UnsetType = UNSET
+    url: (
+        Annotated[str, Meta(description="Of the file; for keys that may have such files made. It needs no key.")]
+        | UnsetType
+    ) = UNSET
+    callback: Callback | UnsetType = UNSET
+
+
+class JobShown(Struct, forbid_unknown_fields=True):
+    job: Job
+    message: Literal["success"]
+
+
+class JobList(Struct, forbid_unknown_fields=True):
+    jobs: Annotated[list[Job], Meta(description="The newest first.")]
+    message: Literal["success"]
+    next_cursor: Annotated[str, Meta(description="`cursor` of the next page.")] | UnsetType = UNSET

@@ -1,0 +1,93 @@
+"""`onefold segments`: make, count and look at segments of a workspace."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from app.api.segments import answers
+from app.bootstrap import now_us
+from app.cli.context import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_WORKSPACE,
+    DataDir,
+    InWorkspace,
+    fail,
+    opened_workspace,
+    settings_for,
+)
+from app.cli.output import AsJson, out, show_list
+from app.contract import segment_requests as contract
+from app.contract.errors import RefusedError
+from app.contract.segment_requests import Listing
+from app.services import segments
+from app.services.refusals import UnknownSegmentError
+
+app = typer.Typer(help="Segments: people by filters.", no_args_is_help=True)
+
+_File = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, help="JSON with name, groups, join, exclude, apps.")
+]
+_Id = Annotated[str, typer.Argument(help="Id of the segment.")]
+
+
+@app.command("list")
+def list_segments(
+    workspace: InWorkspace = DEFAULT_WORKSPACE, as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """Segments of a workspace, oldest first."""
+    found = []
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        page = 0
+        while more := segments.listed(database, caller, Listing(page, newest=False)):
+            found += more
+            page += 1
+    rows = [((one.id, one.name, contract.in_words(one.definition)), answers.shown(one)) for one in found]
+    show_list(("id", "name", "who"), rows, as_json=as_json)
+
+
+@app.command("add")
+def add_segment(file: _File, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Make a segment from a file. Prints its id."""
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        try:
+            document = contract.read_body(file.read_bytes())
+            most = settings_for(data_dir).max_segments
+            out.print(segments.add(database, caller, document, now_us(), most).id, highlight=False)
+        except RefusedError as refused:
+            raise fail(refused.message) from None
+
+
+@app.command("count")
+def count_segment(
+    segment_id: _Id, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """How many people are in a segment now."""
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        try:
+            definition = segments.one(database, caller, segment_id).definition
+        except UnknownSegmentError:
+            raise fail(contract.UNKNOWN) from None
+        out.print(str(segments.preview(database, caller, definition, now_us(), 0)[0]), highlight=False)
+
+
+@app.command("remove")
+def remove_segment(
+    segment_id: _Id, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR
+) -> None:
+    """Forget a segment and its sizes. Nobody's profile is touched."""
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        try:
+            segments.remove(database, caller, segment_id)
+        except UnknownSegmentError:
+            raise fail(contract.UNKNOWN) from None
+        except RefusedError as refused:
+            raise fail(refused.message) from None
+    out.print("removed", highlight=False)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Fields and operators of filters, as JSON."""
+    out.print_json(msgspec.json.encode(contract.schema()).decode())

@@ -1,0 +1,42 @@
+"""The nouns of jobs: work that takes longer than an answer may. Values without behaviour."""
+
+from typing import Final
+
+# Kinds. The names are stored and shown.
+EXPORT_SEGMENT: Final = "export_segment"
+EXPORT_CONTROL_GROUP: Final = "export_global_control_group"
+ARCHIVE: Final = "archive"
+KINDS: Final = (EXPORT_SEGMENT, EXPORT_CONTROL_GROUP, ARCHIVE)
+
+# States: queued -> running -> done | failed | cancelled. A job whose process died goes back to queued.
+QUEUED: Final = "queued"
+RUNNING: Final = "running"
+DONE: Final = "done"
+FAILED: Final = "failed"
+CANCELLED: Final = "cancelled"
+STATES: Final = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
+
+# Why a job failed.
+INTERRUPTED: Final = "interrupted"  # its process died or lost the database, time after time
+TIME_LIMIT: Final = "time_limit"
+FILE_TOO_LARGE: Final = "file_too_large"
+STORAGE_FULL: Final = "storage_full"  # the files of the workspace take up all that they may
+TARGET_GONE: Final = "target_gone"  # the segment or the profile does not exist any more
+SEGMENT_TOO_BROAD: Final = "segment_too_broad"  # a regular expression of it matches too many different values
+DISK_FAILED: Final = "disk_failed"
+INTERNAL_ERROR: Final = "internal_error"  # a bug: the log has its class
+ERRORS: Final = (
+    INTERRUPTED,
+    TIME_LIMIT,
+    FILE_TOO_LARGE,
+    STORAGE_FULL,
+    TARGET_GONE,
+    SEGMENT_TOO_BROAD,
+    DISK_FAILED,
+    INTERNAL_ERROR,
+)
+
+# Where the callback of a job stands.
+CALLBACK_DUE: Final = "due"
+CALLBACK_DELIVERED: Final = "delivered"
+CALLBACK_FAILED: Final = "failed"

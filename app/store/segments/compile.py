@@ -1,0 +1,172 @@
+"""A segment as a select: the tables that it needs, and the condition on them."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, and_, exists, false, func, literal_column, or_, select, true
+
+from app.domain.profile import CUSTOM, Profile
+from app.domain.segments import evaluate
+from app.domain.segments.compare import Comparing, holds
+from app.domain.segments.evaluate import NEGATIVE, Person, operand
+from app.domain.segments.fields import FIELDS, Kind
+from app.domain.segments.model import AND, ANY_ELEMENT, Criterion, Definition, Filter, Group
+from app.domain.values import MISSING
+from app.store.segments import fields, windows
+from app.store.segments.conditions import Comparer
+from app.store.segments.leaves import Expression, Json, Leaf, Rows, negated
+from app.store.segments.scope import Scope, each_of
+
+#: Different texts that match one pattern, all of which go back to the database.
+MAX_TEXTS: Final = 1_000_000
+#: So few stand in the statement itself.
+_FEW: Final = 100
+_NOBODY: Final = Person(Profile(0, "", 0, 0, 0))
+
+
+class TooBroadError(Exception):
+    """A pattern matches more different texts than can be looked at."""
+
+
+class Compiler:
+    """Compiles one segment. What SQL cannot decide, texts by patterns above all, is asked for and decided meanwhile."""
+
+    def __init__(self, connection: Connection, scope: Scope, how: Comparing) -> None:
+        self._connection = connection
+        self.scope = scope
+        self.how = how
+        self._comparer = Comparer(scope.postgresql, how, self._decided)
+
+    def people(self, definition: Definition, *columns: Expression) -> Select[Any]:
+        """The columns of everybody in the segment."""
+        condition = self._definition(definition, required=True)
+        return self.select(columns).where(condition)
+
+    def answers(self, filters: list[Filter]) -> Select[Any]:
+        """Whether each filter matches, of everybody in the scope."""
+        conditions = [func.coalesce(self.filter(one), false()) for one in filters]
+        return self.select([one.label(f"f{n}") for n, one in enumerate(conditions)])
+
+    def select(self, columns: Any) -> Select[Any]:
+        """From everything that was needed so far."""
+        return select(*columns).select_from(self.scope.joined).where(*self.scope.conditions)
+
+    def _definition(self, definition: Definition, *, required: bool = False) -> Expression:
+        """`required`: what is said here has to hold, so that joins may leave out whoever has nothing to look at."""
+        groups = [group for group in definition.groups if group.filters]
+        certain = required and (definition.join == AND or len(groups) == 1)
+        conditions = [self._group(group, required=certain) for group in groups]
+        parts = [and_(true(), *conditions) if definition.join == AND or not groups else or_(false(), *conditions)]
+        parts += [negated(self._group(group)) for group in definition.exclude if group.filters]
+        if definition.apps is not None:
+            parts.append(fields.uses(self.scope, definition.apps))
+        return and_(*parts)
+
+    def _group(self, group: Group, *, required: bool = False) -> Expression:
+        certain = required and (group.op == AND or len(group.filters) == 1)
+        conditions: list[Expression] = []
+        there: dict[Any, Expression] = {}
+        for one in group.filters:
+            self.scope.looked_at = []
+            conditions.append(self.filter(one))
+            if certain and one.segment is None and not evaluate.matches(one, _NOBODY, self.how.clock, self.how.matcher):
+                # PostgreSQL then makes inner joins of them, which may begin at either side.
+                there |= {alias: alias.c.pid.is_not(None) for alias in self.scope.looked_at}
+        combined = and_(true(), *conditions) if group.op == AND else or_(false(), *conditions)
+        return and_(combined, *there.values())
+
+    def filter(self, one: Filter) -> Expression:
+        """The condition of one filter; null is false."""
+        kind = FIELDS[one.field].kind
+        if kind == Kind.WINDOW:
+            criteria = [self._criterion(each) for each in one.criteria]
+            leaf = windows.total(self.scope, self.how.clock, one, lambda json, rows: [c(json, rows) for c in criteria])
+            return self._comparer.condition(one.op, evaluate.wanted_x(one), leaf)
+        if kind == Kind.MEMBER:
+            inside = false() if one.segment is None else self._definition(one.segment)
+            return inside if one.op == "is_member" else negated(inside)
+        if kind == Kind.GROUP:
+            return fields.group_state(self.scope, one)
+        if kind == Kind.CIRCLE:
+            return fields.within(self.scope, one)
+        if kind == Kind.ANY:
+            return self._custom(one)
+        if one.field == "average_order_value":
+            return fields.average(self.scope, self._comparer, one)
+        found = fields.LEAVES[one.field](self.scope, one, self.how.clock)
+        if isinstance(found, Leaf):
+            return self._comparer.condition(one.op, operand(one), found)
+        return self._many(one, found)
+
+    def _many(self, one: Filter, many: fields.Many) -> Expression:
+        if one.op == "any_element":
+            conditions = [self._criterion(each)(many.json, many.rows) for each in one.criteria]
+            return many.exists(and_(*conditions))
+        condition = self._comparer.condition(one.op, operand(one), many.leaf)
+        nothing = true() if holds(self.how, one.op, operand(one), MISSING) else false()
+        some = many.exists(true())
+        if one.op in NEGATIVE:
+            inside = ~many.exists(negated(condition))
+            return or_(and_(some, inside), and_(~some, nothing))
+        return or_(many.exists(condition), and_(~some, nothing))
+
+    def _custom(self, one: Filter) -> Expression:
+        json = self.scope.entry(CUSTOM, one.name)
+        rows = self.scope.rows(CUSTOM)
+        if one.op != "any_element":
+            return self._at(
+                json,
+                one.path,
+                rows,
+                lambda leaf: self._comparer.condition(one.op, operand(one), leaf),
+                one.op,
+                operand(one),
+            )
+        for step in one.path:
+            json = json.member(step)
+        items, element = json.items()
+        conditions = [self._criterion(each)(element, rows.join(items)) for each in one.criteria]
+        return exists(select(literal_column("1")).select_from(items).where(*conditions))
+
+    def _criterion(self, one: Criterion) -> Callable[[Json, Rows], Expression]:
+        def condition(json: Json, rows: Rows) -> Expression:
+            return self._at(
+                json, one.path, rows, lambda leaf: self._comparer.condition(one.op, one.value, leaf), one.op, one.value
+            )
+
+        return condition
+
+    def _at(
+        self,
+        json: Json,
+        path: tuple[str, ...],
+        rows: Rows,
+        condition: Callable[[Leaf], Expression],
+        op: str,
+        value: Any,
+    ) -> Expression:
+        """The condition on what lies at a path: any element of an array, or something missing where it has none."""
+        for n, step in enumerate(path):
+            if step == ANY_ELEMENT:
+                items, element = json.items()
+                inner = self._at(element, path[n + 1 :], rows.join(items), condition, op, value)
+                one = exists(select(literal_column("1")).select_from(items).where(inner))
+                if not holds(self.how, op, value, MISSING):
+                    return one
+                some, _ = json.items()
+                return or_(one, ~exists(select(literal_column("1")).select_from(some)))
+            json = json.member(step)
+        return condition(json.leaf(rows))
+
+    def _decided(self, texts: Select[Any], decide: Callable[[str], bool]) -> Callable[[Expression], Expression]:
+        matching = []
+        for text in self._connection.execute(texts).scalars():
+            if decide(text):
+                matching.append(text)
+                if len(matching) > MAX_TEXTS:
+                    raise TooBroadError
+        if not matching:
+            return lambda _: false()
+        if len(matching) <= _FEW:
+            return lambda text: text.in_(matching)
+        return lambda text: text.in_(each_of(self.scope.postgresql, matching))

@@ -1,0 +1,224 @@
+"""What an operator makes of a leaf, in SQL: the twin of app.domain.segments.compare."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from sqlalchemy import Numeric, Select, Text, and_, false, func, literal, or_, true
+from sqlalchemy import cast as sql_cast
+
+from app.domain import times
+from app.domain.segments.clock import Clock, neighbours
+from app.domain.segments.compare import Comparing, Moment, folded, holds
+from app.store.segments.leaves import Expression, Leaf, any_of, given, negated
+from app.store.segments.patterns import literal as literal_of
+
+_COLLATION: Final = "C"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparer:
+    """Makes conditions. `decided` gets the texts that SQL cannot decide about, and which of them match."""
+
+    postgresql: bool
+    how: Comparing
+    decided: Callable[[Select[Any], Callable[[str], bool]], Callable[[Expression], Expression]]
+
+    @property
+    def clock(self) -> Clock:
+        return self.how.clock
+
+    def condition(self, op: str, operand: Any, leaf: Leaf) -> Expression:
+        """Whether the leaf matches."""
+        if op in _BLANKS:
+            return _BLANKS[op](leaf)
+        if op in _NUMBERS:
+            return self._number(op, operand, leaf)
+        if op == "does_not_equal":
+            return self._unequal(operand, leaf)
+        if op in _TEXTS:
+            return self._text(op, operand, leaf)
+        if op in _ARRAYS:
+            return self._array(op, operand, leaf)
+        if op == "day_of_recurring_event":
+            return self._recurring(operand, leaf)
+        return self._time(op, operand, leaf)
+
+    def _number(self, op: str, operand: Any, leaf: Leaf) -> Expression:
+        condition = self.compared(op, operand, leaf)
+        if op == "less_than" or (op == "exactly" and operand == 0):
+            return or_(leaf.missing, condition)
+        return condition
+
+    def compared(self, op: str, operand: Any, leaf: Leaf) -> Expression:
+        if leaf.number is None:
+            return false()
+        wanted = Fraction(operand) if isinstance(operand, (int, Fraction)) else Fraction(repr(operand))
+        if leaf.whole:  # an integer between two others says it without a fraction
+            if wanted.denominator != 1 and op == "exactly":
+                return false()
+            bound = math.ceil(wanted) if op in ("less_than", "at_least") else math.floor(wanted)
+            return _COMPARE[op](leaf.number, self.bound(bound))
+        return _COMPARE[op](leaf.number, self.bound(operand))
+
+    def bound(self, value: int | float) -> Expression:
+        if self.postgresql:
+            return literal(Decimal(repr(value)), Numeric)
+        fits = isinstance(value, float) or -(2**63) <= value < 2**63
+        return literal(value if fits else float(value))
+
+    def _unequal(self, operand: Any, leaf: Leaf) -> Expression:
+        if not isinstance(operand, str):
+            return negated(self.compared("exactly", operand, leaf))
+        if leaf.text is None:
+            return true()
+        wanted = folded(operand)
+        lower = func.lower(self.bytewise(leaf.text))
+        if wanted.isascii():
+            return negated(lower == wanted)
+        # Letters that are not ASCII are folded by us alone.
+        shape = "".join(letter if letter.isascii() and letter not in "%_\\" else "_" for letter in wanted)
+        texts = leaf.rows.texts(leaf.text, lower.like(shape))
+        return negated(self.decided(texts, lambda text: folded(text) == wanted)(leaf.text))
+
+    def bytewise(self, text: Expression) -> Expression:
+        """A text whose letters are compared and folded as bytes."""
+        return sql_cast(text, Text).collate(_COLLATION) if self.postgresql else text
+
+    def _text(self, op: str, operand: Any, leaf: Leaf) -> Expression:
+        if op in ("matches_regex", "does_not_match_regex"):
+            return self._regex(op, str(operand), leaf)
+        if op == "equals":
+            return false() if leaf.text is None else leaf.text == operand
+        within = op.startswith("is_")
+        condition = self._any_text(operand, leaf) if within else self._contains(operand, leaf)
+        return negated(condition) if "none" in op else condition
+
+    def _any_text(self, operand: tuple[str, ...], leaf: Leaf) -> Expression:
+        return false() if leaf.text is None else leaf.text.in_(operand)
+
+    def _contains(self, operand: tuple[str, ...], leaf: Leaf) -> Expression:
+        if leaf.text is None:
+            return false()
+        position = func.strpos if self.postgresql else func.instr
+        return or_(*(position(leaf.text, part) > 0 for part in operand))
+
+    def _regex(self, op: str, pattern: str, leaf: Leaf) -> Expression:
+        wanted = op == "matches_regex"
+        alone = false() if leaf.text is None else self._found(pattern, leaf)
+        text_alone = and_(alone if wanted else negated(alone), false() if leaf.text is None else leaf.text.is_not(None))
+        if leaf.elements is None:
+            return text_alone
+        found = any_of(leaf.elements(), lambda element: self._found(pattern, element))
+        if wanted:
+            return or_(text_alone, found)
+        some = any_of(
+            leaf.elements(), lambda element: element.text.is_not(None) if element.text is not None else false()
+        )
+        return or_(text_alone, and_(some, negated(found)))
+
+    def _found(self, pattern: str, leaf: Leaf) -> Expression:
+        text = given(leaf.text)
+        certain = literal_of(pattern)
+        narrowed: Expression = true()
+        if certain:
+            shape = "%" + "".join("\\%" if letter == "%" else letter for letter in certain) + "%"
+            narrowed = func.lower(self.bytewise(text)).like(shape, escape="\\")
+        return self.decided(leaf.rows.texts(text, narrowed), self.how.matcher(pattern))(text)
+
+    def _array(self, op: str, operand: Any, leaf: Leaf) -> Expression:
+        if op in ("includes_value", "does_not_include"):
+            condition = self._includes(operand, leaf)
+        elif op in ("includes_any_of", "includes_none_of"):
+            condition = or_(*(self._includes(wanted, leaf) for wanted in operand))
+        elif op in ("is_all_of", "is_not_all_of"):
+            condition = and_(*(self._includes(wanted, leaf) for wanted in operand))
+        else:
+            condition = self._any_element(leaf, lambda element: self._contains(operand, element))
+        return negated(condition) if op in _NEGATIVE else condition
+
+    def _includes(self, wanted: Any, leaf: Leaf) -> Expression:
+        if isinstance(wanted, bool):
+            return self._any_element(leaf, lambda element: element.is_true if wanted else element.is_false)  # type: ignore[arg-type, return-value]
+        if isinstance(wanted, str):
+            return self._any_element(leaf, lambda element: element.text == wanted)  # type: ignore[arg-type, return-value]
+        return self._any_element(leaf, lambda element: self.compared("exactly", wanted, element))
+
+    def _any_element(self, leaf: Leaf, condition: Callable[[Leaf], Expression]) -> Expression:
+        return false() if leaf.elements is None else any_of(leaf.elements(), condition)
+
+    def _recurring(self, operand: Any, leaf: Leaf) -> Expression:
+        days = self.clock.recurring(operand)
+        if leaf.iso is None:  # a day of birth
+            return func.substr(given(leaf.text), 6).in_(sorted(days))
+        near = func.substr(leaf.iso, 6, 5).in_(sorted(neighbours(days)))
+
+        def recurs(text: str) -> bool:
+            us = times.parse(text)
+            return us is not None and holds(self.how, "day_of_recurring_event", operand, Moment(us))
+
+        return self.decided(leaf.rows.texts(leaf.iso, near), recurs)(leaf.iso)
+
+    def _time(self, op: str, operand: Any, leaf: Leaf) -> Expression:
+        first, last = self.clock.interval(op, operand)
+        if first > last:
+            return false()
+        if leaf.us is not None:
+            return leaf.us.between(first, last)
+        if leaf.iso is None:
+            return false()
+        # Whole milliseconds, all of the same length, so that texts compare as the times do.
+        start = times.iso(-(-first // times.MILLISECOND) * times.MILLISECOND)
+        text = self.bytewise(leaf.iso)
+        return and_(text >= start, text <= times.iso(last))
+
+
+_COMPARE: Final[dict[str, Callable[[Expression, Expression], Expression]]] = {
+    "exactly": lambda number, bound: number == bound,
+    "more_than": lambda number, bound: number > bound,
+    "at_least": lambda number, bound: number >= bound,
+    "less_than": lambda number, bound: number < bound,
+}
+_NUMBERS: Final = frozenset(_COMPARE)
+_TEXTS: Final = frozenset(
+    (
+        *("equals", "matches_regex", "does_not_match_regex", "is_any_of", "is_none_of"),
+        *("contains_any_of", "contains_none_of"),
+    )
+)
+_ARRAYS: Final = frozenset(
+    (
+        *("includes_value", "does_not_include", "includes_any_of", "includes_none_of", "values_contain_any"),
+        *("values_contain_none", "is_all_of", "is_not_all_of"),
+    )
+)
+_NEGATIVE: Final = frozenset(("does_not_include", "includes_none_of", "values_contain_none", "is_not_all_of"))
+
+
+def _blank(leaf: Leaf) -> Expression:
+    return leaf.missing if leaf.text is None else or_(leaf.missing, func.coalesce(leaf.text == "", false()))
+
+
+def _empty(leaf: Leaf) -> Expression:
+    if leaf.elements is None or leaf.is_array is None:
+        return leaf.missing
+    return or_(leaf.missing, and_(leaf.is_array, ~any_of(leaf.elements(), lambda _: true())))
+
+
+def _either(one: Expression | None) -> Expression:
+    return false() if one is None else one
+
+
+_BLANKS: Final[dict[str, Callable[[Leaf], Expression]]] = {
+    "is_blank": _blank,
+    "is_not_blank": lambda leaf: negated(_blank(leaf)),
+    "is_empty": _empty,
+    "has_a_value": lambda leaf: negated(_empty(leaf)),
+    "is_true": lambda leaf: _either(leaf.is_true),
+    "is_false": lambda leaf: _either(leaf.is_false),
+    "is_true_or_not_set": lambda leaf: or_(leaf.missing, _either(leaf.is_true)),
+    "is_false_or_not_set": lambda leaf: or_(leaf.missing, _either(leaf.is_false)),
+}

@@ -1,0 +1,278 @@
+"""One value of a person in SQL, seen as each of the types that it may have; and JSON documents on both stores.
+
+A leaf's columns are null where the value is of another type. Conditions made of them may be null, which is false.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Numeric,
+    Select,
+    Text,
+    case,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.domain.values import TIME
+from app.store.bulk import encode
+
+Expression = ColumnElement[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where a leaf stands: what it is selected from, and under which conditions."""
+
+    #: Asked for when they are needed: a document may have been parsed since.
+    tables: Callable[[], tuple[FromClause, ...]]
+    where: tuple[Expression, ...] = ()
+
+    def join(self, table: FromClause) -> "Rows":
+        """With the elements of something that stands in these rows."""
+        return Rows(lambda: (*self.tables(), table), self.where)
+
+    def texts(self, text: Expression, narrowed: Expression) -> Select[Any]:
+        """The different texts of a leaf."""
+        return (
+            select(text.label("text"))
+            .distinct()
+            .select_from(joined(self.tables()))
+            .where(*self.where, text.is_not(None), narrowed)
+        )
+
+
+def joined(tables: Sequence[FromClause]) -> FromClause:
+    """The tables one beside the other: each but the first lists what stands in a row of one before it."""
+    return reduce(lambda left, right: left.join(right, true()), tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value. What it can never be is None."""
+
+    rows: Rows
+    #: Never null.
+    missing: Expression
+    text: Expression | None = None
+    number: Expression | None = None
+    #: Whether all numbers of it are integers.
+    whole: bool = False
+    is_true: Expression | None = None
+    is_false: Expression | None = None
+    #: A time as text, to the millisecond.
+    iso: Expression | None = None
+    #: A time in microseconds.
+    us: Expression | None = None
+    #: Whether it is an array, and its elements; each call makes new ones.
+    is_array: Expression | None = None
+    elements: "Callable[[], tuple[FromClause, Leaf]] | None" = field(default=None)
+
+
+def column_leaf(
+    rows: Rows,
+    *,
+    text: Expression | None = None,
+    number: Expression | None = None,
+    whole: bool = True,
+    us: Expression | None = None,
+) -> Leaf:
+    """A value of one type; null is none."""
+    one = next(value for value in (text, number, us) if value is not None)
+    return Leaf(rows, one.is_(None), text=text, number=number, whole=whole, us=us)
+
+
+def given(value: Expression | None) -> Expression:
+    """The column of a leaf, null where it has none."""
+    return null() if value is None else value
+
+
+def flag_leaf(rows: Rows, condition: Expression) -> Leaf:
+    """What is either true or false."""
+    return Leaf(rows, false(), is_true=condition, is_false=negated(condition))
+
+
+def negated(condition: Expression) -> Expression:
+    """True where the condition is false or null."""
+    return ~func.coalesce(condition, false())
+
+
+def plain(key: str) -> bool:
+    """Whether a key can stand in a JSON path of SQLite as it is."""
+    return not any(letter in '"\\' or letter < " " for letter in key)
+
+
+class PgJson:
+    """A value inside a jsonb document."""
+
+    def __init__(self, value: Expression) -> None:
+        self.value = value
+
+    def member(self, key: str) -> "PgJson":
+        return PgJson(self.value.op("->")(literal(key, Text)))
+
+    def item(self, position: int) -> "PgJson":
+        return PgJson(self.value.op("->")(literal_column(str(position))))
+
+    @property
+    def kind(self) -> Expression:
+        return func.jsonb_typeof(self.value)
+
+    @property
+    def text(self) -> Expression:
+        return type_coerce(self.value.op("#>>")(literal_column("'{}'::text[]")), Text)
+
+    @property
+    def integer(self) -> Expression:
+        """Where it is known to be one."""
+        return cast(self.value, BigInteger)
+
+    @property
+    def any_number(self) -> Expression:
+        """Where it is known to be one."""
+        return cast(self.value, Numeric)
+
+    def leaf(self, rows: Rows) -> Leaf:
+        kind = self.kind
+        array = kind == "array"
+
+        def elements() -> tuple[FromClause, Leaf]:
+            table, element = self.items()
+            return table, element.leaf(rows.join(table))
+
+        return Leaf(
+            rows,
+            or_(self.value.is_(None), kind == "null"),
+            text=case((kind == "string", self.text)),
+            number=case((kind == "number", self.any_number)),
+            is_true=self.value == literal_column("'true'::jsonb"),
+            is_false=self.value == literal_column("'false'::jsonb"),
+            iso=type_coerce(self.value.op("->>")(literal(TIME, Text)), Text),
+            is_array=array,
+            elements=elements,
+        )
+
+    def items(self) -> tuple[FromClause, "PgJson"]:
+        """The elements of an array, none of anything else."""
+        table = func.jsonb_array_elements(case((self.kind == "array", self.value))).table_valued("value")
+        return table, PgJson(table.c.value)
+
+    def members(self) -> tuple[FromClause, Expression, "PgJson"]:
+        """The members of an object with their keys, none of anything else."""
+        table = func.jsonb_each(case((self.kind == "object", self.value))).table_valued("key", "value")
+        return table, table.c.key, PgJson(table.c.value)
+
+
+class SqliteJson:
+    """A value inside a JSON text: `container` is the text, and the value lies at a path in it."""
+
+    def __init__(
+        self, container: Expression, path: str, kind: Expression | None = None, value: Expression | None = None
+    ) -> None:
+        """`kind` and `value` are those of an element, whose container is the element itself."""
+        self._container, self._path = container, path
+        self.kind: Expression = func.json_type(container, path) if kind is None else kind
+        self.value: Expression = func.json_extract(container, path) if value is None else value
+
+    def member(self, key: str) -> "SqliteJson":
+        if plain(key):
+            return SqliteJson(self._container, f'{self._path}."{key}"')
+        # A path cannot spell such a key, so it is looked for among the members.
+        table, name, _ = self.members()
+        kind, value = (
+            select(table.c[what]).select_from(table).where(name == key).scalar_subquery() for what in ("type", "value")
+        )
+        return SqliteJson(case((kind.in_(("object", "array")), value)), "$", kind, value)
+
+    def item(self, position: int) -> "SqliteJson":
+        return SqliteJson(self._container, f"{self._path}[{position}]")
+
+    @property
+    def text(self) -> Expression:
+        return self.value
+
+    @property
+    def integer(self) -> Expression:
+        return self.value
+
+    @property
+    def any_number(self) -> Expression:
+        return self.value
+
+    def leaf(self, rows: Rows) -> Leaf:
+        def elements() -> tuple[FromClause, Leaf]:
+            table, element = self.items()
+            return table, element.leaf(rows.join(table))
+
+        time = self.member(TIME)
+        return Leaf(
+            rows,
+            or_(self.kind.is_(None), self.kind == "null"),
+            text=case((self.kind == "text", self.value)),
+            number=case((self.kind.in_(("integer", "real")), self.value)),
+            is_true=self.kind == "true",
+            is_false=self.kind == "false",
+            iso=case((time.kind == "text", time.value)),
+            is_array=self.kind == "array",
+            elements=elements,
+        )
+
+    def items(self) -> tuple[FromClause, "SqliteJson"]:
+        """The elements of an array, none of anything else."""
+        table, _, element = self._each("array")
+        return table, element
+
+    def members(self) -> tuple[FromClause, Expression, "SqliteJson"]:
+        """The members of an object with their keys, none of anything else."""
+        return self._each("object")
+
+    def _each(self, kind: str) -> tuple[FromClause, Expression, "SqliteJson"]:
+        table = func.json_each(case((self.kind == kind, self._container)), self._path).table_valued(
+            "key", "value", "type"
+        )
+        inner = case((table.c.type.in_(("object", "array")), table.c.value))
+        return table, table.c.key, SqliteJson(inner, "$", table.c.type, table.c.value)
+
+
+Json = PgJson | SqliteJson
+
+
+def document(postgresql: bool, doc: Expression) -> Json:
+    """A document of a text column, or of a jsonb one of PostgreSQL."""
+    if postgresql:
+        return PgJson(doc if isinstance(doc.type, JSONB) else cast(doc, JSONB))
+    return SqliteJson(type_coerce(doc, Text), "$")
+
+
+def parsed(table: FromClause, doc: Expression, key: str) -> FromClause:
+    """PostgreSQL: the column `v` with a document of a text column, or a member of it, parsed once for a row.
+
+    Documents in which the key is nowhere are not parsed. Behind `offset 0` nothing is evaluated twice.
+    """
+    value: Expression = cast(doc, JSONB)
+    if key:
+        there = func.strpos(doc, f"{encode(key)}:") > 0
+        value = case((there, value.op("->")(literal(key, Text))))
+    return select(type_coerce(value, JSONB).label("v")).offset(0).correlate(table).lateral()
+
+
+def any_of(elements: tuple[FromClause, Leaf], condition: Callable[[Leaf], Expression]) -> Expression:
+    """Whether any element satisfies the condition."""
+    table, leaf = elements
+    return exists(select(literal_column("1")).select_from(table).where(condition(leaf)))

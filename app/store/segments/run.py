@@ -1,0 +1,98 @@
+"""Counting, listing and asking who is in a segment, at one instant. No profile is read but those that are returned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, func, text
+
+from app.domain.segments.clock import Clock
+from app.domain.segments.compare import Comparing
+from app.domain.segments.model import Definition, Filter
+from app.domain.settings import ApplySettings
+from app.store import lane
+from app.store.segments.compile import Compiler
+from app.store.segments.patterns import matcher
+from app.store.segments.scope import Scope
+
+#: What PostgreSQL may do for one of these statements, and not for those of the drain: read whole tables, by several
+#: processes, and hash in memory what it joins.
+_SESSION: Final = (
+    "select set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),"
+    " set_config('work_mem', '128MB', true), set_config('max_parallel_workers_per_gather', '2', true)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One person of a segment."""
+
+    pid: int
+    braze_id: str
+
+
+def count(connection: Connection, workspace_id: int, segment: Definition, now_us: int) -> int:
+    """How many people are in the segment. Raises TooBroadError."""
+    compiler = _compiler(connection, workspace_id, now_us)
+    return int(connection.execute(compiler.people(segment, func.count())).scalar_one())
+
+
+def members(
+    connection: Connection, workspace_id: int, segment: Definition, now_us: int, after: int | None, limit: int
+) -> list[Member]:
+    """The next people of the segment, by number, behind `after`; None for the first. Raises TooBroadError."""
+    compiler = _compiler(connection, workspace_id, now_us)
+    profile = compiler.scope.profile
+    people = compiler.people(segment, profile.c.pid, profile.c.braze_id).order_by(profile.c.pid).limit(limit)
+    if after is not None:
+        people = people.where(profile.c.pid > after)
+    return [Member(pid, braze_id) for pid, braze_id in connection.execute(people)]
+
+
+def matches(
+    connection: Connection, workspace_id: int, pids: Sequence[int], segment: Definition, now_us: int
+) -> set[int]:
+    """Which of these people are in the segment. Raises TooBroadError."""
+    if not pids:
+        return set()
+    compiler = _compiler(connection, workspace_id, now_us, pids)
+    return set(connection.execute(compiler.people(segment, compiler.scope.profile.c.pid)).scalars())
+
+
+def reasons(
+    connection: Connection, workspace_id: int, pid: int, filters: list[Filter], now_us: int
+) -> list[bool] | None:
+    """Whether a person matches each of the filters; None for nobody. Raises TooBroadError."""
+    compiler = _compiler(connection, workspace_id, now_us, [pid])
+    found: list[bool] = []
+    for n in range(0, max(1, len(filters)), _AT_ONCE):
+        row = connection.execute(compiler.answers(filters[n : n + _AT_ONCE])).one_or_none()
+        if row is None:
+            return None
+        found += [bool(value) for value in row]
+    return found[: len(filters)]
+
+
+#: Filters that one statement answers.
+_AT_ONCE: Final = 50
+
+
+def zone_of(connection: Connection, workspace_id: int) -> ZoneInfo:
+    """The company's time zone."""
+    found = lane.read(connection, workspace_id)
+    return ZoneInfo((found.settings if found is not None else ApplySettings()).time_zone)
+
+
+def allow_scans(connection: Connection) -> None:
+    """Let PostgreSQL read whole tables in this transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(_SESSION))
+
+
+def _compiler(connection: Connection, workspace_id: int, now_us: int, pids: Sequence[int] | None = None) -> Compiler:
+    postgresql = connection.dialect.name == "postgresql"
+    if pids is None:
+        allow_scans(connection)
+    clock = Clock(now_us, zone_of(connection, workspace_id))
+    return Compiler(connection, Scope(postgresql, workspace_id, pids), Comparing(clock, matcher))

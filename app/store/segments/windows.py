@@ -1,0 +1,89 @@
+"""X in Y days: how much of something each person did in a window (spec segments.md 4.3, 4.4)."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, and_, case, cast, false, func, select, union_all
+
+from app.domain import times
+from app.domain.profile import COMMERCE, NAME_EVENT, NAME_PRODUCT
+from app.domain.segments.clock import Clock
+from app.domain.segments.evaluate import COUNTED_PURCHASES
+from app.domain.segments.model import Filter
+from app.store.segments.leaves import Expression, Json, Leaf, Rows, document
+from app.store.segments.scope import Scope, each_of, table
+
+#: No sum of SQLite's overflows with amounts cut to this. PostgreSQL's sums do not overflow.
+_MOST: Final = 10**16
+
+Criteria = Callable[[Json, Rows], list[Expression]]
+"""The conditions on the properties of an occurrence."""
+
+
+def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
+    """How often, how many or how many cents; 0 for whoever did nothing."""
+    first, last = clock.window(one.y)
+    if one.field in ("x_orders_in_y_days", "x_revenue_in_y_days"):
+        return _of_days(scope, first // times.DAY, 0 if one.field == "x_orders_in_y_days" else 1)
+    o, merged = table("occurrence").alias(), table("lineage").alias()
+    kind = NAME_EVENT if one.field == "x_events_in_y_days" else NAME_PRODUCT
+    where = [
+        o.c.workspace_id == scope.workspace_id,
+        o.c.day.between(first // times.DAY, last // times.DAY),
+        o.c.time_us.between(first, last),
+        o.c.name_id.in_(_names(scope, kind, one.name)),
+    ]
+    if scope.pids is not None:
+        where.append(_of_people(scope, o.c.pid))
+    where += criteria(document(scope.postgresql, o.c.properties), Rows(lambda: (o,), tuple(where)))
+    # Occurrences keep the number of whom they happened to; whoever absorbed that profile has them now.
+    # The cast tells SQLite that it can make an index of the result.
+    pid = cast(func.coalesce(merged.c.root_pid, o.c.pid), BigInteger)
+    joined = o.outerjoin(merged, and_(merged.c.workspace_id == o.c.workspace_id, merged.c.member_pid == o.c.pid))
+    if one.field == "x_money_spent_in_y_days":
+        newest = func.row_number().over(
+            partition_by=pid, order_by=[o.c[name].desc() for name in ("time_us", "stream", "seq", "ordinal")]
+        )
+        ranked = select(pid.label("pid"), o.c.cents, newest.label("n")).select_from(joined).where(*where).subquery()
+        amount = _sum(scope, ranked.c.cents)
+        grouped = select(ranked.c.pid, amount.label("n")).where(ranked.c.n <= COUNTED_PURCHASES).group_by(ranked.c.pid)
+    else:
+        amount = func.count() if one.field == "x_events_in_y_days" else _sum(scope, o.c.quantity)
+        grouped = select(pid.label("pid"), amount.label("n")).select_from(joined).where(*where).group_by(pid)
+    found = grouped.subquery()
+    scope.join(found, found.c.pid == scope.profile.c.pid)
+    scope.looked_at.append(found)
+    return Leaf(Rows(lambda: (found,)), false(), number=func.coalesce(found.c.n, 0), whole=True)
+
+
+def _names(scope: Scope, kind: int, name: str) -> Any:
+    names = table("name").alias()
+    found = select(names.c.id).where(names.c.workspace_id == scope.workspace_id, names.c.kind == kind)
+    # One name as a value that is known before the scan, so that its index is of use.
+    return (found.where(names.c.name == name).scalar_subquery(),) if name else found
+
+
+def _of_people(scope: Scope, pid: Expression) -> Expression:
+    """Whether an occurrence is of somebody in the scope, or was until a merge."""
+    merged = table("lineage").alias()
+    people = each_of(scope.postgresql, scope.pids or ())
+    absorbed = select(merged.c.member_pid).where(
+        merged.c.workspace_id == scope.workspace_id, merged.c.root_pid.in_(people)
+    )
+    return pid.in_(union_all(people, absorbed))
+
+
+def _sum(scope: Scope, amount: Expression) -> Expression:
+    return func.sum(amount if scope.postgresql else _cut(amount))
+
+
+def _cut(amount: Expression) -> Expression:
+    return case((amount > _MOST, _MOST), (amount < -_MOST, -_MOST), else_=amount)
+
+
+def _of_days(scope: Scope, first: int, member: int) -> Leaf:
+    """The daily sums since a day."""
+    rows, day, sums = scope.entry(COMMERCE, "days").members()
+    amount = sums.item(member).integer
+    summed = select(_sum(scope, amount)).select_from(rows).where(cast(day, BigInteger) >= first).scalar_subquery()
+    return Leaf(scope.rows(COMMERCE), false(), number=func.coalesce(summed, 0), whole=True)

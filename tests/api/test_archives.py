@@ -1,0 +1,211 @@
+"""The archive of a person: it has all that is held, and a deletion leaves nothing of the person anywhere."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import SQLModel
+from typer.testing import CliRunner
+
+from app.cli.main import app as cli
+from app.domain import times
+from app.domain.times import HOUR
+from app.store import erasure, keys
+from app.store.jobs import Job
+from app.store.tables import INBOX_TABLES
+from tests.api.harness import Answer, Json, Service, Workspace, times_now
+from tests.api.jobs import download, jobs_of, work_off
+from tests.api.test_dead_letters import poison
+from tests.api.test_file_exports import expire
+
+ALIAS = {"alias_label": "basket", "alias_name": "xyzzy guest"}
+EMAIL = "xyzzy@example.org"
+
+
+def someone(workspace: Workspace) -> str:
+    """Somebody of whom there is something everywhere; the braze_id. And somebody else."""
+    guest: Json = {"user_alias": ALIAS, "_update_existing_only": False}
+    now = times_now()
+    when = times.iso(now - HOUR)
+    workspace.track(
+        {
+            "attributes": [
+                {"external_id": "xyzzy", "email": EMAIL, "phone": "+4930123456", "first_name": "xyzzy first"},
+                {**guest, "notes": ["xyzzy note"]},
+                {"external_id": "other", "first_name": "nobody's"},
+            ],
+            "events": [
+                {**guest, "name": "view", "time": when, "properties": {"page": "xyzzy page"}},
+                {"external_id": "xyzzy", "name": "view", "time": when},
+                {"external_id": "other", "name": "view", "time": when},
+            ],
+            "purchases": [
+                {"external_id": "xyzzy", "product_id": "book", "currency": "USD", "price": 2.5, "time": when}
+            ],
+        }
+    )
+    workspace.post(
+        "/users/merge",
+        {
+            "merge_updates": [
+                {"identifier_to_merge": {"user_alias": ALIAS}, "identifier_to_keep": {"external_id": "xyzzy"}}
+            ]
+        },
+    )
+    workspace.track({"attributes": [{"external_id": "xyzzy", "email_subscribe": "unsubscribed"}]})
+    poison(workspace, json.dumps({"attributes": [[0, [], []], EMAIL]}).encode(), b'{"attributes":[[0,[],[]],"else"]}')
+    workspace.service.drain(workspace.id)
+    return str(workspace.export(external_ids=["xyzzy"])[0]["braze_id"])
+
+
+def ask(workspace: Workspace, braze_id: str) -> Answer:
+    return workspace.service.send("GET", f"/v1/profiles/{braze_id}/archive", None, workspace.headers())
+
+
+def members_of(content: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        found: dict[str, Any] = {}
+        for name in archive.namelist():
+            text = archive.read(name).decode()
+            found[name] = [json.loads(line) for line in text.splitlines()] if name.endswith("l") else json.loads(text)
+        return found
+
+
+def test_the_archive_has_all_that_is_held(service: Service, workspace: Workspace) -> None:
+    braze_id = someone(workspace)
+    started = ask(workspace, braze_id)
+    assert (started.status, started.body["job"]["state"]) == (202, "queued")
+    assert ask(workspace, braze_id).body["job"]["id"] == started.body["job"]["id"]
+    assert work_off(service) == ["done"]
+    done = ask(workspace, braze_id)
+    assert (done.status, done.body["url"]) == (200, started.body["url"])
+    content = download(service, done.body["url"]).content
+    assert "nobody's" not in _text(content)  # it stood in a request beside them
+    found = members_of(content)
+    assert found["profile.json"]["profile"]["first_name"] == "xyzzy first"
+    assert found["profile.json"]["stored"]["core"]["aliases"] == {"basket": "xyzzy guest"}
+    assert found["profile.json"]["stored"]["custom"] == {"notes": ["xyzzy note"]}
+    assert [(c["channel"], c["address"], c["state"]) for c in found["consent.json"]] == [
+        ("email", EMAIL, "unsubscribed")
+    ]
+    assert [line["what"] for line in found["history.json"]] == ["created", "merged"]
+    (merge,) = found["merges.jsonl"]
+    assert merge["merged_profile"]["custom"] == {"notes": ["xyzzy note"]}
+    assert [event.get("properties") for event in found["events.jsonl"]] in (
+        [{"page": "xyzzy page"}, None],
+        [None, {"page": "xyzzy page"}],
+    )
+    assert [(p["product_id"], p["quantity"], p["revenue"]) for p in found["purchases.jsonl"]] == [("book", 1, 2.5)]
+    kinds = [request["kind"] for request in found["requests.jsonl"]]
+    assert kinds == ["track", "merge", "track", "track"]  # the last of them is dead
+    assert [letter["body"] for letter in found["dead_letters.jsonl"]] == [{"attributes": [EMAIL]}]
+    assert found["files.json"] == {"jobs": [started.body["job"]["id"]]}
+
+
+def test_the_command_line_writes_the_same(
+    on_sqlite: Service, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = on_sqlite.workspace("legacy")
+    braze_id = someone(workspace)
+    named = workspace_name(workspace)
+    path = tmp_path_factory.mktemp("out") / "a.zip"
+    words = ["profiles", "archive", braze_id, "--workspace", named, "--out", str(path)]
+    words += ["--data-dir", str(on_sqlite.settings.data_dir)]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert path.stat().st_mode & 0o077 == 0
+    assert members_of(path.read_bytes())["profile.json"]["profile"]["external_id"] == "xyzzy"
+    words[2] = "0" * 24
+    assert CliRunner().invoke(cli, words).exit_code == 1
+
+
+def workspace_name(workspace: Workspace) -> str:
+    return keys.of_workspace(workspace.service.database, workspace.id).workspace_name
+
+
+@pytest.mark.parametrize("braze_id", ["x", "%00", "0" * 24])
+def test_nobody(workspace: Workspace, braze_id: str) -> None:
+    assert ask(workspace, braze_id).status == 404
+
+
+def everything(service: Service, workspace: Workspace) -> dict[str, str]:
+    """All that lies about the workspace in tables and files, but the inbox, which ages out: {where: text}."""
+    found = {}
+    with service.database.read() as connection:
+        for name, table in SQLModel.metadata.tables.items():
+            if name in INBOX_TABLES or "workspace_id" not in table.c:
+                continue
+            rows = connection.execute(select(table).where(table.c.workspace_id == workspace.id)).all()
+            found[name] = "\n".join(str(tuple(row)) for row in rows)
+    folder = service.settings.files_directory() / str(workspace.id)
+    for path in folder.iterdir() if folder.exists() else ():
+        found[path.suffix] = "\n".join(str(member) for member in (_text(path.read_bytes()),))
+    return found
+
+
+def _text(content: bytes) -> str:
+    if content[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return "\n".join(archive.read(name).decode() for name in archive.namelist())
+    return content.decode("latin-1")
+
+
+def test_a_deletion_leaves_nothing_of_the_person_anywhere(service: Service, workspace: Workspace) -> None:
+    braze_id = someone(workspace)
+    with service.database.write() as connection:
+        connection.exec_driver_sql(
+            f"update profile set flags = 2 where workspace_id = {workspace.id} and external_id in ('xyzzy', 'other')"
+        )
+    archive = ask(workspace, braze_id).body["url"]
+    export = workspace.post("/users/export/global_control_group", {}, drain=False).body["url"]
+    assert work_off(service) == ["done", "done"]
+    before = everything(service, workspace)
+    assert {where for where, text in before.items() if "xyzzy" in text or braze_id in text} > {".zip", "job", "profile"}
+    again = workspace.post("/users/export/global_control_group", {"output_format": "gzip"}, drain=False).body["url"]
+    deleted: list[bool] = []
+
+    def delete(_job: Job, at: str) -> None:
+        if at == "part_written" and not deleted:
+            deleted.append(True)
+            workspace.post("/users/delete", {"external_ids": ["xyzzy"]}, drain=False)
+            service.drain(workspace.id)
+
+    assert work_off(service, after_step=delete) == ["done"]
+    assert [download(service, url).status_code for url in (archive, export, again)] == [404, 404, 200]
+    while erasure.erase(service.database, times_now()):
+        pass
+    expire(service)
+    after = everything(service, workspace)
+    for needle in ("xyzzy", braze_id, "+4930123456"):
+        assert {where: text for where, text in after.items() if needle in text} == {}
+    assert download(service, again).status_code == 200
+    states = {job["kind"]: job["state"] for job in jobs_of(workspace)}
+    assert states == {"archive": "done", "export_global_control_group": "done"}
+
+
+def test_a_deletion_before_the_archive_is_made(service: Service, workspace: Workspace) -> None:
+    braze_id = someone(workspace)
+    ask(workspace, braze_id)
+    workspace.post("/users/delete", {"external_ids": ["xyzzy"]})
+    assert work_off(service) == ["failed"]
+    (job,) = jobs_of(workspace)
+    assert (job["state"], job["error"]) == ("failed", "target_gone")
+    assert braze_id not in json.dumps(job)
+
+
+def test_a_deletion_while_the_archive_is_made(service: Service, workspace: Workspace) -> None:
+    braze_id = someone(workspace)
+    url = ask(workspace, braze_id).body["url"]
+
+    def delete(_job: Job, at: str) -> None:
+        if at == "file_written":
+            workspace.post("/users/delete", {"external_ids": ["xyzzy"]})
+
+    assert work_off(service, after_step=delete) == ["failed"]
+    assert download(service, url).status_code == 404
+    expire(service)
+    assert {where for where in everything(service, workspace) if where.startswith(".")} == set()

@@ -1,0 +1,102 @@
+"""Every filter, compiled for both stores, says what the evaluation in memory says."""
+
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from app.domain.changes import Link
+from app.domain.segments.evaluate import is_in, matches
+from app.domain.segments.model import Definition, Filter
+from app.domain.settings import ApplySettings
+from app.store import lane
+from app.store.engine import Database
+from app.store.profiles.save import save
+from app.store.segments import run
+from app.store.segments.patterns import matcher
+from tests import segments
+from tests.segments import Hostile, World
+from tests.stores import workspace
+
+#: A seed cannot be shrunk; what is reported names it, the person and the filters.
+_PROPERTY: Final = settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+_seeds = st.integers(0, 2**32)
+_TABLES: Final = (
+    *("profile", "profile_core", "profile_custom", "profile_part", "identifier", "address_state"),
+    *("occurrence", "name", "lineage"),
+)
+
+
+class Store:
+    """A workspace that holds one world after the other."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.id = workspace(database)
+
+    def hold(self, world: World, zone: str) -> None:
+        with self.database.write() as connection:
+            for table in _TABLES:
+                connection.execute(text(f"delete from {table} where workspace_id = :w"), {"w": self.id})
+            state = world.state()
+            state.changes.lineage.append(Link(World.MERGED, world.people[0].pid, with_occurrences=True))
+            save(connection, self.id, state, {})
+            lane.create(connection, self.id)
+            lane.save_settings(connection, self.id, ApplySettings(time_zone=zone))
+
+    def results(self, filters: list[Filter], now_us: int, pid: int) -> list[bool] | None:
+        with self.database.read() as connection:
+            return run.reasons(connection, self.id, pid, filters, now_us)
+
+    def everybody(self, definition: Definition, now_us: int) -> set[int]:
+        """Those in a segment, by all ways to ask."""
+        with self.database.read() as connection:
+            listed: list[int] = []
+            while page := run.members(connection, self.id, definition, now_us, listed[-1] if listed else None, 3):
+                listed += [member.pid for member in page]
+            assert run.count(connection, self.id, definition, now_us) == len(listed)
+            assert run.matches(connection, self.id, [1, 2, 3, 4, 5, 6], definition, now_us) == set(listed)
+            return set(listed)
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    return Store(database)
+
+
+@_PROPERTY
+@given(seed=_seeds)
+def test_filters(store: Store, seed: int) -> None:
+    hostile = Hostile(seed)
+    world = hostile.world()
+    clock, zone = hostile.clock()
+    documents = [hostile.filter() for _ in range(12)]
+    filters = list(segments.definition({"groups": [{"filters": documents}]}).filters())
+    store.hold(world, zone)
+    for profile in world.people:
+        person = world.person(profile)
+        expected = [matches(one, person, clock, matcher) for one in filters]
+        found = store.results(filters, clock.now_us, profile.pid)
+        assert found is not None
+        different = [d for d, e, f in zip(documents, expected, found, strict=True) if e is not f]
+        assert not different, (seed, clock, person)
+
+
+@_PROPERTY
+@given(seed=_seeds)
+def test_definitions(store: Store, seed: int) -> None:
+    hostile = Hostile(seed)
+    world = hostile.world()
+    clock, zone = hostile.clock()
+    document = hostile.definition()
+    definition = segments.definition(document)
+    store.hold(world, zone)
+    expected = {one.pid for one in world.people if is_in(definition, world.person(one), clock, matcher)}
+    assert store.everybody(definition, clock.now_us) == expected, (seed, document)

@@ -1,0 +1,14 @@
+"""Which work each kind of job is: a kind joins by a row."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
+from workers.jobs import archive, export
+from workers.jobs.run import Work
+
+WORKS: Final[Mapping[str, Work]] = {
+    EXPORT_SEGMENT: export.segment,
+    EXPORT_CONTROL_GROUP: export.control_group,
+    ARCHIVE: archive.make,
+}
