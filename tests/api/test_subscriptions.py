@@ -10,8 +10,9 @@ from app.contract import subscription_groups as groups
 from app.contract import subscriptions as contract
 from app.domain import times
 from app.domain.profile import CHANNEL_EMAIL, CHANNEL_PHONE
+from app.store import erasure
 from app.store import subscription_groups as store
-from tests.api.harness import Answer, Json, Service, Workspace
+from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from workers import replay
 
 NEWS, TEXTS = "news", "texts"
@@ -361,6 +362,16 @@ def test_states_of_addresses_that_nobody_has(members: Workspace) -> None:
     members.post("/users/delete", {"external_ids": ["late"]})
     assert {address[1] for address in recorded(members)} == {late}
     equal_to_the_reference(members)
+
+
+def test_what_nobody_inherits_is_deleted(members: Workspace) -> None:
+    assert set_one(members, NEWS, "unsubscribed", email=["late@example.org", ADA]).status == 201
+    database = members.service.database
+    for days, left in ((29, {ADA, "late@example.org"}), (31, {ADA})):
+        with database.write() as connection:  # of all workspaces
+            assert bool(erasure.forget_addresses(connection, times_now() + days * DAY_US)) is (days == 31)
+        assert {address[1] for address in recorded(members)} == left
+        equal_to_the_reference(members)
 
 
 def test_a_deleted_person_takes_the_addresses_of_merged_profiles_along(members: Workspace) -> None:

@@ -9,11 +9,16 @@ from typing import Any, Final
 from app.domain import ecommerce, times
 from app.domain.profile import (
     CHANNEL_EMAIL,
+    CHANNEL_FIELDS,
     CHANNEL_PHONE,
     GLOBAL_CONTROL_GROUP,
+    GROUP_FIELDS,
+    HARD_BOUNCED,
+    INVALID,
     NAME_EVENT,
     NAME_PRODUCT,
     OPTED_IN,
+    SPAM,
     SUBSCRIBED,
     TEST_USER,
     UNSUBSCRIBED,
@@ -153,8 +158,9 @@ def _window(one: Filter, person: Person, how: Comparing) -> bool:
 def _group_states(person: Person, group_id: str) -> set[str]:
     found = set()
     for channel, name in ((CHANNEL_EMAIL, "email"), (CHANNEL_PHONE, "phone")):
-        state = person.consents.get((channel, person.core.get(name, ""), group_id))
-        if state is not None:
+        if name not in person.core:
+            found.update(person.core.get(GROUP_FIELDS[channel], {}).get(group_id, ())[:1])
+        elif (state := person.consents.get((channel, person.core[name], group_id))) is not None:
             found.add(state.state)
     return found
 
@@ -198,7 +204,21 @@ def _since(state: Callable[[Person], list[object]], wanted: str) -> "Values":
 
 def _available(person: Person, _one: Filter, _clock: Clock) -> list[object]:
     state = (_email_state(person) or [SUBSCRIBED])[0]
-    return ["email" in person.core and state != UNSUBSCRIBED and "marked_email_as_spam_at" not in person.core]
+    marks = [person.consents.get((CHANNEL_EMAIL, person.core.get("email", ""), mark)) for mark in (SPAM, HARD_BOUNCED)]
+    return ["email" in person.core and state != UNSUBSCRIBED and not any(marks)]
+
+
+def _marked(channel: int, mark: str, own: str = "") -> "Values":
+    """When an address was marked; `own` is where a complaint lies while a profile has no address."""
+
+    def marked(person: Person, _one: Filter, _clock: Clock) -> list[object]:
+        address = person.core.get(CHANNEL_FIELDS[channel])
+        if address is None:
+            return _moments([person.core.get(own)])
+        state = person.consents.get((channel, address, mark))
+        return [] if state is None else _moments([state.changed_us])
+
+    return marked
 
 
 def _age(person: Person, _one: Filter, clock: Clock) -> list[object]:
@@ -310,7 +330,9 @@ VALUES: Final[dict[str, Values]] = {
     "email_available": _available,
     "phone_number": _core("phone"),
     "unformatted_phone_number": _core("phone_raw"),
-    "has_marked_as_spam": lambda person, _one, _clock: _moments([person.core.get("marked_email_as_spam_at")]),
+    "has_marked_as_spam": _marked(CHANNEL_EMAIL, SPAM, own="marked_email_as_spam_at"),
+    "hard_bounced": _marked(CHANNEL_EMAIL, HARD_BOUNCED),
+    "invalid_phone": _marked(CHANNEL_PHONE, INVALID),
     "email_subscription_status": _status(_email_state),
     "push_subscription_status": _status(_push_state),
     "email_opt_in_date": _since(_email_state, OPTED_IN),

@@ -159,6 +159,8 @@ FIELDS: Final[dict[str, Field]] = {
     "phone_number": Field(Kind.TEXT),
     "unformatted_phone_number": Field(Kind.TEXT),
     "has_marked_as_spam": Field(Kind.TIME),
+    "hard_bounced": Field(Kind.TIME),
+    "invalid_phone": Field(Kind.TIME),
     "email_subscription_status": Field(Kind.TEXT),
     "push_subscription_status": Field(Kind.TEXT),
     "email_opt_in_date": Field(Kind.TIME),

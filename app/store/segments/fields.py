@@ -27,15 +27,21 @@ from sqlalchemy import (
 from app.domain import ecommerce
 from app.domain.profile import (
     CHANNEL_EMAIL,
+    CHANNEL_FIELDS,
+    CHANNEL_PHONE,
     COMMERCE,
     CORE,
     DEVICES,
     EMAIL,
     EVENTS,
     GLOBAL_CONTROL_GROUP,
+    GROUP_FIELDS,
+    HARD_BOUNCED,
+    INVALID,
     OPTED_IN,
     PHONE,
     PURCHASES,
+    SPAM,
     SUBSCRIBED,
     TEST_USER,
     UNSUBSCRIBED,
@@ -121,7 +127,7 @@ def _members(scope: Scope, section: int, json: Json, name: str = "") -> Many:
 def _email_state(scope: Scope) -> tuple[Expression, Expression]:
     """(state, when it was changed); null where nothing was recorded."""
     email = given(_text(scope, "email").text)
-    consent = scope.email_state(email)
+    consent = scope.topic(CHANNEL_EMAIL, email, "")
     own = scope.entry(CORE, "email_subscribe")
     there = email.is_not(None)
     state = case((there, consent.c.state), else_=own.item(0).leaf(scope.rows(CORE)).text)
@@ -156,9 +162,22 @@ def _since(of: State, wanted: str) -> Maker:
 
 def _available(scope: Scope, _one: Filter, _clock: Clock) -> Leaf:
     email = given(_text(scope, "email").text)
-    spam = scope.entry(CORE, "marked_email_as_spam_at").leaf(scope.rows(CORE))
+    marks = [scope.topic(CHANNEL_EMAIL, email, mark).c.state.is_(None) for mark in (SPAM, HARD_BOUNCED)]
     state = func.coalesce(_email_state(scope)[0], SUBSCRIBED)
-    return flag_leaf(scope.rows(CORE), and_(email.is_not(None), state != UNSUBSCRIBED, spam.missing))
+    return flag_leaf(scope.rows(CORE), and_(email.is_not(None), state != UNSUBSCRIBED, *marks))
+
+
+def _marked(channel: int, mark: str, own: str = "") -> Maker:
+    """When an address was marked; `own` is where a complaint lies while a profile has no address."""
+
+    def marked(scope: Scope, _one: Filter, _clock: Clock) -> Leaf:
+        address = given(_text(scope, CHANNEL_FIELDS[channel]).text)
+        changed = scope.topic(channel, address, mark).c.changed_us
+        if own:
+            changed = case((address.is_not(None), changed), else_=_number(scope.entry(CORE, own), scope, CORE))
+        return column_leaf(scope.rows(CORE), us=changed)
+
+    return marked
 
 
 def _age(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
@@ -337,7 +356,9 @@ def within(scope: Scope, one: Filter) -> Expression:
 
 
 def group_state(scope: Scope, one: Filter) -> Expression:
-    """Whether the state in a subscription group is recorded for the e-mail address or phone number."""
+    """Whether the state in a subscription group is recorded: for the e-mail address or phone number, or for the person
+    who has none."""
+    wanted = SUBSCRIBED if one.op == "is_subscribed" else UNSUBSCRIBED
     state = table("address_state").alias()
     holder = table("identifier").alias()
     holders = (
@@ -354,10 +375,14 @@ def group_state(scope: Scope, one: Filter) -> Expression:
             holder.c.workspace_id == scope.workspace_id,
             holder.c.label == "",
             state.c.group_id == one.name,
-            state.c.state == (SUBSCRIBED if one.op == "is_subscribed" else UNSUBSCRIBED),
+            state.c.state == wanted,
         )
     )
-    return scope.profile.c.pid.in_(holders)
+    said = [
+        func.coalesce(scope.entry(CORE, field).member(one.name).item(0).leaf(scope.rows(CORE)).text == wanted, false())
+        for field in GROUP_FIELDS.values()
+    ]
+    return or_(scope.profile.c.pid.in_(holders), *said)
 
 
 def _flag(bit: int) -> Maker:
@@ -375,7 +400,9 @@ LEAVES: Final[dict[str, Maker]] = {
     "email_available": _available,
     "phone_number": _core("phone"),
     "unformatted_phone_number": _core("phone_raw"),
-    "has_marked_as_spam": _core_time("marked_email_as_spam_at"),
+    "has_marked_as_spam": _marked(CHANNEL_EMAIL, SPAM, own="marked_email_as_spam_at"),
+    "hard_bounced": _marked(CHANNEL_EMAIL, HARD_BOUNCED),
+    "invalid_phone": _marked(CHANNEL_PHONE, INVALID),
     "email_subscription_status": _status(_email_state),
     "push_subscription_status": _status(_push_state),
     "email_opt_in_date": _since(_email_state, OPTED_IN),

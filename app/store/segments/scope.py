@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, FromClause, Select, Text, and_, cast, func, l
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
-from app.domain.profile import CHANNEL_EMAIL, CORE, CUSTOM
+from app.domain.profile import CORE, CUSTOM
 from app.store.bulk import encode
 from app.store.segments.leaves import Expression, Json, PgJson, Rows, document, parsed
 
@@ -45,7 +45,7 @@ class Scope:
         #: Joined tables that what was compiled since the last look needs rows of; whoever looks empties it.
         self.looked_at: list[Any] = []
         self._sections: dict[int, Any] = {}
-        self._email_state: Any = None
+        self._topics: dict[tuple[int, str], Any] = {}
         #: (section, member of it) -> what was parsed.
         self._laterals: dict[tuple[int, str], Any] = {}
 
@@ -62,14 +62,14 @@ class Scope:
         self.looked_at.append(self._sections[section])
         return self._sections[section]
 
-    def email_state(self, email: Expression) -> Any:
-        """The consent of everybody's e-mail address."""
-        if self._email_state is None:
-            alias = table("address_state").alias("es")
-            on = [alias.c.workspace_id == self.workspace_id, alias.c.channel == CHANNEL_EMAIL]
-            self.join(alias, and_(*on, alias.c.address == email, alias.c.group_id == ""))
-            self._email_state = alias
-        return self._email_state
+    def topic(self, channel: int, address: Expression, topic: str) -> Any:
+        """What is recorded of a topic of everybody's address."""
+        if (channel, topic) not in self._topics:
+            alias = table("address_state").alias(f"t{len(self._topics)}")
+            on = [alias.c.workspace_id == self.workspace_id, alias.c.channel == channel]
+            self.join(alias, and_(*on, alias.c.address == address, alias.c.group_id == topic))
+            self._topics[channel, topic] = alias
+        return self._topics[channel, topic]
 
     def join(self, right: Any, on: Expression) -> None:
         """Join a table of which each profile has one row or none."""
