@@ -288,7 +288,7 @@ def services(settings: Settings) -> Services:
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
-        limits=WorkspaceLimits(database, calls, quotas, now_us, keys.forget),
+        limits=WorkspaceLimits(database, calls, quotas, now_us, keys.forget, settings.limit_ceiling_per_second),
         readiness=Readiness(readiness).problem,
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,

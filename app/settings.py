@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     key_cache_seconds: float = 4.0
     #: Requests without a valid key that one address may send to one API process in a minute; 0 = any number.
     failures_per_minute: int = Field(600, ge=0)
+    #: Requests in a second above which a workspace cannot raise a limit of its own (PUT /v1/limits); 0 = any.
+    limit_ceiling_per_second: int = Field(10_000, ge=0)
     #: Proxies whose X-Forwarded-For is believed: addresses and CIDR blocks, with commas between them.
     trusted_proxies: str = ""
     #: PostgreSQL ends a statement, a wait for a lock and an idle transaction of ours after this long.

@@ -8,10 +8,18 @@ import msgspec
 
 from app.contract import errors, file_exports, idempotency, jobs, segment_requests, subscription_groups
 from app.contract.errors import RefusedError
+from app.contract.limits import LIMIT_TOO_HIGH
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
 from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
 from app.services import refusals
-from app.services.refusals import JobUnderWayError, NotUndoneError, RateLimitedError, ServiceError, TooManyFailuresError
+from app.services.refusals import (
+    JobUnderWayError,
+    LimitTooHighError,
+    NotUndoneError,
+    RateLimitedError,
+    ServiceError,
+    TooManyFailuresError,
+)
 
 #: What is said where a job of a kind is under way.
 UNDER_WAY: Final = {
@@ -53,6 +61,8 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.UnknownSegmentError: Status(404, segment_requests.UNKNOWN),
     refusals.SegmentTooSlowError: Status(503, segment_requests.TOO_SLOW, 60),
     refusals.SegmentTooBroadError: Status(400, segment_requests.TOO_BROAD),
+    # The message names the limit.
+    refusals.LimitTooHighError: Status(400, LIMIT_TOO_HIGH),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
     refusals.UnknownJobError: Status(404, jobs.UNKNOWN_JOB),
     refusals.UnknownFileError: Status(404, jobs.UNKNOWN_FILE),
@@ -79,6 +89,8 @@ def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
     document = {"message": found.message}
     if isinstance(error, JobUnderWayError):
         document["message"] = UNDER_WAY[error.kind]
+    if isinstance(error, LimitTooHighError):
+        document["message"] = LIMIT_TOO_HIGH % (error.name, error.requests, error.seconds)
     if isinstance(error, RateLimitedError | TooManyFailuresError):
         grant = error.grant if isinstance(error, TooManyFailuresError) else error.admission.grant
         document["limit"] = grant.name

@@ -8,9 +8,10 @@ from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.options import LIMITS, given, having
 from app.cli.output import AsJson, out, show_list
-from app.contract.plans import REFILLS
-from app.store import companies
-from app.store.workspaces import NameTakenError, UnknownNameError
+from app.services import companies
+from app.services.companies import NameTakenError, UnknownNameError
+from app.services.naming import InvalidNameError
+from app.services.workspaces import InvalidSettingError
 
 app = typer.Typer(
     help="Companies: limits of /users/track that workspaces share, besides their own.", no_args_is_help=True
@@ -32,9 +33,11 @@ def create(name: str, data_dir: DataDir = DEFAULT_DATA_DIR, **options: Any) -> N
     values = _values(options)
     with opened(settings_for(data_dir)) as database:
         try:
-            companies.create(database, name, now_us(), **values)
+            companies.create(database, name, values, now_us())
         except NameTakenError:
             raise fail("A company of this name exists.") from None
+        except (InvalidNameError, InvalidSettingError) as error:
+            raise fail(str(error)) from None
     out.print(f"company {name} created", highlight=False)
 
 
@@ -45,9 +48,11 @@ def set_company(name: str, data_dir: DataDir = DEFAULT_DATA_DIR, **options: Any)
     values = _values(options)
     with opened(settings_for(data_dir)) as database:
         try:
-            companies.update(database, name, values)
+            companies.change(database, name, values)
         except UnknownNameError:
             raise fail("No company has this name: see `onefold companies list`.") from None
+        except InvalidSettingError as error:
+            raise fail(str(error)) from None
     out.print(f"company {name} changed", highlight=False)
 
 
@@ -66,7 +71,4 @@ def list_companies(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR
 
 
 def _values(options: dict[str, Any]) -> dict[str, Any]:
-    values = {_COLUMNS[name]: value for name, value in given(options).items()}
-    if values.get("hourly_refill", REFILLS[0]) not in REFILLS:
-        raise fail(f"--hourly-refill is one of {', '.join(REFILLS)}.")
-    return values
+    return {_COLUMNS[name]: value for name, value in given(options).items()}

@@ -10,11 +10,10 @@ from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
 from app.cli.output import AsJson, Row, out, show_list
 from app.domain import times
-from app.services.networks import parse_networks
-from app.services.permissions import ALL, PERMISSIONS, SYNONYMS
-from app.store import keys
-from app.store.tables import ApiKey
-from app.store.workspaces import NameTakenError, UnknownNameError
+from app.services import api_keys
+from app.services.api_keys import ApiKey, InvalidKeyRequestError, NameTakenError, NewKey, UnknownNameError
+from app.services.naming import InvalidNameError
+from app.services.permissions import ALL
 
 app = typer.Typer(help="API keys. A key is shown once, when it is made.", no_args_is_help=True)
 
@@ -43,31 +42,15 @@ def create(
 
     To change keys, make another one, let your applications use it, then revoke the first: both work meanwhile.
     """
-    wanted = [*(ALL if everything else ()), *(permission or ())]
-    if not wanted:
-        raise fail("Give --permission at least once, or --all.")
-    unknown = [one for one in wanted if one not in PERMISSIONS and one not in SYNONYMS]
-    if unknown:
-        raise fail(f"Unknown permission. Permissions: {', '.join(PERMISSIONS)}.")
-    try:
-        networks = [str(network) for network in parse_networks(allow_ip or ())]
-    except ValueError:
-        raise fail("--allow-ip takes an address, or a CIDR block without bits behind its prefix.") from None
     expires_us = None if expires is None else _expiry(expires, now_us())
+    wanted = NewKey(name, permission or (), everything, allow_ip or (), expires_us, created_by or _user())
     with opened_workspace(data_dir, workspace) as (database, caller):
         try:
-            key = keys.create(
-                database,
-                caller.workspace_id,
-                name,
-                set(wanted),
-                now_us(),
-                ip_allowlist=networks,
-                expires_us=expires_us,
-                created_by=created_by or _user(),
-            )
+            key = api_keys.create(database, caller, wanted, now_us())
         except NameTakenError:
             raise fail("A key of this name exists in the workspace.") from None
+        except (InvalidKeyRequestError, InvalidNameError) as error:
+            raise fail(str(error)) from None
     typer.echo(key)
 
 
@@ -77,7 +60,7 @@ def list_keys(
 ) -> None:
     """The keys of a workspace, without the keys themselves."""
     with opened_workspace(data_dir, workspace) as (database, caller):
-        found = keys.listed(database, caller.workspace_id)
+        found = api_keys.listed(database, caller)
     columns = ("name", "id", "created", "by", "last seen", "ends", "from", "permissions")
     show_list(columns, [_row(key, now_us()) for key in found], as_json=as_json)
 
@@ -117,7 +100,7 @@ def revoke(name: Name, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: Dat
     """Stop a key from working, in running processes within seconds (ONEFOLD_KEY_CACHE_SECONDS, 4 by default)."""
     with opened_workspace(data_dir, workspace) as (database, caller):
         try:
-            keys.revoke(database, caller.workspace_id, name, now_us())
+            api_keys.revoke(database, caller, name, now_us())
         except UnknownNameError:
             raise fail("No live key of the workspace has this name.") from None
     out.print(f"key {name} revoked", highlight=False)

@@ -25,9 +25,8 @@ from app.contract.limits import MINUTE_US, read_change
 from app.contract.plans import CLOCK_HOUR, CONTINUOUS, GROUPS, RESET_STYLES, TRACK_BULK
 from app.domain import times
 from app.services.caller import Caller
-from app.services.limits import Limit, LimitsNow, Usage, WorkspaceLimits
+from app.services.limits import Limit, LimitsNow, Usage, WorkspaceLimits, change_limits
 from app.settings import Settings
-from app.store import workspaces
 from app.store.engine import Database
 
 app = typer.Typer(help="Limits of a workspace: what is configured, left and used.", no_args_is_help=True)
@@ -140,7 +139,7 @@ def set_limits(
     except RefusedError as refused:
         raise fail(refused.message) from None
     with opened_workspace(data_dir, workspace) as (database, caller):
-        workspaces.change_limits(database, caller.workspace_id, values, changed)
+        change_limits(database, caller.workspace_id, values, changed)
     out.print(f"limits of workspace {workspace} changed", highlight=False)
 
 

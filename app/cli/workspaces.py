@@ -12,6 +12,7 @@ from app.contract.data_rules import MAX_ARRAY
 from app.contract.plans import PLANS
 from app.domain.settings import ApplySettings
 from app.services import workspaces
+from app.services.naming import InvalidNameError
 from app.services.workspaces import InvalidSettingError, NameTakenError, UnknownNameError, Workspace
 
 app = typer.Typer(help="Workspaces: tenants with profiles, keys and limits of their own.", no_args_is_help=True)
@@ -110,7 +111,7 @@ def create(name: str, data_dir: DataDir = DEFAULT_DATA_DIR, **options: Any) -> N
             workspaces.create(database, name, _settings(options), now_us())
         except NameTakenError:
             raise fail("A workspace of this name exists.") from None
-        except InvalidSettingError as error:
+        except (InvalidNameError, InvalidSettingError) as error:
             raise fail(str(error)) from None
     out.print(f"workspace {name} created", highlight=False)
 

@@ -19,6 +19,8 @@ Objects = Annotated[int, Meta(ge=1, le=1_000)]
 MINUTE_US: Final = 60_000_000
 UNKNOWN_GROUP: Final = f"'groups' may have the members {', '.join(GROUPS)}"
 UNKNOWN_PLAN: Final = f"'plan' must be one of {', '.join(PLANS)}"
+#: Name of the limit, requests, seconds.
+LIMIT_TOO_HIGH: Final = "The limit '%s' may be at most %d requests in %d seconds on this server"
 NOTHING: Final = "There is nothing to change"
 
 

@@ -1,7 +1,7 @@
 """The limits of a workspace, shown and changed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.contract.plans import GROUPS, TRACK
@@ -13,6 +13,7 @@ from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.permissions import allows
 from app.services.quotas import buckets_of, objects_of
+from app.services.refusals import LimitTooHighError
 from app.store import keys, workspaces
 from app.store.engine import Database
 from app.store.keys import KeyRecord
@@ -74,13 +75,15 @@ class WorkspaceLimits:
         limiter: Limiter,
         now_us: Callable[[], int],
         forget: Callable[[int], None],
+        ceiling: int = 0,
     ) -> None:
-        """`forget` gets a workspace whose limits were changed here."""
+        """`forget` gets a workspace whose limits were changed here. `ceiling`: as in `change_limits`."""
         self._database = database
         self._calls = calls
         self._limiter = limiter
         self._now_us = now_us
         self._forget = forget
+        self._ceiling = ceiling
 
     async def show(self, caller: Caller) -> LimitsNow:
         """The limits and what is left of them, for any key; usage of the caller, or with PERMISSION of all keys of the
@@ -94,10 +97,10 @@ class WorkspaceLimits:
     async def change(self, caller: Caller, values: dict[str, Any], groups: dict[str, Any]) -> LimitsNow:
         """Change columns of the workspace and limits of groups; the limits as they are now.
 
-        Other processes follow within the life of their cache. Raises UnavailableError.
+        Other processes follow within the life of their cache. Raises UnavailableError, LimitTooHighError.
         """
         number = caller.workspace_id
-        await self._calls.run(lambda: workspaces.change_limits(self._database, number, values, groups))
+        await self._calls.run(lambda: change_limits(self._database, number, values, groups, self._ceiling))
         self._forget(number)
         return await self.show(caller)
 
@@ -126,3 +129,41 @@ class WorkspaceLimits:
                 if minutes[counter]
             ]
         return LimitsNow(record, objects_of(record), limits, usage)
+
+
+def change_limits(
+    database: Database, workspace_id: int, values: dict[str, Any], groups: dict[str, Any], ceiling: int = 0
+) -> None:
+    """Change columns of a workspace and limits of groups. Raises LimitTooHighError, and then nothing is changed.
+
+    `ceiling`: requests in a second that no limit of it may be raised above; 0 = none. What an operator has set above it
+    stays, and may be lowered.
+    """
+
+    def check() -> None:
+        before = keys.of_workspace(database, workspace_id)
+        merged = {name: limit for name, limit in (before.group_limits | groups).items() if limit is not None}
+        after = replace(before, **values, group_limits=merged)
+        for group in (TRACK, *GROUPS):
+            had = {bucket.name: bucket for bucket in buckets_of(before, group)}
+            for bucket in buckets_of(after, group):
+                if not bucket.company and _exceeds(bucket, ceiling) and _is_raised(bucket, had.get(bucket.name)):
+                    seconds = bucket.window_ms // 1000
+                    raise LimitTooHighError(bucket.name, ceiling * seconds, seconds)
+
+    workspaces.change_limits(database, workspace_id, values, groups, check if ceiling else _anything)
+
+
+def _anything() -> None:
+    """No limit is too high."""
+
+
+def _exceeds(bucket: Bucket, ceiling: int) -> bool:
+    return bucket.capacity * 1000 > ceiling * bucket.window_ms
+
+
+def _is_raised(bucket: Bucket, before: Bucket | None) -> bool:
+    """Whether it admits more at once, or more in a time."""
+    if before is None:
+        return True
+    return bucket.capacity > before.capacity or bucket.capacity * before.window_ms > before.capacity * bucket.window_ms

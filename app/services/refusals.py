@@ -42,6 +42,16 @@ class RateLimitedError(ServiceError):
         self.admission = admission
 
 
+class LimitTooHighError(ServiceError):
+    """A limit would admit more than any workspace of this machine may have: `requests` in `seconds`."""
+
+    def __init__(self, name: str, requests: int, seconds: int) -> None:
+        super().__init__(name)
+        self.name = name
+        self.requests = requests
+        self.seconds = seconds
+
+
 class OverloadedError(ServiceError):
     """Too many requests are in hand."""
 

@@ -10,6 +10,7 @@ from app.contract.plans import DEFAULT_PLAN, PLANS
 from app.contract.stored import settings_change
 from app.contract.track import ECOMMERCE_OPTION
 from app.domain.settings import ApplySettings
+from app.services import naming
 from app.services.accepting.direct import enqueue
 from app.services.caller import Caller
 from app.store import companies, keys, lane, workspaces
@@ -56,7 +57,8 @@ def operator(database: Database, name: str, by: str = "") -> Caller:
 
 
 def create(database: Database, name: str, settings: Mapping[str, Any], now_us: int) -> None:
-    """Make a workspace. Raises NameTakenError, InvalidSettingError. `settings`: as in `change`."""
+    """Make a workspace. Raises NameTakenError, InvalidNameError, InvalidSettingError. `settings`: as in `change`."""
+    naming.checked(name)
     columns, options, applied = _split(database, {"plan": DEFAULT_PLAN} | dict(settings))
     workspaces.create(database, name, now_us=now_us, options=options, **columns)
     rates = {"rates_until": reference_table().last_day}

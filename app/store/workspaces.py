@@ -1,6 +1,7 @@
 """Workspaces and their settings."""
 
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -117,15 +118,22 @@ def update(database: Database, name: str, values: dict[str, object]) -> Workspac
         return workspace
 
 
-def change_limits(database: Database, workspace_id: int, values: dict[str, Any], groups: dict[str, Any]) -> None:
+def change_limits(
+    database: Database,
+    workspace_id: int,
+    values: dict[str, Any],
+    groups: dict[str, Any],
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Overwrite limits of a workspace; `groups` are merged into its group_limits, None takes one out.
 
-    Raises UnknownNameError.
+    `check` is called while nobody else can change them, and may raise. Raises UnknownNameError.
     """
     with database.write() as connection, Session(connection) as session:
         workspace = session.exec(select(Workspace).where(Workspace.id == workspace_id).with_for_update()).first()
         if workspace is None:
             raise UnknownNameError(workspace_id)
+        check()
         merged = workspace.group_limits | groups
         values = values | {"group_limits": {name: limit for name, limit in merged.items() if limit is not None}}
         for field_, value in values.items():

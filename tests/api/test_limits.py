@@ -11,6 +11,7 @@ from app.cli.main import app as cli
 from app.contract.plans import GROUPS, TRACK
 from app.domain import times
 from app.quota.bucket import Bucket
+from app.services.limits import change_limits
 from app.services.permissions import PERMISSIONS
 from app.services.quotas import buckets_of
 from app.store import companies, keys
@@ -18,6 +19,8 @@ from tests.api.harness import Answer, Json, Service, Workspace, running, setting
 from tests.servers import ValkeyServer
 
 HOUR = 3_600_000
+#: No list could show them, or no database hold them.
+BAD_NAMES = ("", "  ", "x" * 256, "a\0b", "\udcff", "two\nlines")
 BODY = {"attributes": [{"external_id": "t"}]}
 
 
@@ -191,6 +194,41 @@ def test_while_redis_is_away(valkey_server: ValkeyServer, tmp_path: Path) -> Non
         assert put(workspace, {"plan": "legacy"}).body["plan"] == "legacy"
 
 
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        ({"track_burst_limit": 101, "burst_window_seconds": 1}, ("burst", 100, 1)),
+        ({"track_burst_limit": 100, "burst_window_seconds": 1}, None),
+        ({"track_burst_limit": 301}, ("burst", 300, 3)),  # the window is that of the plan
+        ({"track_hourly_limit": 360_001}, ("hourly", 360_000, 3600)),
+        ({"plan": "mau_cy_24_25"}, ("burst", 100, 1)),
+        ({"groups": {"export-ids": {"requests": 6_001, "window_seconds": 60}}}, ("export-ids", 6_000, 60)),
+        ({"groups": {"export-ids": {"requests": 6_000, "window_seconds": 60}}}, None),
+        ({"groups": {"user-admin": {"requests": 19_000, "window_seconds": 60}}}, None),  # lower, and above all the same
+        ({"groups": {"user-admin": {"requests": 19_000, "window_seconds": 30}}}, ("user-admin", 3_000, 30)),
+        ({"groups": {"rename": None, "track-bulk": "plan"}}, None),
+    ],
+)
+def test_a_machine_has_a_ceiling(
+    valkey_server: ValkeyServer, tmp_path: Path, body: Json, refused: tuple[str, int, int] | None
+) -> None:
+    """A workspace cannot raise a limit of its own above it, and lowers one that an operator has set above it."""
+    settings = settings_for("", valkey_server.url, tmp_path).model_copy(update={"limit_ceiling_per_second": 100})
+    with running(settings) as service:
+        workspace = service.workspace("legacy", burst_limit=90, burst_window_seconds=3)
+        before = keys.of_workspace(service.database, workspace.id)
+        answer = put(workspace, body)
+        if refused is None:
+            assert answer.status == 200
+        else:
+            message = "The limit '%s' may be at most %d requests in %d seconds on this server"
+            assert (answer.status, answer.message) == (400, message % refused)
+            assert keys.of_workspace(service.database, workspace.id) == before
+        change_limits(service.database, workspace.id, {"burst_limit": 1_000_000}, {})  # an operator may
+        assert left(limits(workspace), "track")["burst"] <= 1_000_000
+        assert put(workspace, {"track_burst_limit": 999_999}).status == 200
+
+
 # Which buckets count what
 
 
@@ -344,6 +382,14 @@ def test_commands(valkey_server: ValkeyServer, tmp_path: Path, monkeypatch: pyte
         ["limits", "set", *shop, "--plan", "gold"],
         ["workspaces", "set", "shop", "--company", "nobody"],
         ["companies", "create", "acme"],
+        ["companies", "create", "acme2", "--hourly-refill", "daily"],
+        ["companies", "set", "acme", "--hourly-refill", "daily"],
+        *(["companies", "create", name] for name in BAD_NAMES),
+        *(["workspaces", "create", name] for name in BAD_NAMES),
+        *(["keys", "create", *shop, "--name", name, "--all"] for name in BAD_NAMES),
+        ["keys", "create", *shop, "--name", "k", "--all"],
+        ["keys", "create", *shop, "--name", "x"],
+        ["keys", "create", *shop, "--name", "x", "--all", "--permission", "fly"],
         ["keys", "create", *shop, "--name", "x", "--all", "--allow-ip", "10.0.0.1/8"],
         ["keys", "create", *shop, "--name", "x", "--all", "--expires", "2001-01-01"],
     ):

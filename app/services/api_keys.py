@@ -1,0 +1,68 @@
+"""API keys as operators see them: made, listed and revoked."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.services import naming
+from app.services.caller import Caller
+from app.services.networks import parse_networks
+from app.services.permissions import ALL, PERMISSIONS, SYNONYMS
+from app.store import keys
+from app.store.engine import Database
+from app.store.tables import ApiKey
+from app.store.workspaces import NameTakenError, UnknownNameError
+
+__all__ = ["ApiKey", "NameTakenError", "UnknownNameError"]
+
+
+class InvalidKeyRequestError(ValueError):
+    """There can be no such key. The message says what a key can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What a new key is to be. Nothing of it can be changed later."""
+
+    name: str
+    permissions: Iterable[str] = ()
+    #: Also every permission that exists today but `admin.limits`.
+    everything: bool = False
+    #: Addresses and CIDR blocks that may use it; none = any.
+    networks: Iterable[str] = ()
+    expires_us: int | None = None
+    created_by: str = ""
+
+
+def create(database: Database, caller: Caller, wanted: NewKey, now_us: int) -> str:
+    """The key, which is shown this once. Raises InvalidKeyRequestError, InvalidNameError, NameTakenError."""
+    permissions = {*(ALL if wanted.everything else ()), *wanted.permissions}
+    if not permissions:
+        raise InvalidKeyRequestError("Give --permission at least once, or --all.")
+    if any(one not in PERMISSIONS and one not in SYNONYMS for one in permissions):
+        raise InvalidKeyRequestError(f"Unknown permission. Permissions: {', '.join(PERMISSIONS)}.")
+    try:
+        networks = [str(network) for network in parse_networks(wanted.networks)]
+    except ValueError:
+        raise InvalidKeyRequestError(
+            "--allow-ip takes an address, or a CIDR block without bits behind its prefix."
+        ) from None
+    return keys.create(
+        database,
+        caller.workspace_id,
+        naming.checked(wanted.name),
+        permissions,
+        now_us,
+        ip_allowlist=networks,
+        expires_us=wanted.expires_us,
+        created_by=wanted.created_by,
+    )
+
+
+def listed(database: Database, caller: Caller) -> list[ApiKey]:
+    """All keys of the workspace, revoked ones included, oldest first."""
+    return keys.listed(database, caller.workspace_id)
+
+
+def revoke(database: Database, caller: Caller, name: str, now_us: int) -> None:
+    """Stop a key from working. Raises UnknownNameError. Requests accepted before still run."""
+    keys.revoke(database, caller.workspace_id, name, now_us)
