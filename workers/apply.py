@@ -23,7 +23,7 @@ from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader
-from app.store.profiles.save import NameCache, remember
+from app.store.profiles.save import MAX_NAMES, NameCache, remember
 from workers.ahead import ReadAhead, decoded, is_full
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts
 from workers.batches import BatchSize
@@ -72,6 +72,7 @@ class Applier:
         *,
         crowd_limits: crowds.Limits = _CROWD_LIMITS,
         loaded_bytes: int = LOADED_BYTES,
+        most_names: int = MAX_NAMES,
         on_dead: Callable[[int, Stored, str], None] = lambda _workspace, _request, _reason: None,
         before_commit: Callable[[int, list[Stored]], None] = lambda _workspace, _batch: None,
     ) -> None:
@@ -82,6 +83,7 @@ class Applier:
         self._secret = secret
         self._crowd_limits = crowd_limits
         self._loaded_bytes = loaded_bytes
+        self._most_names = most_names
         self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
@@ -214,7 +216,8 @@ class Applier:
                 known = self._crowds.recall(workspace_id, locked.cursors)
                 known.looked = False
                 loader = Loader(connection, workspace_id, known, self._loaded_bytes)
-                parts = Parts(loader, self._secret_of(workspace_id), locked.settings, self._crowd_limits, self._names)
+                secret = self._secret_of(workspace_id)
+                parts = Parts(loader, secret, locked.settings, self._crowd_limits, self._names, self._most_names)
                 applied = parts.apply(requests, lambda n: decoded(batch[n]))
                 if applied.requests < len(batch):
                     batch = batch[: applied.requests]
@@ -236,7 +239,7 @@ class Applier:
         self._remembered = time.monotonic()
         summary.requests += len(batch)
         summary.batches += 1
-        summary.add(applied.counts, applied.problems)
+        summary.add(applied.counts, applied.problems, applied.unlisted)
         summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
         return True
 

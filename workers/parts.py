@@ -45,6 +45,8 @@ class Applied:
     requests: int = 0
     counts: Counts = field(default_factory=Counts)
     problems: list[Problem] = field(default_factory=list)
+    #: Writes under names that the workspace's catalogue has no room for.
+    unlisted: int = 0
     #: Settings that are in force now, if they changed.
     settings: ApplySettings | None = None
     #: Names that the transaction made.
@@ -54,6 +56,7 @@ class Applied:
         """Take in what was saved together."""
         self.counts.add(changes.counts)
         self.problems += changes.problems
+        self.unlisted += changes.unlisted
         self.names |= made
         if changes.settings_changed:
             self.settings = settings
@@ -63,9 +66,16 @@ class Parts:
     """Applies one batch. Made for each attempt."""
 
     def __init__(
-        self, loader: Loader, secret: bytes, settings: ApplySettings, limits: crowds.Limits, names: NameCache
+        self,
+        loader: Loader,
+        secret: bytes,
+        settings: ApplySettings,
+        limits: crowds.Limits,
+        names: NameCache,
+        most_names: int,
     ) -> None:
-        """`limits` says how many holders of an address are loaded at first; `names` are those that are known."""
+        """`limits` says how many holders of an address are loaded at first; `names` are those that are known, and the
+        workspace may have `most_names`."""
         self._loader = loader
         self._connection = loader.connection
         self._workspace_id = loader.workspace_id
@@ -73,6 +83,7 @@ class Parts:
         self._settings = settings
         self._limits = limits
         self._names = names
+        self._most_names = most_names
         self._applied = Applied()
 
     def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
@@ -160,7 +171,7 @@ class Parts:
 
     def _save(self, state: State) -> None:
         changes = state.changes
-        made = save(self._connection, self._workspace_id, state, self._names)
+        made = save(self._connection, self._workspace_id, state, self._names, self._most_names)
         if changes.erased:  # sent again, a letter would bring the person back
             named = frozenset(changes.erased_identifiers)
             dead_letters.erase_bodies(

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from app.domain.changes import Counts
 from app.domain.profile import Problem
+from app.domain.reasons import CATALOGUE_FULL
 
 
 @dataclass(slots=True)
@@ -24,11 +25,14 @@ class Summary:
     busy: bool = False
     skipped_by_reason: dict[str, int] = field(default_factory=dict)
 
-    def add(self, counts: Counts, problems: Iterable[Problem]) -> None:
-        """Count what a batch did."""
+    def add(self, counts: Counts, problems: Iterable[Problem], unlisted: int) -> None:
+        """Count what a batch did. `unlisted` writes were under names that the catalogue has no room for."""
         self.counts.add(counts)
         for problem in problems:
             self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1
+        if unlisted:
+            before = self.skipped_by_reason.get(CATALOGUE_FULL, 0)
+            self.skipped_by_reason[CATALOGUE_FULL] = before + unlisted
 
     def as_dict(self) -> dict[str, object]:
         """All counts side by side."""

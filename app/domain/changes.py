@@ -78,6 +78,8 @@ class Changes:
     names: set[tuple[int, str]] = field(default_factory=set)
     #: (kind of name, name, type of the value) -> how often it was written. The type is "" for events and products.
     written: Counter[tuple[int, str, str]] = field(default_factory=Counter)
+    #: Of `written`, how many writes were not counted: the catalogue of the workspace is full.
+    unlisted: int = 0
     problems: list[Problem] = field(default_factory=list)
     settings_changed: bool = False
     counts: Counts = field(default_factory=Counts)

@@ -3,6 +3,8 @@
 from typing import Final
 
 #: A request left more problems than are listed.
+#: Only counted: the value is applied, but its name is not listed.
+CATALOGUE_FULL: Final = "catalogue_full"
 PROBLEMS_OMITTED: Final = "further_problems_omitted"
 
 # Nobody is addressed.

@@ -516,7 +516,9 @@ class SubscriptionGroup(SQLModel, table=True):
 
 
 class Name(SQLModel, table=True):
-    """Dictionary of the names of events and products that were ever applied: the catalogue of a workspace."""
+    """Dictionary of the names of attributes, events and products that were ever applied: the catalogue of a workspace,
+    which has at most app.store.profiles.save.MAX_NAMES. Attributes of before version 0.1 come in when they are written.
+    """
 
     __tablename__ = "name"
     __table_args__ = (Index("name_id", "workspace_id", "id", unique=True),)

@@ -52,12 +52,17 @@ _TAKE_BACK_ADDRESS = text(
 #: Names are never changed, so a worker remembers their ids between batches. Cleared when it gets large.
 NameCache = dict[tuple[int, int, str], int]
 _MAX_CACHED_NAMES: Final = 100_000
+#: Names of attributes, events and products together that a workspace's catalogue has. What is written under further
+#: ones is in the profiles as any other; it is neither listed nor counted, and its occurrences are not kept one by one.
+MAX_NAMES: Final = 100_000
 
 
-def save(connection: Connection, workspace_id: int, state: State, names: NameCache) -> NameCache:
+def save(
+    connection: Connection, workspace_id: int, state: State, names: NameCache, most_names: int = MAX_NAMES
+) -> NameCache:
     """Write what changed. Returns newly made names, to be remembered once the transaction is committed."""
     changes = state.changes
-    made = _make_names(connection, workspace_id, changes, names)
+    made = _make_names(connection, workspace_id, changes, names, most_names)
     _delete(connection, workspace_id, changes)
     lineage.save(connection, workspace_id, changes.lineage)
     family = lineage.erase(connection, workspace_id, changes.erased)
@@ -79,7 +84,7 @@ def save(connection: Connection, workspace_id: int, state: State, names: NameCac
         _INSERT_PROFILES.run(connection, workspace_id, [_row(state.profiles[pid]) for pid in sorted(changes.created)])
         _INSERT_IDENTIFIERS.run(connection, workspace_id, _identifier_rows(changes))
         _WRITE_ADDRESSES.run(connection, workspace_id, _address_rows(changes))
-        _COUNT_NAMES.run(connection, workspace_id, _count_rows(changes))
+        _COUNT_NAMES.run(connection, workspace_id, _count_rows(workspace_id, changes, made, names))
         _INSERT_OCCURRENCES.run(connection, workspace_id, _occurrence_rows(workspace_id, changes, made, names))
         merges.save(connection, workspace_id, state)
     return made
@@ -152,16 +157,24 @@ def _address_rows(changes: Changes) -> list[dict[str, Any]]:
     ]
 
 
-def _count_rows(changes: Changes) -> list[dict[str, Any]]:
-    return [
-        {"kind": kind, "name": name, "type": type_, "count": count}
-        for (kind, name, type_), count in sorted(changes.written.items())
-    ]
+def _count_rows(workspace_id: int, changes: Changes, made: NameCache, cache: NameCache) -> list[dict[str, Any]]:
+    rows, unlisted = [], 0
+    for (kind, name, type_), count in sorted(changes.written.items()):
+        if _id(workspace_id, kind, name, made, cache) is None:
+            unlisted += count
+        else:
+            rows.append({"kind": kind, "name": name, "type": type_, "count": count})
+    changes.unlisted = unlisted
+    return rows
 
 
-def _make_names(connection: Connection, workspace_id: int, changes: Changes, cache: NameCache) -> NameCache:
-    """Ids of the batch's names that the cache does not have; new ones are stored."""
-    wanted = [name for name in sorted(changes.names) if (workspace_id, *name) not in cache]
+def _make_names(connection: Connection, workspace_id: int, changes: Changes, cache: NameCache, most: int) -> NameCache:
+    """Ids of the batch's names that the cache does not have; new ones are stored, as long as there are at most `most`.
+
+    Names are never taken out, so the last id says how many there are.
+    """
+    written = {(kind, name) for kind, name, _ in changes.written}
+    wanted = [name for name in sorted(changes.names | written) if (workspace_id, *name) not in cache]
     made: NameCache = {}
     if wanted:
         for _, kind, name, number in _NAMES.run(connection, workspace_id, wanted):
@@ -169,7 +182,8 @@ def _make_names(connection: Connection, workspace_id: int, changes: Changes, cac
         missing = [name for name in wanted if (workspace_id, *name) not in made]
         if missing:
             last = connection.execute(_LAST_NAME, {"workspace_id": workspace_id}).scalar_one()
-            rows = [{"kind": kind, "name": name, "id": last + 1 + n} for n, (kind, name) in enumerate(missing)]
+            listed = missing[: max(0, most - last)]
+            rows = [{"kind": kind, "name": name, "id": last + 1 + n} for n, (kind, name) in enumerate(listed)]
             _INSERT_NAMES.run(connection, workspace_id, [dict(row) for row in rows])
             made |= {(workspace_id, row["kind"], row["name"]): row["id"] for row in rows}
     return made
@@ -183,7 +197,7 @@ def _occurrence_rows(workspace_id: int, changes: Changes, made: NameCache, cache
             "seq": occurrence.seq,
             "ordinal": occurrence.ordinal,
             "pid": occurrence.pid,
-            "name_id": _id(workspace_id, occurrence.name_kind, occurrence.name, made, cache),
+            "name_id": number,
             "time_us": occurrence.time_us,
             "app_id": occurrence.app_id,
             "properties": occurrence.properties,
@@ -191,12 +205,14 @@ def _occurrence_rows(workspace_id: int, changes: Changes, made: NameCache, cache
             "cents": occurrence.cents,
         }
         for occurrence in changes.occurrences
+        if (number := _id(workspace_id, occurrence.name_kind, occurrence.name, made, cache)) is not None
     ]
 
 
-def _id(workspace_id: int, kind: int, name: str, made: NameCache, cache: NameCache) -> int:
+def _id(workspace_id: int, kind: int, name: str, made: NameCache, cache: NameCache) -> int | None:
+    """None: the catalogue is full, and the name is not in it."""
     key = (workspace_id, kind, name)
-    return made[key] if key in made else cache[key]
+    return made.get(key) or cache.get(key)
 
 
 def remember(cache: NameCache, made: NameCache) -> None:

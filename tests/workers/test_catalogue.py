@@ -1,0 +1,85 @@
+"""A catalogue of names has a bound: what goes on under further names is in the profiles, and nowhere else."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from app.domain.profile import NAME_ATTRIBUTE, NAME_EVENT, NAME_PRODUCT
+from app.domain.reasons import CATALOGUE_FULL
+from app.store import names, workspaces
+from app.store.engine import Database
+from app.store.profiles.dump import dump, occurrences
+from tests.stores import workspace
+from tests.workers.test_drain import applier, send
+from workers import replay
+
+#: Names that the catalogue may have.
+MOST = 5
+
+
+def body(n: int) -> dict[str, Any]:
+    """A request with new names of each kind, and with some that come again and again."""
+    when = "2026-11-20T00:00:00Z"
+    return {
+        "attributes": [{"external_id": "ada", "seen": n, f"attribute {n}": True}],
+        "events": [{"external_id": "ada", "name": name, "time": when} for name in ("visit", f"event {n}")],
+        "purchases": [
+            {"external_id": "ada", "product_id": f"product {n}", "currency": "USD", "price": 1, "time": when}
+        ],
+    }
+
+
+def test_the_catalogue_is_full(database: Database) -> None:
+    number = workspace(database)
+    secret = workspaces.secret(database, number)
+    first = applier(database, most_names=MOST)
+    send(database, number, body(1))
+    assert first.drain(number).skipped_by_reason == {}
+    with database.read() as connection:
+        known = names.listed(connection, number)
+    assert known == {
+        *((NAME_ATTRIBUTE, "seen"), (NAME_ATTRIBUTE, "attribute 1")),
+        *((NAME_EVENT, "visit"), (NAME_EVENT, "event 1"), (NAME_PRODUCT, "product 1")),
+    }
+    for n in range(2, 6):
+        send(database, number, body(n))
+    told = [first.drain(number).skipped_by_reason]
+    send(database, number, body(5))
+    told.append(applier(database, most_names=MOST).drain(number).skipped_by_reason)  # one that remembers nothing
+    assert told == [{CATALOGUE_FULL: 4 * 3}, {CATALOGUE_FULL: 2}]  # the attribute had this value already
+    with database.read() as connection:
+        assert names.listed(connection, number) == known
+        counts = names.counts(connection, number)
+        kept = [(o[4], o[5]) for o in occurrences(connection, number)]
+        (ada,) = dump(connection, number).profiles.values()
+        rows = connection.execute(text("select count(*) from name_count")).scalar()
+    assert {key[:2]: count for key, count in counts.items()} == {
+        **dict.fromkeys(known, 1),
+        (NAME_ATTRIBUTE, "seen"): 5,
+        (NAME_EVENT, "visit"): 6,
+    }
+    assert rows == MOST
+    assert len(kept) == 6 + 1 + 1
+    assert ada.custom == {"seen": 5, **{f"attribute {n}": True for n in range(1, 6)}}
+    assert ada.events is not None
+    assert {name: summary[0] for name, summary in ada.events.items()} == {
+        "visit": 6,
+        **{f"event {n}": 1 for n in range(1, 5)},
+        "event 5": 2,
+    }
+    assert ada.purchase_count == 6
+    assert replay.differences(database, number, secret, most_names=MOST) == []
+    assert replay.differences(database, number, secret) == ["occurrences differ", "counts of names differ"]
+
+
+def test_attributes_of_an_earlier_version_come_in_when_they_are_written(database: Database) -> None:
+    number = workspace(database)
+    send(database, number, {"attributes": [{"external_id": "ada", "seen": 1}]})
+    applier(database).drain(number)
+    with database.write() as connection:
+        connection.execute(text("delete from name"))
+    send(database, number, {"attributes": [{"external_id": "ada", "seen": 2}]})
+    applier(database).drain(number)
+    with database.read() as connection:
+        assert names.listed(connection, number) == {(NAME_ATTRIBUTE, "seen")}
+        assert names.counts(connection, number) == {(NAME_ATTRIBUTE, "seen", "number"): 2}
