@@ -18,7 +18,7 @@ from sqlalchemy import Connection, TextClause, bindparam, text
 from app.domain.commands import STREAM_NORMAL, STREAMS
 from app.domain.times import DAY
 from app.store import lane
-from app.store.chunks import CHUNK, repeat
+from app.store.chunks import repeat
 from app.store.engine import Database
 from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
@@ -97,26 +97,6 @@ _BLANK: Final = text(
 _OLD: Final = text(
     "select workspace_id, stream, seq from dead where dead_us < :before_us and length(body) > 0 limit :chunk"
 )
-#: The newest first: what is beyond a size in sum is the oldest.
-_LARGE: Final = text(
-    """
-    select workspace_id, stream, seq from (
-        select workspace_id, stream, seq,
-               sum(length(body)) over (partition by workspace_id order by accepted_us desc, seq desc) as total
-        from dead where length(body) > 0
-    ) d where total > :most limit :chunk
-    """
-)
-_MANY: Final = text(
-    """
-    select workspace_id, stream, seq from (
-        select workspace_id, stream, seq,
-               row_number() over (partition by workspace_id order by accepted_us desc, seq desc) as place
-        from dead
-    ) d where place > :most
-    """
-)
-_DELETE: Final = text("delete from dead where workspace_id = :workspace_id and stream = :stream and seq = :seq")
 
 
 def bury(connection: Connection, workspace_id: int, request: Stored, reason: str, dead_us: int) -> None:
@@ -239,32 +219,12 @@ def replay(
 
 def forget_bodies(database: Database, now_us: int) -> int:
     """Drop the bodies of letters that are older than BODY_DAYS. Returns how many."""
-    return _blank_all(database, _OLD, {"before_us": now_us - BODY_DAYS * DAY})
+    return blank_all(database, _OLD, {"before_us": now_us - BODY_DAYS * DAY})
 
 
-def forget_large(database: Database, most: int) -> int:
-    """Drop the oldest bodies of each workspace that has more than `most` bytes of them. Returns how many."""
-    return _blank_all(database, _LARGE, {"most": most})
+def blank_all(database: Database, find: TextClause, values: dict[str, int]) -> int:
+    """Drop the bodies of the letters that a query finds, a `chunk` of them at a time. Returns how many."""
 
-
-def forget_many(database: Database, most: int, is_gone: Callable[[int, int, int], bool]) -> int:
-    """Drop the oldest letters of each workspace that has more than `most`. Returns how many.
-
-    Only those for which `is_gone(workspace, stream, number)`: a replay of the inbox has to leave them out.
-    """
-
-    def part() -> int:
-        with database.read() as connection:
-            rows = [row for row in connection.execute(_MANY, {"most": most}) if is_gone(*row)][:CHUNK]
-        with database.write() as connection:
-            for row in rows:
-                connection.execute(_DELETE, row._asdict())
-        return len(rows)
-
-    return repeat(part)
-
-
-def _blank_all(database: Database, find: TextClause, values: dict[str, int]) -> int:
     def part() -> int:
         with database.write() as connection:
             rows = connection.execute(find, {**values, "chunk": _BODIES_AT_ONCE}).all()

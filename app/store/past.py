@@ -1,5 +1,6 @@
 """What is kept about requests that have left the inbox: the order in which they were applied, and dead letters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,26 @@ _OLDEST: Final = text("select min(seq) from inbox where workspace_id = :workspac
 _FIRST: Final = text(
     "select n, stream, to_seq from applied where workspace_id = :workspace_id and n < :last order by n limit :chunk"
 )
+#: The newest first: what is beyond a size in sum is the oldest.
+_LARGE: Final = text(
+    """
+    select workspace_id, stream, seq from (
+        select workspace_id, stream, seq,
+               sum(length(body)) over (partition by workspace_id order by accepted_us desc, seq desc) as total
+        from dead where length(body) > 0
+    ) d where total > :most limit :chunk
+    """
+)
+_MANY: Final = text(
+    """
+    select workspace_id, stream, seq from (
+        select workspace_id, stream, seq,
+               row_number() over (partition by workspace_id order by accepted_us desc, seq desc) as place
+        from dead
+    ) d where place > :most
+    """
+)
+_DELETE: Final = text("delete from dead where workspace_id = :workspace_id and stream = :stream and seq = :seq")
 _FORGET: Final = text("delete from applied where workspace_id = :workspace_id and n <= :n")
 
 
@@ -35,8 +56,8 @@ def trim(database: Database, bounds: Bounds) -> dict[str, int]:
 
     done = {
         "applied": _forget_ranges(database, kept),
-        "dead_bodies": dead_letters.forget_large(database, bounds.dead_letter_bytes),
-        "dead_letters": dead_letters.forget_many(database, bounds.dead_letters, is_gone),
+        "dead_bodies": dead_letters.blank_all(database, _LARGE, {"most": bounds.dead_letter_bytes}),
+        "dead_letters": _forget_letters(database, bounds.dead_letters, is_gone),
     }
     return {what: number for what, number in done.items() if number}
 
@@ -49,6 +70,23 @@ def oldest(database: Database) -> dict[StreamKey, int]:
             number = connection.execute(_OLDEST, key._asdict()).scalar()
             found[key] = head + 1 if number is None else int(number)
     return found
+
+
+def _forget_letters(database: Database, most: int, is_gone: Callable[[int, int, int], bool]) -> int:
+    """Of each workspace that has more than `most`, the oldest for which `is_gone(workspace, stream, number)`.
+
+    A replay of the inbox has to leave the others out.
+    """
+
+    def part() -> int:
+        with database.read() as connection:
+            rows = [row for row in connection.execute(_MANY, {"most": most}) if is_gone(*row)][:CHUNK]
+        with database.write() as connection:
+            for row in rows:
+                connection.execute(_DELETE, row._asdict())
+        return len(rows)
+
+    return repeat(part)
 
 
 def _forget_ranges(database: Database, kept: dict[StreamKey, int]) -> int:
