@@ -1,5 +1,6 @@
 """The schema: made by migrations alone, the same as the models say, on both stores; by one process at a time."""
 
+import re
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -124,8 +125,10 @@ def test_waiting_for_another_migration_has_an_end(busy: Database) -> None:
     other.dispose()
 
 
-def upgraded_to(database: Database, revision: str) -> None:
-    """The schema of an earlier version."""
+def upgrade_to_before(database: Database, name: str) -> None:
+    """Bring a database to the schema that a migration, known by its name, has found."""
+    (path,) = (migrate.MIGRATIONS / "versions").glob(f"*_{name}.py")
+    (revision,) = re.findall(r'^down_revision = "(\d+)"$', path.read_text(), re.MULTILINE)
     with database.main.connect().execution_options(onefold_write=True) as connection, connection.begin():
         migrate._migrate(connection, ("main", "inbox") if database.is_postgresql else ("main",), revision)
 
@@ -133,7 +136,7 @@ def upgraded_to(database: Database, revision: str) -> None:
 def test_problems_of_an_earlier_version_are_read_as_before(database_url: str) -> None:
     """They were a row each; their partitions, and whose they are, stay as they were."""
     database = Database(database_url, pool_size=1)
-    upgraded_to(database, "0010")
+    upgrade_to_before(database, "problems")
     day, number = 20_000, 1
     rows = [
         {"seq": 7, "ordinal": 0, "n": 4, "position": 0, "field": "dob", "reason": "invalid_value"},
