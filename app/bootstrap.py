@@ -217,6 +217,7 @@ def services(settings: Settings) -> Services:
         groups,
         ietf_headers=settings.ietf_ratelimit_headers,
     )
+    acceptor.refused_events.start()
     waiting = Waiting(database, calls, bell.ring_waiting)
     keys = KeyRing(
         database,
@@ -254,6 +255,7 @@ def services(settings: Settings) -> Services:
 
     async def aclose() -> None:
         await canary.aclose()
+        await acceptor.refused_events.aclose()
         await watch.aclose()
         await writer.aclose()
         bell.close()

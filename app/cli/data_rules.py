@@ -69,7 +69,7 @@ def list_events(
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Names, how often each occurred, and whether it is blocked."""
+    """Names, how often each occurred and was refused for its schema, and whether it is blocked."""
     _list(PRODUCTS if products else EVENTS, workspace, Page(after, limit), data_dir, as_json=as_json)
 
 
@@ -92,8 +92,15 @@ def _list(family: Family, workspace: str, page: Page, data_dir: Path, *, as_json
     if family is ATTRIBUTES:
         show_list(("name", "types", "forced", "array max", ""), [(_attribute(x), x) for x in entries], as_json=as_json)
     else:
-        rows = [((x["name"], str(x["count"]), "blocked" if x["blocked"] else ""), x) for x in entries]
-        show_list(("name", "count", ""), rows, as_json=as_json)
+        rows = [
+            ((x["name"], str(x["count"]), _refused(x.get("refused", {})), "blocked" if x["blocked"] else ""), x)
+            for x in entries
+        ]
+        show_list(("name", "count", "refused", ""), rows, as_json=as_json)
+
+
+def _refused(counts: dict[str, int]) -> str:
+    return ", ".join(f"{fault} {count}" for fault, count in counts.items())
 
 
 def _attribute(entry: dict[str, Any]) -> tuple[str, ...]:

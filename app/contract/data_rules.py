@@ -112,7 +112,9 @@ def entry(family: Family, name: str, counts: dict[str, int], settings: ApplySett
     """One name as it is listed."""
     found = getattr(settings, family.setting).get(name)
     if family is not ATTRIBUTES:
-        return {"name": name, "count": counts.get("", 0), "blocked": bool(found)}
+        shown: dict[str, object] = {"name": name, "count": counts.get("", 0), "blocked": bool(found)}
+        refused = {fault: count for fault, count in counts.items() if fault}
+        return {**shown, "refused": refused} if refused else shown
     rule: dict[str, Any] = found or {}
     return {
         "name": name,

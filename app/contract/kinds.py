@@ -13,6 +13,7 @@ from app.domain.commands import (
     BookRevenue,
     ChangeFlags,
     Command,
+    CountRefused,
     Delete,
     Identify,
     Merge,
@@ -60,6 +61,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     14: Kind("address_event", AddressEvent),
     15: Kind("message", RecordMessage),
     16: Kind("flags", ChangeFlags),
+    17: Kind("refused_events", CountRefused, signed=False),
 }
 
 #: The kind that stores commands of a class.

@@ -288,6 +288,18 @@ class RecordMessage:
     input_array = "messages"
 
 
+@dataclass(slots=True)
+class CountRefused:
+    """How often a recommended e-commerce event was refused for one kind of fault since it was last counted."""
+
+    index: int
+    event: str
+    fault: str
+    count: int
+
+    input_array = "events"
+
+
 Track = TrackAttributes | TrackEvent | TrackPurchase
 
 

@@ -18,8 +18,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from app.domain import guard, money, numbers, resolve, sizes, times
-from app.domain.commands import BookRevenue, TrackEvent, TrackPurchase
-from app.domain.profile import BRAZE, COMMERCE, Profile
+from app.domain.commands import BookRevenue, CountRefused, TrackEvent, TrackPurchase
+from app.domain.profile import BRAZE, COMMERCE, NAME_EVENT, Profile
 from app.domain.reasons import NO_USD_RATE, PROFILE_FULL, PROFILE_NOT_FOUND
 from app.domain.step import Step
 
@@ -99,6 +99,11 @@ def booked(
     profile.size += sizes.growth(before, commerce)
     step.state.changed(profile, COMMERCE)
     return None
+
+
+def count_refused(step: Step, command: CountRefused) -> None:
+    """Count refused events beside the accepted ones of the name, under what was wrong with them."""
+    step.state.changes.written[NAME_EVENT, command.event, command.fault] += command.count
 
 
 def book(step: Step, command: BookRevenue) -> None:

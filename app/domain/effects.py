@@ -11,6 +11,7 @@ from app.domain.commands import (
     BookRevenue,
     ChangeFlags,
     ChangeSettings,
+    CountRefused,
     Delete,
     Identify,
     Merge,
@@ -178,4 +179,5 @@ EFFECTS: Final[Mapping[type, Effect]] = {
         identifier=lambda command: (BRAZE, "", command.braze_id),
         sections=lambda _command: COMMERCE,
     ),
+    CountRefused: Effect(ecommerce.count_refused),
 }

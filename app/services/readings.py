@@ -58,7 +58,7 @@ class ApiReadings:
             "onefold_ecommerce_refused_total",
             "Recommended e-commerce events that do not follow their schema, by event and fault.",
             ("event", "fault"),
-            {of: float(count) for of, count in self.acceptor.refused_events.items()},
+            {of: float(count) for of, count in self.acceptor.refused_events.total.items()},
         )
         rung = {"rung": self.bell.rung, "suppressed": self.bell.suppressed, "failed": self.bell.failed}
         yield "onefold_doorbells_total", "Doorbells; suppressed: one was outstanding.", *_by("result", rung)

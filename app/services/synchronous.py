@@ -84,7 +84,7 @@ class Synchronous:
             ecommerce_events=track.wants_ecommerce(caller.options),
             groups=await self._acceptor.groups_of(caller, body),
         )
-        checked, asked = await self._acceptor.read(check, body)
+        checked, asked = await self._acceptor.read(caller, check, body)
         outcome = await self.apply(caller, checked, key)
         profile = None
         if not asked.met_nobody(outcome.problems):

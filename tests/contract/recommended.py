@@ -35,6 +35,7 @@ MOST: dict[str, dict[str, Any]] = {
 }
 FULL_PRODUCT = {**PRODUCT, "image_url": "i", "product_url": "u", "metadata": {"a": [1]}}
 NAMES = sorted(SCHEMAS)
+WITH_PRODUCTS = [name for name in NAMES if "products" in LEAST[name]]
 
 
 def full(name: str) -> dict[str, Any]:

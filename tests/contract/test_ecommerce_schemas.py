@@ -8,7 +8,7 @@ import pytest
 from app.contract import ecommerce
 from app.contract.ecommerce import EXTRA, MISSING, SCHEMAS, TYPE, VALUE
 from app.contract.errors import ObjectRefusedError
-from tests.contract.recommended import LEAST, MOST, NAMES, ORDER, PRODUCT, full
+from tests.contract.recommended import LEAST, MOST, NAMES, ORDER, PRODUCT, WITH_PRODUCTS, full
 
 
 def refused(name: str, properties: object) -> tuple[str, str] | None:
@@ -33,9 +33,6 @@ def test_a_missing_property(name: str, missing: str) -> None:
     without = {key: value for key, value in LEAST[name].items() if key != missing}
     sentence = f"The property '#/' did not contain a required property of '{missing}'"
     assert refused(name, without) == refused(name, {**LEAST[name], missing: None}) == (MISSING, sentence)
-
-
-WITH_PRODUCTS = [name for name in NAMES if "products" in LEAST[name]]
 
 
 @pytest.mark.parametrize("name", WITH_PRODUCTS)

@@ -10,7 +10,15 @@ from app.contract import stored
 from app.contract.checked import CODEC_COMMANDS, commands_checked
 from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SETTINGS, TRACK, name_of
 from app.domain import commands
-from app.domain.commands import ChangeSettings, Command, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
+from app.domain.commands import (
+    ChangeSettings,
+    Command,
+    CountRefused,
+    TrackAttributes,
+    TrackEvent,
+    TrackPurchase,
+    Unreadable,
+)
 from app.domain.effects import EFFECTS
 
 CLASSES = {
@@ -53,8 +61,9 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         14: "address_event",
         15: "message",
         16: "flags",
+        17: "refused_events",
     }
-    assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS]
+    assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
     assert name_of(4711) == "4711"
 

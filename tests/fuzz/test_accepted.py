@@ -14,7 +14,8 @@ from sqlalchemy import text
 from app.contract import kinds, track
 from app.contract.checked import Checked
 from app.contract.errors import RefusedError
-from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Limits
+from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, ECOMMERCE, Limits
+from app.domain.commands import Unreadable
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from tests.api.harness import Service, times_now
@@ -38,7 +39,7 @@ _DEAD: Final = text("select seq, reason from dead where workspace_id = :workspac
 def taken(body: bytes) -> Checked | None:
     """What is to be stored of a request; None when nothing is."""
     try:
-        return track.check(body, LEGACY)
+        return track.check(body, LEGACY, ecommerce_events=True)
     except RefusedError as refused:
         if refused.status != 400:
             raise
@@ -47,27 +48,31 @@ def taken(body: bytes) -> Checked | None:
 
 def check_tiers(body: bytes) -> bool:
     """Whether the first tier is sure; then the second one has to see the same."""
+    readers = track._ECOMMERCE_READERS
     try:
-        counts = track._clean(body, LEGACY)
+        clean = track._clean(body, LEGACY, readers=readers)
     except RefusedError:
         return False  # too many objects
-    if counts is None:
+    if clean is None:
         return False
-    quick, exact_walk = track.check(body, LEGACY), track._walk(body, LEGACY)
-    assert (quick.codec, exact_walk.codec) == (CODEC_AS_SENT, CODEC_VALID_REST)
+    quick, exact_walk = track.check(body, LEGACY, ecommerce_events=True), track._walk(body, LEGACY, readers=readers)
+    mark = ECOMMERCE if clean.recommended else 0
+    assert (quick.codec, exact_walk.codec) == (CODEC_AS_SENT | mark, CODEC_VALID_REST | mark)
     assert quick.answer == exact_walk.answer
     assert known(quick) == known(exact_walk)
     return True
 
 
 def known(accepted: Checked) -> list[str]:
-    """Commands as they compare: repr tells 1 from 1.0 and true, and -0.0 from 0.0."""
-    return [repr(command) for command in track.decode(accepted.codec, accepted.body)]
+    """Commands as they compare: repr tells 1 from 1.0 and true, and -0.0 from 0.0. What was accepted can be read."""
+    commands = track.decode(accepted.codec, accepted.body)
+    assert not any(isinstance(command, Unreadable) for command in commands)
+    return [repr(command) for command in commands]
 
 
 class Counts:
     def __init__(self) -> None:
-        self.cases = self.clean = self.accepted = self.batches = self.occurrences = 0
+        self.cases = self.clean = self.accepted = self.batches = self.occurrences = self.long = self.recommended = 0
 
     def __str__(self) -> str:
         return ", ".join(f"{count} {name}" for name, count in vars(self).items())
@@ -84,6 +89,9 @@ def test_accepted(on_sqlite: Service, on_postgres: Service) -> None:
         accepted = taken(body)
         if accepted is not None:
             counts.accepted += 1
+            counts.recommended += bool(accepted.codec & ECOMMERCE)
+            counts.long += len(body) > 10_000
+            assert len(known(accepted)) >= 1
             batch.append(accepted)
 
     for number in range(-(-wanted // RUN)):
@@ -96,6 +104,8 @@ def test_accepted(on_sqlite: Service, on_postgres: Service) -> None:
     assert counts.accepted > counts.cases // 4
     assert counts.clean > counts.cases // 40
     assert counts.occurrences > counts.cases // 20
+    assert counts.long > counts.cases // 200
+    assert counts.recommended > counts.cases // 200
 
 
 def run(one: Callable[[bytes], None], number: int, count: int) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Type = Literal["boolean", "number", "string", "time", "array", "object", "object_array"]
+Fault = Literal["MISSING_PROPERTY", "EXTRA_PROPERTY", "UNEXPECTED_DATA_TYPE", "INVALID_VALUE"]
 _Name = Annotated[str, Meta(min_length=1, max_length=255)]
 _Maximum = Annotated[int, Meta(ge=1, le=10_000, description="Elements of its arrays; the default is 500.")]
 _Next = Annotated[str, Meta(description="`cursor` of the next page.")] | UnsetType
@@ -31,8 +32,18 @@ class Name(Struct, forbid_unknown_fields=True):
     blocked: bool
 
 
+class Event(Name, forbid_unknown_fields=True):
+    refused: (
+        Annotated[
+            dict[Fault, int],
+            Meta(description="Of a recommended e-commerce event: how often it was refused, by what was wrong with it."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
 class Events(Struct, forbid_unknown_fields=True):
-    events: list[Name]
+    events: list[Event]
     message: Literal["success"]
     next_cursor: _Next = UNSET
 

@@ -1,20 +1,20 @@
 """Accepting a request: quota, contract, inbox. Everything that happens between a caller and the answer."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
 from app.contract import addresses, idempotency, stored, track
 from app.contract.checked import Checked
-from app.contract.errors import ObjectError, RefusedError
+from app.contract.errors import RefusedError
 from app.contract.kinds import KINDS
 from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
 from app.contract.track import Limits
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.quota.limiter import Limiter
 from app.services.accepting.backlog import BacklogWatch
+from app.services.accepting.refused_events import RefusedEvents
 from app.services.accepting.writer import InboxWriter
 from app.services.caller import Caller
 from app.services.calls import Threads
@@ -74,8 +74,7 @@ class Acceptor:
         #: Calls that a limit let through, and that it did not.
         self.granted = 0
         self.refused = 0
-        #: Recommended e-commerce events that do not follow their schema, by event and class of the fault.
-        self.refused_events: Counter[tuple[str, str]] = Counter()
+        self.refused_events = RefusedEvents(writer)
 
     async def take(self, caller: Caller, group: str) -> Admission:
         """A token for a call of a group of endpoints: TRACK, or a name in GROUPS. Raises RateLimitedError."""
@@ -128,12 +127,8 @@ class Acceptor:
 
         Raises RefusedError for what the contract does not take; else as `append`.
         """
-        try:
-            checked = await self.read(check, body)
-        except RefusedError as refused:
-            self._count_refused_events(refused.errors)
-            raise
-        self._count_refused_events(checked.errors)
+        checked = await self.read(caller, check, body)
+        self.refused_events.count(caller.workspace_id, checked.errors)
         if key is not None:
             key = replace(key, answer=checked.answer)
         outcome = await self.append(caller, stream, checked, key)
@@ -141,15 +136,15 @@ class Acceptor:
             return _first(caller, outcome)
         return Accepted(caller.request_id(stream, outcome.seq), checked.answer)
 
-    def _count_refused_events(self, errors: Iterable[ObjectError]) -> None:
-        self.refused_events.update((error.event, error.code) for error in errors if error.event)
-
-    async def read(self, check: Callable[[bytes], _T], body: bytes) -> _T:
+    async def read(self, caller: Caller, check: Callable[[bytes], _T], body: bytes) -> _T:
         """What the contract makes of a body. Raises what that raises, and UnavailableError when it takes too long."""
-        if len(body) <= LARGE_BODY_BYTES:
-            return check(body)
         try:
+            if len(body) <= LARGE_BODY_BYTES:
+                return check(body)
             return await self._threads.run(partial(check, body), self._timeout)
+        except RefusedError as refused:
+            self.refused_events.count(caller.workspace_id, refused.errors)
+            raise
         except TimeoutError as error:
             raise UnavailableError from error
 
