@@ -71,7 +71,7 @@ class Subscriptions:
         key: IdempotencyKey | None,
     ) -> Accepted:
         region = addresses.region_of(caller.options)
-        changes = await self._acceptor.read(partial(_read, read, region), body)
+        changes = await self._acceptor.read(caller, partial(_read, read, region), body)
         channels = await self._groups.channels(caller, subscriptions.group_ids(changes))
 
         def check(_body: bytes) -> Checked:

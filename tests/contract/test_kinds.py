@@ -100,6 +100,9 @@ def test_stored_and_read_back(command: type[Command]) -> None:
         "message_id": "m",
         "campaign_id": "c",
         "canvas_id": None,
+        "event": "e",
+        "fault": "f",
+        "count": 2,
     }
     if command.__name__ in ("SetGroupState", "AddressEvent"):
         values["who"] = [5, "", "+34600123450"]

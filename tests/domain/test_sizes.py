@@ -12,8 +12,8 @@ from app.domain.profile import EXTERNAL, Profile
 from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.domain.times import DAY
+from tests.domain.shop import P, Q, Shop
 from tests.domain.test_apply import apply
-from tests.domain.test_ecommerce import P, Q, Shop
 from tests.domain.test_identity import START, World
 
 Json = dict[str, Any]

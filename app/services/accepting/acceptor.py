@@ -110,7 +110,7 @@ class Acceptor:
 
         Raises UnavailableError.
         """
-        ids = await self.read(track.group_ids, body)
+        ids = await self.read(caller, track.group_ids, body)
         return await self._groups.channels(caller, ids) if ids else {}
 
     async def queue(
