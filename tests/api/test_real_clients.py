@@ -190,3 +190,49 @@ def test_a_row(workspace: Workspace, row: Row) -> None:
     user = workspace.user("x")
     shown = {"custom_attributes": {}, **user}
     assert {name: shown.get(name) for name in row.shown} == row.shown
+
+
+def test_d58_a_line_id_is_given_back_and_makes_no_alias(workspace: Workspace) -> None:
+    answer = workspace.track({"attributes": [{"external_id": "x", "native_line_id": "U1"}]})
+    assert (answer.status, workspace.skipped(answer.request_id)) == (201, [])
+    assert (workspace.user("x")["native_line_id"], workspace.user("x")["user_aliases"]) == ("U1", [])
+    answer = workspace.track({"attributes": [{"external_id": "x", "native_line_id": "U" * 256}]})
+    assert workspace.skipped(answer.request_id) == [("attributes", 0, "native_line_id", "invalid_value")]
+    assert workspace.user("x")["native_line_id"] == "U1"
+
+
+def test_d60_a_merge_that_does_nothing_is_202_and_says_so_later(workspace: Workspace) -> None:
+    pair = {"identifier_to_merge": {"external_id": "nobody-1"}, "identifier_to_keep": {"external_id": "nobody-2"}}
+    answer = workspace.post("/users/merge", {"merge_updates": [pair]})
+    assert (answer.status, answer.body) == (202, {"message": "success"})
+    assert [reason for *_, reason in workspace.skipped(answer.request_id)] == ["profile_not_found"]
+
+
+@pytest.mark.parametrize("way", ["merge", "identify"])
+def test_d70_a_retired_alias_is_named(workspace: Workspace, way: str) -> None:
+    """The kept profile has the label under another name: later writes by the retired one reach nobody."""
+    guest = {"alias_label": "web", "alias_name": "guest-17"}
+    kept = {"external_id": "x", "alias_label": "web", "alias_name": "member-17"}
+    aliases = [kept, guest] if way == "merge" else [kept, {**guest, "external_id": None}]
+    assert workspace.post("/users/alias/new", {"user_aliases": aliases}).status == 201
+    if way == "merge":
+        pair = {"identifier_to_merge": {"user_alias": guest}, "identifier_to_keep": {"external_id": "x"}}
+        answer = workspace.post("/users/merge", {"merge_updates": [pair]})
+        told = [("merge_updates", 0, "web", "alias_retired")]
+    else:  # by alias nothing is combined
+        answer = workspace.post("/users/identify", {"aliases_to_identify": [{"external_id": "x", "user_alias": guest}]})
+        told = [("aliases_to_identify", 0, "", "label_conflict")]
+    assert workspace.skipped(answer.request_id) == told
+
+
+def test_d71_one_malformed_entry_of_an_export(workspace: Workspace) -> None:
+    workspace.track({"attributes": [{"external_id": "x", "k": 1}]})
+    asked = {
+        "external_ids": ["x", 5, {"a": 1}, "", None],
+        "user_aliases": [{"alias_name": "n"}, {"alias_label": "l", "alias_name": "n"}],
+    }
+    answer = workspace.post("/users/export/ids", asked, drain=False)
+    assert answer.status == 201
+    assert [user["external_id"] for user in answer.body["users"]] == ["x"]
+    assert answer.body["invalid_user_ids"] == ["5", '{"a":1}', "", "null"]
+    assert answer.errors == [("user_aliases", 0)]
