@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.api.harness import Json, Workspace
+from tests.api.harness import Json, Service, Workspace
 
 YESTERDAY: Final = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
 
@@ -236,3 +236,12 @@ def test_d71_one_malformed_entry_of_an_export(workspace: Workspace) -> None:
     assert [user["external_id"] for user in answer.body["users"]] == ["x"]
     assert answer.body["invalid_user_ids"] == ["5", '{"a":1}', "", "null"]
     assert answer.errors == [("user_aliases", 0)]
+
+
+@pytest.mark.parametrize(("permission", "bulk", "track"), [("users.track", 201, 201), ("users.track.bulk", 201, 403)])
+def test_d56_either_permission_opens_bulk(service: Service, permission: str, bulk: int, track: int) -> None:
+    workspace = service.workspace()
+    headers = workspace.headers() | {"Authorization": f"Bearer {service.key(workspace.id, permission)}"}
+    body = b'{"attributes":[{"external_id":"x","k":1}]}'
+    assert service.send("POST", "/users/track/bulk", body, headers).status == bulk
+    assert service.send("POST", "/users/track", body, headers).status == track
