@@ -214,6 +214,7 @@ def test_d70_a_retired_alias_is_named(workspace: Workspace, way: str) -> None:
     """The kept profile has the label under another name: later writes by the retired one reach nobody."""
     guest = {"alias_label": "web", "alias_name": "guest-17"}
     kept = {"external_id": "x", "alias_label": "web", "alias_name": "member-17"}
+    assert workspace.track({"attributes": [{"external_id": "x"}]}).status == 201
     aliases = [kept, guest] if way == "merge" else [kept, {**guest, "external_id": None}]
     assert workspace.post("/users/alias/new", {"user_aliases": aliases}).status == 201
     if way == "merge":
