@@ -87,10 +87,11 @@ class Database:
             plain.close()
 
     @contextmanager
-    def write(self, engine: Engine | None = None) -> Iterator[Connection]:
+    def write(self, engine: Engine | None = None, *, lock_ms: int | None = None) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on an exception.
 
         Its commit waits for the disk, also where the server would not; a worker says for itself that it need not.
+        `lock_ms`: how long the API waits for a lock of PostgreSQL, where that is not as long as for everything else.
         """
         with (
             (engine or self.main).connect().execution_options(onefold_write=True) as connection,
@@ -98,7 +99,8 @@ class Database:
             connection.begin(),
         ):
             if self.is_postgresql and self._waits_for_disk:
-                connection.exec_driver_sql(f"select {WAIT_FOR_DISK}")
+                locks = "" if lock_ms is None else f", set_config('lock_timeout', '{lock_ms}', true)"
+                connection.exec_driver_sql(f"select {WAIT_FOR_DISK}{locks}")
             yield connection
 
     def statements(self) -> Connection:

@@ -193,9 +193,7 @@ class InboxWriter:
         try:
             if len(work) == 1 and self._database.is_postgresql and not _any_key(work[0][1]):
                 return [self._flush_one(*work[0])]
-            with self._database.write(self._database.inbox) as connection:
-                if self._database.is_postgresql:
-                    connection.exec_driver_sql(f"set local lock_timeout = {SHARED_LOCK_MS}")
+            with self._database.write(self._database.inbox, lock_ms=SHARED_LOCK_MS) as connection:
                 return [_append(connection, key, entries, self._now_us()) for key, entries in work]
         except UnknownWorkspaceError as error:
             if len(work) == 1:
