@@ -1,5 +1,6 @@
 """One attack on one store: a stack, a victim, the attackers, and the verdict."""
 
+import math
 import resource
 import subprocess
 import time
@@ -27,7 +28,7 @@ WARM_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 3.0
 PLAIN_SECONDS: Final = 5.0
 #: CPU of the API in cores: figures of the plain flood are shared between attacks that burn about the same.
-LEVEL: Final = 0.5
+LEVEL: Final = 0.25
 
 
 class Arena:
@@ -85,7 +86,7 @@ class Arena:
 
     def _beside_plain(self, running: Stack, victim: Victim, api: int, cores: float) -> float:
         """p99 of the victim beside a flood of /livez that burns as much CPU of the API. Nothing else may go on."""
-        level = round(cores / LEVEL)
+        level = math.ceil(cores / LEVEL)
         if (running.store, level) not in self._plain:
             target = Target(running.ports[0], victim.workspace, (victim.workspace.key,), self._seed)
             flood = Running(LivezFlood(api, level * LEVEL), target)

@@ -11,7 +11,7 @@ from typing import Final
 import psutil
 from sqlalchemy import text
 
-from attack.attacker import Attacker, Outcome, Target, crowd, flood
+from attack.attacker import Attacker, Outcome, Target, crowd, flood, paced
 from attack.wire import Client, connect, head, packed, request
 from fault.stack import Stack, Workspace
 
@@ -175,10 +175,12 @@ class ReadinessFlood(Attacker):
 
 class BadKeys(Attacker):
     number, name = "16", "bad keys from the victim's address"
-    does = "made-up keys from an address, 8 connections; then a valid key of that address that was not seen before"
+    does = "made-up keys from an address, 320/s; then a valid key of that address that was not seen before"
     bound = "`ONEFOLD_FAILURES_PER_MINUTE` bounds looks at the database; a valid key is let in"
     #: More than an address may have in a minute.
     FAILURES: Final = 700
+    #: Requests a second of one connection.
+    RATE: Final = 40.0
     seconds = 12.0
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
@@ -186,11 +188,10 @@ class BadKeys(Attacker):
         lock, valid = threading.Lock(), Counter[int]()
 
         def work(number: int) -> None:
-            client, n = Client(target.port), 0
-            while not stop.is_set():
+            client = Client(target.port)
+            for n in paced(stop, self.RATE):
                 name = f"{target.seed % 10:01d}{number:01d}{n:06d}"
                 status, _, _ = client.ask(request("POST", "/users/track", f"{name}-0000-4000-8000-000000000000", b"{}"))
-                n += 1
                 with lock:
                     outcome.statuses[status] += 1
                     ask = outcome.statuses.total() % 100 == 0 and outcome.statuses.total() >= self.FAILURES
