@@ -39,16 +39,16 @@ def reference(database: Database, workspace_id: int, secret: bytes, state: State
     firsts = {stream: first for stream, first, _ in reversed(ranges)}
     if any(first != 1 for first in firsts.values()):
         raise LookupError("the record of what was applied no longer goes back to the first request")
-    with database.read(database.inbox) as connection:
-        for stream, first, last in ranges:
-            at = first - 1
-            while at < last:
+    for stream, first, last in ranges:
+        at = first - 1
+        while at < last:
+            with database.read(database.inbox) as connection:  # not around reducing, which may take long
                 batch = inbox.read(connection, workspace_id, stream, at, 0, min(500, last - at))
-                if not batch:
-                    raise LookupError("the inbox no longer holds every applied request")
-                alive = [decoded(request) for request in batch if (stream, request.seq) not in dead]
-                reduce(alive, state, workspace_id, secret)
-                at = batch[-1].seq
+            if not batch:
+                raise LookupError("the inbox no longer holds every applied request")
+            alive = [decoded(request) for request in batch if (stream, request.seq) not in dead]
+            reduce(alive, state, workspace_id, secret)
+            at = batch[-1].seq
     return state
 
 

@@ -19,14 +19,20 @@ _PG: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 EACH_POSTGRESQL: Final = "jsonb_array_elements_text(cast(:pids as jsonb)) as each(value)"
 EACH_SQLITE: Final = "json_each(:pids) as each"
 
+#: Characters of a text that is large.
+LARGE: Final = 64 * 1024
+
 
 class BulkWrite:
     """Insert rows of one workspace, or update those that exist. Rows are dicts of column -> value, all alike."""
 
-    def __init__(self, model: type[SQLModel], *, update: Sequence[str] = (), add: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: type[SQLModel], *, update: Sequence[str] = (), add: Sequence[str] = (), large: str = ""
+    ) -> None:
         """Where the primary key exists, `update` names the columns to overwrite and `add` those to add to.
 
-        Without either that is an error.
+        Without either that is an error. `large` names a column whose text may have megabytes. Such a row has a
+        statement of its own on PostgreSQL: inside one document its text would be escaped, parsed and copied again.
         """
         table = SQLModel.metadata.tables[str(model.__tablename__)]
         names = [column.name for column in table.columns if column.name != "workspace_id"]
@@ -47,6 +53,9 @@ class BulkWrite:
             f"insert into {table.name} (workspace_id, {columns}) select %s, {selected} "
             f"from jsonb_to_recordset(cast(%s as jsonb)) as r({record}){conflict}"
         )
+        self._names, self._large = names, large
+        values = ", ".join(f"cast(%s as {types[name]})" for name in names)
+        self._one = f"insert into {table.name} (workspace_id, {columns}) values (%s, {values}){conflict}"
         self._sqlite = text(
             f"insert into {table.name} (workspace_id, {columns}) values (:workspace_id, {placeholders}){conflict}"
         )
@@ -59,7 +68,13 @@ class BulkWrite:
         if connection.dialect.name == "postgresql":
             # Past SQLAlchemy, whose results do not know psycopg's pipeline.
             driver: Any = connection.connection.driver_connection
-            driver.execute(self._postgresql, (workspace_id, encode(rows)))
+            if self._large:
+                large = [row for row in rows if len(row[self._large]) > LARGE]
+                rows = [row for row in rows if len(row[self._large]) <= LARGE]
+                for row in large:
+                    driver.execute(self._one, (workspace_id, *(row[name] for name in self._names)))
+            if rows:
+                driver.execute(self._postgresql, (workspace_id, encode(rows)))
             return
         for row in rows:
             row["workspace_id"] = workspace_id

@@ -22,10 +22,10 @@ _MUTABLE: Final = tuple(
 _INSERT_PROFILES = BulkWrite(tables.ProfileRow)
 _UPDATE_PROFILES = BulkWrite(tables.ProfileRow, update=_MUTABLE)
 _WRITE_SECTION = {
-    CORE: BulkWrite(tables.ProfileCore, update=("doc",)),
-    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",)),
+    CORE: BulkWrite(tables.ProfileCore, update=("doc",), large="doc"),
+    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",), large="doc"),
 }
-_WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",))
+_WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",), large="doc")
 _INSERT_IDENTIFIERS = BulkWrite(tables.IdentifierRow)
 _WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us", "forget_us"))
 _INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
