@@ -34,6 +34,8 @@ from app.store.segments.compile import TooBroadError
 from app.store.segments.patterns import is_pattern
 from app.store.tables import Segment
 
+__all__ = ["PERMISSION", "Preview", "Segment", "Segments", "Why"]
+
 _T = TypeVar("_T")
 
 PERMISSION: Final = "admin.segments"

@@ -3,8 +3,7 @@
 from app.contract import segment_requests as contract
 from app.domain import times
 from app.domain.profile import Profile
-from app.services.segments import Why
-from app.store.tables import Segment
+from app.services.segments import Segment, Why
 
 
 def shown(segment: Segment) -> dict[str, object]:
