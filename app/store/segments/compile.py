@@ -45,7 +45,7 @@ class Compiler:
     def answers(self, filters: list[Filter]) -> Select[Any]:
         """Whether each filter matches, of everybody in the scope."""
         conditions = [func.coalesce(self.filter(one), false()) for one in filters]
-        return self.select([one.label(f"f{n}") for n, one in enumerate(conditions or [true()])])
+        return self.select([one.label(f"f{n}") for n, one in enumerate(conditions)])
 
     def select(self, columns: Any) -> Select[Any]:
         """From everything that was needed so far."""
