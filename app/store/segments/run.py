@@ -63,7 +63,7 @@ def matches(
 def reasons(
     connection: Connection, workspace_id: int, pid: int, filters: list[Filter], now_us: int
 ) -> list[bool] | None:
-    """Whether a person matches each of the filters; None where there is no such person and any filter. Raises TooBroadError."""
+    """Whether a person matches each of the filters; None for nobody. Raises TooBroadError."""
     compiler = _compiler(connection, workspace_id, now_us, [pid])
     found: list[bool] = []
     for n in range(0, len(filters), _AT_ONCE):
