@@ -34,7 +34,7 @@ from app.store.segments.compile import TooBroadError
 from app.store.segments.patterns import is_pattern
 from app.store.tables import Segment
 
-__all__ = ["Preview", "Segment", "Segments", "Why"]
+__all__ = ["PERMISSION", "Preview", "Segment", "Segments", "Why"]
 
 _T = TypeVar("_T")
 

@@ -66,12 +66,12 @@ def reasons(
     """Whether a person matches each of the filters; None for nobody. Raises TooBroadError."""
     compiler = _compiler(connection, workspace_id, now_us, [pid])
     found: list[bool] = []
-    for n in range(0, max(1, len(filters)), _AT_ONCE):
+    for n in range(0, len(filters), _AT_ONCE):
         row = connection.execute(compiler.answers(filters[n : n + _AT_ONCE])).one_or_none()
         if row is None:
             return None
         found += [bool(value) for value in row]
-    return found[: len(filters)]
+    return found
 
 
 #: Filters that one statement answers.
