@@ -17,9 +17,12 @@ from app.domain.profile import (
     CHANNEL_PHONE,
     EMAIL,
     EXTERNAL,
+    HARD_BOUNCED,
+    INVALID,
     NAME_EVENT,
     NAME_PRODUCT,
     PHONE,
+    SPAM,
     Address,
     AddressState,
     Occurrence,
@@ -164,8 +167,11 @@ class Hostile:
             "aliases": lambda: {"crm": self.pick(TEXTS[1:]), **self._some(("é",), lambda: self.pick(TEXTS[1:]))},
         }
         core = {name: make() for name, make in makers.items() if self._likely()}
-        if "email" not in core and self._likely():
+        if "email" in core:
+            core.pop("marked_email_as_spam_at", None)
+        elif self._likely():
             core["email_subscribe"] = [self.pick(_STATES), self._us()]
+            core["email_groups"] = {"g1": [self.pick(_STATES[:2]), self._us()]}
         return core
 
     def _cart(self) -> Json:
@@ -252,8 +258,12 @@ class Hostile:
         pids = [*(one.pid for one in people), World.MERGED]
         happened = [self._occurrence(seq, pids) for seq in range(self.random.randrange(16))]
         addresses: list[Address] = [
-            *((CHANNEL_EMAIL, f"{name}@example.org", group) for name in "xy" for group in ("", "g1")),
-            (CHANNEL_PHONE, "+34600123456", "g1"),
+            *(
+                (CHANNEL_EMAIL, f"{name}@example.org", topic)
+                for name in "xy"
+                for topic in ("", "g1", SPAM, HARD_BOUNCED)
+            ),
+            *((CHANNEL_PHONE, "+34600123456", topic) for topic in ("g1", INVALID)),
         ]
         consents = {one: AddressState(self.pick(_STATES), self._us()) for one in addresses if self._likely()}
         return World(people, happened, consents)

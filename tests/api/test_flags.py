@@ -85,7 +85,7 @@ def test_what_has_no_effect_is_listed(workspace: Workspace) -> None:
         ({"external_id": "ada", **ALIAS, "test_user": True}, identifiers.ONLY_ONE),
         ({"alias_name": "7", "test_user": True}, identifiers.BAD_ALIAS),
         ({"email": "nobody", "test_user": True}, identifiers.BAD_EMAIL),
-        ({"external_id": "a\0", "test_user": True}, "must not contain the character NUL"),
+        ({"external_id": "a\0", "test_user": True}, "must not contain the character NUL (U+0000)"),
         ("ada", "must be an object"),
         (None, "must be an object"),
     ],
