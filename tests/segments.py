@@ -63,6 +63,7 @@ WANTED = NUMBERS[:-1]
 PATTERNS = ("x", "^$", "gold", "^g.ld$", "s", "k", "é", r"\d+", "a|b", ".", r"a\.b", "[^a-z]", "(?s)x.*", "100%", "a_b")
 DAYS = ("20500", "20510", "20521")
 _PATHS = ("", "", "sku", "n.k", "[]", "[].sku", "home[].k", "é")
+_TOPICS = ("", "g1", SPAM, HARD_BOUNCED)
 _STATES = ("opted_in", "unsubscribed", "subscribed")
 _EVENTS = ("view", 'say "x"', "é")
 _APPS = ("app-1", "é")
