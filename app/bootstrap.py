@@ -246,6 +246,8 @@ def services(settings: Settings) -> Services:
     connections = Connections(connection_limits(settings), trusted_proxies)
     readings = ApiReadings(database, watch, writer, acceptor, quotas, bell, gate, connections, canary, now_us)
 
+    segments = Segments(database, reader, calls, counting, now_us, settings.max_segments)
+
     async def readiness() -> str | None:
         try:
             async with asyncio.timeout(settings.answer_seconds):
@@ -284,9 +286,9 @@ def services(settings: Settings) -> Services:
         subscriptions=Subscriptions(database, acceptor, reader, groups, calls, now_us),
         jobs=started,
         archives=Archives(database, reader, calls, started),
-        segments=Segments(database, reader, calls, counting, now_us, settings.max_segments),
+        segments=segments,
         reader=reader,
-        people=People(database, reader),
+        people=People(database, reader, segments),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),

@@ -18,8 +18,9 @@ from app.contract.people import MAX_LIMIT
 from app.domain.profile import Profile
 from app.services import archives, people
 from app.services.caller import Caller
-from app.services.refusals import UnknownProfileError
+from app.services.refusals import UnknownProfileError, UnknownSegmentError
 from app.store.engine import Database
+from app.store.segments.compile import TooBroadError
 from workers.jobs.archive import write
 
 app = typer.Typer(help="People: who there is, and everything about one of them.", no_args_is_help=True)
@@ -32,13 +33,18 @@ def search(
         typer.Argument(help="External id, braze_id, alias, e-mail address, phone number or name; none = everybody."),
     ] = "",
     flag: Annotated[str | None, typer.Option("--flag", help=f"One of {', '.join(contract.FLAGS)}.")] = None,
+    segment: Annotated[str | None, typer.Option("--segment", help="Id of a segment.")] = None,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 50,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Find people: by an identifier, by the beginning of an e-mail address or an alias, by a part of a name."""
-    sent = {name: value for name, value in (("search", text or None), ("flag", flag)) if value is not None}
+    sent = {
+        name: value
+        for name, value in (("search", text or None), ("flag", flag), ("segment", segment))
+        if value is not None
+    }
     profiles: list[Profile] = []
     cursor: str | None = ""
     with opened_workspace(data_dir, workspace) as (database, caller):
@@ -48,7 +54,16 @@ def search(
                 query = contract.read_query(sent | page, addresses.region_of(caller.options))
             except RefusedError as refused:
                 raise fail(refused.message) from None
-            found = people.find(database, caller, query)
+            try:
+                found = (
+                    people.members(database, caller, query, now_us())
+                    if segment
+                    else people.find(database, caller, query)
+                )
+            except UnknownSegmentError:
+                raise fail("There is no such segment: see `onefold segments list`.") from None
+            except TooBroadError:
+                raise fail("The segment is too broad to be looked through.") from None
             profiles, cursor = profiles + found.profiles, found.next_cursor
     show_list(
         ("braze_id", "external_id", "email", "name", "flags"),

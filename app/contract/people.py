@@ -25,7 +25,7 @@ MAX_SEARCH: Final = 255
 BAD_LIMIT: Final = f"'limit' must be a number between 1 and {MAX_LIMIT}"
 BAD_SEARCH: Final = f"'search' must have 1 to {MAX_SEARCH} characters"
 BAD_FLAG: Final = f"'flag' must be one of {', '.join(FLAGS)}"
-ONLY_ONE: Final = "only one of 'search' and 'flag' may be given"
+ONLY_ONE: Final = "only one of 'search', 'flag' and 'segment' may be given"
 
 _CHANNELS: Final = {CHANNEL_EMAIL: "email", CHANNEL_PHONE: "sms"}
 #: Fields of the section `core` that exports do not have.
@@ -40,33 +40,38 @@ _FURTHER_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Who is looked for: everybody, those with a flag, or those of whom a text is an identifier or a name."""
+    """Who is looked for: everybody, those with a flag, those in a segment, or those of whom a text is an identifier or
+    a name.
+    """
 
     page: Page
     #: As it was sent; "" = not sent.
     search: str = ""
     #: A bit of Profile.flags; 0 = not sent.
     flag: int = 0
+    #: Id of a segment; "" = not sent.
+    segment: str = ""
     #: The number that the text is, if it is one.
     phone: str | None = None
 
     @property
     def question(self) -> tuple[int | str, ...]:
         """What the cursors of the list belong to."""
-        return ("profiles", self.search, self.flag)
+        return ("profiles", self.search, self.flag, self.segment)
 
 
 def read_query(parameters: Mapping[str, str], region: str = addresses.DEFAULT_REGION) -> Query:
     """The query of GET /v1/profiles. `region` is that of a number without a `+`. Raises RefusedError(400)."""
-    search, flag = parameters.get("search"), parameters.get("flag")
+    search, flag, segment = (parameters.get(name) for name in ("search", "flag", "segment"))
     if search is not None and not 0 < len(search) <= MAX_SEARCH:
         raise RefusedError(400, BAD_SEARCH)
     if flag is not None and flag not in FLAGS:
         raise RefusedError(400, BAD_FLAG)
-    if search is not None and flag is not None:
+    if sum(one is not None for one in (search, flag, segment)) > 1:
         raise RefusedError(400, ONLY_ONE)
     phone = None if search is None else addresses.phone(search, region)
-    return Query(read_page(parameters), search or "", FLAGS[flag] if flag is not None else 0, phone)
+    bit = FLAGS[flag] if flag is not None else 0
+    return Query(read_page(parameters), search or "", bit, segment or "", phone)
 
 
 def read_page(parameters: Mapping[str, str]) -> Page:

@@ -28,14 +28,17 @@ from app.domain.profile import (
     Identifier,
     Profile,
 )
+from app.services import segments
 from app.services.caller import Caller
 from app.services.exporting import views_of
 from app.services.reading import Reader, Seen
 from app.services.refusals import UnknownProfileError
+from app.services.segments import Segments
 from app.store.engine import Database
 from app.store.profiles import holders, look_up, search, timeline
 from app.store.profiles.search import Range
 from app.store.profiles.timeline import Happened
+from app.store.segments import run
 
 #: Subscription groups of an address that are shown.
 MAX_CONSENTS: Final = 1_000
@@ -76,12 +79,22 @@ class Person:
 class People:
     """One per API process."""
 
-    def __init__(self, database: Database, reader: Reader) -> None:
+    def __init__(self, database: Database, reader: Reader, segments: Segments) -> None:
         self._database = database
         self._reader = reader
+        self._segments = segments
 
     async def find(self, caller: Caller, query: Query) -> Seen[Found]:
-        """A page of people. Raises RefusedError for a wrong cursor, UnavailableError."""
+        """A page of people. Raises RefusedError for a wrong cursor, UnavailableError.
+
+        With a segment it takes as long as counting it may, and raises UnknownSegmentError, SegmentTooSlowError,
+        SegmentTooBroadError.
+        """
+        if query.segment:
+            stale = await self._reader.catch_up(caller.workspace_id)
+            now_us = self._reader.now_us()
+            found = await self._segments.counted(lambda: members(self._database, caller, query, now_us))
+            return Seen(found, stale, now_us)
         return await self._reader.read(caller, lambda: find(self._database, caller, query))
 
     async def show(self, caller: Caller, braze_id: str, page: Page) -> Seen[Person]:
@@ -113,6 +126,18 @@ def find(database: Database, caller: Caller, query: Query) -> Found:
             pids = pids[:limit]
         profiles = _in_order(connection, caller.workspace_id, pids)
     return Found(profiles, None if last is None else cursors.make(query.question, last))
+
+
+def members(database: Database, caller: Caller, query: Query, now_us: int) -> Found:
+    """A page of those in a segment, those who were made first in front. Raises UnknownSegmentError, TooBroadError."""
+    cursors = Cursors(caller.workspace_id, caller.workspace_secret)
+    behind = query.page.behind(cursors, query.question)
+    after, limit = None if behind is None else int(behind[0]), query.page.limit
+    with database.read() as connection:
+        wanted = segments.kept(connection, caller, query.segment)
+        found = run.members(connection, caller.workspace_id, wanted, now_us, after, limit + 1)
+        profiles = _in_order(connection, caller.workspace_id, [member.pid for member in found[:limit]])
+    return Found(profiles, cursors.make(query.question, [found[limit - 1].pid]) if len(found) > limit else None)
 
 
 def _in_order(connection: Connection, workspace_id: int, pids: Sequence[int]) -> list[Profile]:

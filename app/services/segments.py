@@ -113,7 +113,7 @@ class Segments:
         sample = requests.read_sample(document)
         wanted = requests.definition_of(document)
         stale = await self._reader.catch_up(caller.workspace_id)
-        size, people = await self._counted(lambda: preview(self._database, caller, wanted, self._now_us(), sample))
+        size, people = await self.counted(lambda: preview(self._database, caller, wanted, self._now_us(), sample))
         return Preview(size, people, stale)
 
     async def why(self, caller: Caller, segment_id: str, key: Identifier | None) -> tuple[list[Why], bool]:
@@ -122,9 +122,13 @@ class Segments:
         Raises as `preview`, and UnknownSegmentError, TooManyHoldersError.
         """
         stale = await self._reader.catch_up(caller.workspace_id)
-        return await self._counted(lambda: why(self._database, caller, segment_id, key, self._now_us())), stale
+        return await self.counted(lambda: why(self._database, caller, segment_id, key, self._now_us())), stale
 
-    async def _counted(self, work: Callable[[], _T]) -> _T:
+    async def counted(self, work: Callable[[], _T]) -> _T:
+        """What a call of the store gives that looks at everybody, and may take as long as that does.
+
+        Raises SegmentTooSlowError, SegmentTooBroadError, UnavailableError.
+        """
         budget.extend(self._counting.seconds)
         try:
             return await self._counting.run(work)
@@ -264,6 +268,11 @@ def why(database: Database, caller: Caller, segment_id: str, key: Identifier | N
             lines = [(*place, result) for place, result in zip(places, results, strict=True)]
             found.append(Why(person.braze_id, person.pid in inside, lines))
         return found
+
+
+def kept(connection: Connection, caller: Caller, segment_id: str) -> Definition:
+    """What a segment that is kept says. Raises UnknownSegmentError."""
+    return definition(connection, caller.workspace_id, _found(connection, caller, segment_id).definition)
 
 
 def _found(connection: Connection, caller: Caller, segment_id: str) -> Segment:

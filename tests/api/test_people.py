@@ -141,9 +141,25 @@ def test_the_list_and_those_with_a_flag(known: Workspace) -> None:
     assert [names(page) for page in found(known, flag="global_control_group")] == [["u-2"]]
 
 
+def test_those_in_a_segment(known: Workspace) -> None:
+    body = {"name": "e-mail", "groups": [{"filters": [{"field": "email_address", "op": "is_not_blank"}]}]}
+    made = known.post("/v1/segments", body, drain=False)
+    assert made.status == 201, made.text
+    inside = ["u-1", "u-2", "ada", "u-5"]
+    for limit in (1, 3, 4, 100):
+        pages = found(known, segment=made.body["id"], limit=limit)
+        assert names([row for page in pages for row in page]) == inside
+        assert all(len(page) == limit for page in pages[:-1])
+    for unknown in ("x", "\0", "00000000-0000-0000-0000-000000000000"):
+        assert get(known, "/v1/profiles", segment=unknown).status == 404
+    cursor = get(known, "/v1/profiles", segment=made.body["id"], limit=1).body["next_cursor"]
+    assert get(known, "/v1/profiles", limit=1, cursor=cursor).status == 400
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
+        ({"flag": "test_user", "segment": "x"}, contract.ONLY_ONE),
         ({"search": ""}, contract.BAD_SEARCH),
         ({"search": "x" * 256}, contract.BAD_SEARCH),
         ({"flag": "flags"}, contract.BAD_FLAG),

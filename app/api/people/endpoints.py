@@ -29,12 +29,11 @@ _SEARCH: Final = Annotated[str, Meta(min_length=1, max_length=MAX_SEARCH)]
 
 
 def _told(title: str, text: str, answer: Any, *parameters: Parameter) -> Documentation:
-    refusals = {404: Refusal} if _WHO in parameters else {}
     return Documentation(
         title=title,
         tag="Profiles",
         text=text,
-        answers={200: answer, **refusals},
+        answers={200: answer, 404: Refusal},
         parameters=(*parameters, *_PAGE),
         headers=_STALE,
     )
@@ -48,6 +47,7 @@ _LIST: Final = _told(
     Profiles,
     Parameter("search", "query", _SEARCH, "External id, braze_id, alias, e-mail address, phone number or name."),
     Parameter("flag", "query", Literal["test_user", "global_control_group"], "Those that have it."),
+    Parameter("segment", "query", str, "Id of a segment: those that are in it, the first made ones in front."),
 )
 _SHOW: Final = _told("Everything about a profile", "With the first page of its timeline.", Shown, _WHO)
 _TIMELINE: Final = _told("What somebody did", "Events and purchases, the last one first.", Timeline, _WHO)
