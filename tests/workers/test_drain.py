@@ -127,7 +127,7 @@ def test_the_comparison_sees_a_difference(database: Database) -> None:
         if not database.is_postgresql
         else "update profile_custom set doc = '{}'",
         "delete from identifier where kind = 4",
-        "insert into address_state values (1, 1, 'a@example.org', '', 'opted_in', 5)",
+        "insert into address_state values (1, 1, 'a@example.org', '', 'opted_in', 5, null)",
         "update profile_part set doc = '{}'",
         "delete from occurrence",
         "delete from profile_core",

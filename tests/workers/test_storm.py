@@ -55,7 +55,7 @@ def drain(url: str, workspace_id: int, last: int) -> Counter[str]:
         while cursors(database, workspace_id)[0] < last:
             assert time.monotonic() < deadline, "the storm does not end"
             summary = worker.drain(workspace_id, most_seconds=0.02)
-            total.update({name: getattr(summary, name) for name in ("requests", "dead", "merged", "deleted")})
+            total.update(requests=summary.requests, dead=summary.dead, merged=summary.counts.merged)
     finally:
         database.dispose()
     return total
