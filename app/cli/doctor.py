@@ -115,6 +115,8 @@ def _workers(settings: Settings) -> Check:
 
 def _job_workers(settings: Settings) -> Check:
     """Job workers, and whether each sees a file that lies where this process, and the API beside it, look for files."""
+    if missing(settings) is not None:  # looking would make the directory
+        return ("job workers", False, "unknown", "the database has to answer first")
     files = bootstrap.files(settings)
     app = bootstrap.celery(settings, producer=True)
     try:

@@ -108,7 +108,7 @@ def _of_emails(body: bytes, *kinds: str) -> Checked:
 def check_number_removal(body: bytes) -> Checked:
     """POST /sms/invalid_phone_numbers/remove. Raises RefusedError."""
     document = bodies.parse_object(body) or {}
-    values = listed(document.get("phone_numbers"))
+    values = listed(document, "phone_numbers")
     numbers = [phone(value) for value in values]
     if not numbers:
         raise RefusedError(400, BAD_NUMBERS)

@@ -192,12 +192,16 @@ def _members(**readers: Callable[[object], object | None]) -> Callable[[object],
 
 
 def _subscription_groups(value: object) -> object:
+    if value == []:
+        return NOT_SENT
     found = subscription_states.read(value)
-    return found or NOT_SENT
+    return IGNORED if found is None else found
 
 
 def _push_tokens(value: object) -> object:
-    if value is None or value == []:
+    if value is None:
+        return IGNORED
+    if value == []:
         return NOT_SENT
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise ObjectRefusedError("'push_tokens' must be an array of objects", "BAD_PUSH_TOKEN_VALUE")

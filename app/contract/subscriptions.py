@@ -97,7 +97,7 @@ def _change(document: dict[str, Any], index: int, array: str, region: str) -> Gr
     who: list[tuple[str, int, Identifier]] = []
     for kind, names in _SELECTORS:
         for name in names:
-            values = listed(document.get(name))
+            values = listed(document, name)
             who += [
                 (array or name, index if array else place, (kind, "", _identifier(kind, name, value, region)))
                 for place, value in enumerate(values)
@@ -113,10 +113,13 @@ def _change(document: dict[str, Any], index: int, array: str, region: str) -> Gr
     return GroupChange(index, group, state, document.get("use_double_opt_in_logic") is True, who)
 
 
-def listed(value: object) -> list[Any]:
+def listed(document: dict[str, Any], name: str) -> list[Any]:
     """One value, or at most 50. null, "" and [] count as not sent. Raises RefusedError."""
+    value = document.get(name)
     if not is_sent(value) or value == "":
         return []
+    if isinstance(value, dict):  # an array as PHP sends it is not guessed (DECISIONS D63)
+        raise RefusedError(400, f"'{name}' must be a string or an array of strings")
     values = value if isinstance(value, list) else [value]
     if len(values) > MAX_ELEMENTS:
         raise RefusedError(400, TOO_MANY)
@@ -160,7 +163,7 @@ def check_email_status(body: bytes) -> Checked:
 
 def read_emails(document: dict[str, Any]) -> list[str]:
     """The addresses under `email`: one, or at most 50. Raises RefusedError."""
-    values = listed(document.get("email"))
+    values = listed(document, "email")
     if not values:
         raise RefusedError(400, BAD_EMAILS)
     return [_identifier(EMAIL, "email", value, "") for value in values]

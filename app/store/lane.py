@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, StreamKey
 from app.domain.profile import Problem
+from app.domain.reasons import PROBLEMS_OMITTED
 from app.domain.settings import ApplySettings
 from app.domain.times import DAY, HOUR
 from app.store.bulk import BulkWrite, encode
@@ -169,7 +170,8 @@ def write_problems(
 ) -> None:
     """`accepted` says when each (stream, seq) was accepted."""
     documents: dict[tuple[int, int], list[tuple[str, int, str, str]]] = {}
-    for one in problems:
+    # In the order of the objects as they were sent. What says that there were more comes last.
+    for one in sorted(problems, key=lambda one: (one.reason == PROBLEMS_OMITTED, one.ordinal)):
         of = documents.setdefault((one.stream, one.seq), [])
         of.append((one.input_array, one.index, one.field, one.reason))
     rows = [

@@ -92,11 +92,25 @@ NO_REQUEST: Final[dict[str, bytes]] = {
     "59 empty": b'{"attributes":[],"events":[],"purchases":[]}',
     "59 null": b'{"attributes":null,"events":null,"purchases":null,"purchase":null}',
     "56 unknown keys only": b'{"partner":"x","Attributes":[{"external_id":"a"}]}',
-    "57 text": b'{"attributes":"x","events":[{"external_id":"a","name":"e","time":"2026-01-01"}]}',
-    "57 number": b'{"attributes":7}',
-    "57 false": b'{"attributes":false}',
-    "57 zero": b'{"events":0}',
 }
+
+
+#: Members that are no arrays: the answer names the first of them (DECISIONS D63).
+NO_ARRAY: Final[dict[str, tuple[str, bytes]]] = {
+    "57 text": ("attributes", b'{"attributes":"x","events":[{"external_id":"a","name":"e","time":"2026-01-01"}]}'),
+    "57 number": ("attributes", b'{"attributes":7}'),
+    "57 false": ("attributes", b'{"attributes":false}'),
+    "57 zero": ("events", b'{"events":0}'),
+}
+
+
+@pytest.mark.parametrize(("name", "body"), NO_ARRAY.values(), ids=NO_ARRAY)
+def test_no_array(on_sqlite: Service, name: str, body: bytes) -> None:
+    workspace = on_sqlite.workspace()
+    answer = workspace.track(body)
+    error = {"type": f"'{name}' must be an array of objects", "input_array": name, "index": 0}
+    assert (answer.status, answer.body) == (400, {"message": NO_VALID_DATA, "errors": [error]})
+    assert workspace.stored() == []
 
 
 @pytest.mark.parametrize("body", NO_REQUEST.values(), ids=NO_REQUEST)

@@ -76,7 +76,7 @@ def test_texts_that_no_database_holds(service: Service, workspace: Workspace) ->
 
 @pytest.mark.parametrize("text", ["%00", "a%00b"])
 def test_a_reason_that_no_letter_can_have(workspace: Workspace, text: str) -> None:
-    refusal = (400, "'reason' must be printable text")
+    refusal = (400, "'reason' must be printable text. 'reason' has the invisible character U+0000.")
     listed = send(workspace, "GET", f"/v1/dead-letters?reason={text}", None)
     assert (listed.status, listed.message) == refusal
     body = json.dumps({"filter": {"reason": "a\0b"}}).encode()

@@ -27,12 +27,8 @@ LEGACY: Final = Limits(None, 75)
 #: Requests in one transaction, and requests of one run of Hypothesis, which gets slower with its length.
 BATCH: Final = 250
 RUN: Final = 6000
-#: Of all requests of a workspace at once: by request it would be thousands of statements. `n` numbers the problems of
-#: one drain, so it is there for their order only: how much one drain takes depends on the clock.
-_PROBLEMS: Final = text(
-    "select seq, input_array, position, field, reason from problem where workspace_id = :workspace_id "
-    "order by seq, ordinal, n"
-)
+#: Of all requests of a workspace at once: by request it would be thousands of statements.
+_PROBLEMS: Final = text("select seq, doc from problem where workspace_id = :workspace_id order by seq")
 _DEAD: Final = text("select seq, reason from dead where workspace_id = :workspace_id")
 
 
