@@ -87,7 +87,7 @@ def _groups(value: object, name: str, is_pattern: IsPattern) -> tuple[Group, ...
 def _group(value: object, where: str, is_pattern: IsPattern) -> Group:
     filters = value.get("filters") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(filters, list) or value.keys() - {"op", "filters"}:
-        raise RefusedError(400, f"{where} must be an object of 'op' and 'filters'")
+        raise RefusedError(400, f"{where} must be an object of 'op' and an array 'filters'")
     if len(filters) > MAX_FILTERS:
         raise RefusedError(400, TOO_MANY)
     op = _joined(value.get("op", AND), f"'op' of {where}")

@@ -22,7 +22,7 @@ def one(**members: Any) -> Json:
         ([], "The body must be an object"),
         ({"groups": {}}, "'groups' must be an array"),
         ({"groups": [BLANK] * 51}, "'groups' must be an array of at most 50"),
-        ({"groups": [{}]}, "groups[0] must be an object of 'op' and 'filters'"),
+        ({"groups": [{}]}, "groups[0] must be an object of 'op' and an array 'filters'"),
         ({"groups": [{"op": "XOR", "filters": []}]}, "'op' of groups[0] must be AND or OR"),
         ({"join": "and"}, "'join' must be AND or OR"),
         ({"apps": []}, "'apps' must be"),
