@@ -22,7 +22,8 @@ run: $(VENV)/.installed ## Start Onefold with everything it needs: make run ARGS
 	@exec $(BIN)/onefold up $(ARGS)
 
 test: $(VENV)/.installed-dev clients ## Run the tests: make test ARGS="tests/domain -x"
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+JOBS ?= 2
 
 fuzz: $(VENV)/.installed-dev ## Random requests, many: make fuzz CASES=50000 SEED=7 ARGS="tests/fuzz/test_document.py"
 	@exec env FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest $(or $(ARGS),tests/fuzz) --timeout=0 -s

@@ -1,6 +1,8 @@
 """What every test may use: real servers, started once for the whole run."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import TypeVar
@@ -14,6 +16,19 @@ from tests.stores import database, database_url, postgres_template, sqlite_templ
 __all__ = ["database", "database_url", "postgres_template", "sqlite_template"]  # fixtures for everybody
 
 T = TypeVar("T")
+
+#: Memory that keeps files, and how much of it the servers of a whole run leave room for.
+_MEMORY = "/dev/shm"
+_ENOUGH = 8 * 2**30
+
+
+def pytest_configure() -> None:
+    """Put temporary files into memory where there is enough of it: hundreds of databases are made.
+
+    Servers are killed here and no power is cut, so memory keeps what was committed as well as a disk does.
+    """
+    if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
+        os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 
 
 @pytest.fixture(scope="session")

@@ -131,8 +131,10 @@ class PostgresServer:
     def create_database(self, name: str, template: str = "template0") -> str:
         """Make a database, in place of one of that name: empty, or a copy of one that nobody is connected to.
 
-        Returns its URL for SQLAlchemy.
+        Returns its URL for SQLAlchemy. On a server that several test processes share the name has theirs behind it.
         """
+        worker = os.environ.get("PYTEST_XDIST_WORKER")
+        name = name if self._own_process is not None or worker is None else f"{name}_{worker}"
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
             statement = sql.SQL("create database {} template {}")

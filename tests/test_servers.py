@@ -53,6 +53,7 @@ def test_postgres_started_by_root_reaches_binaries_below_a_closed_directory(
 def test_a_named_server_is_used_as_it_is_and_never_killed(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setenv("TEST_DATABASE_URL", postgres_server.url.replace("postgresql+psycopg:", "postgresql:"))
     with postgres() as server:
         assert server.url == postgres_server.url
