@@ -13,7 +13,11 @@ from app.domain import times
 from app.domain.profile import (
     CHANNEL_EMAIL,
     CHANNEL_PHONE,
+    GROUP_FIELDS,
+    HARD_BOUNCED,
+    INVALID,
     NAME_EVENT,
+    SPAM,
     Address,
     AddressState,
     Profile,
@@ -27,6 +31,8 @@ BAD_SEARCH: Final = f"'search' must have 1 to {MAX_SEARCH} characters"
 BAD_FLAG: Final = f"'flag' must be one of {', '.join(FLAGS)}"
 ONLY_ONE: Final = "only one of 'search', 'flag' and 'segment' may be given"
 
+#: Where the marks of an address are shown.
+_MARKS: Final = {SPAM: "marked_email_as_spam_at", HARD_BOUNCED: "hard_bounced_at", INVALID: "phone_invalid_at"}
 _CHANNELS: Final = {CHANNEL_EMAIL: "email", CHANNEL_PHONE: "sms"}
 #: Fields of the section `core` that exports do not have.
 _FURTHER_FIELDS: Final = (
@@ -112,6 +118,7 @@ def document(view: View, consents: Sequence[tuple[Address, AddressState]], size:
         "deprecated_external_ids": view.core.get("deprecated"),
         **{name: view.core.get(name) for name in _FURTHER_FIELDS},
         "marked_email_as_spam_at": _moment(view.core.get("marked_email_as_spam_at")),
+        **{_MARKS[topic]: times.iso(state.changed_us) for (_, _, topic), state in consents if topic in _MARKS},
         "merged_profiles": view.core.get("merges"),
         "sessions": _span(profile.session_count, profile.first_session_us, profile.last_session_us),
         "custom_events": _summaries(profile.events),
@@ -122,7 +129,10 @@ def document(view: View, consents: Sequence[tuple[Address, AddressState]], size:
         "unbooked_revenue": view.commerce.get("unbooked"),
         "device_data": merge_records.dated(profile.devices) or None,
         "message_data": merge_records.dated(profile.messages) or None,
-        "consents": [_consent(address, state) for address, state in consents] or None,
+        "consents": [
+            *(_consent(address, state) for address, state in consents if address[2] not in _MARKS),
+            *_own_consents(view),
+        ],
     }
     return shown | {name: value for name, value in further.items() if value not in (None, "", {}, [])}
 
@@ -139,10 +149,24 @@ def occurrence(kind: int, name: str, time_us: int, request_id: str, ordinal: int
 
 def _consent(address: Address, state: AddressState) -> dict[str, object]:
     channel, value, group_id = address
-    entry: dict[str, object] = {"channel": _CHANNELS[channel], "address": value}
+    entry: dict[str, object] = {"channel": _CHANNELS[channel]}
+    if value:
+        entry["address"] = value
     if group_id:
         entry["subscription_group_id"] = group_id
     return entry | {"state": state.state, "changed_at": times.iso(state.changed_us)}
+
+
+def _own_consents(view: View) -> list[dict[str, object]]:
+    """What somebody said who has no address of the channel, so that it is kept with the profile."""
+    core: Any = view.core
+    found: list[dict[str, object]] = []
+    if "email_subscribe" in core:
+        found.append(_consent((CHANNEL_EMAIL, "", ""), AddressState(*core["email_subscribe"])))
+    for channel, field in GROUP_FIELDS.items():
+        for group_id, said in sorted(core.get(field, {}).items()):
+            found.append(_consent((channel, "", group_id), AddressState(*said)))
+    return found
 
 
 def _moment(us: Any) -> str | None:

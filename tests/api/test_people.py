@@ -258,6 +258,24 @@ def test_everything_about_a_person(workspace: Workspace) -> None:
     assert "next_cursor" not in rest
 
 
+def test_consents_and_marks(workspace: Workspace) -> None:
+    """Those of the addresses, and what somebody said who has no address of the channel."""
+    for channel in ("email", "sms"):
+        made = workspace.post("/v1/subscription_groups", {"name": channel, "channel": channel, "id": channel})
+        assert made.status == 201
+    said = [{"subscription_group_id": group, "subscription_state": "subscribed"} for group in ("email", "sms")]
+    workspace.track({"attributes": [{"external_id": "a", "email": "a@example.org", "subscription_groups": said}]})
+    marked = [{"type": kind, "email": "a@example.org", "time": "2026-01-01"} for kind in ("hard_bounce", "spam")]
+    assert workspace.post("/v1/address_events", {"events": marked}).status == 201
+    (user,) = workspace.export(external_ids=["a"])
+    shown = get(workspace, f"/v1/profiles/{user['braze_id']}").body["profile"]
+    assert [{k: v for k, v in one.items() if k != "changed_at"} for one in shown["consents"]] == [
+        {"channel": "email", "address": "a@example.org", "subscription_group_id": "email", "state": "subscribed"},
+        {"channel": "sms", "subscription_group_id": "sms", "state": "subscribed"},
+    ]
+    assert shown["hard_bounced_at"] == shown["marked_email_as_spam_at"] == "2026-01-01T00:00:00.000Z"
+
+
 def timeline(workspace: Workspace, braze_id: str, limit: int) -> list[list[Json]]:
     path = f"/v1/profiles/{braze_id}/timeline"
     answer = get(workspace, path, limit=limit)

@@ -36,9 +36,9 @@ class Profiles(Struct, forbid_unknown_fields=True):
     next_cursor: _Cursor = UNSET
 
 
-class Consent(Struct, forbid_unknown_fields=True):
+class Consent(Struct, forbid_unknown_fields=True, kw_only=True):
     channel: Literal["email", "sms"]
-    address: str
+    address: Annotated[str, Meta(description="Absent while the person has none of the channel.")] | UnsetType = UNSET
     state: Literal["opted_in", "subscribed", "unsubscribed"]
     changed_at: _Moment
     subscription_group_id: Annotated[str, Meta(description="Absent for the channel as a whole.")] | UnsetType = UNSET
@@ -73,6 +73,8 @@ class Person(Profile, forbid_unknown_fields=True, kw_only=True):
     email_open_tracking_disabled: bool | UnsetType = UNSET
     email_click_tracking_disabled: bool | UnsetType = UNSET
     marked_email_as_spam_at: _Moment | UnsetType = UNSET
+    hard_bounced_at: _Moment | UnsetType = UNSET
+    phone_invalid_at: _Moment | UnsetType = UNSET
     merged_profiles: Annotated[int, Meta(ge=1, description="That were merged into it.")] | UnsetType = UNSET
     sessions: Span | UnsetType = UNSET
     purchased: Annotated[Span, Meta(description="Pieces, of all products.")] | UnsetType = UNSET
