@@ -21,6 +21,9 @@ class Missing:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return "MISSING"
+
 
 class OutOfRange:
     """The type of OUT_OF_RANGE: what the parser puts where the JSON has a number that it cannot hold."""

@@ -4,6 +4,7 @@ Tables: what is sent, and what becomes of it. A refused object is sent alone (40
 """
 
 import json
+from enum import Enum
 from typing import Any, Final
 
 import pytest
@@ -27,7 +28,15 @@ BAD_PHONE: Final = "The value provided for the 'phone' field is not a valid phon
 BAD_ALIAS: Final = "'user_alias' must have 'alias_name' and 'alias_label'"
 TOO_LONG: Final = "'external_id' must be fewer than 988 bytes"
 BAD_PROPERTIES: Final = "Invalid 'properties' field"
-GONE: Final = object()
+
+
+class Gone(Enum):
+    """A member that is left out."""
+
+    GONE = "gone"
+
+
+GONE: Final = Gone.GONE
 
 
 def with_(base: Json, **changes: object) -> Json:
