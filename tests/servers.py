@@ -125,7 +125,12 @@ class PostgresServer:
     def stop(self) -> None:
         self._process.stop(signal.SIGINT)  # "fast": does not wait for clients
 
+    def quit(self) -> None:
+        """Stop without writing back what changed, which takes long with hundreds of databases."""
+        self._process.stop(signal.SIGQUIT)
+
     def kill9(self) -> None:
+        """As a crash. It leaves a file of shared memory behind."""
         self._process.kill9()
 
     def create_database(self, name: str, template: str = "template0") -> str:
@@ -206,7 +211,7 @@ def postgres(
             server.start()
             yield server
         finally:
-            server.kill9()  # its files are thrown away, so it need not write back what hundreds of databases changed
+            server.quit()
 
 
 @contextmanager
