@@ -22,7 +22,7 @@ run: $(VENV)/.installed ## Start Onefold with everything it needs: make run ARGS
 	@exec $(BIN)/onefold up $(ARGS)
 
 test: $(VENV)/.installed-dev clients ## Run the tests: make test ARGS="tests/domain -x"
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 JOBS ?= 2
 
 fuzz: $(VENV)/.installed-dev ## Random requests, many: make fuzz CASES=50000 SEED=7 ARGS="tests/fuzz/test_document.py"
