@@ -54,6 +54,14 @@ def _below(least: int) -> Callable[[Any, str], str | None]:
     return fault
 
 
+def _amount(value: float, path: str) -> str | None:
+    """What no store can hold would be left out of the properties, and the order would have no amount."""
+    too_low = _below(0)(value, path)
+    if too_low is None and numbers.canonical(value) is None:
+        return f"The property '{path}' must be below {2**63}"
+    return too_low
+
+
 def _empty(value: str, path: str) -> str | None:
     return None if value.strip() else f"The property '{path}' must not be empty"
 
@@ -81,7 +89,7 @@ _TEXT: Final = Type("string", lambda value: isinstance(value, str))
 _FULL_TEXT: Final = Type("string", lambda value: isinstance(value, str), _empty)
 _CURRENCY: Final = Type("string", lambda value: isinstance(value, str), _currency)
 _ACTION: Final = Type("string", lambda value: isinstance(value, str), _one_of(ADD, REMOVE, REPLACE))
-_MONEY: Final = Type("number", _is_number, _below(0))
+_MONEY: Final = Type("number", _is_number, _amount)
 _QUANTITY: Final = Type("integer", _is_integer, _below(1))
 _QUANTITY_OR_NONE: Final = Type("integer", _is_integer, _below(0))
 _OBJECT: Final = Type("object", lambda value: isinstance(value, dict))

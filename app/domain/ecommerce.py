@@ -61,7 +61,8 @@ def apply(step: Step, profile: Profile, command: TrackEvent, time_us: int) -> No
         commerce["cancelled"] = numbers.clamped(commerce.get("cancelled", 0) + 1)
     else:
         sign = -1 if command.name == REFUNDED else 1
-        amount = sign * Decimal(repr(sent["total_value"]))
+        # An earlier version took amounts that no store can hold, and left them out of the properties.
+        amount = sign * Decimal(repr(sent.get("total_value", 0)))
         currency = str(sent["currency"]).strip().upper()
         cents = booked(step, profile, command, "total_value", currency, amount, time_us) or 0
         before = dict(commerce)
