@@ -92,7 +92,7 @@ class Stack:
     def worker(self, site: Site, app: str = "workers.celery_app") -> Iterator[None]:
         """A Celery worker with one process, and the sweeper."""
         celery = (str(SCRIPTS / "celery"), "-A", app, "worker", "-E", "-c", "1", "-l", "WARNING")
-        queues = ("-Q", "sync,normal,bulk,jobs", "--without-mingle", "--without-gossip")
+        queues = ("-Q", "sync,normal,bulk", "--without-mingle", "--without-gossip")
         sweeper = (str(SCRIPTS / "onefold"), "sweeper", "--data-dir", str(self.folder))
         with (
             self.process("worker", (*celery, *queues), self._environment(site)),

@@ -4,24 +4,25 @@
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from app.domain.apply import reduce
-from app.domain.commands import Request, TrackEvent
-from workers import apply
+from app.domain.apply import apply_commands
+from app.domain.commands import TrackEvent
+from app.domain.step import Step
+from workers import parts
 
 NAME = "poison"
 
 
-def choke(requests: list[Request], *rest: Any) -> Any:
+def choke(step: Step, positions: Iterable[int]) -> None:
     """The reducer, with a bug."""
-    if any(isinstance(c, TrackEvent) and c.name == NAME for request in requests for c in request.commands):
+    if any(isinstance(command, TrackEvent) and command.name == NAME for command in step.request.commands):
         raise ZeroDivisionError("poison")
-    return reduce(requests, *rest)
+    apply_commands(step, positions)
 
 
-vars(apply)["reduce"] = choke
+vars(parts)["apply_commands"] = choke
 
 if __name__ == "__main__":
     from app.cli.run import sweeper

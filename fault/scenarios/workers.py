@@ -225,7 +225,7 @@ def two_writers(now: Round) -> None:
     kill_child(now)
 
 
-_PROCESSES: Final = ("-m", "celery", "-A", "fault.poisoned", "worker", "-E", "-Q", "sync,normal,bulk,jobs")
+_PROCESSES: Final = ("-m", "celery", "-A", "fault.poisoned", "worker", "-E", "-Q", "sync,normal,bulk")
 _QUIETLY: Final = ("-c", "1", "--without-mingle", "--without-gossip", "-l", "WARNING")
 
 SCENARIOS: Final = (
