@@ -144,7 +144,7 @@ _NUL = re.compile(rb"\\u0000")
 
 def may_hold_nul(body: bytes) -> bool:
     """Whether the body may hold the character NUL, which PostgreSQL stores in no text. May be wrong with yes."""
-    return _NUL.search(body) is not None
+    return b"\\" in body and _NUL.search(body) is not None
 
 
 def unsound(value: object, depth: int = 0) -> str | None:

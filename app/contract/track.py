@@ -105,7 +105,8 @@ def check(
 
 def group_ids(body: bytes) -> set[str]:
     """The subscription groups that attributes of a request name, as far as it can be read."""
-    if _GROUPS not in body and b"\\u00" not in body:
+    # Most bodies have no backslash, and one character is looked for faster than an escape.
+    if _GROUPS not in body and (b"\\" not in body or b"\\u00" not in body):
         return set()
     try:
         document = bodies.parse_object(body) or {}
