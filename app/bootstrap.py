@@ -25,6 +25,7 @@ from app.services.address_lists import AddressLists
 from app.services.archives import Archives
 from app.services.calls import StoreCalls, Threads
 from app.services.canary import Canary
+from app.services.catalogue import Catalogue
 from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
@@ -279,6 +280,7 @@ def services(settings: Settings) -> Services:
         acceptor=acceptor,
         synchronous=synchronous,
         data_rules=DataRules(database, synchronous, calls),
+        catalogue=Catalogue(database, reader),
         rates=WorkspaceRates(database, acceptor, synchronous, calls),
         address_lists=AddressLists(database, reader, calls, now_us),
         messages=Messages(database, reader, calls),

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from app.api import docs, health, metrics, openapi
 from app.api.answers import refuse
+from app.api.catalogue import endpoints as catalogue
 from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
 from app.api.endpoint import serve
@@ -44,6 +45,7 @@ FAMILIES = (
     dead_letters.endpoints,
     limits.endpoints,
     data_rules.endpoints,
+    catalogue.endpoints,
     rates.endpoints,
     jobs.endpoints,
     flags.endpoints,

@@ -15,6 +15,7 @@ TAGS: Final = {
     "Merges": "What merges would do and did, and taking them back.",
     "Requests": "What became of what was accepted.",
     "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",
+    "Analytics": "Names of events, attributes and products, as the contract lists them.",
     "Rates": "What currencies are worth, and booking revenue that had no rate.",
     "Jobs": "Work that takes longer than an answer may, and its files.",
     "Segments": "People by filters: what they are, how many there are, and why somebody is in one.",

@@ -8,6 +8,7 @@ from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
 from app.services.address_lists import AddressLists
 from app.services.archives import Archives
+from app.services.catalogue import Catalogue
 from app.services.connections import Connections
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
@@ -42,6 +43,7 @@ class Services:
     dead_letters: DeadLetters
     limits: WorkspaceLimits
     data_rules: DataRules
+    catalogue: Catalogue
     rates: WorkspaceRates
     subscription_groups: SubscriptionGroups
     subscriptions: Subscriptions

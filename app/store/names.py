@@ -4,23 +4,41 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from app.domain.profile import NAME_ATTRIBUTE
+
 _ALL: Final = text("select kind, name, type, count from name_count where workspace_id = :workspace_id")
 _LISTED: Final = text("select kind, name from name where workspace_id = :workspace_id")
-_PAGE: Final = text(
-    """
+_PAGE: Final = """
     select name, type, count from name_count where workspace_id = :workspace_id and kind = :kind and name in (
-        select distinct name from name_count where workspace_id = :workspace_id and kind = :kind and name > :after
+        select distinct name from name_count where workspace_id = :workspace_id and kind = :kind and name > :after{0}
         order by name limit :limit
-    ) order by name, type
+    ){0} order by name, type
     """
+#: Not what refused e-commerce events are counted under.
+_OCCURRED: Final = f" and (type = '' or kind = {NAME_ATTRIBUTE})"
+_PAGES: Final = {False: text(_PAGE.format("")), True: text(_PAGE.format(_OCCURRED))}
+_NUMBERED: Final = text(
+    "select name from name_count where workspace_id = :workspace_id and kind = :kind and type = ''"
+    " order by name limit :limit offset :skip"
 )
 
 
-def page(connection: Connection, workspace_id: int, kind: int, after: str, limit: int) -> dict[str, dict[str, int]]:
-    """The next `limit` names behind `after`, byte by byte: {name: {type: how often}}."""
+def numbered(connection: Connection, workspace_id: int, kind: int, skip: int, limit: int) -> list[str]:
+    """Names of events or products that occurred, byte by byte, without the first `skip`."""
+    values = {"workspace_id": workspace_id, "kind": kind, "skip": skip, "limit": limit}
+    return list(connection.execute(_NUMBERED, values).scalars())
+
+
+def page(
+    connection: Connection, workspace_id: int, kind: int, after: str, limit: int, *, occurred: bool = False
+) -> dict[str, dict[str, int]]:
+    """The next `limit` names behind `after`, byte by byte: {name: {type: how often}}.
+
+    `occurred`: without events that were only refused.
+    """
     values = {"workspace_id": workspace_id, "kind": kind, "after": after, "limit": limit}
     names: dict[str, dict[str, int]] = {}
-    for name, type_, count in connection.execute(_PAGE, values):
+    for name, type_, count in connection.execute(_PAGES[occurred], values):
         names.setdefault(name, {})[type_] = count
     return names
 

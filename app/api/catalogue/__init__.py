@@ -1,0 +1,1 @@
+"""Lists of the names of events, attributes and products: endpoints, and the models of answers."""
