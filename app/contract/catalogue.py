@@ -87,7 +87,7 @@ def events(names: Names) -> dict[str, object]:
 
 def attributes(names: Names) -> dict[str, object]:
     """The answer of GET /custom_attributes."""
-    shown = []
+    shown: list[dict[str, object]] = []
     for name, counts in names.counts.items():
         rule: dict[str, Any] = names.settings.attributes.get(name, {})
         forced = rule.get("type") or data_rules.BUILT_IN.get(name, {}).get("type")
