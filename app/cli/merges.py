@@ -11,6 +11,7 @@ from app.cli.output import AsJson, out, show_list
 from app.contract import merge_records as contract
 from app.contract.cursor import Page
 from app.domain import times
+from app.domain.merging.match import MAX_GROUP
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import EXTERNAL
 from app.services import merges, workspaces
@@ -83,13 +84,30 @@ def guard(
     default_junk: Annotated[bool, typer.Option("--default-junk", help="Back to the list that Onefold has.")] = False,
     max_identifiers: Annotated[int | None, typer.Option(min=1, help="Identifiers of one profile.")] = None,
     max_merges: Annotated[int | None, typer.Option(min=0, help="Profiles merged into one.")] = None,
+    placeholder_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--placeholder-address",
+            help="By it merge rules join nobody: an address, a number, `name@` or `@domain`; replaces the list.",
+        ),
+    ] = None,
+    default_placeholders: Annotated[
+        bool, typer.Option("--default-placeholders", help="Back to the list that Onefold has.")
+    ] = False,
+    max_duplicates: Annotated[
+        int | None, typer.Option(min=2, max=MAX_GROUP, help="Profiles that share an identifier and are merged by rule.")
+    ] = None,
     undo_days: Annotated[int | None, typer.Option(min=0, max=3650, help="How long a merge can be undone.")] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Change what may be merged. Takes effect behind everything accepted before."""
     if junk_identifier and default_junk:
         raise fail("Give --junk-identifier or --default-junk.")
+    if placeholder_address and default_placeholders:
+        raise fail("Give --placeholder-address or --default-placeholders.")
     given = {
+        "max_duplicates": max_duplicates,
+        "placeholder_addresses": placeholder_address or None,
         "max_identifiers_per_profile": max_identifiers,
         "max_merges_per_profile": max_merges,
         "merge_undo_days": undo_days,
@@ -98,6 +116,8 @@ def guard(
     values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     if default_junk:
         values["junk_identifiers"] = None
+    if default_placeholders:
+        values["placeholder_addresses"] = None
     if not values:
         raise fail("Nothing to change: see `onefold merges guard --help`.")
     with opened_workspace(data_dir, workspace) as (database, caller):

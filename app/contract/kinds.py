@@ -17,6 +17,7 @@ from app.domain.commands import (
     Delete,
     Identify,
     Merge,
+    MergeDuplicate,
     NewAlias,
     RecordMessage,
     RemoveExternalId,
@@ -62,6 +63,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     15: Kind("message", RecordMessage),
     16: Kind("flags", ChangeFlags),
     17: Kind("refused_events", CountRefused, signed=False),
+    18: Kind("merge_duplicates", MergeDuplicate),
 }
 
 #: The kind that stores commands of a class.

@@ -14,7 +14,8 @@ To be read in this order:
 * `track`, `consent`, `custom_attributes`: what attributes, events and purchases do.
 * `subscriptions`, `messages`: what subscription calls do, and what is told of addresses and of messages.
 * `identity`, `guard`: what identify, merge, aliases, deletion and renames do, and which merges are refused.
-* `merging`: the rule of each field, the plan of a merge, performing it, taking it back.
+* `merging`: the rule of each field, the plan of a merge, performing it, taking it back; `match` and `duplicates`: which
+  profiles merge rules join.
 * `segments/`: filters as values, and who matches them: the reference for the store's SQL.
 * `data_rules`, `settings`: what a workspace decided, and how it changes what commands do.
 

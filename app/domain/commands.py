@@ -143,6 +143,25 @@ class Merge:
 
 
 @dataclass(slots=True)
+class MergeDuplicate:
+    """One merge that a merge rule asks for. All merges of a group stand in one request, in the order of effect.
+
+    It is checked again when it is applied: see app.domain.merging.duplicates.
+    """
+
+    index: int
+    #: The e-mail address or phone number that makes the two duplicates.
+    shared: Identifier
+    merged_braze_id: str
+    kept_braze_id: str
+    #: The rule: `resolve_ties_using` and `prioritization` of app.domain.merging.match.
+    ties: str
+    prioritization: str
+
+    input_array = "duplicates"
+
+
+@dataclass(slots=True)
 class NewAlias:
     """One element of `user_aliases`; without an external id it makes a profile."""
 

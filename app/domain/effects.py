@@ -15,6 +15,7 @@ from app.domain.commands import (
     Delete,
     Identify,
     Merge,
+    MergeDuplicate,
     NewAlias,
     RecordMessage,
     RemoveExternalId,
@@ -30,6 +31,7 @@ from app.domain.commands import (
     UpdateAlias,
 )
 from app.domain.identifiers import FIELD_KINDS, ChannelAddress
+from app.domain.merging import duplicates
 from app.domain.money import USD
 from app.domain.profile import (
     ALIAS,
@@ -110,6 +112,12 @@ def _alias_and_owner(command: NewAlias) -> list[Selector]:
     return [_alias(command.label, command.name), *owner]
 
 
+def _duplicates(command: MergeDuplicate) -> list[Selector]:
+    """Both profiles, and whoever else has the address: the rule may choose another one by now."""
+    ids = (command.merged_braze_id, command.kept_braze_id)
+    return [*(Selector((BRAZE, "", braze_id)) for braze_id in ids), Selector(command.shared)]
+
+
 EFFECTS: Final[Mapping[type, Effect]] = {
     TrackAttributes: Effect(
         track.apply_attributes,
@@ -138,6 +146,7 @@ EFFECTS: Final[Mapping[type, Effect]] = {
         selectors=lambda command: (_external(command.external_id), command.who),
     ),
     Merge: Effect(identity.merge, selectors=lambda command: (command.merge, command.keep)),
+    MergeDuplicate: Effect(duplicates.merge_duplicate, selectors=_duplicates),
     NewAlias: Effect(identity.new_alias, selectors=_alias_and_owner),
     UpdateAlias: Effect(
         identity.update_alias,

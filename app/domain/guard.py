@@ -13,6 +13,7 @@ from app.domain.profile import (
     EXTERNAL,
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
+    PHONE,
     Identifier,
     Profile,
 )
@@ -42,6 +43,36 @@ def is_junk(identifier: Identifier, settings: ApplySettings) -> bool:
     if settings.junk_identifiers is None:
         return text in DEFAULT_JUNK
     return any(text == junk.strip().casefold() for junk in settings.junk_identifiers)
+
+
+#: What people type who have no address or do not give it: names before the @, and ends of domains that nobody has.
+_NO_NAMES: Final = frozenset(
+    (
+        "a", "aa", "aaa", "abc", "anonymous", "asdf", "donotreply", "email", "example", "guest", "invalid", "mail", "n",
+        "na", "no", "no-email", "no-mail", "no-reply", "nobody", "noemail", "nomail", "none", "noreply", "null", "test",
+        "undefined", "unknown", "user", "x", "xx", "xxx",
+    )
+)  # fmt: skip
+_NO_DOMAINS: Final = (".invalid", ".test", ".localhost", ".local")
+#: So many equal digits at the end of a number, or these.
+_EQUAL_DIGITS: Final = 7
+_NO_NUMBERS: Final = ("1234567", "12345678", "123456789", "1234567890")
+
+
+def is_placeholder(identifier: Identifier, settings: ApplySettings) -> bool:
+    """Whether an e-mail address or a phone number stands for nobody in particular: merge rules leave it alone.
+
+    The settings may replace the list by addresses, numbers, `name@` for any domain, and `@domain`.
+    """
+    kind, _, value = identifier
+    if settings.placeholder_addresses is None:
+        if kind == PHONE:
+            return len(set(value[-_EQUAL_DIGITS:])) == 1 or value.endswith(_NO_NUMBERS)
+        name, _, domain = value.rpartition("@")
+        return name.partition("+")[0] in _NO_NAMES or f".{domain}".endswith(_NO_DOMAINS)
+    name, _, domain = value.rpartition("@")
+    spellings = {value, f"{name}@", f"@{domain}"} if kind != PHONE else {value}
+    return any(text.strip().casefold() in spellings for text in settings.placeholder_addresses)
 
 
 def refusal(kept: Profile, merged: Profile, settings: ApplySettings) -> str | None:

@@ -5,6 +5,7 @@ A command without effect leaves a problem with its reason. Its client has alread
 
 from app.domain import guard, history, reasons, resolve
 from app.domain.commands import (
+    Command,
     Delete,
     Identify,
     Merge,
@@ -42,7 +43,7 @@ def identify(step: Step, command: Identify) -> None:
         state.changes.counts.identified += 1
     elif _label_of(command) in _aliases(step, owner):
         step.refuse(command, reasons.LABEL_CONFLICT)
-    elif _combine(step, command, owner, profile, MERGE if command.merge else NONE):
+    elif combine(step, command, owner, profile, MERGE if command.merge else NONE):
         state.changes.counts.identified += 1
 
 
@@ -63,10 +64,10 @@ def merge(step: Step, command: Merge) -> None:
     elif _is_junk(step, command.merge.key, command.keep.key):
         step.refuse(command, reasons.JUNK_IDENTIFIER)
     else:
-        _combine(step, command, kept, merged, MERGE)
+        combine(step, command, kept, merged, MERGE)
 
 
-def _combine(step: Step, command: Identify | Merge, kept: Profile, merged: Profile, policy: str) -> bool:
+def combine(step: Step, command: Command, kept: Profile, merged: Profile, policy: str) -> bool:
     """Merge one profile into another. False when one of them must be left alone."""
     reason = guard.refusal(kept, merged, step.state.settings)
     if reason is not None:

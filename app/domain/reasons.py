@@ -53,6 +53,16 @@ BEING_DELETED: Final = "marked_for_deletion"
 TOO_MANY_IDENTIFIERS: Final = "too_many_identifiers"
 TOO_MANY_MERGES: Final = "too_many_merges"
 
+# Merge rules
+#: Nobody in the group comes first by the rule.
+TIED: Final = "tied"
+#: More profiles share the identifier than a group of duplicates may have.
+TOO_MANY_HOLDERS: Final = "too_many_holders"
+#: The two do not share the identifier any more.
+IDENTIFIER_CHANGED: Final = "identifier_changed"
+#: By now the rule keeps another profile of the group.
+OTHER_CHOICE: Final = "other_choice"
+
 # Undoing a merge
 MERGE_NOT_FOUND: Final = "merge_not_found"
 ALREADY_UNDONE: Final = "already_undone"

@@ -22,6 +22,10 @@ class ApplySettings:
     junk_identifiers: list[str] | None = None
     max_identifiers_per_profile: int = 1_000
     max_merges_per_profile: int = 1_000
+    #: E-mail addresses and phone numbers by which merge rules never join anybody; None is what app.domain.guard has.
+    placeholder_addresses: list[str] | None = None
+    #: Profiles that may share an identifier and count as duplicates; see app.domain.merging.match.MAX_GROUP.
+    max_duplicates: int = 25
     #: Bytes of a profile, beyond which nothing makes it larger (D73). A merge may make twice as much.
     max_profile_bytes: int = 8_000_000
     #: For how long a merge can be undone, and the merged profile is kept for it.

@@ -5,7 +5,7 @@ from typing import Final
 from app.domain import ids, sizes
 from app.domain.commands import Command, Request
 from app.domain.history import CREATED, Happening, Origin
-from app.domain.profile import Problem, Profile
+from app.domain.profile import Identifier, Problem, Profile
 from app.domain.reasons import PROBLEMS_OMITTED
 from app.domain.state import State
 from app.domain.work import Work
@@ -24,7 +24,18 @@ _MAX_FIELD: Final = 255
 class Step:
     """A request, the state that it changes, and the position of the command in hand."""
 
-    __slots__ = ("omits", "ordinal", "problem_bytes", "problems", "request", "secret", "state", "work", "workspace_id")
+    __slots__ = (
+        "groups",
+        "omits",
+        "ordinal",
+        "problem_bytes",
+        "problems",
+        "request",
+        "secret",
+        "state",
+        "work",
+        "workspace_id",
+    )
 
     def __init__(self, state: State, request: Request, workspace_id: int, secret: bytes) -> None:
         self.state = state
@@ -37,6 +48,9 @@ class Step:
         #: Further problems are counted only.
         self.omits = False
         self.work = Work()
+        #: What merge rules decided about a group of duplicates before the request changed it, by what they share.
+        #: The number of the profile that is kept, or None and why.
+        self.groups: dict[Identifier, tuple[int | None, str]] = {}
 
     def begin(self, state: State) -> tuple[int, int]:
         """Go on with another part of the workspace. Returns what `back_to` needs."""

@@ -62,6 +62,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         15: "message",
         16: "flags",
         17: "refused_events",
+        18: "merge_duplicates",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
@@ -103,6 +104,11 @@ def test_stored_and_read_back(command: type[Command]) -> None:
         "event": "e",
         "fault": "f",
         "count": 2,
+        "shared": [4, "", "a@example.org"],
+        "merged_braze_id": "a" * 24,
+        "kept_braze_id": "c" * 24,
+        "ties": "updated_at",
+        "prioritization": "newest",
     }
     if command.__name__ in ("SetGroupState", "AddressEvent"):
         values["who"] = [5, "", "+34600123450"]

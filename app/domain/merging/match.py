@@ -1,0 +1,125 @@
+"""Merge rules: which profiles that share an identifier are merged, and into whom (spec merge.md 5).
+
+A rule is a function of the profiles that share an identifier. It keeps one of them, and all others are merged into it:
+
+1. Profiles of the control group and those marked for deletion are left alone.
+2. Where some of the rest have an external id, one of these is kept.
+3. They are put in order by a time, newest or oldest first; who has no such time comes last.
+4. The first one is kept, unless the second one is equal to it: then nobody is merged.
+
+Nothing is decided about a group that is too large, nor about an address that people type who have none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain import guard
+from app.domain.commands import MergeDuplicate
+from app.domain.profile import GLOBAL_CONTROL_GROUP, MARKED_FOR_DELETION, Identifier, Profile
+from app.domain.reasons import BEING_DELETED, IN_CONTROL_GROUP, JUNK_IDENTIFIER, TIED, TOO_MANY_HOLDERS
+from app.domain.settings import ApplySettings
+
+# The values of `resolve_ties_using`, and of `prioritization`.
+CREATED_AT: Final = "created_at"
+UPDATED_AT: Final = "updated_at"
+LAST_SESSION: Final = "last_session"
+TIES: Final = (CREATED_AT, UPDATED_AT, LAST_SESSION)
+NEWEST: Final = "newest"
+OLDEST: Final = "oldest"
+PRIORITIZATIONS: Final = (NEWEST, OLDEST)
+
+#: What a workspace may set `max_duplicates` to: up to here a worker loads every profile that has an address.
+MAX_GROUP: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRule:
+    """How duplicates are found, and which of them is kept."""
+
+    #: EMAIL or PHONE.
+    kind: int
+    #: One of TIES.
+    ties: str = UPDATED_AT
+    #: One of PRIORITIZATIONS.
+    prioritization: str = NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Profiles that share an identifier, and what a rule says of them."""
+
+    shared: Identifier
+    #: None: nothing is merged, for `reason`.
+    keep: Profile | None
+    #: Who is merged into it, in this order: the longest ago updated one first.
+    merge: tuple[Profile, ...] = ()
+    #: Who is left alone while the others are merged, and why.
+    alone: tuple[tuple[Profile, str], ...] = ()
+    reason: str = ""
+    #: How many share it.
+    size: int = 0
+
+
+def match(
+    ties: str, prioritization: str, shared: Identifier, holders: Sequence[Profile], settings: ApplySettings
+) -> Group:
+    """What the rule says of all the profiles that share an identifier. No section of them is looked at."""
+    reason = left_alone(shared, len(holders), settings)
+    if reason:
+        return Group(shared, None, reason=reason, size=len(holders))
+    reasons = {profile.pid: _exclusion(profile) for profile in holders}
+    there = [profile for profile in holders if not reasons[profile.pid]]
+    alone = tuple((profile, reasons[profile.pid]) for profile in _by_update(holders) if reasons[profile.pid])
+    if len(there) < 2:
+        return Group(shared, None, alone=alone, reason=alone[0][1] if alone else "", size=len(holders))
+    first, *others = sorted(
+        [profile for profile in there if profile.external_id is not None] or there,
+        key=lambda profile: _place(profile, ties, newest=prioritization == NEWEST),
+    )
+    newest = prioritization == NEWEST
+    if others and _place(first, ties, newest=newest) == _place(others[0], ties, newest=newest):
+        return Group(shared, None, alone=alone, reason=TIED, size=len(holders))
+    merge = tuple(profile for profile in _by_update(there) if profile.pid != first.pid)
+    return Group(shared, first, merge, alone, size=len(holders))
+
+
+def left_alone(shared: Identifier, holders: int, settings: ApplySettings) -> str:
+    """Why nobody is merged by an identifier that so many share, whoever they are; "" where that depends on them."""
+    if guard.is_placeholder(shared, settings):
+        return JUNK_IDENTIFIER
+    return TOO_MANY_HOLDERS if holders > min(settings.max_duplicates, MAX_GROUP) else ""
+
+
+def commands(rule: MergeRule, group: Group, index: int = 0) -> list[MergeDuplicate]:
+    """The merges of a group, in the order of effect, the first one with this index."""
+    if group.keep is None:
+        return []
+    kept = group.keep.braze_id
+    return [
+        MergeDuplicate(index + n, group.shared, profile.braze_id, kept, rule.ties, rule.prioritization)
+        for n, profile in enumerate(group.merge)
+    ]
+
+
+def _exclusion(profile: Profile) -> str:
+    if profile.flags & GLOBAL_CONTROL_GROUP:
+        return IN_CONTROL_GROUP
+    return BEING_DELETED if profile.flags & MARKED_FOR_DELETION else ""
+
+
+def _by_update(profiles: Sequence[Profile]) -> list[Profile]:
+    return sorted(profiles, key=lambda profile: profile.recency)
+
+
+def _place(profile: Profile, ties: str, *, newest: bool) -> tuple[int, int, int]:
+    """Orders the profiles that may be kept; who comes first is kept."""
+    if ties == CREATED_AT:
+        time: tuple[int, int] | None = (profile.created_us, 0)
+    elif ties == UPDATED_AT:
+        time = (profile.updated_us, profile.updated_index)
+    else:
+        time = None if profile.last_session_us is None else (profile.last_session_us, 0)
+    if time is None:
+        return (1, 0, 0)
+    return (0, -time[0], -time[1]) if newest else (0, *time)
