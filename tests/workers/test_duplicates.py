@@ -50,7 +50,7 @@ def reasons(database: Database, one: int) -> list[str]:
 @pytest.mark.parametrize("loaded_bytes", [24_000_000, 20_000], ids=["at once", "one by one"])
 @pytest.mark.parametrize("rule", [MergeRule(EMAIL), MergeRule(EMAIL, "updated_at", "oldest")], ids=["newest", "oldest"])
 def test_a_group(database: Database, rule: MergeRule, loaded_bytes: int) -> None:
-    """The kept profile is written to by the first merge, and stays the choice; also where it is loaded anew each time."""
+    """The first merge writes to the kept profile, which stays the choice, also where it is loaded anew each time."""
     one = workspace(database)
     worker = applier(database, loaded_bytes=loaded_bytes)
     send(database, one, "/users/track", people(6, text="x" * 6_000))
