@@ -19,6 +19,7 @@ from app.adapters.metrics import Metrics, Readings
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch, Limits
+from app.services.accepting.block_list import BlockList
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
 from app.services.address_lists import AddressLists
@@ -43,6 +44,7 @@ from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
 from app.services.segments import Segments
+from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
@@ -177,6 +179,8 @@ def limiter(settings: Settings) -> Limiter:
 JOB_STATEMENT_SECONDS: Final = 60.0
 #: How long a flush of the inbox waits for the counter row of a workspace.
 LOCK_SECONDS: Final = 0.5
+#: How long a request waits to hear which profiles are blocked; then it is accepted, and dropped when it is applied.
+BLOCK_LIST_SECONDS: Final = 0.25
 
 
 @asynccontextmanager
@@ -209,6 +213,9 @@ def services(settings: Settings) -> Services:
     watch.start()
     body_threads = Threads("bodies", 2, most=1)
     groups = SubscriptionGroups(database, calls, now_us, settings.max_subscription_groups)
+    # A thread of its own: accepting does not wait for reading.
+    block_threads = Threads("blocks", 1)
+    block_list = BlockList(database, StoreCalls(block_threads, BLOCK_LIST_SECONDS))
     acceptor = Acceptor(
         quotas,
         writer,
@@ -216,6 +223,7 @@ def services(settings: Settings) -> Services:
         body_threads,
         settings.answer_seconds,
         groups,
+        block_list,
         ietf_headers=settings.ietf_ratelimit_headers,
     )
     acceptor.refused_events.start()
@@ -266,6 +274,7 @@ def services(settings: Settings) -> Services:
         await store_threads.aclose()
         await body_threads.aclose()
         await counting_threads.aclose()
+        await block_threads.aclose()
         executor.shutdown(wait=True)
         writing.dispose()
         database.dispose()
@@ -289,6 +298,7 @@ def services(settings: Settings) -> Services:
         jobs=started,
         archives=Archives(database, reader, calls, started),
         segments=segments,
+        spam_blocks=SpamBlocks(database, reader, synchronous, calls),
         reader=reader,
         people=People(database, reader, segments),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),

@@ -20,7 +20,8 @@ DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 #: Kinds of onefold_applied_objects: all that app.domain.changes.Counts counts, except what is counted by reason.
 OBJECTS: Final = (
-    "attributes", "events", "purchases", "identified", "merged", "aliases", "deleted", "renamed", "flagged", "ignored",
+    "attributes", "events", "purchases", "identified", "merged", "aliases", "deleted", "renamed", "flagged",
+    "blocked", "ignored",
 )  # fmt: skip
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)

@@ -26,6 +26,7 @@ from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
 from app.api.segments import endpoints as segments
+from app.api.spam_blocks import endpoints as spam_blocks
 from app.api.subscriptions import endpoints as subscriptions
 from app.api.subscriptions import groups as subscription_groups
 from app.api.track import endpoints as track
@@ -54,6 +55,7 @@ FAMILIES = (
     subscriptions.endpoints,
     messages.endpoints,
     segments.endpoints,
+    spam_blocks.endpoints,
 )
 
 

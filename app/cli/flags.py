@@ -1,4 +1,4 @@
-"""`onefold flags`: test users, and the global control group."""
+"""`onefold flags`: test users, the global control group, and blocked profiles."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from app.contract import flags as contract
 from app.contract.errors import RefusedError
 from app.services.accepting.direct import enqueue
 
-app = typer.Typer(help="Flags of people: test users, and the global control group.", no_args_is_help=True)
+app = typer.Typer(help="Flags of people: test users, the global control group, blocked profiles.", no_args_is_help=True)
 
 #: Whose requests these are in histories.
 OPERATOR = "onefold flags"
@@ -28,12 +28,20 @@ def set_flags(
         bool | None,
         typer.Option("--global-control-group/--no-global-control-group", help="Whoever is in it is never merged."),
     ] = None,
+    spam_blocked: Annotated[
+        bool | None,
+        typer.Option("--spam-blocked/--no-spam-blocked", help="A blocked profile takes no further data."),
+    ] = None,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     **person: str | None,
 ) -> None:
     """Change the flags of one person. Prints the id of the request: `onefold requests show` tells what became of it."""
-    flags = {"test_user": test_user, "global_control_group": global_control_group}
+    flags = {
+        "test_user": test_user,
+        "global_control_group": global_control_group,
+        "spam_blocked": spam_blocked,
+    }
     sent = given(person) | {name: value for name, value in flags.items() if value is not None}
     with opened_workspace(data_dir, workspace, OPERATOR) as (database, caller):
         try:

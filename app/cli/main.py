@@ -21,6 +21,7 @@ from app.cli import (
     roles,
     run,
     segments,
+    spam_blocks,
     subscription_groups,
     workspaces,
 )
@@ -48,6 +49,7 @@ _GROUPS: Final = {
     "merges": merges.app,
     "profiles": profiles.app,
     "flags": flags.app,
+    "spam-blocks": spam_blocks.app,
     "attributes": data_rules.attributes,
     "events": data_rules.events,
     "rates": rates.app,

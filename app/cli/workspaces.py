@@ -82,6 +82,22 @@ SWITCHES: Final[Options] = {
             help="Messages, campaigns and canvases that a profile keeps; at first 500.",
         ),
     ],
+    **{
+        name: Annotated[
+            int | None,
+            typer.Option(
+                f"--{name.replace('_', '-')}",
+                min=0,
+                max=2**31,
+                help=f"{what} beyond which a profile is blocked; 0 = none. At first {default:,}.",
+            ),
+        ]
+        for name, what, default in (
+            ("spam_sessions", "Sessions", 5_000_000),
+            ("spam_event_names", "Names of custom events", 20_000),
+            ("spam_product_ids", "Products bought", 20_000),
+        )
+    },
     "disabled": Annotated[
         bool | None,
         typer.Option("--disabled/--enabled", help="Whether its keys are refused; what was accepted is applied."),

@@ -8,17 +8,21 @@ from app.contract import body as bodies
 from app.contract.checked import Checked, commands_checked
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain.commands import ChangeFlags
-from app.domain.profile import GLOBAL_CONTROL_GROUP, TEST_USER, Identifier
+from app.domain.profile import BRAZE, GLOBAL_CONTROL_GROUP, SPAM_BLOCKED, TEST_USER, Identifier
 
 ARRAY: Final = "flags"
 #: Elements that one request may carry.
 MAX_ELEMENTS: Final = 50
 #: The flags that operators decide on, and their bits.
-FLAGS: Final[Mapping[str, int]] = {"test_user": TEST_USER, "global_control_group": GLOBAL_CONTROL_GROUP}
+FLAGS: Final[Mapping[str, int]] = {
+    "test_user": TEST_USER,
+    "global_control_group": GLOBAL_CONTROL_GROUP,
+    "spam_blocked": SPAM_BLOCKED,
+}
 
 NOT_ARRAY: Final = f"'{ARRAY}' must be an array of 1 to {MAX_ELEMENTS} objects"
 NOTHING_VALID: Final = f"Valid data must be provided in the '{ARRAY}' field."
-NO_FLAG: Final = "'test_user' or 'global_control_group' is required"
+NO_FLAG: Final = "'test_user', 'global_control_group' or 'spam_blocked' is required"
 NO_BOOLEAN: Final = "'%s' must be true or false"
 
 
@@ -34,6 +38,11 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
 
     commands, errors = elements.read_all({ARRAY: array}, read)
     return commands_checked(commands, elements.answer("flags_processed", commands, errors, NOTHING_VALID))
+
+
+def lift(braze_id: str) -> Checked:
+    """The request that ends the block of a profile."""
+    return commands_checked([ChangeFlags(0, (BRAZE, "", braze_id), 0, SPAM_BLOCKED)])
 
 
 def _whose(element: dict[str, Any], region: str) -> Identifier:

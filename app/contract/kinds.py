@@ -31,6 +31,8 @@ from app.domain.commands import (
 TRACK: Final = 1
 SETTINGS: Final = 2
 DELETE: Final = 7
+REMOVE: Final = 9
+FLAGS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,14 @@ KINDS: Final[Mapping[int, Kind]] = {
     6: Kind("alias_update", UpdateAlias),
     DELETE: Kind("delete", Delete),
     8: Kind("rename", RenameExternalId),
-    9: Kind("remove", RemoveExternalId),
+    REMOVE: Kind("remove", RemoveExternalId),
     10: Kind("undo", UndoMerge),
     11: Kind("book", BookRevenue),
     12: Kind("group_state", SetGroupState),
     13: Kind("email_state", SetEmailState),
     14: Kind("address_event", AddressEvent),
     15: Kind("message", RecordMessage),
-    16: Kind("flags", ChangeFlags),
+    FLAGS: Kind("flags", ChangeFlags),
     17: Kind("refused_events", CountRefused, signed=False),
     18: Kind("merge_duplicates", MergeDuplicate),
 }

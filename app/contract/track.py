@@ -10,7 +10,7 @@ More than 300 lines: both tiers must agree on every object, so they stand side b
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import MappingProxyType
@@ -23,7 +23,7 @@ from app.contract import body as bodies
 from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
 from app.contract.checked import Checked
-from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
+from app.contract.errors import BLACKLISTED, BLACKLISTED_CODE, ObjectError, ObjectRefusedError, RefusedError
 from app.contract.kinds import TRACK
 from app.contract.occurrences import read_event, read_purchase, read_recommended
 from app.domain import times
@@ -88,17 +88,19 @@ def check(
     *,
     ecommerce_events: bool = False,
     groups: Mapping[str, int] = MappingProxyType({}),
+    blocked: Collection[str] = (),
 ) -> Checked:
     """Check a request. Raises RefusedError when nothing can be processed.
 
     `region`: of phone numbers without a `+`. `ecommerce_events`: the recommended events have a schema and effects.
     `groups`: {id: channel} of the subscription groups that there are, of those that `group_ids` names.
+    `blocked`: external ids of profiles that take no data.
     """
     unmarked = bodies.without_mark(body)
     readers = _ECOMMERCE_READERS if ecommerce_events else READERS
-    clean = _clean(unmarked, limits, region, readers)
+    clean = None if blocked else _clean(unmarked, limits, region, readers)
     if clean is None:
-        return _walk(body, limits, region, readers, groups)
+        return _walk(body, limits, region, readers, groups, blocked)
     codec = CODEC_AS_SENT | ECOMMERCE if clean.recommended else CODEC_AS_SENT
     return Checked(TRACK, codec, unmarked, _answer(dict(zip(ARRAYS, clean.counts, strict=True)), ()))
 
@@ -114,6 +116,16 @@ def group_ids(body: bytes) -> set[str]:
     except RefusedError:
         return set()
     return {group for obj in objects for group in subscription_states.group_ids(obj)}
+
+
+def external_ids(body: bytes) -> set[str]:
+    """The external ids that objects of a request name, as far as it can be read."""
+    try:
+        document = bodies.parse_object(body) or {}
+        objects = [obj for name in (*ARRAYS, "purchase") for obj in _array(document, name)]
+    except RefusedError:
+        return set()
+    return {sent for obj in objects if isinstance(obj, dict) and (sent := identifiers.text(obj.get("external_id")))}
 
 
 def wants_ecommerce(options: Mapping[str, Any]) -> bool:
@@ -335,6 +347,7 @@ def _walk(
     region: str = addresses.DEFAULT_REGION,
     readers: Mapping[str, Reader] = READERS,
     groups: Mapping[str, int] = MappingProxyType({}),
+    blocked: Collection[str] = (),
 ) -> Checked:
     document = bodies.parse_object(body)
     if document is None:
@@ -354,6 +367,8 @@ def _walk(
                 if name == "attributes":
                     obj = subscription_states.with_channels(obj, groups)  # noqa: PLW2901 - as it is stored
                 kept, ignored, command = _checked(name, obj, index, region, readers[name])
+                if command.identifier[0] == EXTERNAL and command.identifier[2] in blocked:
+                    raise ObjectRefusedError(BLACKLISTED, BLACKLISTED_CODE)
                 valid[name].append((index, kept, ignored))
                 commands.append(command)
             except ObjectRefusedError as refused:

@@ -1,6 +1,6 @@
 """POST /users/track/sync: one object in, the values that it led to out (spec track.md 7)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -68,9 +68,10 @@ def check(
     *,
     ecommerce_events: bool = False,
     groups: Mapping[str, int] = MappingProxyType({}),
+    blocked: Collection[str] = (),
 ) -> tuple[Checked, Asked]:
     """Check a request. Raises RefusedError: whatever is wrong with the object is wrong with the request."""
-    checked = track.check(body, _LIMITS, region, ecommerce_events=ecommerce_events, groups=groups)
+    checked = track.check(body, _LIMITS, region, ecommerce_events=ecommerce_events, groups=groups, blocked=blocked)
     (command,) = track.decode(checked.codec, checked.body)
     if isinstance(command, Unreadable):
         raise AssertionError("what was checked a moment ago can be read")

@@ -37,6 +37,8 @@ class Counts:
     renamed: int = 0
     #: Profiles whose flags changed.
     flagged: int = 0
+    #: Profiles that were blocked as no person's.
+    blocked: int = 0
     #: Commands without any effect.
     skipped: int = 0
     #: Single fields without effect.

@@ -1,6 +1,8 @@
-"""Flags that operators give to people: test users, and the global control group (spec README.md 6, merge.md 1.3).
+"""Flags that operators give to people: test users, the global control group, and blocked ones (spec README.md 6,
+merge.md 1.3, lifecycle.md 6).
 
-Whoever is in the global control group is never merged with anybody: see app.domain.guard.
+Whoever is in the global control group is never merged with anybody: see app.domain.guard. A profile may also be blocked
+by what it has: see app.domain.spam.
 """
 
 from app.domain import history, resolve

@@ -14,10 +14,18 @@ from app.domain.profile import (
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
     PHONE,
+    SPAM_BLOCKED,
     Identifier,
     Profile,
 )
-from app.domain.reasons import BEING_DELETED, IN_CONTROL_GROUP, SELF_MERGE, TOO_MANY_IDENTIFIERS, TOO_MANY_MERGES
+from app.domain.reasons import (
+    BEING_DELETED,
+    IN_CONTROL_GROUP,
+    PROFILE_BLOCKED,
+    SELF_MERGE,
+    TOO_MANY_IDENTIFIERS,
+    TOO_MANY_MERGES,
+)
 from app.domain.settings import ApplySettings
 
 #: Identifiers that are somebody's missing value, compared without case and surrounding blanks.
@@ -84,6 +92,8 @@ def refusal(kept: Profile, merged: Profile, settings: ApplySettings) -> str | No
         return IN_CONTROL_GROUP
     if flags & MARKED_FOR_DELETION:
         return BEING_DELETED
+    if flags & SPAM_BLOCKED:
+        return PROFILE_BLOCKED
     if merges(kept) + merges(merged) + 1 > settings.max_merges_per_profile:
         return TOO_MANY_MERGES
     if len(identifiers_of(kept) | identifiers_of(merged)) > settings.max_identifiers_per_profile:

@@ -26,6 +26,8 @@ RENAMED: Final = "renamed"
 EXTERNAL_ID_REMOVED: Final = "external_id_removed"
 #: A flag was given or taken away.
 FLAGGED: Final = "flagged"
+#: It has far more of something than a person has, and takes no further data.
+BLOCKED: Final = "blocked"
 #: MERGED: another profile was merged into this one. MERGED_INTO: this one was merged into another. UNMERGED and
 #: RESTORED: the same two, undone.
 MERGED: Final = "merged"

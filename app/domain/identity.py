@@ -3,7 +3,7 @@
 A command without effect leaves a problem with its reason. Its client has already been told that it succeeded.
 """
 
-from app.domain import guard, history, reasons, resolve
+from app.domain import guard, history, reasons, resolve, spam
 from app.domain.commands import (
     Command,
     Delete,
@@ -33,6 +33,8 @@ def identify(step: Step, command: Identify) -> None:
         step.refuse(command, reasons.ALREADY_IDENTIFIED)
     elif profile.external_id is not None:
         step.refuse(command, reasons.IDENTIFIED_OTHERWISE)
+    elif spam.is_blocked(profile):
+        step.refuse(command, reasons.PROFILE_BLOCKED)
     elif owner is None and guard.is_full(profile, state.settings):
         step.refuse(command, reasons.TOO_MANY_IDENTIFIERS)
     elif owner is None:
@@ -78,6 +80,7 @@ def combine(step: Step, command: Command, kept: Profile, merged: Profile, policy
         step.refuse(command, reasons.PROFILE_FULL)
         return False
     perform(step.state, plan, step.origin(), step.merge_id())
+    spam.check_merged(step, kept)
     for label, _, _ in plan.alias_conflicts:  # later writes by that alias reach nobody, which its owner wants to know
         step.skip(command, reasons.ALIAS_RETIRED, label)
     return True
@@ -94,6 +97,9 @@ def new_alias(step: Step, command: NewAlias) -> None:
         owner = state.owner((EXTERNAL, "", command.external_id))
         if owner is None:
             step.refuse(command, reasons.PROFILE_NOT_FOUND)
+            return
+        if spam.is_blocked(owner):
+            step.refuse(command, reasons.PROFILE_BLOCKED)
             return
         if command.label in _aliases(step, owner):
             step.refuse(command, reasons.LABEL_TAKEN)

@@ -9,11 +9,11 @@ The section `messages` of a profile has four parts:
 
 from typing import Any, Final
 
-from app.domain import guard, resolve, sizes
+from app.domain import guard, resolve, sizes, spam
 from app.domain.commands import RecordMessage
 from app.domain.numbers import greatest
 from app.domain.profile import MESSAGES
-from app.domain.reasons import PROFILE_FULL, PROFILE_NOT_FOUND
+from app.domain.reasons import PROFILE_BLOCKED, PROFILE_FULL, PROFILE_NOT_FOUND
 from app.domain.step import Step
 
 #: By what messages go.
@@ -29,6 +29,9 @@ def record(step: Step, command: RecordMessage) -> None:
     profile = resolve.find(step.state, command.identifier)
     if profile is None:
         step.refuse(command, PROFILE_NOT_FOUND)
+        return
+    if spam.is_blocked(profile):
+        step.refuse(command, PROFILE_BLOCKED)
         return
     us = step.request.accepted_us if command.time_us is None else min(command.time_us, step.request.accepted_us)
     before = step.state.section(profile, MESSAGES)

@@ -74,6 +74,7 @@ CORE_FIELDS: Final = (
 TEST_USER: Final = 1
 GLOBAL_CONTROL_GROUP: Final = 2  # is never combined with another profile
 MARKED_FOR_DELETION: Final = 4  # neither
+SPAM_BLOCKED: Final = 8  # nor that, and it takes no further data: see app.domain.spam
 
 
 @dataclass(slots=True)

@@ -24,6 +24,8 @@ INVALID_NAME: Final = "invalid_name"
 #: The data rules of the workspace.
 WRONG_TYPE: Final = "wrong_type"
 BLOCKED: Final = "blocked"
+#: The profile is blocked, since it has far more of something than a person has (spec lifecycle.md 6).
+PROFILE_BLOCKED: Final = "profile_blocked"
 #: The steps of app.domain.work are used up.
 TOO_MUCH_WORK: Final = "too_much_work"
 #: The profile is as large as one may be, and this would make it larger; or a merge would (DECISIONS.md D73).

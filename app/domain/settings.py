@@ -28,6 +28,10 @@ class ApplySettings:
     max_duplicates: int = 25
     #: Bytes of a profile, beyond which nothing makes it larger (D73). A merge may make twice as much.
     max_profile_bytes: int = 8_000_000
+    #: Sessions, names of custom events and bought products beyond which a profile is blocked (D34); 0 = no such bound.
+    spam_sessions: int = 5_000_000
+    spam_event_names: int = 20_000
+    spam_product_ids: int = 20_000
     #: For how long a merge can be undone, and the merged profile is kept for it.
     merge_undo_days: int = 30
     #: Entries of a profile's message history, and its campaigns and canvases; the oldest ones go.

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from app.domain import consent, custom_attributes, data_rules, ecommerce, guard, money, resolve, sizes
+from app.domain import consent, custom_attributes, data_rules, ecommerce, guard, money, resolve, sizes, spam
 from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import (
@@ -21,7 +21,7 @@ from app.domain.profile import (
     Occurrence,
     Profile,
 )
-from app.domain.reasons import BLOCKED, INVALID_NAME, PROFILE_FULL, PROFILE_NOT_FOUND, UNREADABLE
+from app.domain.reasons import BLOCKED, INVALID_NAME, PROFILE_BLOCKED, PROFILE_FULL, PROFILE_NOT_FOUND, UNREADABLE
 from app.domain.step import Step
 from app.domain.times import DAY
 from app.domain.work import Work
@@ -80,7 +80,7 @@ def apply_purchase(step: Step, command: TrackPurchase) -> None:
 
 def _addressed(step: Step, command: Track, *, alias_creates: bool = False) -> Profile | None:
     """The profile that an object addresses, marked as written. None, with a problem, when nobody has the identifier and
-    the object may not make a profile."""
+    the object may not make a profile, or when the profile is blocked."""
     for name, reason in command.ignored:
         step.skip(command, reason, name)
     profile = resolve.find(step.state, command.identifier)
@@ -89,6 +89,9 @@ def _addressed(step: Step, command: Track, *, alias_creates: bool = False) -> Pr
             step.refuse(command, PROFILE_NOT_FOUND)
             return None
         profile = _create(step, command)
+    elif spam.is_blocked(profile):
+        step.refuse(command, PROFILE_BLOCKED)
+        return None
     step.state.touch(profile, step.request.accepted_us, step.ordinal)
     return profile
 
@@ -250,6 +253,7 @@ def _summarise(step: Step, profile: Profile, section: int, kind: int, name: str,
             return False
         profile.size += grown
         summaries[name] = [count, time_us, time_us]
+        spam.check(step, profile, section)
         step.state.changes.names.add((kind, name))
     else:
         summaries[name] = [before[0] + count, min(before[1], time_us), max(before[2], time_us)]

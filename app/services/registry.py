@@ -23,6 +23,7 @@ from app.services.people import People
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
 from app.services.segments import Segments
+from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
@@ -52,6 +53,7 @@ class Services:
     jobs: Jobs
     archives: Archives
     segments: Segments
+    spam_blocks: SpamBlocks
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

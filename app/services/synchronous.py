@@ -83,6 +83,7 @@ class Synchronous:
             region=addresses.region_of(caller.options),
             ecommerce_events=track.wants_ecommerce(caller.options),
             groups=await self._acceptor.groups_of(caller, body),
+            blocked=await self._acceptor.blocked_in(caller, body),
         )
         checked, asked = await self._acceptor.read(caller, check, body)
         outcome = await self.apply(caller, checked, key)

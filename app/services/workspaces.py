@@ -30,6 +30,9 @@ APPLIED: Final = frozenset(
         "time_zone",
         "max_profile_bytes",
         "message_max",
+        "spam_sessions",
+        "spam_event_names",
+        "spam_product_ids",
     )
 )
 

@@ -15,7 +15,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     problem          workspace_id, stream, seq, day                   -   (by day)
     dead             workspace_id, stream, seq                        accepted_us
     profile          workspace_id, pid                                braze_id; pid where external_id is null,
-                                                                      and where flags <> 0
+                                                                      where flags <> 0, and where it is blocked
     profile_core     workspace_id, pid                                -
     profile_custom   workspace_id, pid                                -
     profile_part     workspace_id, pid, part                          -
@@ -278,6 +278,13 @@ class ProfileRow(SQLModel, table=True):
             "pid",
             postgresql_where=text("flags <> 0"),
             sqlite_where=text("flags <> 0"),
+        ),
+        Index(
+            "profile_blocked",
+            "workspace_id",
+            "pid",
+            postgresql_where=text("(flags & 8) <> 0"),
+            sqlite_where=text("(flags & 8) <> 0"),
         ),
     )
 

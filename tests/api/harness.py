@@ -36,6 +36,7 @@ from app.domain.profile import (
     MARKED_FOR_DELETION,
     NAME_EVENT,
     PURCHASES,
+    SPAM_BLOCKED,
     TEST_USER,
     AddressState,
     Occurrence,
@@ -67,6 +68,7 @@ FLAGS: Final = {
     "test_user": TEST_USER,
     "global_control_group": GLOBAL_CONTROL_GROUP,
     "marked_for_deletion": MARKED_FOR_DELETION,
+    "spam_blocked": SPAM_BLOCKED,
 }
 #: What differs from run to run.
 VOLATILE: Final = ("braze_id", "appboy_id", "created_at", "random_bucket")

@@ -113,7 +113,7 @@ def test_a_row(known: Workspace) -> None:
         *("created_at", "updated_at"),
     }
     assert (row["email"], row["phone"], row["user_aliases"]) == ("adam@example.org", "+15043277269", [])
-    assert row["flags"] == {"test_user": False, "global_control_group": False}
+    assert row["flags"] == {"test_user": False, "global_control_group": False, "spam_blocked": False}
     ((again,),) = found(known, search=row["braze_id"])
     assert again == row
 
@@ -250,7 +250,7 @@ def test_everything_about_a_person(workspace: Workspace) -> None:
     (consent,) = shown["consents"]
     assert (consent["channel"], consent["address"], consent["state"]) == ("email", "ada@example.org", "unsubscribed")
     assert shown["twitter"] == {"id": 5, "screen_name": "ada"}
-    assert shown["flags"] == {"test_user": False, "global_control_group": False}
+    assert shown["flags"] == {"test_user": False, "global_control_group": False, "spam_blocked": False}
     assert shown["stored_bytes"] > 100
     assert len(answer.body["timeline"]) == 2
     rest = get(workspace, f"/v1/profiles/{user['braze_id']}/timeline", limit=2, cursor=answer.body["next_cursor"]).body

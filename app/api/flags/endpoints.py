@@ -1,4 +1,4 @@
-"""Flags of people: test users, and the global control group. An endpoint of our own."""
+"""Flags of people: test users, the global control group, blocked profiles. An endpoint of our own."""
 
 from functools import partial
 from typing import Final
@@ -15,7 +15,7 @@ from app.services.registry import Services
 PERMISSION: Final = "admin.flags"
 
 _CHANGE: Final = Documentation(
-    title="Test users and the global control group",
+    title="Test users, the global control group, blocked profiles",
     tag="Profiles",
     text="Stored before it is answered, applied in the background, in the order of the requests and of the elements. "
     "An element without effect is listed in `GET /v1/requests/{id}`, also one that names an e-mail address or a phone "

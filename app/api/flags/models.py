@@ -17,6 +17,7 @@ class FlagChange(Addressed, kw_only=True):
     alias_label: str | None = None
     test_user: bool | None = None
     global_control_group: Annotated[bool | None, Meta(description="Whoever is in it is never merged.")] = None
+    spam_blocked: Annotated[bool | None, Meta(description="A blocked profile takes no further data.")] = None
 
 
 class FlagsBody(Struct):

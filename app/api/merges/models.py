@@ -135,6 +135,7 @@ class Line(Struct, forbid_unknown_fields=True):
         "renamed",
         "external_id_removed",
         "flagged",
+        "blocked",
         "merged",
         "merged_into",
         "unmerged",

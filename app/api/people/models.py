@@ -13,6 +13,7 @@ _Cursor = Annotated[str, Meta(min_length=1, description="There is more.")] | Uns
 class Flags(Struct, forbid_unknown_fields=True):
     test_user: bool
     global_control_group: bool
+    spam_blocked: bool
 
 
 class Row(Struct, forbid_unknown_fields=True, kw_only=True):

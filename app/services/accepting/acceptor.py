@@ -14,6 +14,7 @@ from app.contract.track import Limits
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.quota.limiter import Limiter
 from app.services.accepting.backlog import BacklogWatch
+from app.services.accepting.block_list import BlockList
 from app.services.accepting.refused_events import RefusedEvents
 from app.services.accepting.writer import InboxWriter
 from app.services.caller import Caller
@@ -57,6 +58,7 @@ class Acceptor:
         threads: Threads,
         timeout: float,
         groups: SubscriptionGroups,
+        block_list: BlockList,
         *,
         ietf_headers: bool = False,
     ) -> None:
@@ -70,6 +72,7 @@ class Acceptor:
         self._writer = writer
         self._backlog = backlog
         self._groups = groups
+        self._block_list = block_list
         self._ietf_headers = ietf_headers
         #: Calls that a limit let through, and that it did not.
         self.granted = 0
@@ -97,12 +100,14 @@ class Acceptor:
         self, caller: Caller, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Accepted:
         """POST /users/track. Raises as `queue`."""
-        check = _track_check(caller, caller.objects, await self.groups_of(caller, body))
+        blocked = await self.blocked_in(caller, body)
+        check = _track_check(caller, caller.objects, await self.groups_of(caller, body), blocked)
         return await self.queue(caller, check, body, key, stream)
 
     async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Accepted:
         """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises as `queue`."""
-        check = _track_check(caller, BULK_LIMITS, await self.groups_of(caller, body))
+        blocked = await self.blocked_in(caller, body)
+        check = _track_check(caller, BULK_LIMITS, await self.groups_of(caller, body), blocked)
         return await self.queue(caller, check, body, key, STREAM_BULK)
 
     async def groups_of(self, caller: Caller, body: bytes) -> Mapping[str, int]:
@@ -112,6 +117,14 @@ class Acceptor:
         """
         ids = await self.read(caller, track.group_ids, body)
         return await self._groups.channels(caller, ids) if ids else {}
+
+    async def blocked_in(self, caller: Caller, body: bytes) -> frozenset[str]:
+        """External ids in a body of /users/track whose profiles are blocked (app.services.accepting.block_list)."""
+        ids = await self._block_list.ids(caller)
+        if not ids:
+            return ids
+        named = ids & await self.read(caller, track.external_ids, body)
+        return await self._block_list.confirmed(caller, named) if named else named
 
     async def queue(
         self,
@@ -200,8 +213,12 @@ def idempotency_key(
     return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body), status)
 
 
-def _track_check(caller: Caller, limits: Limits, groups: Mapping[str, int]) -> Callable[[bytes], Checked]:
+def _track_check(
+    caller: Caller, limits: Limits, groups: Mapping[str, int], blocked: frozenset[str]
+) -> Callable[[bytes], Checked]:
     """How the contract checks a body of a caller's workspace."""
     options = caller.options
     region, ecommerce_events = addresses.region_of(options), track.wants_ecommerce(options)
-    return partial(track.check, limits=limits, region=region, ecommerce_events=ecommerce_events, groups=groups)
+    return partial(
+        track.check, limits=limits, region=region, ecommerce_events=ecommerce_events, groups=groups, blocked=blocked
+    )
