@@ -15,6 +15,7 @@ from bench import (
     applying,
     crowd,
     data,
+    exporting,
     fair,
     flat,
     plans,
@@ -120,7 +121,10 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
         rows.take(crowd.measure(running, options))
     if "segments" in wanted:
         say(f"segments, {running.store}")
-        rows.take(segments.measure(running, options))
+        try:
+            rows.take(segments.measure(running, options))
+        finally:  # what is too slow does not hide the rest
+            rows.take(exporting.measure(running, options))
     if "storage" in wanted:
         say(f"whole documents or sections, {running.store}")
         rows.take(storage.measure(running, options))

@@ -86,7 +86,7 @@ def _beside(stack: Stack, options: Options, users: int, what: str, header: str, 
     preload.fill(site, users)
     mine = site if own else neighbour(site, "neighbour")
     with (
-        _client(stack, options, site, mine) as (single, port),
+        single_client(stack, options, site, mine) as (single, port),
         stack.generator(users, data.UNIFORM, options.bodies) as flood,
     ):
         alone = single.during(alone_seconds)
@@ -108,7 +108,7 @@ def _poisoned(stack: Stack, options: Options, users: int) -> list[Row]:
     preload.fill(site, users)
     sent = 0
     with (
-        _client(stack, options, site, site, "fault.poisoned") as (single, port),
+        single_client(stack, options, site, site, "fault.poisoned") as (single, port),
         stack.generator(users, data.UNIFORM, options.bodies) as steady,
     ):
         thread = threading.Thread(
@@ -129,9 +129,10 @@ def _poisoned(stack: Stack, options: Options, users: int) -> list[Row]:
 
 
 @contextmanager
-def _client(
+def single_client(
     stack: Stack, options: Options, site: Site, mine: Site, app: str = "workers.celery_app"
 ) -> Iterator[tuple[Single, int]]:
+    """(a client of `mine`, the port of the API), with one worker process of this Celery application."""
     with ExitStack() as running:
         port = running.enter_context(stack.api(site))
         running.enter_context(stack.worker(site, app))

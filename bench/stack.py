@@ -101,6 +101,14 @@ class Stack:
             yield
 
     @contextmanager
+    def job_worker(self, site: Site, processes: int) -> Iterator[None]:
+        """A worker for jobs, as many at once as it has processes."""
+        celery = (str(SCRIPTS / "celery"), "-A", "workers.celery_jobs", "worker", "-E", "-Q", "jobs", "-n", "jobs@%h")
+        options = ("-c", str(processes), "--without-mingle", "--without-gossip", "-l", "WARNING")
+        with self.process("jobs", (*celery, *options), self._environment(site)):
+            yield
+
+    @contextmanager
     def generator(self, users: int, distribution: str, count: int) -> Iterator["Generator"]:
         argv = (sys.executable, "-m", "bench.load", str(count), str(users), distribution, str(self.seed))
         with self.process("generator", argv, dict(os.environ), pipes=True) as process:

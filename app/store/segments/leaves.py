@@ -28,7 +28,7 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from app.domain.values import TIME
 from app.store.bulk import encode
@@ -260,16 +260,25 @@ def document(postgresql: bool, doc: Expression) -> Json:
     return SqliteJson(type_coerce(doc, Text), "$")
 
 
+def mentioned(doc: Expression, key: str) -> Expression:
+    """PostgreSQL: whether a JSON text, as we write them, has a member of that name anywhere."""
+    return func.strpos(doc, f"{encode(key)}:") > 0
+
+
+def picked(doc: Expression, key: str) -> Expression:
+    """PostgreSQL: a member of a JSON text, as jsonb. `json` looks for it without building the whole document, which
+    takes half the time; documents in which the key is nowhere are not looked into at all."""
+    member = cast(doc, JSON).op("->")(literal(key, Text))
+    return type_coerce(case((mentioned(doc, key), cast(type_coerce(member, JSON), JSONB))), JSONB)
+
+
 def parsed(table: FromClause, doc: Expression, key: str) -> FromClause:
     """PostgreSQL: the column `v` with a document of a text column, or a member of it, parsed once for a row.
 
-    Documents in which the key is nowhere are not parsed. Behind `offset 0` nothing is evaluated twice.
+    Behind `offset 0` nothing is evaluated twice.
     """
-    value: Expression = cast(doc, JSONB)
-    if key:
-        there = func.strpos(doc, f"{encode(key)}:") > 0
-        value = case((there, value.op("->")(literal(key, Text))))
-    return select(type_coerce(value, JSONB).label("v")).offset(0).correlate(table).lateral()
+    value = picked(doc, key) if key else cast(doc, JSONB)
+    return select(value.label("v")).offset(0).correlate(table).lateral()
 
 
 def any_of(elements: tuple[FromClause, Leaf], condition: Callable[[Leaf], Expression]) -> Expression:
