@@ -49,6 +49,7 @@ from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.waiting import Waiting
+from app.services.workspace_deletions import WorkspaceDeletions
 from app.settings import Settings
 from app.store import migrate, workspaces
 from app.store.engine import Database, ping
@@ -299,6 +300,7 @@ def services(settings: Settings) -> Services:
         archives=Archives(database, reader, calls, started),
         segments=segments,
         spam_blocks=SpamBlocks(database, reader, synchronous, calls),
+        workspace_deletions=WorkspaceDeletions(database, calls, now_us, keys.forget),
         reader=reader,
         people=People(database, reader, segments),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from app.adapters import metric_files
+from app.adapters import metric_files, workspace_keys
 from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
@@ -24,6 +24,7 @@ from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
 from workers.sweep import Sweeper
+from workers.workspaces import WorkspaceDeleter
 
 log = structlog.get_logger()
 
@@ -81,6 +82,13 @@ def _segments(parts: Parts) -> Work:
     return lambda stop: segments.run(parts.database, parts.now_us, stop)
 
 
+def _workspaces(parts: Parts) -> Work:
+    def forget(workspace_id: int) -> int:
+        return workspace_keys.forget(parts.settings.redis(), parts.settings.key_prefix, workspace_id)
+
+    return WorkspaceDeleter(parts.database, forget, parts.now_us).run
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
@@ -89,6 +97,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "jobs": _jobs,
     "metric files": _metric_files,
     "segments": _segments,
+    "workspaces": _workspaces,
 }
 
 

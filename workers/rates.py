@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -34,9 +35,10 @@ def announce(database: Database, last_day: int, now_us: int) -> int:
             found = lane.read(connection, number)
         if found is None or (found.settings.rates_until or 0) >= last_day:
             continue
-        with database.write(database.inbox) as connection:
-            inbox.append(connection, number, STREAM_NORMAL, [entry], now_us)
-        queued += 1
+        with suppress(inbox.UnknownWorkspaceError):  # it was deleted meanwhile
+            with database.write(database.inbox) as connection:
+                inbox.append(connection, number, STREAM_NORMAL, [entry], now_us)
+            queued += 1
     if queued:
         log.info("rates_announced", workspaces=queued, until=last_day)
     return queued

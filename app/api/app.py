@@ -30,6 +30,7 @@ from app.api.spam_blocks import endpoints as spam_blocks
 from app.api.subscriptions import endpoints as subscriptions
 from app.api.subscriptions import groups as subscription_groups
 from app.api.track import endpoints as track
+from app.api.workspaces import endpoints as workspaces
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services.registry import Services
 
@@ -56,6 +57,7 @@ FAMILIES = (
     messages.endpoints,
     segments.endpoints,
     spam_blocks.endpoints,
+    workspaces.endpoints,
 )
 
 

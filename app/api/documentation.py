@@ -20,6 +20,7 @@ TAGS: Final = {
     "Jobs": "Work that takes longer than an answer may, and its files.",
     "Segments": "People by filters: what they are, how many there are, and why somebody is in one.",
     "Dead letters": "Requests that could not be applied.",
+    "Workspaces": "A workspace as a whole.",
     "Limits": "How much may be called, and how much was.",
     "Health": "For probes: no key, no limits.",
 }

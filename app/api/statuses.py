@@ -46,6 +46,8 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.InvalidKeyError: Status(401, errors.INVALID_KEY),
     refusals.TooManyFailuresError: Status(429, errors.RATE_LIMITED),
     refusals.WorkspaceClosedError: Status(403, errors.FORBIDDEN),
+    refusals.WorkspaceDeletedError: Status(403, errors.WORKSPACE_DELETED),
+    refusals.UnknownWorkspaceNameError: Status(404, errors.UNKNOWN_WORKSPACE),
     refusals.AccessDeniedError: Status(403, errors.ACCESS_DENIED),
     refusals.RateLimitedError: Status(429, errors.RATE_LIMITED),
     refusals.OverloadedError: Status(503, errors.OVERLOADED, 1),

@@ -26,7 +26,11 @@ def create(
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     permission: Annotated[list[str] | None, typer.Option("--permission", help="May be given many times.")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every permission that exists today but admin.limits, which has to be named.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Every permission that exists today but admin.limits and admin.workspaces, which have to be named.",
+        ),
     ] = False,
     allow_ip: Annotated[
         list[str] | None,

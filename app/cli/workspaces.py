@@ -10,9 +10,11 @@ from app.cli.options import LIMITS, PLAN, Options, given, having, hidden
 from app.cli.output import AsJson, Row, out, show_list
 from app.contract.data_rules import MAX_ARRAY
 from app.contract.plans import PLANS
+from app.domain import times
 from app.domain.settings import ApplySettings
-from app.services import workspaces
+from app.services import workspace_deletions, workspaces
 from app.services.naming import InvalidNameError
+from app.services.workspace_deletions import Deletion
 from app.services.workspaces import InvalidSettingError, NameTakenError, UnknownNameError, Workspace
 
 app = typer.Typer(help="Workspaces: tenants with profiles, keys and limits of their own.", no_args_is_help=True)
@@ -152,6 +154,43 @@ def list_workspaces(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DI
     with opened(settings_for(data_dir)) as database:
         rows = [_row(one, workspaces.applied_settings(database, one)) for one in workspaces.listed(database)]
     show_list(("number", "name", "plan", "hourly", "burst", "window (s)", ""), rows, as_json=as_json)
+
+
+@app.command("delete")
+def delete(
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name again.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Delete a workspace with everything in it: people, keys, requests, files. Nothing brings it back."""
+    with opened(settings_for(data_dir)) as database:
+        try:
+            number = workspace_deletions.number_of(database, name)
+        except UnknownNameError:
+            raise fail("No workspace has this name: see `onefold workspaces list`.") from None
+        if not yes and typer.prompt("Everything in it will be gone. Type its name to delete it") != name:
+            raise fail("That is not its name. Nothing was deleted.")
+        workspace_deletions.begin(database, workspaces.operator(database, name, "onefold workspaces"), now_us())
+        out.print(f"workspace {name} accepts nothing any more; what it has is being deleted", highlight=False)
+        rows = workspace_deletions.finish(database, number, now_us)
+    out.print(f"workspace {name} deleted: {rows:,} rows", highlight=False)
+
+
+@app.command("deletions")
+def list_deletions(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Workspaces that were deleted, by number. The last look for what is left comes three minutes after the first."""
+    with opened(settings_for(data_dir)) as database:
+        rows = [_deletion(one) for one in workspace_deletions.listed(database)]
+    show_list(("number", "asked for", "emptied", "finished"), rows, as_json=as_json)
+
+
+def _deletion(deletion: Deletion) -> Row:
+    moments = {"deleted_at": deletion.us, "emptied_at": deletion.emptied_us, "finished_at": deletion.finished_us}
+    shown = {name: None if us is None else times.iso(us) for name, us in moments.items()}
+    return (str(deletion.workspace_id), *(text or "" for text in shown.values())), {
+        "number": deletion.workspace_id,
+        **shown,
+    }
 
 
 def _row(workspace: Workspace, applied: ApplySettings) -> Row:

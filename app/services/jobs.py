@@ -193,7 +193,8 @@ class Jobs:
         if not file_url.is_token(record.workspace_secret, job.workspace_id, id_, token):
             raise UnknownFileError
         ready = job.state == DONE and job.expires_us is not None and job.expires_us > self._now_us()
-        if not ready or record.disabled or name != f"{file_url.object_prefix(id_, job.created_us)}.{form}":
+        is_closed = record.disabled or record.deleted
+        if not ready or is_closed or name != f"{file_url.object_prefix(id_, job.created_us)}.{form}":
             raise UnknownFileError(guessed=False)
         path = self._files.path(job.workspace_id, id_, form)
         if not path.exists():

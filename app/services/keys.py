@@ -24,6 +24,7 @@ from app.services.refusals import (
     TooManyFailuresError,
     UnavailableError,
     WorkspaceClosedError,
+    WorkspaceDeletedError,
 )
 from app.store import keys, workspaces
 from app.store.engine import Database
@@ -118,10 +119,12 @@ class KeyRing:
         return caller
 
     def admit(self, caller: Caller, permission: str | None, client: From) -> None:
-        """Let a caller through, or raise WorkspaceClosedError or AccessDeniedError.
+        """Let a caller through, or raise WorkspaceDeletedError, WorkspaceClosedError or AccessDeniedError.
 
         `permission` None: any live key of the workspace.
         """
+        if caller.deleted:
+            raise WorkspaceDeletedError
         if caller.disabled:
             raise WorkspaceClosedError
         if permission is not None and not allows(caller.permissions, permission):

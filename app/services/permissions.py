@@ -55,10 +55,12 @@ PERMISSIONS: Final = (
     "admin.subscription_groups",
     "admin.messages",
     "admin.segments",
+    "admin.workspaces",
 )
 
-#: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits.
-ALL: Final = tuple(permission for permission in PERMISSIONS if permission != "admin.limits")
+#: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits, nor delete
+#: everything.
+ALL: Final = tuple(one for one in PERMISSIONS if one not in ("admin.limits", "admin.workspaces"))
 
 #: Other spellings of the documentation that clients have learned from.
 SYNONYMS: Final = {"users.external_id.rename": "users.external_ids.rename"}

@@ -27,7 +27,15 @@ class TooManyFailuresError(ServiceError):
 
 
 class WorkspaceClosedError(ServiceError):
-    """The workspace is disabled, or gone."""
+    """The workspace is disabled."""
+
+
+class WorkspaceDeletedError(ServiceError):
+    """The workspace was deleted, or is being deleted."""
+
+
+class UnknownWorkspaceNameError(ServiceError):
+    """The key does not belong to a workspace of this name."""
 
 
 class AccessDeniedError(ServiceError):

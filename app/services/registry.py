@@ -27,6 +27,7 @@ from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
+from app.services.workspace_deletions import WorkspaceDeletions
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Services:
     archives: Archives
     segments: Segments
     spam_blocks: SpamBlocks
+    workspace_deletions: WorkspaceDeletions
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

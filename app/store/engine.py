@@ -73,14 +73,14 @@ class Database:
         if self.inbox is not self.main:
             self.inbox.dispose()
 
-    def checkpoint(self) -> None:
-        """SQLite: write the WAL back and truncate it, so that deleted rows are in neither file.
+    def checkpoint(self, engine: Engine | None = None) -> None:
+        """SQLite: write a WAL, by default of the main file, back and truncate it: deleted rows are in neither then.
 
         If somebody is reading or writing, a later call does it, or later writes overwrite the log.
         """
         if self.is_postgresql:
             return
-        plain = self.main.raw_connection()
+        plain = (engine or self.main).raw_connection()
         try:
             plain.cursor().execute("pragma wal_checkpoint(truncate)")  # outside of any transaction
         finally:

@@ -24,7 +24,7 @@ PREFIX: Final = "onefold"
 _LIMITS: Final = """
     w.id, w.name, w.secret, w.plan, w.hourly_limit, w.burst_limit, w.burst_window_seconds, w.max_objects_combined,
     w.max_objects_per_array, w.hourly_refill, w.track_reset_style, w.group_limits, w.options, w.legacy_api_key_auth,
-    w.disabled,
+    w.disabled, exists (select 1 from workspace_deletion d where d.workspace_id = w.id) as deleted,
     c.id as company_id, c.hourly_limit as company_hourly, c.burst_limit as company_burst,
     c.burst_window_seconds as company_window, c.hourly_refill as company_refill
     """
@@ -81,6 +81,8 @@ class KeyRecord:
     company: CompanyLimits | None = None
     legacy_api_key_auth: bool = False
     disabled: bool = False
+    #: It is being deleted.
+    deleted: bool = False
     #: Networks; empty = any address.
     ip_allowlist: tuple[str, ...] = ()
     expires_us: int | None = None
@@ -232,6 +234,7 @@ def _record(row: Any, **key: Any) -> KeyRecord:
         company=company,
         legacy_api_key_auth=bool(row.legacy_api_key_auth),
         disabled=bool(row.disabled),
+        deleted=bool(row.deleted),
         **key,
     )
 

@@ -19,6 +19,8 @@ OCCURRENCE_DAYS: Final = 32
 PROBLEM_DAYS: Final = 30
 #: Whole days behind the present one for which idempotency keys are kept: at least 24 hours, at most 48.
 IDEMPOTENCY_DAYS: Final = 1
+#: What is partitioned.
+TABLES: Final = frozenset(("inbox", "problem", "occurrence", "idempotency"))
 #: Partitions made ahead of time, in units of each table. Clocks that step do not outrun them.
 _AHEAD: Final = {"inbox": 6, "problem": 2, "occurrence": 2, "idempotency": 1}
 _UNIT_US: Final = {"inbox": HOUR, "problem": DAY, "occurrence": DAY, "idempotency": DAY}

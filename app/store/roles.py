@@ -15,7 +15,8 @@ from app.store.engine import Database
 #: What the API does besides reading, by table. With columns where the others may not change.
 API_WRITES: Final = {
     "inbox": "insert",
-    "inbox_head": "update",
+    "inbox_head": "update, delete",
+    "workspace_deletion": "insert",
     "idempotency": "insert",
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
@@ -29,6 +30,13 @@ API_WRITES: Final = {
 }
 #: What is not the worker's to change.
 WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group"))
+#: What the worker does to these when it deletes a workspace.
+WORKER_DELETES: Final = {
+    "workspace": "delete, update (name)",
+    "api_key": "delete",
+    "inbox_head": "delete",
+    "subscription_group": "delete",
+}
 #: Partitioned tables, which age out by dropping partitions.
 GROWING: Final = ("inbox", "idempotency", "problem", "occurrence")
 
@@ -62,6 +70,7 @@ def grant(database: Database, api: str | None, worker: str | None) -> list[str]:
             statements += _base(quote(worker), schema, [name for name in names if name not in GROWING])
             writable = [name for name in names if name not in GROWING and name not in WORKER_READS]
             statements += [f"grant insert, update, delete on {name} to {quote(worker)}" for name in writable]
+            statements += [f"grant {what} on {name} to {quote(worker)}" for name, what in WORKER_DELETES.items()]
         if api is not None:
             statements += _base(quote(api), schema, names)
             statements += [f"grant {what} on {name} to {quote(api)}" for name, what in API_WRITES.items()]

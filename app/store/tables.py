@@ -6,6 +6,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     table            key                                              further indexes
     company          id                                               name
     workspace        id                                               name
+    workspace_deletion  workspace_id                                  -
     api_key          workspace_id, key_id                             key_id
     inbox_head       workspace_id, stream                             -
     inbox            workspace_id, stream, seq, hour                  -   (by hour)
@@ -121,6 +122,20 @@ class Workspace(SQLModel, table=True):
     options: dict[str, Any] = _document(default="{}")
     legacy_api_key_auth: bool = _flag()
     disabled: bool = _flag()
+
+
+class WorkspaceDeletion(SQLModel, table=True):
+    """That a workspace was deleted. It stays, so that no other workspace gets the number: see
+    app.store.workspace_deletions."""
+
+    __tablename__ = "workspace_deletion"
+
+    workspace_id: int = _big(key=True)
+    #: When it was asked for.
+    us: int = _big()
+    #: When everything had been looked for once, and for the last time.
+    emptied_us: int | None = _big(nullable=True)
+    finished_us: int | None = _big(nullable=True)
 
 
 class ApiKey(SQLModel, table=True):

@@ -11,11 +11,16 @@ from sqlmodel import Session, col, select
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
-from app.store.tables import Workspace
+from app.store.tables import Workspace, WorkspaceDeletion
 
 #: Onefold's own workspace, see app.services.canary.
 CANARY: Final = "onefold canary"
 _ANY_LEGACY = text("select 1 from workspace where legacy_api_key_auth limit 1")
+_NEXT_NUMBER = text(
+    "select 1 + max(coalesce((select max(id) from workspace), 0),"
+    " coalesce((select max(workspace_id) from workspace_deletion), 0))"
+)
+_DELETED: Final = select(WorkspaceDeletion.workspace_id)
 _SECRET = text("select secret from workspace where id = :id")
 
 
@@ -45,6 +50,8 @@ def create(
             created_us=now_us,
             **limits,
         )
+        if not database.is_postgresql:  # which never gives out a number again
+            workspace.id = int(connection.execute(_NEXT_NUMBER).scalar_one())
         session.add(workspace)
         try:
             session.flush()
@@ -86,17 +93,19 @@ def canary(database: Database, now_us: int) -> int:
 
 
 def listed(database: Database) -> list[Workspace]:
-    """All workspaces by name, without our own."""
+    """All workspaces by name, without our own and those that are being deleted."""
     with database.read() as connection, Session(connection) as session:
-        workspaces = list(session.exec(select(Workspace).where(Workspace.name != CANARY).order_by(col(Workspace.name))))
+        ours = select(Workspace).where(Workspace.name != CANARY, col(Workspace.id).not_in(_DELETED))
+        workspaces = list(session.exec(ours.order_by(col(Workspace.name))))
         session.expunge_all()
         return workspaces
 
 
 def get(database: Database, name: str) -> Workspace:
-    """A workspace by name. Raises UnknownNameError."""
+    """A workspace by name. Raises UnknownNameError, also for one that is being deleted."""
     with database.read() as connection, Session(connection) as session:
-        workspace = session.exec(select(Workspace).where(Workspace.name == name)).first()
+        named = select(Workspace).where(Workspace.name == name, col(Workspace.id).not_in(_DELETED))
+        workspace = session.exec(named).first()
         if workspace is None:
             raise UnknownNameError(name)
         session.expunge(workspace)

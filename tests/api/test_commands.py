@@ -92,10 +92,21 @@ def test_keys_list_shows_the_default_workspace(tmp_path: Path) -> None:
     run("migrate", env=env)
     run("workspaces", "create", "default", env=env)
     run("keys", "create", "--name", "k", "--all", env=env)
-    run("keys", "create", "--name", "owner", "--all", "--permission", "admin.limits", env=env)
+    run(
+        "keys",
+        "create",
+        "--name",
+        "owner",
+        "--all",
+        "--permission",
+        "admin.limits",
+        "--permission",
+        "admin.workspaces",
+        env=env,
+    )
     keys = {key["name"]: key["permissions"] for key in json.loads(run("keys", "list", "--json", env=env))}
     # A key that any application may have cannot raise its own limits, unless somebody says so.
-    assert keys == {"k": sorted(set(PERMISSIONS) - {"admin.limits"}), "owner": sorted(PERMISSIONS)}
+    assert keys == {"k": sorted(set(PERMISSIONS) - {"admin.limits", "admin.workspaces"}), "owner": sorted(PERMISSIONS)}
 
 
 def test_former_names_work(named: str) -> None:

@@ -20,7 +20,7 @@ from app.services.accepting.writer import InboxWriter
 from app.services.caller import Caller
 from app.services.calls import Threads
 from app.services.quotas import Admission
-from app.services.refusals import KeyReusedError, RateLimitedError, UnavailableError, WorkspaceClosedError
+from app.services.refusals import KeyReusedError, RateLimitedError, UnavailableError, WorkspaceDeletedError
 from app.services.subscription_groups import SubscriptionGroups
 from app.store.inbox import idempotency as idempotent
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
@@ -166,7 +166,7 @@ class Acceptor:
     ) -> Appended | Repeated:
         """Commit a request to the inbox and ring; where it stands, or what the first one with its key was answered.
 
-        Raises BacklogFullError, KeyReusedError, WorkspaceClosedError or UnavailableError.
+        Raises BacklogFullError, KeyReusedError, WorkspaceDeletedError or UnavailableError.
         """
         self._backlog.check(caller.workspace_id, stream)
         try:
@@ -175,7 +175,7 @@ class Acceptor:
             raise KeyReusedError from error
         except UnavailableError as error:
             if isinstance(error.__cause__, UnknownWorkspaceError):
-                raise WorkspaceClosedError from error
+                raise WorkspaceDeletedError from error
             raise
 
     async def repeated(self, caller: Caller, key: IdempotencyKey) -> Accepted | None:
