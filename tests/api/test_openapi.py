@@ -171,6 +171,8 @@ def test_examples_are_accepted(service: Service) -> None:
         for method, path, operation in operations(service):
             if path.startswith("/files/"):
                 continue  # no JSON: tests/api/test_file_exports.py compares it with the document
+            if path == "/v1/workspaces/{name}":
+                continue  # the others need the workspace: tests/api/test_workspace_deletions.py
             answer = ask(workspace, method, path, operation)
             assert answer.status == min(map(int, operation["responses"])), path
 
