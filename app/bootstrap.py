@@ -23,6 +23,7 @@ from app.services.accepting.block_list import BlockList
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
 from app.services.address_lists import AddressLists
+from app.services.apps import Apps
 from app.services.archives import Archives
 from app.services.calls import StoreCalls, Threads
 from app.services.canary import Canary
@@ -217,6 +218,7 @@ def services(settings: Settings) -> Services:
     # A thread of its own: accepting does not wait for reading.
     block_threads = Threads("blocks", 1)
     block_list = BlockList(database, StoreCalls(block_threads, BLOCK_LIST_SECONDS))
+    apps = Apps(database, calls, now_us, settings.max_apps)
     acceptor = Acceptor(
         quotas,
         writer,
@@ -225,6 +227,7 @@ def services(settings: Settings) -> Services:
         settings.answer_seconds,
         groups,
         block_list,
+        apps,
         ietf_headers=settings.ietf_ratelimit_headers,
     )
     acceptor.refused_events.start()
@@ -295,6 +298,7 @@ def services(settings: Settings) -> Services:
         address_lists=AddressLists(database, reader, calls, now_us),
         messages=Messages(database, reader, calls),
         subscription_groups=groups,
+        apps=apps,
         subscriptions=Subscriptions(database, acceptor, reader, groups, calls, now_us),
         jobs=started,
         archives=Archives(database, reader, calls, started),

@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     loaded_megabytes: float = Field(16.0, ge=1)
     #: Subscription groups that one workspace may have.
     max_subscription_groups: int = Field(500, ge=1)
+    #: Apps of a workspace.
+    max_apps: int = Field(100, ge=1)
     #: Segments of a workspace.
     max_segments: int = Field(500, ge=1)
     #: How long a segment may be counted for an answer: the preview, and why somebody is in it.

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from app.api import docs, health, metrics, openapi
 from app.api.answers import refuse
+from app.api.apps import endpoints as apps
 from app.api.catalogue import endpoints as catalogue
 from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
@@ -53,6 +54,7 @@ FAMILIES = (
     flags.endpoints,
     people.endpoints,
     subscription_groups.endpoints,
+    apps.endpoints,
     subscriptions.endpoints,
     messages.endpoints,
     segments.endpoints,

@@ -11,6 +11,7 @@ TAGS: Final = {
     "Export": "Profiles, given back.",
     "Profiles": "People as operators see them, and their flags.",
     "Subscriptions": "Consent: subscription groups, and states of e-mail addresses and phone numbers.",
+    "Apps": "What people use, with the public keys of their SDKs.",
     "Messages": "What people got, and what is told of addresses.",
     "Merges": "What merges would do and did, and taking them back.",
     "Requests": "What became of what was accepted.",

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from app.contract import errors, file_exports, idempotency, jobs, segment_requests, subscription_groups
+from app.contract import apps, errors, file_exports, idempotency, jobs, segment_requests, subscription_groups
 from app.contract.errors import RefusedError
 from app.contract.limits import LIMIT_TOO_HIGH
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
@@ -76,6 +76,8 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.GroupTakenError: Status(409, subscription_groups.TAKEN),
     refusals.TooManyGroupsError: Status(400, subscription_groups.TOO_MANY),
     refusals.UnknownGroupError: Status(404, subscription_groups.UNKNOWN),
+    refusals.TooManyAppsError: Status(400, apps.TOO_MANY),
+    refusals.UnknownAppError: Status(404, apps.UNKNOWN),
     # The status depends on the reason.
     refusals.NotUndoneError: Status(409, ""),
 }

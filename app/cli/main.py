@@ -6,6 +6,7 @@ import typer
 
 from app.adapters.private_files import private_by_default
 from app.cli import (
+    apps,
     companies,
     data_rules,
     dead_letters,
@@ -54,6 +55,7 @@ _GROUPS: Final = {
     "events": data_rules.events,
     "rates": rates.app,
     "subscription-groups": subscription_groups.app,
+    "apps": apps.app,
     "jobs": jobs.app,
     "segments": segments.app,
     "db": roles.app,

@@ -33,6 +33,8 @@ REASONS: Final = ("provider_error", "deactivated")
 BAD_BODY: Final = f"'events' must be an array of 1 to {MAX_EVENTS} objects"
 NOTHING_VALID: Final = "Valid data must be provided in the 'events' field."
 BAD_TYPE: Final = f"'type' must be one of {', '.join(EVENTS)}"
+MAX_APP: Final = 255
+BAD_APP: Final = f"'app_id' must be the id of the app that is gone, and is of {UNINSTALL} alone"
 BAD_TIME: Final = "'time' is not a time"
 BAD_REASON: Final = f"'reason' must be one of {', '.join(REASONS)}"
 BAD_PHONE: Final = "'phone' must be E.164"
@@ -57,7 +59,11 @@ def _read(event: dict[str, Any], index: int, region: str) -> AddressEvent:
     reason = event.get("reason")
     if reason is not None and (not isinstance(reason, str) or reason not in REASONS or kind != INVALID_PHONE):
         raise ObjectRefusedError(BAD_REASON)
-    return AddressEvent("events", index, kind, _who(kind, event, region), time_of(event), reason or REASONS[0])
+    app_id = event.get("app_id")
+    if app_id is not None and (kind != UNINSTALL or not isinstance(app_id, str) or not 0 < len(app_id) <= MAX_APP):
+        raise ObjectRefusedError(BAD_APP)
+    who = _who(kind, event, region)
+    return AddressEvent("events", index, kind, who, time_of(event), reason or REASONS[0], app_id)
 
 
 def _who(kind: str, event: dict[str, Any], region: str) -> Identifier:

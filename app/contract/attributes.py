@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.contract import addresses, identifiers, invisible, locales, subscription_states
+from app.contract import addresses, identifiers, invisible, locales, push_tokens, subscription_states
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
-from app.domain.commands import TrackAttributes
-from app.domain.profile import EMAIL, PHONE
+from app.domain.commands import ImportToken, TrackAttributes, TrackTokens
+from app.domain.profile import EMAIL, PHONE, TOKEN
 from app.domain.reasons import INVALID_NAME, INVALID_VALUE
 
 IGNORED: Final = object()
@@ -30,12 +30,13 @@ _SUBSCRIPTION_STATES: Final = frozenset(("opted_in", "subscribed", "unsubscribed
 
 def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackAttributes:
     """The command of one attributes object. Raises ObjectRefusedError."""
-    if "push_token_import" in obj and flag(obj["push_token_import"]):
-        _refuse_import(obj)
-    identifier = identifiers.of(obj, region)
+    imported = "push_token_import" in obj and flag(obj["push_token_import"]) is True
+    identifier = (TOKEN, "", push_tokens.check_import(obj)[0][2]) if imported else identifiers.of(obj, region)
     fields: dict[str, object] = {}
     custom: dict[str, object] = {}
     ignored: list[tuple[str, str]] = []
+    if imported and identifiers.is_sent(obj.get("user_alias")):  # the push token is who is meant
+        ignored.append(("user_alias", INVALID_VALUE))
     for name, value in obj.items():
         reader = FIELDS.get(name)
         if reader is None:
@@ -62,7 +63,8 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
             fields["phone"] = addresses.phone(raw, region) if isinstance(raw, str) else None
         elif fields["phone_raw"] is None:
             del fields["phone_raw"]
-    return TrackAttributes(
+    made = ImportToken if imported else TrackTokens if push_tokens.FIELD in fields else TrackAttributes
+    return made(
         index=index,
         identifier=identifier,
         update_only=flag(obj.get("_update_existing_only")),
@@ -199,31 +201,10 @@ def _subscription_groups(value: object) -> object:
 
 
 def _push_tokens(value: object) -> object:
-    if value is None:
-        return IGNORED
     if value == []:
         return NOT_SENT
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise ObjectRefusedError("'push_tokens' must be an array of objects", "BAD_PUSH_TOKEN_VALUE")
-    for entry in value:
-        if not isinstance(entry.get("token"), str) or not entry["token"]:
-            raise ObjectRefusedError("push token 'token' must be a string", "BAD_PUSH_TOKEN_STRING")
-        device = entry.get("device_id")
-        if device is not None and not (isinstance(device, str) and 8 <= len(device.encode()) <= 255):
-            raise ObjectRefusedError("push token 'device_id' must be between 8 and 255 bytes", "BAD_DEVICE_ID")
-        # A workspace has no apps yet, so no id names one.
-        raise ObjectRefusedError("push token 'app_id' is not valid", "BAD_PUSH_TOKEN_APP_ID")
-    return IGNORED
-
-
-def _refuse_import(obj: dict[str, Any]) -> None:
-    """An import needs push tokens and an app of the workspace, and no identifier. Raises ObjectRefusedError, always."""
-    if not obj.get("push_tokens") or any(identifiers.is_sent(obj.get(name)) for name in ("external_id", "braze_id")):
-        raise ObjectRefusedError(
-            "push token import must have a push token and must not have 'external_id' or 'braze_id'",
-            "BAD_PUSH_TOKEN_IMPORT",
-        )
-    _push_tokens(obj["push_tokens"])
+    found = push_tokens.read(value)
+    return IGNORED if found is None else found
 
 
 def _not_an_attribute(_value: object) -> object:

@@ -20,6 +20,7 @@ from app.domain.profile import (
     COMMERCE,
     CORE,
     CUSTOM,
+    DEVICE,
     DEVICES,
     EMAIL,
     EVENTS,
@@ -196,7 +197,7 @@ def _by_phone(region: str) -> Callable[[str], Identifier | None]:
 
 
 def _by_device(_region: str) -> Callable[[str], Identifier | None]:
-    return lambda _text: None  # no profile has devices yet
+    return lambda text: (DEVICE, "", text) if "\0" not in text else None  # of whichever app
 
 
 _OTHERS: Final = {"email_address": _by_email, "phone": _by_phone, "device_id": _by_device}
@@ -344,17 +345,60 @@ def _dob(view: View) -> object:
     return None if dob is None else f"{dob}T00:00:00.000Z"
 
 
+def _apps(view: View) -> object:
+    """Apps in which the person had a session, by their names."""
+    apps: dict[str, dict[str, Any]] = view.devices.get("apps", {})
+    return [
+        {
+            "name": app.get("name") or app_id,
+            **{name: app[name] for name in ("platform", "version", "sessions") if name in app},
+            **{name: times.iso(app[name]) for name in ("first_used", "last_used") if name in app},
+        }
+        for app_id, app in sorted(apps.items())
+    ] or None
+
+
+#: Members of a device that are shown, in their order.
+DEVICE_MEMBERS: Final = (
+    "model", "os", "os_version", "browser", "browser_version", "carrier", "locale", "time_zone", "resolution",
+    "idfv", "idfa", "google_ad_id", "roku_ad_id", "ad_tracking_enabled",
+)  # fmt: skip
+
+
+def _devices(view: View) -> object:
+    devices: dict[str, dict[str, Any]] = view.devices.get("devices", {})
+    return [
+        {
+            "device_id": device.get("id", key),
+            **{name: device[name] for name in DEVICE_MEMBERS if name in device},
+        }
+        for key, device in sorted(devices.items())
+    ] or None
+
+
+def _push_tokens(view: View) -> object:
+    tokens: dict[str, dict[str, Any]] = view.devices.get("tokens", {})
+    return [
+        {
+            "app": entry.get("app"),
+            "platform": entry.get("platform"),
+            "token": token,
+            "device_id": entry.get("device_id"),
+            "notifications_enabled": entry.get("enabled", True),
+            "provisionally_opted_in": entry.get("provisional", False),
+        }
+        for token, entry in sorted(tokens.items())
+    ] or None
+
+
 #: Fields of the catalogue that no profile has a value for yet: asking for one is no mistake, and it is left out.
 WITHOUT_VALUES: Final = frozenset(
     (
-        "apps",
         "attributed_ad",
         "attributed_adgroup",
         "attributed_campaign",
         "attributed_source",
         "cards_clicked",
-        "devices",
-        "push_tokens",
     )
 )
 
@@ -390,6 +434,9 @@ RENDERERS: Final[dict[str, Callable[[View], object]]] = {
     "push_opted_in_at": _push_opted_in_at,
     "email_subscribe": _email_subscribe,
     "uninstalled_at": lambda view: None if (us := view.devices.get("uninstalled_at")) is None else times.iso(us),
+    "apps": _apps,
+    "devices": _devices,
+    "push_tokens": _push_tokens,
     "campaigns_received": lambda view: messages.campaigns(view.profile),
     "canvases_received": lambda view: messages.canvases(view.profile),
 }
@@ -402,7 +449,7 @@ SECTIONS: Final[dict[str, int]] = {
     "purchases": PURCHASES,
     **dict.fromkeys(("total_orders", "total_cancelled_orders", "total_refunds", "last_order_placed_at"), COMMERCE),
     "carts": COMMERCE,
-    "uninstalled_at": DEVICES,
+    **dict.fromkeys(("uninstalled_at", "apps", "devices", "push_tokens"), DEVICES),
     "campaigns_received": MESSAGES,
     "canvases_received": MESSAGES,
 }

@@ -18,10 +18,12 @@ from app.domain.profile import (
     BRAZE,
     CHANNEL_FIELDS,
     DEPRECATED,
+    DEVICE,
     EMAIL,
     EXTERNAL,
     PHONE,
     TEST_USER,
+    TOKEN,
     AddressState,
     Identifier,
 )
@@ -57,6 +59,7 @@ _KINDS: Final = {
     EMAIL: "email",
     PHONE: "phone",
     BRAZE: "braze_id",
+    TOKEN: "push_token",
 }
 
 
@@ -209,6 +212,8 @@ def _identifier(key: Identifier) -> dict[str, object]:
     kind, label, value = key
     if kind == ALIAS:
         return {"user_alias": {"alias_name": value, "alias_label": label}}
+    if kind == DEVICE:
+        return {"device": {"app_id": label, "device_id": value}}
     return {_KINDS[kind]: value}
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from app.contract import addresses, ecommerce, elements, identifiers, locales, subscription_states
+from app.contract import addresses, ecommerce, elements, identifiers, locales, push_tokens, subscription_states
 from app.contract import body as bodies
 from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
@@ -27,7 +27,7 @@ from app.contract.errors import BLACKLISTED, BLACKLISTED_CODE, ObjectError, Obje
 from app.contract.kinds import TRACK
 from app.contract.occurrences import read_event, read_purchase, read_recommended
 from app.domain import times
-from app.domain.commands import Track, TrackEvent, Unreadable
+from app.domain.commands import ImportToken, Track, TrackEvent, Unreadable
 from app.domain.numbers import MAX_INT
 from app.domain.profile import ALIAS, EXTERNAL, Identifier
 
@@ -44,6 +44,8 @@ ECOMMERCE: Final = 32
 ECOMMERCE_OPTION: Final = "ecommerce_events"
 #: What stands in a body that names subscription groups, unless its letters are escaped.
 _GROUPS: Final = b"subscription_group_id"
+#: The same of push tokens.
+_TOKENS: Final = b"push_tokens"
 #: Member of a document of CODEC_VALID_REST: the region of its phone numbers without a `+`, when it is not the default.
 _REGION: Final = "region"
 
@@ -89,33 +91,36 @@ def check(
     ecommerce_events: bool = False,
     groups: Mapping[str, int] = MappingProxyType({}),
     blocked: Collection[str] = (),
+    platforms: Mapping[str, str] = MappingProxyType({}),
 ) -> Checked:
     """Check a request. Raises RefusedError when nothing can be processed.
 
     `region`: of phone numbers without a `+`. `ecommerce_events`: the recommended events have a schema and effects.
-    `groups`: {id: channel} of the subscription groups that there are, of those that `group_ids` names.
-    `blocked`: external ids of profiles that take no data.
+    `groups`: {id: channel} of the subscription groups that there are, of those that `names_of` tells. `platforms`:
+    {id: platform} of the apps, likewise. `blocked`: external ids of profiles that take no data.
     """
     unmarked = bodies.without_mark(body)
     readers = _ECOMMERCE_READERS if ecommerce_events else READERS
     clean = None if blocked else _clean(unmarked, limits, region, readers)
     if clean is None:
-        return _walk(body, limits, region, readers, groups, blocked)
+        return _walk(body, limits, region, readers, groups, blocked, platforms)
     codec = CODEC_AS_SENT | ECOMMERCE if clean.recommended else CODEC_AS_SENT
     return Checked(TRACK, codec, unmarked, _answer(dict(zip(ARRAYS, clean.counts, strict=True)), ()))
 
 
-def group_ids(body: bytes) -> set[str]:
-    """The subscription groups that attributes of a request name, as far as it can be read."""
+def names_of(body: bytes) -> tuple[set[str], set[str]]:
+    """The subscription groups that attributes of a request name, and the apps of push tokens, as far as it can be
+    read."""
     # Most bodies have no backslash, and one character is looked for faster than an escape.
-    if _GROUPS not in body and (b"\\" not in body or b"\\u00" not in body):
-        return set()
+    if _GROUPS not in body and _TOKENS not in body and (b"\\" not in body or b"\\u00" not in body):
+        return set(), set()
     try:
         document = bodies.parse_object(body) or {}
         objects = _array(document, "attributes")
     except RefusedError:
-        return set()
-    return {group for obj in objects for group in subscription_states.group_ids(obj)}
+        return set(), set()
+    groups = {group for obj in objects for group in subscription_states.group_ids(obj)}
+    return groups, {app_id for obj in objects for app_id in push_tokens.app_ids(obj)}
 
 
 def external_ids(body: bytes) -> set[str]:
@@ -160,7 +165,7 @@ def decode(codec: int, body: bytes) -> list[Track | Unreadable]:
                 commands.append(Unreadable(index, name))
             else:
                 command.ignored.extend((field, reason) for field, reason in ignored)
-                commands.append(command)
+                commands += push_tokens.imports(command) if isinstance(command, ImportToken) else (command,)
     return commands
 
 
@@ -348,6 +353,7 @@ def _walk(
     readers: Mapping[str, Reader] = READERS,
     groups: Mapping[str, int] = MappingProxyType({}),
     blocked: Collection[str] = (),
+    platforms: Mapping[str, str] = MappingProxyType({}),
 ) -> Checked:
     document = bodies.parse_object(body)
     if document is None:
@@ -360,15 +366,20 @@ def _walk(
     limits.check(counts)
     commands: list[Track] = []
     errors: list[ObjectError] = []
+    imported = 0
     valid: dict[str, list[tuple[int, dict[str, Any], list[tuple[str, str]]]]] = {name: [] for name in ARRAYS}
     for name in ARRAYS:
         for index, obj in enumerate(arrays[name]):
             try:
                 if name == "attributes":
                     obj = subscription_states.with_channels(obj, groups)  # noqa: PLW2901 - as it is stored
+                    obj = push_tokens.with_platforms(obj, platforms)  # noqa: PLW2901 - likewise
                 kept, ignored, command = _checked(name, obj, index, region, readers[name])
                 if command.identifier[0] == EXTERNAL and command.identifier[2] in blocked:
                     raise ObjectRefusedError(BLACKLISTED, BLACKLISTED_CODE)
+                imported += len(kept[push_tokens.FIELD]) if isinstance(command, ImportToken) else 0
+                if imported > push_tokens.MAX_IMPORTS:
+                    raise ObjectRefusedError(push_tokens.TOO_MANY_IMPORTS, "BAD_PUSH_TOKEN_IMPORT")
                 valid[name].append((index, kept, ignored))
                 commands.append(command)
             except ObjectRefusedError as refused:

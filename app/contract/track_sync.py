@@ -9,6 +9,7 @@ import msgspec
 
 from app.contract import addresses, identifiers, track
 from app.contract.checked import Checked
+from app.contract.errors import RefusedError
 from app.domain import custom_attributes, times
 from app.domain.commands import Track, TrackAttributes, TrackEvent, Unreadable
 from app.domain.profile import ALIAS, BRAZE, CUSTOM, EMAIL, EVENTS, EXTERNAL, PHONE, PURCHASES, Identifier, Profile
@@ -69,10 +70,22 @@ def check(
     ecommerce_events: bool = False,
     groups: Mapping[str, int] = MappingProxyType({}),
     blocked: Collection[str] = (),
+    platforms: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Checked, Asked]:
     """Check a request. Raises RefusedError: whatever is wrong with the object is wrong with the request."""
-    checked = track.check(body, _LIMITS, region, ecommerce_events=ecommerce_events, groups=groups, blocked=blocked)
-    (command,) = track.decode(checked.codec, checked.body)
+    checked = track.check(
+        body,
+        _LIMITS,
+        region,
+        ecommerce_events=ecommerce_events,
+        groups=groups,
+        blocked=blocked,
+        platforms=platforms,
+    )
+    commands = track.decode(checked.codec, checked.body)
+    if len(commands) > 1:  # an import of several push tokens, each of which makes a profile
+        raise RefusedError(400, track.TOO_MANY)
+    (command,) = commands
     if isinstance(command, Unreadable):
         raise AssertionError("what was checked a moment ago can be read")
     return checked, Asked(command, _identifier(command.identifier, _object(checked)))
@@ -87,7 +100,9 @@ def _object(checked: Checked) -> dict[str, Any]:
 
 def _identifier(key: Identifier, obj: dict[str, Any]) -> dict[str, object]:
     """The identifier that was chosen, as it was sent; numbers as the text that they stand for."""
-    name = _FIELDS[key[0]]
+    name = _FIELDS.get(key[0])
+    if name is None:  # an imported push token is not given back
+        return {}
     sent = obj[name]
     if isinstance(sent, dict):
         return {name: {part: identifiers.text(sent[part]) for part in ("alias_name", "alias_label")}}

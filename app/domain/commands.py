@@ -61,6 +61,16 @@ class TrackAttributes:
 
 
 @dataclass(slots=True)
+class TrackTokens(TrackAttributes):
+    """One with push tokens: `fields` has `push_tokens`, [[app, platform, token, device or None], …]."""
+
+
+@dataclass(slots=True)
+class ImportToken(TrackAttributes):
+    """One that imports a push token, which is its identifier. One with several tokens becomes several of these."""
+
+
+@dataclass(slots=True)
 class TrackEvent:
     """One element of `events`."""
 
@@ -288,6 +298,8 @@ class AddressEvent:
     time_us: int | None = None
     #: Why a number is invalid.
     reason: str = ""
+    #: The app that is gone; None = any.
+    app_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
-from app.domain import consent, data_rules, ecommerce, flags, identity, messages, subscriptions, track
+from app.domain import consent, data_rules, devices, ecommerce, flags, identity, messages, subscriptions, track
 from app.domain.commands import (
     AddressEvent,
     BookRevenue,
@@ -14,6 +14,7 @@ from app.domain.commands import (
     CountRefused,
     Delete,
     Identify,
+    ImportToken,
     Merge,
     MergeDuplicate,
     NewAlias,
@@ -26,6 +27,7 @@ from app.domain.commands import (
     TrackAttributes,
     TrackEvent,
     TrackPurchase,
+    TrackTokens,
     UndoMerge,
     Unreadable,
     UpdateAlias,
@@ -35,6 +37,7 @@ from app.domain.merging import duplicates
 from app.domain.money import USD
 from app.domain.profile import (
     ALIAS,
+    ALL_SECTIONS,
     BRAZE,
     CHANNEL_EMAIL,
     COMMERCE,
@@ -59,7 +62,7 @@ def _nothing(_command: Any) -> tuple[()]:
 class Effect:
     """What a command does, and what the loader has to know of it. The functions get the command.
 
-    A command either addresses one profile by its `identifier` or looks up several, and may then move identifiers
+    A command addresses one profile by its `identifier`, or looks up several, or does both; then it may move identifiers
     between them. The loader looks at every command of a batch, so what most commands need is quick to ask for.
     """
 
@@ -83,6 +86,11 @@ class Effect:
     deletes: bool = False
     #: Ids of merges that it takes back. Their records say whom that concerns.
     merges: Callable[[Any], Iterable[str]] = _nothing
+
+    @property
+    def moves(self) -> bool:
+        """Whether the profiles that it finds may be merged, deleted or get another identifier."""
+        return self.identifier is None or self.selectors is not _nothing
 
 
 def _external(external_id: str) -> Selector:
@@ -123,6 +131,23 @@ EFFECTS: Final[Mapping[type, Effect]] = {
         track.apply_attributes,
         identifier=_addressed,
         sections=lambda command: CORE | (CUSTOM if command.custom else 0),
+        gives=_given,
+        addresses=consent.addresses_of_attributes,
+        leaves=consent.left_by_attributes,
+    ),
+    TrackTokens: Effect(
+        track.apply_attributes,
+        identifier=_addressed,
+        sections=lambda _command: ALL_SECTIONS,
+        gives=_given,
+        selectors=devices.selectors_of_tokens,
+        addresses=consent.addresses_of_attributes,
+        leaves=consent.left_by_attributes,
+    ),
+    ImportToken: Effect(
+        track.import_token,
+        identifier=_addressed,
+        sections=lambda _command: CORE | CUSTOM | DEVICES,
         gives=_given,
         addresses=consent.addresses_of_attributes,
         leaves=consent.left_by_attributes,

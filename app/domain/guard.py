@@ -6,7 +6,7 @@ login then seems to be one person, and a merge cannot be taken apart by hand.
 
 from typing import Final
 
-from app.domain.identifiers import identifiers_of
+from app.domain.identifiers import DEVICE_KINDS, identifiers_of
 from app.domain.profile import (
     ALIAS,
     DEPRECATED,
@@ -96,14 +96,19 @@ def refusal(kept: Profile, merged: Profile, settings: ApplySettings) -> str | No
         return PROFILE_BLOCKED
     if merges(kept) + merges(merged) + 1 > settings.max_merges_per_profile:
         return TOO_MANY_MERGES
-    if len(identifiers_of(kept) | identifiers_of(merged)) > settings.max_identifiers_per_profile:
+    if len(_names(kept) | _names(merged)) > settings.max_identifiers_per_profile:
         return TOO_MANY_IDENTIFIERS
     return None
 
 
 def is_full(profile: Profile, settings: ApplySettings) -> bool:
     """Whether a profile may get no further identifier."""
-    return len(identifiers_of(profile)) >= settings.max_identifiers_per_profile
+    return len(_names(profile)) >= settings.max_identifiers_per_profile
+
+
+def _names(profile: Profile) -> set[Identifier]:
+    """What the bound of identifiers counts."""
+    return {key for key in identifiers_of(profile) if key[0] not in DEVICE_KINDS}
 
 
 def has_room(profile: Profile, grown: int, settings: ApplySettings) -> bool:

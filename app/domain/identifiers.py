@@ -9,9 +9,11 @@ from app.domain.profile import (
     CHANNEL_FIELDS,
     CHANNEL_KINDS,
     DEPRECATED,
+    DEVICE,
     EMAIL,
     EXTERNAL,
     PHONE,
+    TOKEN,
     Identifier,
     Profile,
 )
@@ -20,7 +22,9 @@ from app.domain.profile import (
 ChannelAddress = tuple[int, str]
 
 #: Kinds of which one profile of a workspace can have a value. Many may have an e-mail address or a phone number.
-UNIQUE_KINDS: Final = (EXTERNAL, ALIAS, BRAZE)
+UNIQUE_KINDS: Final = (EXTERNAL, ALIAS, BRAZE, TOKEN, DEVICE)
+#: Kinds that come and go with devices. The bound of identifiers does not count them: devices have one of their own.
+DEVICE_KINDS: Final = (TOKEN, DEVICE)
 
 #: Fields of `core` that are identifiers.
 FIELD_KINDS: Final = {"email": EMAIL, "phone": PHONE}
@@ -37,11 +41,11 @@ def with_former(identifier: Identifier) -> tuple[Identifier, ...]:
 
 def identifiers_of(profile: Profile) -> set[Identifier]:
     """Every identifier of a profile that is kept in the index; the profile itself is where they are stored."""
-    return identifiers_from(profile.external_id, profile.core or {})
+    return identifiers_from(profile.external_id, profile.core or {}, profile.devices or {})
 
 
-def identifiers_from(external_id: str | None, core: dict[str, Any]) -> set[Identifier]:
-    """The identifiers of a profile with this external id and this section `core`."""
+def identifiers_from(external_id: str | None, core: dict[str, Any], devices: dict[str, Any]) -> set[Identifier]:
+    """The identifiers of a profile with this external id and these sections `core` and `devices`."""
     identifiers: set[Identifier] = set()
     if external_id is not None:
         identifiers.add((EXTERNAL, "", external_id))
@@ -50,7 +54,19 @@ def identifiers_from(external_id: str | None, core: dict[str, Any]) -> set[Ident
     for name, kind in FIELD_KINDS.items():
         if core.get(name) is not None:
             identifiers.add((kind, "", core[name]))
+    if devices:
+        identifiers.update((TOKEN, "", token) for token in devices.get("tokens", ()))
+        identifiers.update(
+            device_key(device["app"], device["id"])
+            for device in devices.get("devices", {}).values()
+            if "id" in device  # those of imports from elsewhere are only described
+        )
     return identifiers
+
+
+def device_key(app_id: str, device_id: str) -> Identifier:
+    """The identifier of a device of an app. Two apps never share a device, whatever ids they gave."""
+    return (DEVICE, app_id, device_id)
 
 
 def names_of(profile: Profile) -> set[str]:

@@ -39,6 +39,11 @@ def merge_id(secret: bytes, workspace_id: int, stream: int, seq: int, ordinal: i
     return _of_place(secret, b"merge", workspace_id, stream, seq, ordinal)[:12].hex()
 
 
+def device_id(secret: bytes, workspace_id: int, stream: int, seq: int, ordinal: int, n: int) -> str:
+    """The id of a device of which a client told only the push token, the n-th one of a command."""
+    return _of_place(secret, b"device%d" % n, workspace_id, stream, seq, ordinal)[:16].hex()
+
+
 def erased_id(secret: bytes, workspace_id: int, braze_id: str) -> str:
     """A hash that stands for a deleted profile. It can be made from the braze_id, but not read back to it."""
     return blake2b(

@@ -67,7 +67,7 @@ def looked_up(command: Command) -> list[Identifier]:
 
 def moves(command: Command) -> bool:
     """Whether the profiles that it finds may be merged, deleted or get another identifier."""
-    return EFFECTS[type(command)].identifier is None
+    return EFFECTS[type(command)].moves
 
 
 def chosen(command: Command, state: State) -> set[int]:
@@ -110,9 +110,10 @@ def needs(commands: Iterable[Command]) -> Needs:
     sections, given, identity = result.sections, result.given, result.identity
     for command in commands:
         effect = EFFECTS[type(command)]
-        if effect.identifier is None:
+        if effect.moves:
             identity.update(selector.key for selector in effect.selectors(command) if selector.key is not None)
             result.merges += effect.merges(command)
+        if effect.identifier is None:
             continue
         identifier = effect.identifier(command)
         if identifier is None:

@@ -13,8 +13,10 @@ ALIAS: Final = 3
 EMAIL: Final = 4
 PHONE: Final = 5
 BRAZE: Final = 6
+TOKEN: Final = 7  # a push token
+DEVICE: Final = 8  # label: id of the app; value: id of the device
 
-#: (kind, label, value): label is the alias label and "" for every other kind.
+#: (kind, label, value): label is that of an alias, the app of a device, and "" for every other kind.
 Identifier = tuple[int, str, str]
 
 # Sections of a profile. A section is loaded when a command needs it and written only when it changed.
@@ -109,9 +111,10 @@ class Profile:
     events: dict[str, list[int]] | None = None
     #: {product id: [count, first_us, last_us]}
     purchases: dict[str, list[int]] | None = None
-    #: {"devices": {device id: {"model", "os", …}}, "tokens": {push token: {"app", "platform", "device_id", …}},
-    #:  "apps": {app name: {"platform", "version", "sessions", "first_used", "last_used"}}, "uninstalled_at": us}
-    #: with times in microseconds. A push token belongs to one profile of the workspace.
+    #: {"devices": {key of a device: {"app", "id", "model", "os", …}}, "tokens": {push token: {"app", "platform",
+    #:  "device_id", "at"}}, "apps": {id of an app: {"name", "platform", "version", "sessions", "first_used",
+    #:  "last_used"}}, "uninstalled_at": us} with times in microseconds: see app.domain.devices. A push token, and a
+    #: device of an app, belongs to one profile of the workspace.
     devices: dict[str, object] | None = None
     #: {"received": {kind of message: last_us}, "campaigns" and "canvases": {id: {kind of date: last_us}},
     #:  "history": {id of a sent message or of an engagement: {"at": us, …}}}

@@ -31,6 +31,10 @@ TOO_MUCH_WORK: Final = "too_much_work"
 #: The profile is as large as one may be, and this would make it larger; or a merge would (DECISIONS.md D73).
 PROFILE_FULL: Final = "profile_full"
 
+# Push tokens and devices
+#: Somebody has the push token, so it is not imported.
+IMPORT_KNOWN: Final = "token_known"
+
 # Identify, and what else changes identifiers
 ALREADY_IDENTIFIED: Final = "already_identified"
 IDENTIFIED_OTHERWISE: Final = "identified_otherwise"

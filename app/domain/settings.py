@@ -36,6 +36,8 @@ class ApplySettings:
     merge_undo_days: int = 30
     #: Entries of a profile's message history, and its campaigns and canvases; the oldest ones go.
     message_max: int = 500
+    #: Devices of a profile, and its push tokens; those that were heard of longest ago go.
+    max_devices_per_profile: int = 100
     #: What was decided about single names, see app.domain.data_rules.
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Whether the type string was ever taken back: texts may be stored that would be read as times today.

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.domain import consent, resolve, sizes
+from app.domain import consent, devices, resolve, sizes
 from app.domain.commands import AddressEvent, SetEmailState, SetGroupState
 from app.domain.identifiers import ChannelAddress
 from app.domain.numbers import greatest
@@ -93,10 +93,11 @@ def _uninstalled(step: Step, command: AddressEvent, us: int) -> None:
     if profile is None:
         step.refuse(command, PROFILE_NOT_FOUND)
         return
-    devices = step.state.section(profile, DEVICES)
-    known = devices.get("uninstalled_at")
-    devices["uninstalled_at"] = greatest(known, us)
+    section = step.state.section(profile, DEVICES)
+    known = section.get("uninstalled_at")
+    section["uninstalled_at"] = greatest(known, us)
     profile.size += sizes.of_member("uninstalled_at", us) - sizes.of_member("uninstalled_at", known)
+    devices.uninstalled(step.state, profile, command.app_id, us)
     step.state.touch(profile, step.request.accepted_us, step.ordinal)
     step.state.changed(profile, DEVICES)
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from app.domain import consent, custom_attributes, data_rules, ecommerce, guard, money, resolve, sizes, spam
-from app.domain.commands import Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
+from app.domain import consent, custom_attributes, data_rules, devices, ecommerce, guard, money, resolve, sizes, spam
+from app.domain.commands import ImportToken, Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import (
     ALIAS,
@@ -18,10 +18,19 @@ from app.domain.profile import (
     NAME_PRODUCT,
     PHONE,
     PURCHASES,
+    TOKEN,
     Occurrence,
     Profile,
 )
-from app.domain.reasons import BLOCKED, INVALID_NAME, PROFILE_BLOCKED, PROFILE_FULL, PROFILE_NOT_FOUND, UNREADABLE
+from app.domain.reasons import (
+    BLOCKED,
+    IMPORT_KNOWN,
+    INVALID_NAME,
+    PROFILE_BLOCKED,
+    PROFILE_FULL,
+    PROFILE_NOT_FOUND,
+    UNREADABLE,
+)
 from app.domain.step import Step
 from app.domain.times import DAY
 from app.domain.work import Work
@@ -53,6 +62,14 @@ def apply_attributes(step: Step, command: TrackAttributes) -> None:
     if profile is not None:
         step.state.changes.counts.attributes += 1
         _attributes(step, profile, command)
+
+
+def import_token(step: Step, command: ImportToken) -> None:
+    """Make a temporary profile that is known by its push token, with the other fields of the object."""
+    if step.state.holders(command.identifier):
+        step.refuse(command, IMPORT_KNOWN)
+    else:
+        apply_attributes(step, command)
 
 
 def apply_event(step: Step, command: TrackEvent) -> None:
@@ -119,6 +136,8 @@ def _create(step: Step, command: Track) -> Profile:
     elif kind == PHONE:
         consent.set_phone(step, profile, value)
         step.state.set_core(profile, "phone_raw", value)
+    elif kind == TOKEN:
+        profile.created_from = devices.IMPORTED
     return profile
 
 
@@ -133,6 +152,8 @@ def _attributes(step: Step, profile: Profile, command: TrackAttributes) -> None:
             current: Any = state.section(profile, CORE).get(name)
             if current is None or current[0] != value:
                 state.set_core(profile, name, [value, step.request.accepted_us])
+        elif name == "push_tokens":
+            devices.set_tokens(step, profile, command, value)
         elif name == "first_session":
             profile.first_session_us = value  # type: ignore[assignment]
         elif name == "last_session":

@@ -15,13 +15,14 @@ from sqlalchemy import Connection
 from app.contract import export
 from app.contract.cursor import Cursors, Position
 from app.contract.export import MAX_HOLDERS, ExportRequest, View
-from app.domain.identifiers import with_former
-from app.domain.profile import CHANNEL_EMAIL, Address, Identifier, Profile
+from app.domain.identifiers import device_key, with_former
+from app.domain.profile import CHANNEL_EMAIL, DEVICE, Address, Identifier, Profile
 from app.services import budget
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.reading import Reader
 from app.services.turns import Turns
+from app.store import apps
 from app.store.engine import Database
 from app.store.interruption import check
 from app.store.profiles import holders, look_up
@@ -154,6 +155,7 @@ def _find(connection: Connection, workspace_id: int, wanted: ExportRequest, behi
     """Those whom the other selectors name come first, and those who have the address behind them, a page at a time."""
     crowd = wanted.crowd
     keys = {key for selector in wanted.selectors if selector.key is not None for key in with_former(selector.key)}
+    keys = _with_devices(connection, workspace_id, keys)
     index = look_up.find(connection, workspace_id, keys - {crowd})
     named: dict[int, None] = {}
     unknown: list[str] = []
@@ -176,9 +178,20 @@ def _find(connection: Connection, workspace_id: int, wanted: ExportRequest, behi
     return _Found(list(named | dict.fromkeys(pid for pid, _ in page)), unknown, last)
 
 
+def _with_devices(connection: Connection, workspace_id: int, keys: set[Identifier]) -> set[Identifier]:
+    """A device is one of an app, and clients ask for it by its id alone: it may be a device of any of the apps."""
+    wanted = {key for key in keys if key[0] == DEVICE}
+    if not wanted:
+        return keys
+    found = apps.ids(connection, workspace_id)
+    return keys | {device_key(app_id, value) for _, _, value in wanted for app_id in found}
+
+
 def _holders(index: dict[Identifier, set[int]], key: Identifier | None) -> Iterable[int]:
     if key is None:
         return []
+    if key[0] == DEVICE:
+        return sorted({pid for each, pids in index.items() if each[0] == DEVICE and each[2] == key[2] for pid in pids})
     return sorted(next((index[each] for each in with_former(key) if index[each]), ()))
 
 

@@ -54,6 +54,7 @@ PERMISSIONS: Final = (
     "admin.profiles",
     "admin.subscription_groups",
     "admin.messages",
+    "admin.apps",
     "admin.segments",
     "admin.workspaces",
 )

@@ -156,6 +156,14 @@ class UnknownGroupError(ServiceError):
     """No subscription group of the workspace has this id."""
 
 
+class TooManyAppsError(ServiceError):
+    """The workspace has as many apps as it may have."""
+
+
+class UnknownAppError(ServiceError):
+    """No app of the workspace has this id."""
+
+
 class NotUndoneError(ServiceError):
     """A merge was not undone. `reason` is one of app.contract.merge_records.REFUSALS."""
 

@@ -7,6 +7,7 @@ from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
 from app.services.address_lists import AddressLists
+from app.services.apps import Apps
 from app.services.archives import Archives
 from app.services.catalogue import Catalogue
 from app.services.connections import Connections
@@ -48,6 +49,7 @@ class Services:
     catalogue: Catalogue
     rates: WorkspaceRates
     subscription_groups: SubscriptionGroups
+    apps: Apps
     subscriptions: Subscriptions
     address_lists: AddressLists
     messages: Messages

@@ -78,12 +78,14 @@ class Synchronous:
 
     async def track(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Tracked:
         """POST /users/track/sync: one object, and what it led to. Raises RefusedError; else as `apply`."""
+        named = await self._acceptor.named_by(caller, body)
         check = partial(
             track_sync.check,
             region=addresses.region_of(caller.options),
             ecommerce_events=track.wants_ecommerce(caller.options),
-            groups=await self._acceptor.groups_of(caller, body),
-            blocked=await self._acceptor.blocked_in(caller, body),
+            groups=named.groups,
+            blocked=named.blocked,
+            platforms=named.platforms,
         )
         checked, asked = await self._acceptor.read(caller, check, body)
         outcome = await self.apply(caller, checked, key)

@@ -21,6 +21,7 @@ API_WRITES: Final = {
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
     "subscription_group": "insert, update (name)",
+    "app": "insert, update (name, sdk_key, allowed_origins, sdk_authentication, public_keys, disabled)",
     "job": "insert, update (state, finished_us, owner, expires_us, callback)",
     "job_part": "insert",
     "segment": "insert, update, delete",
@@ -29,13 +30,14 @@ API_WRITES: Final = {
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }
 #: What is not the worker's to change.
-WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group"))
+WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group", "app"))
 #: What the worker does to these when it deletes a workspace.
 WORKER_DELETES: Final = {
     "workspace": "delete, update (name)",
     "api_key": "delete",
     "inbox_head": "delete",
     "subscription_group": "delete",
+    "app": "delete",
 }
 #: Partitioned tables, which age out by dropping partitions.
 GROWING: Final = ("inbox", "idempotency", "problem", "occurrence")

@@ -20,7 +20,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     profile_core     workspace_id, pid                                -
     profile_custom   workspace_id, pid                                -
     profile_part     workspace_id, pid, part                          -
-    identifier       workspace_id, kind, label, value, pid            kind, label, value unique for kinds 1 to 3
+    identifier       workspace_id, kind, label, value, pid            kind, label, value unique for kinds 1 to 3,
+                                                                      and for 7 and 8
     lineage          workspace_id, member_pid                         parent_pid; root_pid
     erasure          workspace_id, pid                                -
     merge_record     workspace_id, id                                 kept_pid; merged_pid; merged_braze_id; expires_us
@@ -34,6 +35,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     job              workspace_id, id                                 id; created_us; started_us; kind, target unique
                                                                       and state, lease_us where unfinished; callback_us
     job_part         workspace_id, job_id, n                          -
+    app              workspace_id, id                                 sdk_key
     segment          workspace_id, id                                 -
     segment_size     workspace_id, segment_id, day                    -
 """
@@ -358,6 +360,27 @@ class ProfilePart(SQLModel, table=True):
     doc: str = _text()
 
 
+class AppRow(SQLModel, table=True):
+    """An app of a workspace. It is never deleted, since what was recorded names it."""
+
+    __tablename__ = "app"
+    __table_args__ = (Index("app_sdk_key", "sdk_key", unique=True),)
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    name: str = _text()
+    platform: str = _text()
+    #: Public; whoever has it can write for devices of the app.
+    sdk_key: str = _text()
+    #: Origins of pages that may send; `*` = any.
+    allowed_origins: list[str] = _document()
+    #: Whether data of known people needs a signature, by one of {id: PEM}.
+    sdk_authentication: bool = _flag()
+    public_keys: dict[str, str] = _document()
+    disabled: bool = _flag()
+    created_us: int = _big()
+
+
 class IdentifierRow(SQLModel, table=True):
     """Who has which identifier: an index of what profile and profile_core say, written in the same transaction."""
 
@@ -372,6 +395,16 @@ class IdentifierRow(SQLModel, table=True):
             unique=True,
             postgresql_where=text("kind <= 3"),
             sqlite_where=text("kind <= 3"),
+        ),
+        Index(
+            "identifier_of_device",
+            "workspace_id",
+            "kind",
+            "label",
+            "value",
+            unique=True,
+            postgresql_where=text("kind >= 7"),
+            sqlite_where=text("kind >= 7"),
         ),
     )
 

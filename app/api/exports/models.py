@@ -67,6 +67,44 @@ class Cart(Struct, forbid_unknown_fields=True):
     ) = UNSET
 
 
+class App(Struct, forbid_unknown_fields=True):
+    """An app in which the person had a session."""
+
+    name: str
+    platform: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    sessions: int | UnsetType = UNSET
+    first_used: str | UnsetType = UNSET
+    last_used: str | UnsetType = UNSET
+
+
+class Device(Struct, forbid_unknown_fields=True):
+    device_id: str
+    model: str | UnsetType = UNSET
+    os: str | UnsetType = UNSET
+    os_version: str | UnsetType = UNSET
+    browser: str | UnsetType = UNSET
+    browser_version: str | UnsetType = UNSET
+    carrier: str | UnsetType = UNSET
+    locale: str | UnsetType = UNSET
+    time_zone: str | UnsetType = UNSET
+    resolution: str | UnsetType = UNSET
+    idfv: str | UnsetType = UNSET
+    idfa: str | UnsetType = UNSET
+    google_ad_id: str | UnsetType = UNSET
+    roku_ad_id: str | UnsetType = UNSET
+    ad_tracking_enabled: bool | UnsetType = UNSET
+
+
+class PushToken(Struct, forbid_unknown_fields=True):
+    app: Annotated[str | None, Meta(description="The app's `app_id`.")]
+    platform: str | None
+    token: str
+    device_id: str | None
+    notifications_enabled: bool
+    provisionally_opted_in: bool
+
+
 class Profile(Struct, forbid_unknown_fields=True, kw_only=True):
     """A field without a value is left out."""
 
@@ -103,6 +141,9 @@ class Profile(Struct, forbid_unknown_fields=True, kw_only=True):
     push_opted_in_at: str | UnsetType = UNSET
     email_subscribe: str | UnsetType = UNSET
     uninstalled_at: str | UnsetType = UNSET
+    apps: list[App] | UnsetType = UNSET
+    devices: list[Device] | UnsetType = UNSET
+    push_tokens: list[PushToken] | UnsetType = UNSET
     campaigns_received: list[Campaign] | UnsetType = UNSET
     canvases_received: list[Canvas] | UnsetType = UNSET
 

@@ -57,6 +57,9 @@ class AddressEvent(Addressed):
     type: Literal["hard_bounce", "spam", "unsubscribe", "invalid_phone", "uninstall"]
     time: Annotated[Time, Meta(description="Left out, it is now.")] | UnsetType = UNSET
     reason: Literal["provider_error", "deactivated"] | UnsetType = UNSET
+    app_id: Annotated[str, Meta(description="Of `uninstall`: the app that is gone; any when left out.")] | UnsetType = (
+        UNSET
+    )
 
 
 class AddressEvents(Struct):

@@ -94,6 +94,13 @@ class Fill(Leaf):
         return merged if kept is None else kept
 
 
+class Belongs(Fill):
+    """A device or a push token: one profile has it. An undo gives it back as it was, whatever was written to it."""
+
+    def separate(self, undone: Undone) -> tuple[Any, bool]:
+        return undone.before, undone.now is None or same(undone.now, undone.result)
+
+
 class WithEmail(Fill):
     """Goes with the e-mail address. A merge never turns tracking on again."""
 

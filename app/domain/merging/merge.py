@@ -53,6 +53,8 @@ def plan_merge(
     lost: list[Change] = []
     core: dict[str, Any] = {**_core(kept), "aliases": dict(_core(kept).get("aliases", {}))}
     external_id = kept.external_id
+    section: dict[str, Any] = kept.devices or {}
+    devices: dict[str, Any] = {name: dict(section.get(name, {})) for name in ("devices", "tokens")}
     for path, leaf, kept_value, merged_value in _leaves(kept, merged):
         heeded = policy == MERGE or leaf.always
         result = leaf.join(kept_value, merged_value, pair) if heeded else kept_value
@@ -60,13 +62,15 @@ def plan_merge(
             changes.append(Change(path, kept_value, merged_value, result))
             if path[0] == "aliases":
                 core["aliases"][path[1]] = result
+            elif path[0] == "devices" and path[1] in devices:
+                devices[path[1]][path[2]] = result
             elif path[0] in CORE_FIELDS:
                 core[path[0]] = result
             elif path[0] == "external_id":
                 external_id = result
         if merged_value not in (None, 0) and not same(result, merged_value) and _is_lost(leaf, policy):
             lost.append(Change(path, kept_value, merged_value, result))
-    afterwards = identifiers_from(external_id, core)
+    afterwards = identifiers_from(external_id, core, devices)
     had = identifiers_of(merged)
     return MergePlan(
         policy,

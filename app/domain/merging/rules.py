@@ -7,6 +7,7 @@ from typing import Final
 
 from app.domain.merging.leaves import (
     App,
+    Belongs,
     ByKey,
     Cart,
     Count,
@@ -90,8 +91,8 @@ RULES: Final[dict[str, Rule]] = {
     "purchases": ByKey(Summary()),
     "devices": Members(
         {
-            "devices": ByKey(FILL),
-            "tokens": ByKey(_ALWAYS_FILL),
+            "devices": ByKey(Belongs()),
+            "tokens": ByKey(Belongs(always=True)),
             "apps": ByKey(App()),
             "uninstalled_at": KEEP,
         }

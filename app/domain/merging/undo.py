@@ -5,15 +5,16 @@ cannot be told apart: it is treated as the merge's, and named in the record.
 """
 
 from copy import deepcopy
+from typing import Any
 
 from app.domain import sizes
 from app.domain.history import RESTORED, UNMERGED, Happening, Origin
-from app.domain.identifiers import identifiers_of
+from app.domain.identifiers import device_key, identifiers_of
 from app.domain.merging.consents import consents, is_refusal
 from app.domain.merging.leaves import Undone
 from app.domain.merging.merge import get, leaf_of, put, rekeyed
 from app.domain.merging.plan import Consent, MergePlan, MergeRecord
-from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, GROUP_FIELDS, Identifier, Profile
+from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, GROUP_FIELDS, TOKEN, Identifier, Profile
 from app.domain.reasons import (
     ALREADY_UNDONE,
     IDENTIFIER_REUSED,
@@ -45,6 +46,7 @@ def undo(state: State, merge_id: str, origin: Origin) -> str:
     record.unseparated = _separate(state, kept, record, plan)
     restored = deepcopy(snapshot)
     restored.size = restored.size or sizes.of_profile(restored)
+    _without_devices_of_others(state, restored)
     state.unfold(restored)
     record.undone, record.snapshot = origin, None
     state.changes.records.add(record.id)
@@ -63,6 +65,22 @@ def _taken(state: State, key: Identifier, kept: Profile, plan: MergePlan) -> boo
         if holders and not (holders == {kept.pid} and name == key and key in plan.moved):
             return True
     return False
+
+
+def _without_devices_of_others(state: State, restored: Profile) -> None:
+    """A device may have gone to somebody else since, who logged in on it; so may a push token. They stay there."""
+    section: dict[str, Any] = restored.devices or {}
+    for name in ("devices", "tokens"):
+        for key, entry in list(section.get(name, {}).items()):
+            if name == "tokens":
+                taken = bool(state.holders((TOKEN, "", key)))
+            else:
+                taken = "id" in entry and bool(state.holders(device_key(entry["app"], entry["id"])))
+            if taken:
+                del section[name][key]
+                restored.size -= sizes.of_member(key, entry)
+        if name in section and not section[name]:
+            restored.size -= sizes.of_member(name, section.pop(name))
 
 
 def _separate(state: State, kept: Profile, record: MergeRecord, plan: MergePlan) -> list[str]:

@@ -17,6 +17,7 @@ from app.services.accepting.backlog import BacklogWatch
 from app.services.accepting.block_list import BlockList
 from app.services.accepting.refused_events import RefusedEvents
 from app.services.accepting.writer import InboxWriter
+from app.services.apps import Apps
 from app.services.caller import Caller
 from app.services.calls import Threads
 from app.services.quotas import Admission
@@ -47,6 +48,18 @@ class Accepted:
     first_status: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a request names that administrators have made."""
+
+    #: {id: channel}
+    groups: Mapping[str, int]
+    #: {id of an app: platform}
+    platforms: Mapping[str, str]
+    #: External ids of profiles that take no data.
+    blocked: frozenset[str]
+
+
 class Acceptor:
     """Takes quota and stores requests; one per API process."""
 
@@ -59,6 +72,7 @@ class Acceptor:
         timeout: float,
         groups: SubscriptionGroups,
         block_list: BlockList,
+        apps: Apps,
         *,
         ietf_headers: bool = False,
     ) -> None:
@@ -73,6 +87,7 @@ class Acceptor:
         self._backlog = backlog
         self._groups = groups
         self._block_list = block_list
+        self._apps = apps
         self._ietf_headers = ietf_headers
         #: Calls that a limit let through, and that it did not.
         self.granted = 0
@@ -100,23 +115,25 @@ class Acceptor:
         self, caller: Caller, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Accepted:
         """POST /users/track. Raises as `queue`."""
-        blocked = await self.blocked_in(caller, body)
-        check = _track_check(caller, caller.objects, await self.groups_of(caller, body), blocked)
+        check = _track_check(caller, caller.objects, await self.named_by(caller, body))
         return await self.queue(caller, check, body, key, stream)
 
     async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Accepted:
         """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises as `queue`."""
-        blocked = await self.blocked_in(caller, body)
-        check = _track_check(caller, BULK_LIMITS, await self.groups_of(caller, body), blocked)
+        check = _track_check(caller, BULK_LIMITS, await self.named_by(caller, body))
         return await self.queue(caller, check, body, key, STREAM_BULK)
 
-    async def groups_of(self, caller: Caller, body: bytes) -> Mapping[str, int]:
-        """{id: channel} of the subscription groups that a body of /users/track names, as far as there are any.
+    async def named_by(self, caller: Caller, body: bytes) -> Named:
+        """The subscription groups and apps that a body of /users/track names, as far as there are any.
 
         Raises UnavailableError.
         """
-        ids = await self.read(caller, track.group_ids, body)
-        return await self._groups.channels(caller, ids) if ids else {}
+        groups, apps = await self.read(caller, track.names_of, body)
+        return Named(
+            await self._groups.channels(caller, groups) if groups else {},
+            await self._apps.platforms(caller, apps) if apps else {},
+            await self.blocked_in(caller, body),
+        )
 
     async def blocked_in(self, caller: Caller, body: bytes) -> frozenset[str]:
         """External ids in a body of /users/track whose profiles are blocked (app.services.accepting.block_list)."""
@@ -213,12 +230,16 @@ def idempotency_key(
     return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body), status)
 
 
-def _track_check(
-    caller: Caller, limits: Limits, groups: Mapping[str, int], blocked: frozenset[str]
-) -> Callable[[bytes], Checked]:
+def _track_check(caller: Caller, limits: Limits, named: Named) -> Callable[[bytes], Checked]:
     """How the contract checks a body of a caller's workspace."""
     options = caller.options
     region, ecommerce_events = addresses.region_of(options), track.wants_ecommerce(options)
     return partial(
-        track.check, limits=limits, region=region, ecommerce_events=ecommerce_events, groups=groups, blocked=blocked
+        track.check,
+        limits=limits,
+        region=region,
+        ecommerce_events=ecommerce_events,
+        groups=named.groups,
+        blocked=named.blocked,
+        platforms=named.platforms,
     )
