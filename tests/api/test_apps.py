@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from app.cli.main import app as cli
 from app.contract import apps as contract
 from app.contract import push_tokens
+from app.domain import devices
 from app.domain.profile import TOKEN
 from app.store import apps as store
 from tests.api.harness import Answer, Json, Workspace
@@ -35,7 +36,7 @@ def equal(workspace: Workspace) -> bool:
 def tokens(workspace: Workspace) -> dict[str, list[str]]:
     """Who has which push tokens: by external id, or by what made the profile."""
     return {
-        profile.external_id or profile.created_from: sorted((profile.devices or {}).get("tokens", {}))
+        profile.external_id or profile.created_from: sorted(devices.tokens_of(profile.devices or {}))
         for _, profile in sorted(workspace.state().profiles.items())
     }
 
@@ -130,11 +131,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert len(created.stdout.split()) == 1
     app_id = created.stderr.split()[1]
     listed = run(cli, ["apps", "list", "--json", *directory])
-    shown = json.loads(listed.stdout)
+    (shown,) = json.loads(listed.stdout)
     assert (shown["app_id"], shown["sdk_key"]) == (app_id, created.stdout.strip())
     assert run(cli, ["apps", "update", app_id, "--name", "Store", "--disabled", *directory]).exit_code == 0
     rotated = run(cli, ["apps", "rotate", app_id, *directory])
-    shown = json.loads(run(cli, ["apps", "list", "--json", *directory]).stdout)
+    (shown,) = json.loads(run(cli, ["apps", "list", "--json", *directory]).stdout)
     assert (shown["name"], shown["disabled"], shown["sdk_key"]) == ("Store", True, rotated.stdout.strip())
     refusals = {
         contract.BAD_PLATFORM: ["create", "x", "--platform", "windows"],
@@ -205,8 +206,8 @@ def test_tokens_go_with_merges_and_come_back_with_their_undo(workspace: Workspac
     assert tokens(workspace) == {"ada": ["g1", "g2"], "bob": []}
     workspace.track({"attributes": [with_tokens(app_id, "g2", external_id="bob")]})
     (record,) = call(workspace, "GET", "/v1/merges?external_id=ada").body["merges"]
-    assert {"push_token": "g1"} in record["plan"]["moved_identifiers"]
-    assert undo(workspace, record["merge_id"]).status == 200
+    assert {"push_token": "g1"} in record["moved_identifiers"]
+    assert undo(workspace, record["id"]).status == 200
     assert tokens(workspace) == {"ada": [], "bob": ["g2"], "rest": ["g1"]}
     assert equal(workspace)
 

@@ -13,10 +13,12 @@ from app.domain.profile import (
     CORE,
     CUSTOM,
     DEPRECATED,
+    DEVICE,
     EMAIL,
     EXTERNAL,
     PHONE,
     SECTION_NAMES,
+    TOKEN,
     Address,
     AddressState,
     Identifier,
@@ -25,6 +27,9 @@ from app.domain.profile import (
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
 
 _decode = msgspec.json.decode
+
+#: Kinds that are listed in the table `identifier`, and of which one profile has a value.
+_ONE: Final = (EXTERNAL, ALIAS, TOKEN, DEVICE)
 
 _COLUMNS: Final = ", ".join(f"t.{name}" for name in ROW_FIELDS)
 _FIND = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,))
@@ -73,7 +78,7 @@ def find(
     `most` bounds the holders of an e-mail address or a phone number that are found.
     """
     index: dict[Identifier, set[int]] = {key: set() for key in keys}
-    unique = [key for key in index if key[0] in (EXTERNAL, ALIAS) or (most is None and key[0] in (EMAIL, PHONE))]
+    unique = [key for key in index if key[0] in _ONE or (most is None and key[0] in (EMAIL, PHONE))]
     _find_listed(connection, workspace_id, index, unique)
     if most is not None:
         shared = [key for key in index if key[0] in (EMAIL, PHONE)]
