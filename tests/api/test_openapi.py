@@ -47,7 +47,7 @@ def test_every_endpoint_is_documented(on_sqlite: Service) -> None:
 
 
 #: What they do is said by the path alone.
-WITHOUT_BODY = ("/v1/merges/{id}/undo",)
+WITHOUT_BODY = ("/v1/merges/{id}/undo", "/v1/apps/{app_id}/sdk_key")
 
 
 def test_the_words(on_sqlite: Service) -> None:
@@ -143,6 +143,9 @@ def filled(workspace: Workspace, path: str) -> str:
         return _of_a_segment(workspace, path)
     if "{" not in path:
         return path
+    if "{app_id}" in path:
+        made = workspace.post("/v1/apps", {"name": "filled", "platform": "web"}, drain=False)
+        return path.replace("{app_id}", made.body["app_id"])
     accepted = workspace.track({"attributes": [{"external_id": "filled"}]}, drain=False)
     return path.replace("{id}", accepted.request_id)
 

@@ -7,7 +7,7 @@ import pytest
 from app.contract import export
 from app.contract.errors import RefusedError
 from app.contract.export import View
-from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, Profile
+from app.domain.profile import ALIAS, BRAZE, DEVICE, EMAIL, EXTERNAL, PHONE, Profile
 
 ALIAS_NL = {"alias_name": "n", "alias_label": "l"}
 
@@ -40,7 +40,7 @@ def test_the_order_of_the_families() -> None:
         ({"phone": "(504) 327-7269"}, [(PHONE, "", "+15043277269")]),
         ({"phone": "call me"}, [None]),
         ({"email_address": "nobody"}, [None]),
-        ({"device_id": "d"}, [None]),
+        ({"device_id": "d"}, [(DEVICE, "", "d")]),
         ({"external_ids": ["", "x" * 988]}, [None, None]),
         (
             {"external_ids": ["x"] * 50, "user_aliases": [ALIAS_NL] * 50},

@@ -14,9 +14,11 @@ from app.domain.commands import (
     ChangeSettings,
     Command,
     CountRefused,
+    ImportToken,
     TrackAttributes,
     TrackEvent,
     TrackPurchase,
+    TrackTokens,
     Unreadable,
 )
 from app.domain.effects import EFFECTS
@@ -29,6 +31,8 @@ CLASSES = {
 #: Stored in a form of their own.
 APART = {
     TrackAttributes: TRACK,
+    TrackTokens: TRACK,
+    ImportToken: TRACK,
     TrackEvent: TRACK,
     TrackPurchase: TRACK,
     Unreadable: TRACK,

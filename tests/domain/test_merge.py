@@ -25,6 +25,7 @@ from app.domain.profile import (
     PHONE,
     SUBSCRIBED,
     TEST_USER,
+    TOKEN,
     UNSUBSCRIBED,
     Address,
     AddressState,
@@ -394,7 +395,7 @@ def test_none_takes_push_tokens_message_history_and_aliases_and_nothing_else() -
         ("messages", "received", "push"),
     }
     assert plan.retired == ((EMAIL, "", "ana@example.org"), (BRAZE, "", f"{2:024x}"))
-    assert plan.moved == ((ALIAS, "basket", "g"),)
+    assert plan.moved == ((ALIAS, "basket", "g"), (TOKEN, "", "tok-p"))
 
 
 def test_the_merged_profile_is_gone_and_its_identifiers_lead_to_the_kept_one() -> None:
