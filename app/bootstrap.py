@@ -35,6 +35,7 @@ from app.services.exporting import Exporter
 from app.services.jobs import Bounds, Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
+from app.services.merge_runs import MergeRuns
 from app.services.merges import Merges
 from app.services.messages import Messages
 from app.services.networks import parse_networks
@@ -309,6 +310,9 @@ def services(settings: Settings) -> Services:
         people=People(database, reader, segments),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),
+        merge_runs=MergeRuns(
+            database, reader, calls, now_us, bell.ring_jobs, settings.max_jobs, settings.answer_seconds
+        ),
         dead_letters=DeadLetters(database, calls, now_us, bell.ring),
         limits=WorkspaceLimits(database, calls, quotas, now_us, keys.forget, settings.limit_ceiling_per_second),
         readiness=Readiness(readiness).problem,

@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     files: Path | None = None
     #: Jobs of one workspace that are queued or running.
     max_jobs: int = Field(20, ge=1)
+    #: Runs of merge rules of one workspace that are kept, with what they did; beyond it the oldest go.
+    max_merge_runs: int = Field(400, ge=1)
     #: One attempt at a job may take so long.
     job_seconds: float = Field(3_600.0, gt=0)
     #: A file of a job is served for so long.

@@ -19,7 +19,7 @@ from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
-from workers import rates, segments
+from workers import merge_schedule, rates, segments
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
@@ -89,6 +89,11 @@ def _workspaces(parts: Parts) -> Work:
     return WorkspaceDeleter(parts.database, forget, parts.now_us).run
 
 
+def _merge_schedule(parts: Parts) -> Work:
+    most = parts.settings.max_merge_runs
+    return lambda stop: merge_schedule.run(parts.database, parts.now_us, most, stop)
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
@@ -98,6 +103,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "metric files": _metric_files,
     "segments": _segments,
     "workspaces": _workspaces,
+    "merge schedule": _merge_schedule,
 }
 
 

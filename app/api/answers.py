@@ -28,7 +28,7 @@ STALE: Final = (("X-Onefold-Stale", "true"),)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON answer. `request_id` is empty for an answer that accepted nothing."""
+    """An answer, which is JSON unless it says so. `request_id` is empty for an answer that accepted nothing."""
 
     status: int
     body: bytes
@@ -37,6 +37,7 @@ class Answer:
     #: What follows `body`, in parts that are made while they are taken. When one cannot be made, the connection is
     #: closed before the end of the answer, so that nobody takes a part for the whole.
     rest: AsyncIterator[bytes] | None = None
+    media_type: str = "application/json"
 
 
 def answered(status: int, document: dict[str, object], request_id: str = "", *, stale: bool = False) -> Answer:
@@ -74,8 +75,8 @@ def respond(answer: Answer, admission: Admission | None) -> Response:
     headers.update(answer.headers)
     if answer.rest is not None:
         parts = _parts(answer.body, answer.rest)
-        return StreamingResponse(parts, answer.status, headers, media_type="application/json")
-    return Response(answer.body, answer.status, headers, media_type="application/json")
+        return StreamingResponse(parts, answer.status, headers, media_type=answer.media_type)
+    return Response(answer.body, answer.status, headers, media_type=answer.media_type)
 
 
 async def _parts(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -21,6 +21,7 @@ from app.api.flags import endpoints as flags
 from app.api.identity import endpoints as identity
 from app.api.jobs import endpoints as jobs
 from app.api.limits import endpoints as limits
+from app.api.merge_runs import endpoints as merge_runs
 from app.api.merges import endpoints as merges
 from app.api.messages import endpoints as messages
 from app.api.people import endpoints as people
@@ -45,6 +46,7 @@ FAMILIES = (
     requests.endpoints,
     identity.endpoints,
     merges.endpoints,
+    merge_runs.endpoints,
     dead_letters.endpoints,
     limits.endpoints,
     data_rules.endpoints,

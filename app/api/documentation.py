@@ -14,6 +14,7 @@ TAGS: Final = {
     "Apps": "What people use, with the public keys of their SDKs.",
     "Messages": "What people got, and what is told of addresses.",
     "Merges": "What merges would do and did, and taking them back.",
+    "Merge rules": "Duplicates by e-mail address or phone number: previews, runs and their schedule, taking runs back.",
     "Requests": "What became of what was accepted.",
     "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",
     "Analytics": "Names of events, attributes and products, as the contract lists them.",

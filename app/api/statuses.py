@@ -6,11 +6,20 @@ from typing import Final
 
 import msgspec
 
-from app.contract import apps, errors, file_exports, idempotency, jobs, segment_requests, subscription_groups
+from app.contract import (
+    apps,
+    errors,
+    file_exports,
+    idempotency,
+    jobs,
+    merge_rules,
+    segment_requests,
+    subscription_groups,
+)
 from app.contract.errors import RefusedError
 from app.contract.limits import LIMIT_TOO_HIGH
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
-from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO
 from app.services import refusals
 from app.services.refusals import (
     JobUnderWayError,
@@ -26,6 +35,8 @@ UNDER_WAY: Final = {
     EXPORT_SEGMENT: file_exports.UNDER_WAY,
     EXPORT_CONTROL_GROUP: file_exports.UNDER_WAY_CONTROL,
     ARCHIVE: "An archive of this profile is being made",
+    MERGE_RUN: merge_rules.RUN_UNDER_WAY,
+    MERGE_UNDO: merge_rules.UNDO_UNDER_WAY,
 }
 #: Seconds until the request would be admitted.
 RETRY_AFTER: Final = "X-RateLimit-Retry-After"
@@ -67,6 +78,7 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.LimitTooHighError: Status(400, LIMIT_TOO_HIGH),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
     refusals.UnknownJobError: Status(404, jobs.UNKNOWN_JOB),
+    refusals.UnknownRunError: Status(404, merge_rules.UNKNOWN_RUN),
     refusals.UnknownFileError: Status(404, jobs.UNKNOWN_FILE),
     # The words depend on the kind.
     refusals.JobUnderWayError: Status(400, ""),

@@ -56,9 +56,9 @@ def is_junk(identifier: Identifier, settings: ApplySettings) -> bool:
 #: What people type who have no address or do not give it: names before the @, and ends of domains that nobody has.
 _NO_NAMES: Final = frozenset(
     (
-        "a", "aa", "aaa", "abc", "anonymous", "asdf", "donotreply", "email", "example", "guest", "invalid", "mail", "n",
-        "na", "no", "no-email", "no-mail", "no-reply", "nobody", "noemail", "nomail", "none", "noreply", "null", "test",
-        "undefined", "unknown", "user", "x", "xx", "xxx",
+        "aaa", "abc", "anonymous", "asdf", "donotreply", "email", "example", "guest", "invalid", "mail", "na", "no",
+        "no-email", "no-mail", "no-reply", "nobody", "noemail", "nomail", "none", "noreply", "null", "test",
+        "undefined", "unknown", "user", "xxx",
     )
 )  # fmt: skip
 _NO_DOMAINS: Final = (".invalid", ".test", ".localhost", ".local")

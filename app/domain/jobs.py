@@ -6,7 +6,9 @@ from typing import Final
 EXPORT_SEGMENT: Final = "export_segment"
 EXPORT_CONTROL_GROUP: Final = "export_global_control_group"
 ARCHIVE: Final = "archive"
-KINDS: Final = (EXPORT_SEGMENT, EXPORT_CONTROL_GROUP, ARCHIVE)
+MERGE_RUN: Final = "merge_run"
+MERGE_UNDO: Final = "merge_undo"
+KINDS: Final = (EXPORT_SEGMENT, EXPORT_CONTROL_GROUP, ARCHIVE, MERGE_RUN, MERGE_UNDO)
 
 # States: queued -> running -> done | failed | cancelled. A job whose process died goes back to queued.
 QUEUED: Final = "queued"

@@ -100,6 +100,10 @@ class UnknownJobError(ServiceError):
     """The workspace has no job of this id."""
 
 
+class UnknownRunError(ServiceError):
+    """The workspace has no run of merge rules of this id."""
+
+
 class UnknownFileError(ServiceError):
     """Nothing is served at this address. `guessed`: and nothing ever was."""
 

@@ -17,6 +17,7 @@ from app.services.exporting import Exporter
 from app.services.jobs import Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
+from app.services.merge_runs import MergeRuns
 from app.services.merges import Merges
 from app.services.messages import Messages
 from app.services.networks import Network
@@ -43,6 +44,7 @@ class Services:
     exporter: Exporter
     people: People
     merges: Merges
+    merge_runs: MergeRuns
     dead_letters: DeadLetters
     limits: WorkspaceLimits
     data_rules: DataRules

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from app.domain.jobs import ARCHIVE
+from app.domain.jobs import ARCHIVE, MERGE_RUN
 from app.store.jobs import Job
 
 #: Finished jobs are kept this long, and so many of a workspace.
@@ -48,12 +48,13 @@ _EMPTY = text(
 )
 _OLD = text(
     "delete from job where state not in ('queued', 'running') and finished_us < :before_us and expires_us is null"
-    " and callback <> 'due'"
+    f" and callback <> 'due' and kind <> '{MERGE_RUN}'"  # it goes with its run
 )
 _CROWDED = text("select workspace_id from job group by workspace_id having count(*) > :most")
 _SURPLUS = text(
-    """
-    delete from job where workspace_id = :workspace_id and state not in ('queued', 'running') and expires_us is null
+    f"""
+    delete from job where workspace_id = :workspace_id and kind <> '{MERGE_RUN}'
+        and state not in ('queued', 'running') and expires_us is null
         and created_us <= (select created_us from job where workspace_id = :workspace_id
                            order by created_us desc limit 1 offset :most)
     """

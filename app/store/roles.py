@@ -26,9 +26,13 @@ API_WRITES: Final = {
     "job_part": "insert",
     "segment": "insert, update, delete",
     "segment_size": "delete",
+    "merge_setup": "insert, update",
+    "merge_run": "insert",
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }
+#: What of the tables of WORKER_READS the worker changes all the same: sweepers and jobs queue requests of their own.
+WORKER_WRITES: Final = {"inbox_head": "update (head, last_us)"}
 #: What is not the worker's to change.
 WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group", "app"))
 #: What the worker does to these when it deletes a workspace.
@@ -73,6 +77,7 @@ def grant(database: Database, api: str | None, worker: str | None) -> list[str]:
             writable = [name for name in names if name not in GROWING and name not in WORKER_READS]
             statements += [f"grant insert, update, delete on {name} to {quote(worker)}" for name in writable]
             statements += [f"grant {what} on {name} to {quote(worker)}" for name, what in WORKER_DELETES.items()]
+            statements += [f"grant {what} on {name} to {quote(worker)}" for name, what in WORKER_WRITES.items()]
         if api is not None:
             statements += _base(quote(api), schema, names)
             statements += [f"grant {what} on {name} to {quote(api)}" for name, what in API_WRITES.items()]

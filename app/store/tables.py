@@ -38,6 +38,9 @@ collation, compression) is in the migrations; the columns and indexes here are t
     app              workspace_id, id                                 sdk_key
     segment          workspace_id, id                                 -
     segment_size     workspace_id, segment_id, day                    -
+    merge_setup      workspace_id                                     -
+    merge_run        workspace_id, id                                 created_us; day unique where scheduled
+    merge_run_request  workspace_id, run_id, n                        -
 """
 
 from json import loads
@@ -728,6 +731,73 @@ class SegmentSize(SQLModel, table=True):
     #: Days since 1970.
     day: int = _big(key=True)
     size: int = _big()
+
+
+class MergeSetup(SQLModel, table=True):
+    """The merge rules of a workspace and their schedule. Without a row: the default rules, and no schedule."""
+
+    __tablename__ = "merge_setup"
+
+    workspace_id: int = _big(key=True)
+    #: [{"kind", "ties", "prioritization"}, …] of app.domain.merging.match.MergeRule; in this order they are run.
+    rules: list[dict[str, Any]] = _document()
+    scheduled: bool = _flag()
+    #: Since when: the first run is that of the next day.
+    scheduled_us: int = _big()
+
+
+class MergeRun(SQLModel, table=True):
+    """A run of merge rules: the job of this id does it, and is kept as long as the run."""
+
+    __tablename__ = "merge_run"
+    __table_args__ = (
+        Index("merge_run_created", "workspace_id", "created_us"),
+        # One run of the schedule on a day.
+        Index(
+            "merge_run_day",
+            "workspace_id",
+            "day",
+            unique=True,
+            postgresql_where=text("day is not null"),
+            sqlite_where=text("day is not null"),
+        ),
+    )
+
+    workspace_id: int = _big(key=True)
+    id: str = _text(key=True)
+    created_us: int = _big()
+    #: The day of the workspace, counted from 1970-01-01, on which the schedule started it; None = somebody did.
+    day: int | None = _big(nullable=True)
+    #: As in merge_setup, as they were then.
+    rules: list[dict[str, Any]] = _document()
+
+
+class MergeRunRequest(SQLModel, table=True):
+    """A request of merges that a run queued in the bulk stream, or the end of one of its rules. Names nobody."""
+
+    __tablename__ = "merge_run_request"
+
+    workspace_id: int = _big(key=True)
+    run_id: str = _text(key=True)
+    n: int = _big(key=True)
+    #: Place in the run's rules.
+    rule: int = _small()
+    #: Number of the request; 0 = the rule is at its end.
+    seq: int = _big()
+    #: Merges that the request asks for.
+    merges: int = _big()
+    #: Identifiers that had been looked at, of all rules.
+    scanned: int = _big()
+    #: JSON text {reason: how many groups} of those that were left alone since the request before.
+    alone: str = _text()
+    #: Of the merges, how many were done; None = the request is not applied yet, or was not looked at.
+    merged: int | None = _big(nullable=True)
+    #: JSON text {reason: how many} of those that were not.
+    skipped: str = _text()
+    #: Number of the request that took the merges back; and what came of it, likewise.
+    undo_seq: int | None = _big(nullable=True)
+    undone: int | None = _big(nullable=True)
+    left_alone: str = _text()
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.

@@ -3,7 +3,7 @@
 from typing import Final
 
 from fault.rounds import Scenario
-from fault.scenarios import deploy, jobs, load, postgres, redis, workers
+from fault.scenarios import deploy, jobs, load, merging, postgres, redis, workers
 
 ALL: Final[tuple[Scenario, ...]] = tuple(
     sorted(
@@ -14,6 +14,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *load.SCENARIOS,
             *deploy.SCENARIOS,
             *jobs.SCENARIOS,
+            *merging.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )
@@ -32,4 +33,5 @@ SHORT: Final = {
     33: ("sqlite",),
     35: ("postgresql",),
     38: ("postgresql",),
+    39: ("sqlite",),
 }

@@ -17,7 +17,9 @@ from app.services import refusals
 from app.services.permissions import PERMISSIONS
 from app.services.refusals import ServiceError
 from tests.api.harness import Service, Workspace
+from tests.api.jobs import work_off
 from tests.api.test_dead_letters import poison
+from tests.api.test_merge_runs import drains, people
 from tests.e2e.service import ONEFOLD, environment
 
 
@@ -173,3 +175,53 @@ def test_doctor_is_red_while_dead_letters_can_be_sent_again(workspace: Workspace
 def test_every_refusal_of_a_service_has_a_status() -> None:
     named = {one for one in vars(refusals).values() if isinstance(one, type) and issubclass(one, ServiceError)}
     assert named - {ServiceError} == STATUSES.keys()
+
+
+def test_duplicates(workspace: Workspace, named: str) -> None:
+    of, service = ("--workspace", named), workspace.service
+    email = {"identifier": "email", "resolve_ties_using": "updated_at", "prioritization": "newest"}
+    phone = {"identifier": "phone", "resolve_ties_using": "created_at", "prioritization": "oldest"}
+    assert json.loads(run("duplicates", "rules", *of)) == {"merge_rules": [email]}
+    set_rules = ("duplicates", "rules", "--set", "phone:created_at:oldest", "--set", "email", *of)
+    assert json.loads(run(*set_rules)) == {"merge_rules": [phone, email]}
+    for wrong in ("mail", "email:x", "email:updated_at:x"):
+        assert "A" in run("duplicates", "rules", "--set", wrong, *of, fails=True)
+    run("duplicates", "rules", "--set", "email", "--set", "email", *of, fails=True)
+    people(workspace, 2, size=2)
+    (first, second) = json.loads(run("duplicates", "preview", "--by", "email", "--json", *of))
+    assert (first["keep"]["external_id"], second["profiles"]) == ("c0", 2)
+    assert len(json.loads(run("duplicates", "preview", "--by", "email", "--limit", "1", "--json", *of))) == 1
+    lines = run("duplicates", "preview", "--by", "email", "--csv", *of).splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("Email Address,External ID,")
+    run_id = run("duplicates", "merge", "--by", "email", *of).strip()
+    assert "under way" in run("duplicates", "merge", *of, fails=True)
+    assert "under way" in run("duplicates", "undo", run_id, *of, fails=True)
+    assert work_off(service, after_step=drains(workspace)) == ["done"]
+    (listed,) = json.loads(run("duplicates", "runs", "--json", *of))
+    shown = json.loads(run("duplicates", "show", run_id, *of))
+    assert listed == shown
+    assert (shown["key_name"], shown["merges"]["merged"]) == ("onefold duplicates", 2)
+    run("duplicates", "undo", run_id, *of)
+    assert work_off(service, after_step=drains(workspace)) == ["done"]
+    assert json.loads(run("duplicates", "show", run_id, *of))["undo"]["undone"] == 2
+    run("duplicates", "show", "x", *of, fails=True)
+    run("duplicates", "undo", "x", *of, fails=True)
+    assert json.loads(run("duplicates", "schedule", *of)) == {"enabled": False}
+    assert json.loads(run("duplicates", "schedule", "--on", *of)).keys() == {"enabled", "next_run_on"}
+    assert json.loads(run("duplicates", "schedule", "--off", *of)) == {"enabled": False}
+
+
+def test_guards_of_merge_rules(workspace: Workspace, named: str) -> None:
+    of = ("--workspace", named)
+    run("merges", "guard", "--max-duplicates", "2", "--placeholder-address", "desk@", *of)
+    workspace.drain()
+    people(workspace, 1, size=3)
+    workspace.track({"attributes": [{"external_id": f"d{n}", "email": "desk@shop.org"} for n in range(2)]})
+    groups = json.loads(run("duplicates", "preview", "--json", *of))
+    assert [group["reason"] for group in groups] == ["junk_identifier", "too_many_holders"]
+    run("merges", "guard", "--max-duplicates", "3", "--default-placeholders", *of)
+    workspace.drain()
+    groups = json.loads(run("duplicates", "preview", "--json", *of))
+    assert [group.get("reason") for group in groups] == [None, None]
+    run("merges", "guard", "--max-duplicates", "101", *of, fails=True)

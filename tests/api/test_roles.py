@@ -122,7 +122,7 @@ def test_what_else_they_cannot_do(site: Site) -> None:
         "update api_key set revoked_us = null",
         "update workspace set disabled = false",
         "insert into workspace select * from workspace",
-        "update inbox_head set head = 0",
+        "update inbox_head set workspace_id = 0",
         "alter table profile add column x int",
         "drop table profile",
         "update alembic_version set version_num = 'x'",

@@ -21,6 +21,7 @@ from app.domain.profile import (
     GLOBAL_CONTROL_GROUP,
     MARKED_FOR_DELETION,
     PHONE,
+    SPAM_BLOCKED,
     Identifier,
     Profile,
 )
@@ -76,6 +77,7 @@ LEAVING = {"flags": MARKED_FOR_DELETION}
         # Who is excluded is left alone, and the others go on.
         ("updated_at", "newest", [{}, {}, CONTROL], 2, [1], [(3, "control_group")], ""),
         ("updated_at", "newest", [{**NAMED, **LEAVING}, {}, {}], 3, [2], [(1, "marked_for_deletion")], ""),
+        ("updated_at", "newest", [{**NAMED, "flags": SPAM_BLOCKED}, {}, {}], 3, [2], [(1, "profile_blocked")], ""),
         ("updated_at", "newest", [{}, CONTROL], None, [], [(2, "control_group")], "control_group"),
         ("updated_at", "newest", [{}], None, [], [], ""),
         ("updated_at", "newest", [], None, [], [], ""),
@@ -103,6 +105,7 @@ def test_who_is_kept(
     ("value", "placeholder"),
     [
         ("ada@example.org", False),
+        ("x@example.org", False),
         ("info@shop.example.org", False),
         ("test@shop.example.org", True),
         ("no-reply+1@shop.org", True),
@@ -239,7 +242,7 @@ def test_what_the_first_merges_do_to_the_kept_profile_changes_no_choice() -> Non
 
 _moments = st.integers(1, 3)
 _rows = st.fixed_dictionaries(
-    {"created_us": _moments, "updated_us": _moments, "flags": st.sampled_from([0, 0, 0, 1, 2, 4])},
+    {"created_us": _moments, "updated_us": _moments, "flags": st.sampled_from([0, 0, 0, 1, 2, 4, 8])},
     optional={
         "last_session_us": _moments,
         "phone": st.sampled_from(["+34600123450", "+34600123451"]),
@@ -307,7 +310,7 @@ def test_exactly_one_is_kept_and_nobody_is_merged_twice(state: State, rule: Merg
         assert (group.keep is not None) == bool(group.merge)
         if group.keep is not None:
             assert {one.pid for one in told} == {one.pid for one in holders}
-            eligible = [one for one in holders if not one.flags & (GLOBAL_CONTROL_GROUP | MARKED_FOR_DELETION)]
+            eligible = [one for one in holders if one.flags < GLOBAL_CONTROL_GROUP]
             assert group.keep.external_id is not None or all(one.external_id is None for one in eligible)
 
 

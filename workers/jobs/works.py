@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
-from workers.jobs import archive, export
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO
+from workers.jobs import archive, export, merging
 from workers.jobs.run import Work
 
 WORKS: Final[Mapping[str, Work]] = {
     EXPORT_SEGMENT: export.segment,
     EXPORT_CONTROL_GROUP: export.control_group,
     ARCHIVE: archive.make,
+    MERGE_RUN: merging.run_rules,
+    MERGE_UNDO: merging.undo_run,
 }

@@ -16,6 +16,7 @@ from app.api.jobs import answers
 from app.api.jobs.models import JobList, JobShown
 from app.api.refusals import RateLimited, Refusal
 from app.contract.jobs import MAX_PAGE, read_page
+from app.domain.jobs import KINDS
 from app.services import budget
 from app.services.caller import Caller
 from app.services.keys import Address
@@ -33,7 +34,7 @@ _LIST: Final = Documentation(
     answers={200: JobList},
     parameters=(
         Parameter("state", "query", str, "`queued`, `running`, `done`, `failed` or `cancelled`."),
-        Parameter("kind", "query", str, "`export_segment`, `export_global_control_group` or `archive`."),
+        Parameter("kind", "query", str, f"{', '.join(f'`{kind}`' for kind in KINDS)}."),
         Parameter("limit", "query", Annotated[int, Meta(ge=1, le=MAX_PAGE)], "Jobs in a page; 50 by default."),
         Parameter("cursor", "query", str, "`next_cursor` of the page before."),
     ),

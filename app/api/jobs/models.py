@@ -16,7 +16,7 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
     """Work that takes longer than an answer may."""
 
     id: str
-    kind: Literal["export_segment", "export_global_control_group", "archive"]
+    kind: Literal["export_segment", "export_global_control_group", "archive", "merge_run", "merge_undo"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     created_at: _Moment
     key_name: Annotated[str, Meta(description="Name of the API key that asked for it.")]

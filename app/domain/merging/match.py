@@ -2,7 +2,7 @@
 
 A rule is a function of the profiles that share an identifier. It keeps one of them, and all others are merged into it:
 
-1. Profiles of the control group and those marked for deletion are left alone.
+1. Profiles of the control group, and those that are blocked or marked for deletion, are left alone.
 2. Where some of the rest have an external id, one of these is kept.
 3. They are put in order by a time, newest or oldest first; who has no such time comes last.
 4. The first one is kept, unless the second one is equal to it: then nobody is merged.
@@ -11,13 +11,20 @@ Nothing is decided about a group that is too large, nor about an address that pe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from app.domain import guard
 from app.domain.commands import MergeDuplicate
-from app.domain.profile import GLOBAL_CONTROL_GROUP, MARKED_FOR_DELETION, Identifier, Profile
-from app.domain.reasons import BEING_DELETED, IN_CONTROL_GROUP, JUNK_IDENTIFIER, TIED, TOO_MANY_HOLDERS
+from app.domain.profile import GLOBAL_CONTROL_GROUP, MARKED_FOR_DELETION, SPAM_BLOCKED, Identifier, Profile
+from app.domain.reasons import (
+    BEING_DELETED,
+    IN_CONTROL_GROUP,
+    JUNK_IDENTIFIER,
+    PROFILE_BLOCKED,
+    TIED,
+    TOO_MANY_HOLDERS,
+)
 from app.domain.settings import ApplySettings
 
 # The values of `resolve_ties_using`, and of `prioritization`.
@@ -28,6 +35,13 @@ TIES: Final = (CREATED_AT, UPDATED_AT, LAST_SESSION)
 NEWEST: Final = "newest"
 OLDEST: Final = "oldest"
 PRIORITIZATIONS: Final = (NEWEST, OLDEST)
+
+#: Flags of profiles that are left alone, and why.
+_EXCLUDED: Final = {
+    GLOBAL_CONTROL_GROUP: IN_CONTROL_GROUP,
+    MARKED_FOR_DELETION: BEING_DELETED,
+    SPAM_BLOCKED: PROFILE_BLOCKED,
+}
 
 #: What a workspace may set `max_duplicates` to: up to here a worker loads every profile that has an address.
 MAX_GROUP: Final = 100
@@ -59,6 +73,8 @@ class Group:
     reason: str = ""
     #: How many share it.
     size: int = 0
+    #: All of them, the longest ago updated one first; none where nothing depends on who they are.
+    members: tuple[Profile, ...] = ()
 
 
 def match(
@@ -68,20 +84,19 @@ def match(
     reason = left_alone(shared, len(holders), settings)
     if reason:
         return Group(shared, None, reason=reason, size=len(holders))
-    reasons = {profile.pid: _exclusion(profile) for profile in holders}
-    there = [profile for profile in holders if not reasons[profile.pid]]
-    alone = tuple((profile, reasons[profile.pid]) for profile in _by_update(holders) if reasons[profile.pid])
+    members = tuple(sorted(holders, key=lambda profile: profile.recency))
+    told = [(profile, _exclusion(profile)) for profile in members]
+    alone = tuple((profile, why) for profile, why in told if why)
+    there = [profile for profile, why in told if not why]
+    group = Group(shared, None, alone=alone, size=len(members), members=members)
     if len(there) < 2:
-        return Group(shared, None, alone=alone, reason=alone[0][1] if alone else "", size=len(holders))
-    first, *others = sorted(
-        [profile for profile in there if profile.external_id is not None] or there,
-        key=lambda profile: _place(profile, ties, newest=prioritization == NEWEST),
-    )
+        return replace(group, reason=alone[0][1] if alone else "")
     newest = prioritization == NEWEST
+    candidates = [profile for profile in there if profile.external_id is not None] or there
+    first, *others = sorted(candidates, key=lambda profile: _place(profile, ties, newest=newest))
     if others and _place(first, ties, newest=newest) == _place(others[0], ties, newest=newest):
-        return Group(shared, None, alone=alone, reason=TIED, size=len(holders))
-    merge = tuple(profile for profile in _by_update(there) if profile.pid != first.pid)
-    return Group(shared, first, merge, alone, size=len(holders))
+        return replace(group, reason=TIED)
+    return replace(group, keep=first, merge=tuple(profile for profile in there if profile.pid != first.pid))
 
 
 def left_alone(shared: Identifier, holders: int, settings: ApplySettings) -> str:
@@ -103,13 +118,7 @@ def commands(rule: MergeRule, group: Group, index: int = 0) -> list[MergeDuplica
 
 
 def _exclusion(profile: Profile) -> str:
-    if profile.flags & GLOBAL_CONTROL_GROUP:
-        return IN_CONTROL_GROUP
-    return BEING_DELETED if profile.flags & MARKED_FOR_DELETION else ""
-
-
-def _by_update(profiles: Sequence[Profile]) -> list[Profile]:
-    return sorted(profiles, key=lambda profile: profile.recency)
+    return next((reason for flag, reason in _EXCLUDED.items() if profile.flags & flag), "")
 
 
 def _place(profile: Profile, ties: str, *, newest: bool) -> tuple[int, int, int]:

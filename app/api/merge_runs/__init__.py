@@ -1,0 +1,1 @@
+"""Merge rules: rules, previews, runs, the schedule: endpoints, and the models of bodies and answers."""
