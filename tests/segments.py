@@ -57,6 +57,15 @@ MOMENTS = (
     "0001-01-01T00:00:00.000Z",
     "3000-12-31T23:59:59.999Z",
 )
+#: Times as clients send them, and what is nearly one.
+SENT = (
+    *("2026-03-09T09:30:00Z", "2026-03-09T09:30:00.5Z", "2026-03-09T09:30:00.0004Z", "2026-03-10T09:30:00.000Z"),
+    *("2026-03-09", "2026-03-01 00:30", "2026-03-10T11:30:00+02:00", "2026-03-29T01:59:59-0500", "03/09/2026"),
+    *("Mon Mar 09 09:30:00.UTC 2026", "Mon 03 09 09:30:00.UTC 2026", "2026-02-30T00:00:00Z", "2028-02-29T00:00:00Z"),
+    *("2026-03-09T24:00:00Z", "2026-03-09T09:30:60Z", "2026-03-09T09:30:00.Z", "2026-03-09T09:30:00ZZ", "3000-01-01"),
+    *("0001-01-01T00:00:00Z", "2026-03-09T09:30:00.5xZ", "2026-13-01T00:00:00Z", "2026-03-09t09:30:00z", "x"),
+)
+VERSIONS = ("1.2", "1.10", "1.2.0.0", "v1.9", "2-beta", "beta", "", "1", "0.0", "1." + "9" * 30, "\uff11.2", " 1.2")
 NUMBERS: tuple[int | float, ...] = (0, 1, -1, 3, 0.1, 2.5, -0.5, 10**15, 2**53 + 1, 1e-7, 2**62)
 #: As NUMBERS, but those that a filter may have.
 WANTED = NUMBERS[:-1]
@@ -67,6 +76,8 @@ _TOPICS = ("", "g1", SPAM, HARD_BOUNCED)
 _STATES = ("opted_in", "unsubscribed", "subscribed")
 _EVENTS = ("view", 'say "x"', "é")
 _APPS = ("app-1", "é")
+#: Fields of which there is most to get wrong.
+_OFTEN = (*(["x_events_in_y_days"] * 8), *(["birthday", "app_version_number"] * 2))
 
 
 def us(text: str) -> int:
@@ -202,7 +213,7 @@ class Hostile:
                     "sessions": self.random.randrange(3),
                     "first_used": self._us(),
                     "last_used": self._us(),
-                    **self._some(("version",), lambda: "1.2"),
+                    **self._some(("version",), lambda: self.pick(VERSIONS)),
                 },
             ),
             "uninstalled_at": self._us,
@@ -239,6 +250,13 @@ class Hostile:
             commerce=self._commerce(),
         )
 
+    def _property(self) -> Any:
+        """As it was sent: nothing makes times of the texts."""
+        return self.pick((self._scalar(), self.pick(SENT), {"$time": self.pick(SENT)}, {"$time": 5, "k": 1}, [[]]))
+
+    def _properties(self) -> Json:
+        return self._some(("sku", "n", "k", "é", "$time"), self._property)
+
     def _occurrence(self, seq: int, pids: list[int]) -> Occurrence:
         return Occurrence(
             stream=0,
@@ -249,7 +267,7 @@ class Hostile:
             name=self.pick(_EVENTS),
             time_us=self._us(),
             app_id=None,
-            properties=self.pick((None, self._object(), self._object())),
+            properties=self.pick((None, self._properties(), self._properties())),
             quantity=self.random.randrange(1, 4),
             cents=self.pick((0, 100, -50, 12345)),
         )
@@ -288,12 +306,15 @@ class Hostile:
         return {} if operand == Operand.NONE else {"value": makers[operand]()}
 
     def _criterion(self, key: str) -> Json:
-        op = self.pick([op for op in OPERATORS[Kind.ANY] if op != "any_element"])
-        return {key: self.pick(("sku", "n", "k.n", "é")), "op": op, **self._operand(op)}
+        ops = [op for op in OPERATORS[Kind.ANY] if op != "any_element"]
+        op = self.pick(ops if self._likely() else OPERATORS[Kind.TIME])
+        return {key: self.pick(("sku", "n", "k.n", "é", "k.$time")), "op": op, **self._operand(op)}
 
     def filter(self) -> Json:
         """A filter as JSON, of any field but membership."""
-        name = self.pick([*(one for one in FIELDS if one != "segment_membership"), *(["custom_attribute"] * 20)])
+        name = self.pick(
+            [*(one for one in FIELDS if one != "segment_membership"), *(["custom_attribute"] * 20), *_OFTEN]
+        )
         about = FIELDS[name]
         op = self.pick(OPERATORS[about.kind])
         found: Json = {"field": name, "op": op}
@@ -318,6 +339,8 @@ class Hostile:
             return {"longitude": 13.0, "latitude": 52.0, "kilometres": self.pick((1, 100, 20_000))}
         if op == "does_not_equal" and kind in (Kind.NUMBER, Kind.COUNT, Kind.MONEY):
             return {"value": self.pick(WANTED)}
+        if kind == Kind.VERSION and OPERANDS[op] != Operand.NONE:
+            return {"value": self.pick(("1.2", "1.10", "1.2.0", "0"))}
         if op == "does_not_equal" and kind == Kind.TEXT:
             return {"value": self.pick(TEXTS)}
         return self._operand(op)

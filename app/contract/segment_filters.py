@@ -32,6 +32,7 @@ NAME_KEYS: Final = {
     "subscription_group": "subscription_group_id",
     "segment_membership": "segment_id",
 }
+_VERSION: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}){0,15}").fullmatch
 _DAY_OF_YEAR: Final = re.compile(r"(0[1-9]|1[0-2])-[0-3][0-9]").fullmatch
 
 IsPattern = Callable[[str], bool]
@@ -54,10 +55,13 @@ def read_filter(value: object, where: str, is_pattern: IsPattern) -> Filter:
         raise refused(where, f"has unknown members; '{name}' takes: {', '.join(sorted(_keys(name, field, op)))}")
     about, path = _about(value, name, field, op, where)
     x, y = _window(value, name, field, where)
+    operand = _contact(name, op, _value(value, field, op, where, is_pattern))
+    if field.exact and op == "does_not_equal" and isinstance(operand, str):
+        op, operand = "is_none_of", (operand,)
     return Filter(
         field=name,
         op=op,
-        value=_email(name, _value(value, field, op, where, is_pattern)),
+        value=operand,
         name=about,
         path=path,
         x=x,
@@ -186,6 +190,11 @@ def _value(value: dict[str, Any], field: Field, op: str, where: str, is_pattern:
     """The operand of a whole filter; one that may be of several types is of the field's."""
     if field.kind == Kind.WINDOW:
         return None
+    if field.kind == Kind.VERSION and OPERANDS[op] != Operand.NONE:
+        sent = value.get("value")
+        if not isinstance(sent, str) or len(sent) > MAX_NAME or not _VERSION(sent):
+            raise refused(where, f"needs a 'value' for {op}: numbers with dots, such as \"2.10.1\"")
+        return sent
     found = _operand(value, op, where, is_pattern)
     numeric = field.kind in (Kind.NUMBER, Kind.COUNT, Kind.MONEY)
     if op == "does_not_equal" and field.kind != Kind.ANY and isinstance(found, str) is numeric:
@@ -265,13 +274,20 @@ _READERS: Final[dict[Operand, Callable[[object], Value]]] = {
 }
 
 
-def _email(field: str, value: Value) -> Value:
-    """Addresses are stored in lower case."""
-    if field != "email_address":
+def _contact(field: str, op: str, value: Value) -> Value:
+    """E-mail addresses and phone numbers in the form in which profiles have them; parts of addresses in lower case."""
+    if field not in ("email_address", "phone_number") or OPERANDS[op] == Operand.PATTERN:
         return value
+    whole = op in ("equals", "does_not_equal", "is_any_of", "is_none_of")
+
+    def kept(text: str) -> str:
+        if field == "phone_number":
+            return (addresses.phone(text) or text) if whole else text
+        return (addresses.email(text) or text.strip().lower()) if whole else text.lower()
+
     if isinstance(value, str):
-        return addresses.email(value) or value.strip().lower()
-    return tuple(str(one).strip().lower() for one in value) if isinstance(value, tuple) else value
+        return kept(value)
+    return tuple(kept(str(one)) for one in value) if isinstance(value, tuple) else value
 
 
 def _circle(value: dict[str, Any], where: str) -> tuple[float, float, float]:

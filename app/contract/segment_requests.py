@@ -172,6 +172,8 @@ def _described(name: str, field: Field) -> dict[str, object]:
         members |= {"x": Operand.NUMBER.value, "y": f"days from 1 to {field.most_days}"}
         if field.properties:
             members["property"] = "object of name, op, value, optional"
+    elif field.kind == Kind.VERSION:
+        members["value"] = "numbers with dots, as a text"
     elif field.kind == Kind.CIRCLE:
         members |= dict.fromkeys(("longitude", "latitude", "kilometres"), Operand.NUMBER.value)
     return {"field": name, "type": field.kind.value, "operators": list(OPERATORS[field.kind]), "members": members}

@@ -145,6 +145,96 @@ def test_birthdays(now: str, dob: str, value: Any, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("op", "value", "zone", "expected"),
+    [
+        ("before", "2000-03-01", "UTC", True),
+        ("before", "2000-02-29", "UTC", False),
+        ("after", "2000-02-29", "UTC", False),
+        ("after", "2000-02-28", "UTC", True),
+        ("before", "2000-02-29T00:00:01Z", "UTC", True),
+        ("before", "2000-02-28T23:30:00Z", "Europe/Berlin", True),
+        ("after", "2000-02-28T23:30:00Z", "Europe/Berlin", False),
+        ("after", "0001-01-01", "Pacific/Kiritimati", True),
+        ("less_than_x_days_ago", 36_525, "UTC", True),
+        ("more_than_x_days_ago", 36_525, "UTC", False),
+        ("in_less_than_x_days_in_the_future", 1, "UTC", False),
+        ("is_blank", None, "UTC", False),
+    ],
+)
+def test_days_of_birth(op: str, value: Any, zone: str, expected: bool) -> None:
+    one = {"field": "birthday", "op": op} | ({} if value is None else {"value": value})
+    assert holds(one, person(core={"dob": "2000-02-29"}), zone=zone) is expected
+    assert holds(one, person()) is (op == "is_blank")
+
+
+@pytest.mark.parametrize(
+    ("op", "value", "matching", "others"),
+    [
+        ("exactly", "1.2", ["1.2", "1.2.0", "v1.2", "1.2-beta4"], ["1.20", "1.3", "beta", None]),
+        ("does_not_equal", "1.2", ["1.20", "beta", None], ["1.2.0"]),
+        ("less_than", "1.10", ["1.9.9", "0", None], ["1.10", "1.10.0", "2", "beta"]),
+        ("more_than", "1.9", ["1.10", "2"], ["1.9", "1.9.0", "1.8", "beta", None]),
+        ("at_least", "1.9", ["1.9.0", "1.10"], ["1.8", None, ""]),
+        ("is_blank", None, [None, ""], ["1"]),
+    ],
+)
+def test_versions(op: str, value: Any, matching: list[Any], others: list[Any]) -> None:
+    one = {"field": "app_version_number", "name": "app", "op": op} | ({} if value is None else {"value": value})
+    found = [
+        holds(one, person(devices={} if stored is None else {"apps": {"app": {"version": stored}}}))
+        for stored in (*matching, *others)
+    ]
+    assert found == [True] * len(matching) + [False] * len(others)
+
+
+@pytest.mark.parametrize(
+    ("sent", "op", "value", "expected"),
+    [
+        ("2026-03-09T09:30:00Z", "less_than_x_days_ago", 1, True),
+        ("2026-03-09T09:29:59Z", "less_than_x_days_ago", 1, False),
+        ("2026-03-09T10:30:00+01:00", "less_than_x_days_ago", 1, True),
+        ("03/12/2026", "in_more_than_x_days_in_the_future", 1, True),
+        ({"$time": "2026-03-09"}, "before", "2026-03-10", True),
+        ("2026-03-09", "day_of_recurring_event", -1, True),
+        ("2026-02-30", "before", "2027-01-01", False),
+        ("2026-03-09", "equals", "2026-03-09", True),
+        (20260309, "before", "2027-01-01", False),
+    ],
+)
+def test_times_among_properties(sent: Any, op: str, value: Any, expected: bool) -> None:
+    """They are kept as they were sent, so a text that names a time is one."""
+    one: Json = {"field": "x_events_in_y_days", "name": "view", "op": "exactly", "x": 1, "y": 1}
+    one["property"] = {"name": "when", "op": op, "value": value}
+    happened = Occurrence(0, 1, 0, 1, NAME_EVENT, "view", us(NOW), None, {"when": sent})
+    assert holds(one, Person(Profile(1, "b", 0, 0, 0), {}, [happened])) is expected
+
+
+@pytest.mark.parametrize(
+    ("field", "op", "value", "matching", "others"),
+    [
+        ("external_id", "does_not_equal", "Ada", ["ada", None], ["Ada"]),
+        ("email_address", "matches_regex", r"^\S+@x", ["a@x.org"], ["a b@x.org"]),
+        ("email_address", "equals", " A@X.org ", ["a@x.org"], ["b@x.org"]),
+        ("email_address", "contains_any_of", ["@X."], ["a@x.org"], ["a@y.org"]),
+        ("phone_number", "equals", "+34 600 123 456", ["+34600123456"], ["+34600123457"]),
+        ("phone_number", "is_any_of", ["+34-600-123-456"], ["+34600123456"], [None]),
+        ("phone_number", "contains_any_of", ["600"], ["+34600123456"], [None]),
+    ],
+)
+def test_identifiers(field: str, op: str, value: Any, matching: list[Any], others: list[Any]) -> None:
+    name = {"email_address": "email", "phone_number": "phone"}.get(field, field)
+
+    def someone(stored: Any) -> Person:
+        if name == "external_id":
+            return Person(Profile(1, "b", 0, 0, 0, core={}, external_id=stored))
+        return person(core={} if stored is None else {name: stored})
+
+    one = {"field": field, "op": op, "value": value}
+    found = [holds(one, someone(stored)) for stored in (*matching, *others)]
+    assert found == [True] * len(matching) + [False] * len(others)
+
+
+@pytest.mark.parametrize(
     ("now", "zone", "age"),
     [
         ("2026-02-28T12:00:00Z", "UTC", 25),

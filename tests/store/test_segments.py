@@ -1,6 +1,7 @@
 """Every filter, compiled for both stores, says what the evaluation in memory says."""
 
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.domain.changes import Link
-from app.domain.segments.evaluate import is_in, matches
+from app.domain.profile import NAME_EVENT, Occurrence, Profile
+from app.domain.segments.clock import Clock
+from app.domain.segments.evaluate import Person, is_in, matches
 from app.domain.segments.model import Definition, Filter
 from app.domain.settings import ApplySettings
 from app.store import lane
@@ -87,6 +90,49 @@ def test_filters(store: Store, seed: int) -> None:
         assert found is not None
         different = [d for d, e, f in zip(documents, expected, found, strict=True) if e is not f]
         assert not different, (seed, clock, person)
+
+
+WANTED: Final = (
+    *(
+        ("before", moment)
+        for moment in ("2026-03-09T09:30:00Z", "2026-03-09T09:30:00.001Z", "0001-01-02", "3000-12-31")
+    ),
+    *(("after", moment) for moment in ("2026-03-09T09:30:00Z", "2026-03-09T09:29:59.999Z", "2026-03-09T09:30:00.499Z")),
+    *(("less_than_x_days_ago", days) for days in (0.25, 1, 2, 36_525)),
+    *(("more_than_x_days_ago", 1), ("in_less_than_x_days_in_the_future", 36_525), ("more_than_x_hours_ago", 24)),
+    *(("day_of_recurring_event", day) for day in ("03-09", "02-29", "03-01", -1)),
+)
+
+
+def test_times_are_read_as_they_were_sent(store: Store) -> None:
+    """Every form of a time among the properties of events, against every operator on times."""
+    clock = Clock(segments.us("2026-03-10T09:30:00Z"), ZoneInfo("America/St_Johns"))
+    somebody = Profile(
+        1, "b", 0, 0, 0, core={}, custom={}, events={}, purchases={}, devices={}, messages={}, commerce={}
+    )
+    happened = [
+        Occurrence(0, seq, 0, 1, NAME_EVENT, "view", clock.now_us, None, {"when": sent, "in": [{"when": sent}]})
+        for seq, sent in enumerate((*segments.SENT, {"$time": segments.SENT[1]}, {"$time": 5}, 20260309, ["2026"]), 1)
+    ]
+    person = Person(somebody, {}, happened)
+    store.hold(World([somebody], happened), "America/St_Johns")
+    filters = []
+    for op, value in WANTED:
+        for path in ("when", "in[].when"):
+            one = {"field": "x_events_in_y_days", "name": "view", "op": "exactly", "y": 1}
+            one["property"] = {"name": path, "op": op, "value": value}
+            found = [
+                each
+                for n in range(len(happened) + 1)
+                for each in segments.definition({"groups": [{"filters": [{**one, "x": n}]}]}).filters()
+                if matches(each, person, clock, matcher)
+            ]
+            filters += found
+    assert len(filters) == 2 * len(WANTED)
+    results = store.results(filters, clock.now_us, 1)
+    assert results is not None
+    assert [(each.criteria, each.x) for each, result in zip(filters, results, strict=True) if not result] == []
+    assert len({each.x for each in filters}) > 5
 
 
 @_PROPERTY

@@ -57,6 +57,13 @@ class Clock:
         """From 00:00 UTC of the day that is `days` before today, up to now (D36)."""
         return (self.now_us // times.DAY - days) * times.DAY, self.now_us
 
+    def days(self, op: str, value: Value) -> tuple[str, str]:
+        """The days, YYYY-MM-DD, whose midnights an operator on times wants: behind the first, up to the second."""
+        first, last = self.interval(op, value)
+        if first > last:
+            return "9999", ""
+        return "" if first <= EARLIEST else self.local(first - 1).isoformat(), self.local(last).isoformat()
+
     @property
     def today(self) -> date:
         """The day in the company's time zone."""

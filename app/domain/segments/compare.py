@@ -33,6 +33,8 @@ class Comparing:
 
     clock: Clock
     matcher: Matcher
+    #: A text in one of the contract's formats is a time as well: properties are kept as they were sent.
+    texts_are_times: bool = False
 
 
 def holds(how: Comparing, op: str, operand: Value, stored: object) -> bool:
@@ -51,12 +53,13 @@ def holds(how: Comparing, op: str, operand: Value, stored: object) -> bool:
         return not (same_text(value, operand) if isinstance(operand, str) else _is_number(value) and value == operand)
     if op in ("matches_regex", "does_not_match_regex"):
         return _matches(how.matcher(str(operand)), value, op == "matches_regex")
-    if op == "day_of_recurring_event":
-        return _recurs(how.clock, value, operand)
-    if not isinstance(value, Moment):
+    us = _moment(value, how)
+    if us is None:
         return False
+    if op == "day_of_recurring_event":
+        return recurs(how.clock, us, operand)
     first, last = how.clock.interval(op, operand)
-    return first <= value.us <= last
+    return first <= us <= last
 
 
 def at(document: object, path: tuple[str, ...]) -> list[object]:
@@ -69,10 +72,7 @@ def at(document: object, path: tuple[str, ...]) -> list[object]:
         if step == ANY_ELEMENT:
             values = [element for value in values if isinstance(value, list) for element in value] or [MISSING]
         else:
-            values = [
-                value.get(step, MISSING) if isinstance(value, dict) and TIME not in value else MISSING
-                for value in values
-            ]
+            values = [value.get(step, MISSING) if isinstance(value, dict) else MISSING for value in values]
     return values
 
 
@@ -106,10 +106,15 @@ def _folded(letter: str) -> str:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, dict) and TIME in value:
-        us = times.parse(value[TIME])
-        return MISSING if us is None else Moment(us)
-    return value
+    text = value.get(TIME) if isinstance(value, dict) else None
+    us = times.parse(text) if isinstance(text, str) else None
+    return value if us is None else Moment(us)
+
+
+def _moment(value: object, how: Comparing) -> int | None:
+    if isinstance(value, Moment):
+        return value.us
+    return times.parse(value) if how.texts_are_times and isinstance(value, str) else None
 
 
 def _is_number(value: object) -> bool:
@@ -198,13 +203,17 @@ def _matches(found: Callable[[str], bool], value: object, wanted: bool) -> bool:
     return bool(texts) and any(map(found, texts)) is wanted
 
 
-def _recurs(clock: Clock, value: object, operand: Value) -> bool:
-    if isinstance(value, Moment):
-        day = clock.local(value.us)
-        return f"{day.month:02d}-{day.day:02d}" in clock.recurring(operand)
-    return False
+def recurs(clock: Clock, us: int, operand: Value) -> bool:
+    """Whether a time falls on the wanted day of the year."""
+    day = clock.local(us)
+    return f"{day.month:02d}-{day.day:02d}" in clock.recurring(operand)
 
 
-def birthday_holds(clock: Clock, dob: object, operand: Value) -> bool:
-    """Whether a day of birth, YYYY-MM-DD, recurs on the wanted day."""
-    return isinstance(dob, str) and dob[5:] in clock.recurring(operand)
+def day_holds(clock: Clock, op: str, operand: Value, day: object) -> bool:
+    """Whether a day of birth, YYYY-MM-DD, matches an operator on times: its midnight in the company's time zone."""
+    if not isinstance(day, str):
+        return False
+    if op == "day_of_recurring_event":
+        return day[5:] in clock.recurring(operand)
+    behind, until = clock.days(op, operand)
+    return behind < day <= until

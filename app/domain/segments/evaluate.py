@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -27,8 +27,9 @@ from app.domain.profile import (
     Occurrence,
     Profile,
 )
+from app.domain.segments import versions
 from app.domain.segments.clock import Clock
-from app.domain.segments.compare import Comparing, Matcher, Moment, at, birthday_holds, holds, number_holds
+from app.domain.segments.compare import Comparing, Matcher, Moment, at, day_holds, holds, number_holds
 from app.domain.segments.fields import FIELDS, Kind
 from app.domain.segments.model import AND, Criterion, Definition, Filter, Group
 from app.domain.values import MISSING
@@ -101,8 +102,11 @@ def _matches(one: Filter, person: Person, how: Comparing) -> bool:
     if kind == Kind.CIRCLE:
         return _within(person, one)
     values = VALUES[one.field](person, one, how.clock) or [MISSING]
-    if kind == Kind.DAY and one.op == "day_of_recurring_event":
-        return any(birthday_holds(how.clock, value, one.value) for value in values)
+    if one.op not in ("is_blank", "is_not_blank"):
+        if kind == Kind.DAY:
+            return any(day_holds(how.clock, one.op, one.value, value) for value in values)
+        if kind == Kind.VERSION:
+            return any(versions.holds(one.op, str(one.value), value) for value in values)
     if one.op == "any_element":
         return any(_criteria(how, one.criteria, value) for value in values if value is not MISSING)
     # Inside a custom attribute any element is enough for every operator (spec segments.md 4.2).
@@ -132,6 +136,7 @@ def _criteria(how: Comparing, criteria: Sequence[Criterion], value: object) -> b
 
 def _window(one: Filter, person: Person, how: Comparing) -> bool:
     first, last = how.clock.window(one.y)
+    sent = replace(how, texts_are_times=True)
     if one.field in ("x_orders_in_y_days", "x_revenue_in_y_days"):
         sums = [value for day, value in person.commerce.get("days", {}).items() if int(day) * times.DAY >= first]
         total = sum(value[0 if one.field == "x_orders_in_y_days" else 1] for value in sums)
@@ -143,7 +148,7 @@ def _window(one: Filter, person: Person, how: Comparing) -> bool:
             if occurrence.name_kind == kind
             and (not one.name or occurrence.name == one.name)
             and first <= occurrence.time_us <= last
-            and _criteria(how, one.criteria, occurrence.properties or {})
+            and _criteria(sent, one.criteria, occurrence.properties or {})
         ]
         if one.field == "x_events_in_y_days":
             total = len(inside)
@@ -382,6 +387,7 @@ VALUES: Final[dict[str, Values]] = {
     "last_used_app": _used("last_session_us", "last_used"),
     "session_count_for_app": lambda person, one, clock: _apps("sessions")(person, one, clock) or [0],
     "app_version": _apps("version"),
+    "app_version_number": _apps("version"),
     "has_app": lambda person, one, _clock: [
         one.name in person.devices("apps") if one.name else bool(person.devices("apps"))
     ],

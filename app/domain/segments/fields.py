@@ -22,6 +22,8 @@ class Kind(StrEnum):
     TIME = "time"
     #: A day of birth.
     DAY = "day"
+    #: Numbers between dots, compared one by one.
+    VERSION = "version"
     #: What a custom attribute holds decides.
     ANY = "any"
     #: Several comparisons of one device or element.
@@ -120,7 +122,8 @@ OPERATORS: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.MONEY: _COUNT,
     Kind.BOOLEAN: ("is_true", "is_false"),
     Kind.TIME: (*_MOMENT, *_BLANK),
-    Kind.DAY: ("day_of_recurring_event", *_BLANK),
+    Kind.DAY: (*_MOMENT, "day_of_recurring_event", *_BLANK),
+    Kind.VERSION: (*_COUNT, *_BLANK),
     Kind.ANY: tuple(
         dict.fromkeys((*_BOOLEAN, *_COUNT, *_TEXT, *_ARRAY, *_MOMENT, "day_of_recurring_event", *_BLANK, "any_element"))
     ),
@@ -142,6 +145,8 @@ class Field:
     most_days: int = 0
     #: Whether a criterion on properties may stand in it.
     properties: bool = False
+    #: Whether case always counts.
+    exact: bool = False
 
 
 #: Y of X-in-Y filters, and X where it counts.
@@ -152,8 +157,8 @@ MOST_ORDER_DAYS: Final = 730
 
 FIELDS: Final[dict[str, Field]] = {
     # Identity and contact
-    "external_id": Field(Kind.TEXT),
-    "user_alias": Field(Kind.TEXT, name=None),
+    "external_id": Field(Kind.TEXT, exact=True),
+    "user_alias": Field(Kind.TEXT, name=None, exact=True),
     "email_address": Field(Kind.TEXT),
     "email_available": Field(Kind.BOOLEAN),
     "phone_number": Field(Kind.TEXT),
@@ -218,6 +223,7 @@ FIELDS: Final[dict[str, Field]] = {
     "last_used_app": Field(Kind.TIME, name=None),
     "session_count_for_app": Field(Kind.COUNT, name=True),
     "app_version": Field(Kind.TEXT, name=True),
+    "app_version_number": Field(Kind.VERSION, name=True),
     "has_app": Field(Kind.BOOLEAN, name=None),
     "uninstalled": Field(Kind.TIME),
     "device": Field(Kind.SAME),

@@ -1,6 +1,7 @@
 """A segment as a select: the tables that it needs, and the condition on them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, exists, false, func, literal_column, or_, select, true
@@ -36,6 +37,7 @@ class Compiler:
         self.scope = scope
         self.how = how
         self._comparer = Comparer(scope.postgresql, how, self._decided)
+        self._of_properties = Comparer(scope.postgresql, replace(how, texts_are_times=True), self._decided)
 
     def people(self, definition: Definition, *columns: Expression) -> Select[Any]:
         """The columns of everybody in the segment."""
@@ -79,7 +81,7 @@ class Compiler:
         """The condition of one filter; null is false."""
         kind = FIELDS[one.field].kind
         if kind == Kind.WINDOW:
-            criteria = [self._criterion(each) for each in one.criteria]
+            criteria = [self._criterion(each, self._of_properties) for each in one.criteria]
             leaf = windows.total(self.scope, self.how.clock, one, lambda json, rows: [c(json, rows) for c in criteria])
             return self._comparer.condition(one.op, evaluate.wanted_x(one), leaf)
         if kind == Kind.MEMBER:
@@ -95,12 +97,14 @@ class Compiler:
             return fields.average(self.scope, self._comparer, one)
         found = fields.LEAVES[one.field](self.scope, one, self.how.clock)
         if isinstance(found, Leaf):
+            if kind == Kind.VERSION and one.op not in ("is_blank", "is_not_blank"):
+                return self._comparer.version(one.op, str(one.value), found)
             return self._comparer.condition(one.op, operand(one), found)
         return self._many(one, found)
 
     def _many(self, one: Filter, many: fields.Many) -> Expression:
         if one.op == "any_element":
-            conditions = [self._criterion(each)(many.json, many.rows) for each in one.criteria]
+            conditions = [self._criterion(each, self._comparer)(many.json, many.rows) for each in one.criteria]
             return many.exists(and_(*conditions))
         condition = self._comparer.condition(one.op, operand(one), many.leaf)
         nothing = true() if holds(self.how, one.op, operand(one), MISSING) else false()
@@ -125,13 +129,13 @@ class Compiler:
         for step in one.path:
             json = json.member(step)
         items, element = json.items()
-        conditions = [self._criterion(each)(element, rows.join(items)) for each in one.criteria]
+        conditions = [self._criterion(each, self._comparer)(element, rows.join(items)) for each in one.criteria]
         return exists(select(literal_column("1")).select_from(items).where(*conditions))
 
-    def _criterion(self, one: Criterion) -> Callable[[Json, Rows], Expression]:
+    def _criterion(self, one: Criterion, comparer: Comparer) -> Callable[[Json, Rows], Expression]:
         def condition(json: Json, rows: Rows) -> Expression:
             return self._at(
-                json, one.path, rows, lambda leaf: self._comparer.condition(one.op, one.value, leaf), one.op, one.value
+                json, one.path, rows, lambda leaf: comparer.condition(one.op, one.value, leaf), one.op, one.value
             )
 
         return condition

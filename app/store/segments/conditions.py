@@ -11,8 +11,11 @@ from sqlalchemy import Numeric, Select, Text, and_, false, func, literal, or_, t
 from sqlalchemy import cast as sql_cast
 
 from app.domain import times
+from app.domain.segments import versions
 from app.domain.segments.clock import Clock, neighbours
-from app.domain.segments.compare import Comparing, Moment, folded, holds
+from app.domain.segments.compare import Comparing, folded, recurs
+from app.domain.values import MISSING
+from app.store.segments import moments
 from app.store.segments.leaves import Expression, Leaf, any_of, given, negated
 from app.store.segments.patterns import literal as literal_of
 
@@ -150,17 +153,27 @@ class Comparer:
     def _any_element(self, leaf: Leaf, condition: Callable[[Leaf], Expression]) -> Expression:
         return false() if leaf.elements is None else any_of(leaf.elements(), condition)
 
+    def version(self, op: str, operand: str, leaf: Leaf) -> Expression:
+        """Whether a version matches: there are few different ones, which we compare."""
+        text = given(leaf.text)
+        matching = self.decided(leaf.rows.texts(text, true()), lambda one: versions.holds(op, operand, one))(text)
+        return or_(leaf.missing, matching) if versions.holds(op, operand, MISSING) else matching
+
     def _recurring(self, operand: Any, leaf: Leaf) -> Expression:
         days = self.clock.recurring(operand)
         if leaf.iso is None:  # a day of birth
             return func.substr(given(leaf.text), 6).in_(sorted(days))
-        near = func.substr(leaf.iso, 6, 5).in_(sorted(neighbours(days)))
+        near: Expression = func.substr(leaf.iso, 6, 5).in_(sorted(neighbours(days)))
+        text = leaf.iso
+        if self.how.texts_are_times:
+            text = moments.text_of(leaf)
+            near = moments.may_recur(text, sorted(neighbours(days)))
 
-        def recurs(text: str) -> bool:
-            us = times.parse(text)
-            return us is not None and holds(self.how, "day_of_recurring_event", operand, Moment(us))
+        def falls(one: str) -> bool:
+            us = times.parse(one)
+            return us is not None and recurs(self.clock, us, operand)
 
-        return self.decided(leaf.rows.texts(leaf.iso, near), recurs)(leaf.iso)
+        return self.decided(leaf.rows.texts(text, near), falls)(text)
 
     def _time(self, op: str, operand: Any, leaf: Leaf) -> Expression:
         first, last = self.clock.interval(op, operand)
@@ -168,12 +181,28 @@ class Comparer:
             return false()
         if leaf.us is not None:
             return leaf.us.between(first, last)
-        if leaf.iso is None:
-            return false()
+        if leaf.iso is None:  # a day of birth
+            behind, until = self.clock.days(op, operand)
+            day = self.bytewise(given(leaf.text))
+            return and_(day > behind, day <= until)
+        if self.how.texts_are_times:
+            return self._sent(moments.text_of(leaf), first, last, leaf)
         # Whole milliseconds, all of the same length, so that texts compare as the times do.
         start = times.iso(-(-first // times.MILLISECOND) * times.MILLISECOND)
         text = self.bytewise(leaf.iso)
         return and_(text >= start, text <= times.iso(last))
+
+    def _sent(self, text: Expression, first: int, last: int, leaf: Leaf) -> Expression:
+        """Whether a time lies between two that is kept as it was sent: most are compared as they are, others by us."""
+        text = self.bytewise(text)
+        usual = moments.is_usual(text, postgresql=self.postgresql)
+        others = leaf.rows.texts(text, and_(negated(usual), moments.may_lie(text, first, last)))
+
+        def lies(one: str) -> bool:
+            us = times.parse(one)
+            return us is not None and first <= us <= last
+
+        return or_(and_(usual, moments.lies(text, first, last)), self.decided(others, lies)(text))
 
 
 _COMPARE: Final[dict[str, Callable[[Expression, Expression], Expression]]] = {

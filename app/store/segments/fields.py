@@ -448,6 +448,7 @@ LEAVES: Final[dict[str, Maker]] = {
     "last_used_app": _used("last_session_us", "last_used"),
     "session_count_for_app": _app("sessions"),
     "app_version": _app("version"),
+    "app_version_number": _app("version"),
     "has_app": _has_app,
     "uninstalled": lambda scope, _one, _clock: _time_at(scope, DEVICES, scope.entry(DEVICES, "uninstalled_at")),
     "device": _devices(""),
