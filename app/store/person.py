@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, text
 
 from app.domain.history import Happening
-from app.domain.identifiers import names_merged, names_of
+from app.domain.identifiers import ChannelAddress, addresses_merged, names_merged, names_of
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, CHANNEL_PHONE, NAME_EVENT, Profile
 from app.store import merges
@@ -40,15 +40,27 @@ _SOME: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Merged:
+    """A profile that was merged into a person's, by number, and what happened to it."""
+
+    pid: int
+    braze_id: str
+    created_us: int
+    history: list[Happening]
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A profile with all that was merged into it, at one instant; without occurrences and requests."""
 
     profile: Profile
     #: Numbers of the profile and of all that was merged into it.
     family: list[int]
-    #: (channel, address, group or "", state, changed_us)
+    #: (channel, address, group or "", state, changed_us), also of addresses of what was merged into it, as far as the
+    #: merges can be undone.
     consent: list[tuple[int, str, str, str, int]]
     history: list[Happening]
+    merged: list[Merged]
     #: Ids, the newest first.
     merges: list[str]
     #: Every identifier that leads, or led, to the person.
@@ -77,15 +89,21 @@ def read(connection: Connection, workspace_id: int, pid: int) -> Person | None:
         return None
     profile = found[0]
     family = lineage.family(connection, workspace_id, [pid])
-    ids, names = [], names_of(profile)
+    ids, names, addresses, merged = [], names_of(profile), _addresses(profile), {}
     for record in _merges(connection, workspace_id, pid):
         ids.append(record.id)
         names |= names_merged(record)
+        addresses |= addresses_merged(record)
+        if record.merged_pid in family and record.merged_pid not in merged:
+            happened = merges.history(connection, workspace_id, record.merged_pid, _ALL)
+            one = Merged(record.merged_pid, record.merged_braze_id, record.merged_created_us, happened)
+            merged[record.merged_pid] = one
     return Person(
         profile,
         family,
-        _consent(connection, workspace_id, profile),
+        _consent(connection, workspace_id, addresses),
         merges.history(connection, workspace_id, pid, _ALL),
+        list(merged.values()),
         ids,
         frozenset(names),
     )
@@ -134,12 +152,20 @@ def files(connection: Connection, workspace_id: int, pid: int) -> list[str]:
     return sorted(connection.execute(_FILES, {"workspace_id": workspace_id, "pid": pid}).scalars())
 
 
-def _consent(connection: Connection, workspace_id: int, profile: Profile) -> list[tuple[int, str, str, str, int]]:
+def _addresses(profile: Profile) -> set[ChannelAddress]:
     core = profile.core or {}
+    names = ((CHANNEL_EMAIL, "email"), (CHANNEL_PHONE, "phone"), (CHANNEL_PHONE, "phone_raw"))
+    found = ((channel, core.get(name)) for channel, name in names)
+    return {(channel, address) for channel, address in found if isinstance(address, str)}
+
+
+def _consent(
+    connection: Connection, workspace_id: int, of: set[ChannelAddress]
+) -> list[tuple[int, str, str, str, int]]:
     found = []
-    for channel, names in ((CHANNEL_EMAIL, ("email",)), (CHANNEL_PHONE, ("phone", "phone_raw"))):
-        addresses = [core[name] for name in names if isinstance(core.get(name), str)]
-        if addresses:
-            values = {"workspace_id": workspace_id, "channel": channel, "addresses": addresses}
+    for channel in (CHANNEL_EMAIL, CHANNEL_PHONE):
+        addresses = sorted(address for its, address in of if its == channel)
+        for start in range(0, len(addresses), _SOME):
+            values = {"workspace_id": workspace_id, "channel": channel, "addresses": addresses[start : start + _SOME]}
             found += [tuple(row) for row in connection.execute(_CONSENT, values)]
     return found

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,41 @@ from tests.api.test_file_exports import expire
 
 ALIAS = {"alias_label": "basket", "alias_name": "xyzzy guest"}
 EMAIL = "xyzzy@example.org"
+#: Of the guest, who became somebody with another address.
+OLD = "xyzzy.old@example.org"
+#: Where the rows of a table that are about a person are in their archive.
+HELD = {
+    "profile": "profile.json",
+    "profile_core": "profile.json",
+    "profile_custom": "profile.json",
+    "profile_part": "profile.json",
+    "identifier": "profile.json",
+    "lineage": "merges.jsonl",
+    "merge_record": "merges.jsonl",
+    "history": "history.json",
+    "address_state": "consent.json",
+    "occurrence": "events.jsonl",
+    "dead": "dead_letters.jsonl",
+    "job": "files.json",
+    "job_part": "files.json",
+    "inbox": "requests.jsonl",
+}
+#: Tables that say nothing of a person that others do not say, with what docs/privacy.md has about them.
+LEFT_OUT = {
+    "api_key": "keys",
+    "inbox_head": "counts of a workspace",
+    "lane": "counts of a workspace",
+    "applied": "counts of a workspace",
+    "name_count": "counts of a workspace",
+    "segment_size": "counts of a workspace",
+    "idempotency": "Idempotency keys",
+    "problem": "Problems",
+    "deletion": "That a profile was deleted",
+    "erasure": "people whose events are still to be deleted",
+    "name": "Names of events and products",
+    "segment": "Segments",
+    "subscription_group": "subscription groups",
+}
 
 
 def someone(workspace: Workspace) -> str:
@@ -34,7 +71,7 @@ def someone(workspace: Workspace) -> str:
         {
             "attributes": [
                 {"external_id": "xyzzy", "email": EMAIL, "phone": "+4930123456", "first_name": "xyzzy first"},
-                {**guest, "notes": ["xyzzy note"]},
+                {**guest, "notes": ["xyzzy note"], "email": OLD, "email_subscribe": "unsubscribed"},
                 {"external_id": "other", "first_name": "nobody's"},
             ],
             "events": [
@@ -56,6 +93,23 @@ def someone(workspace: Workspace) -> str:
         },
     )
     workspace.track({"attributes": [{"external_id": "xyzzy", "email_subscribe": "unsubscribed"}]})
+    group = workspace.post("/v1/subscription_groups", {"name": "news", "channel": "email"}, drain=False).body["id"]
+    state = {"subscription_group_id": group, "subscription_state": "unsubscribed", "email": [EMAIL]}
+    workspace.post("/v2/subscription/status/set", {"subscription_groups": [state]})
+    message = {
+        "external_id": "xyzzy",
+        "type": "opened",
+        "channel": "email",
+        "campaign_id": "spring",
+        "id": "xyzzy mail",
+    }
+    workspace.post("/v1/messages", {"messages": [message]})
+    workspace.post("/v1/address_events", {"events": [{"type": "hard_bounce", "email": EMAIL}]})
+    cart = {"cart_id": "xyzzy cart", "currency": "EUR", "total_value": 5, "source": "web", "products": [{
+        "product_id": "book", "product_name": "xyzzy book", "variant_id": "v", "quantity": 1, "price": 5}]}  # fmt: skip
+    event = {"external_id": "xyzzy", "name": "ecommerce.cart_updated", "time": when, "properties": cart}
+    accepted = workspace.track({"events": [event]})
+    assert accepted.counts == {"events": 1}, accepted.text
     poison(workspace, json.dumps({"attributes": [[0, [], []], EMAIL]}).encode(), b'{"attributes":[[0,[],[]],"else"]}')
     workspace.service.drain(workspace.id)
     return str(workspace.export(external_ids=["xyzzy"])[0]["braze_id"])
@@ -89,21 +143,59 @@ def test_the_archive_has_all_that_is_held(service: Service, workspace: Workspace
     assert found["profile.json"]["profile"]["first_name"] == "xyzzy first"
     assert found["profile.json"]["stored"]["core"]["aliases"] == {"basket": "xyzzy guest"}
     assert found["profile.json"]["stored"]["custom"] == {"notes": ["xyzzy note"]}
-    assert [(c["channel"], c["address"], c["state"]) for c in found["consent.json"]] == [
-        ("email", EMAIL, "unsubscribed")
-    ]
+    consents = [(c["address"], c["state"]) for c in found["consent.json"] if c["subscription_group_id"] is None]
+    assert consents == [(OLD, "unsubscribed"), (EMAIL, "unsubscribed")]
     assert [line["what"] for line in found["history.json"]] == ["created", "merged"]
+    (before,) = found["merged_history.jsonl"]
+    assert before["braze_id"] == found["merges.jsonl"][0]["merged_braze_id"]
+    assert [line["what"] for line in before["history"]] == ["created", "merged_into"]
     (merge,) = found["merges.jsonl"]
     assert merge["merged_profile"]["custom"] == {"notes": ["xyzzy note"]}
-    assert [event.get("properties") for event in found["events.jsonl"]] in (
+    assert [event.get("properties") for event in found["events.jsonl"] if event["name"] == "view"] in (
         [{"page": "xyzzy page"}, None],
         [None, {"page": "xyzzy page"}],
     )
     assert [(p["product_id"], p["quantity"], p["revenue"]) for p in found["purchases.jsonl"]] == [("book", 1, 2.5)]
     kinds = [request["kind"] for request in found["requests.jsonl"]]
-    assert kinds == ["track", "merge", "track", "track"]  # the last of them is dead
+    assert kinds.count("merge") == 1
+    assert kinds[-1] == "track"  # it is dead
     assert [letter["body"] for letter in found["dead_letters.jsonl"]] == [{"attributes": [EMAIL]}]
     assert found["files.json"] == {"jobs": [started.body["job"]["id"]]}
+
+
+def test_every_row_about_a_person_is_in_the_archive(service: Service, workspace: Workspace) -> None:
+    """Walks the tables: whatever row says the person's words, or has the number of a profile of theirs."""
+    braze_id = someone(workspace)
+    ask(workspace, braze_id)
+    work_off(service)
+    archive = members_of(download(service, ask(workspace, braze_id).body["url"]).content)
+    shown = json.dumps(archive, ensure_ascii=False)
+    tables = {name: table for name, table in SQLModel.metadata.tables.items() if "workspace_id" in table.c}
+    assert tables.keys() == HELD.keys() | LEFT_OUT.keys()
+    privacy = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text()
+    assert [words for words in LEFT_OUT.values() if words.casefold() not in privacy.casefold()] == []
+    database, about = service.database, set()
+    profile, lineage = tables["profile"], tables["lineage"]
+    with database.read() as connection:
+        (kept,) = connection.execute(
+            select(profile.c.pid).where(profile.c.workspace_id == workspace.id, profile.c.external_id == "xyzzy")
+        ).scalars()
+        merged = select(lineage.c.member_pid).where(lineage.c.workspace_id == workspace.id)
+        family = {kept, *connection.execute(merged).scalars()}
+    for name, table in tables.items():
+        with database.read(database.inbox if name in INBOX_TABLES else None) as connection:
+            rows = connection.execute(select(table).where(table.c.workspace_id == workspace.id)).mappings().all()
+        for row in rows:
+            numbers = {row[column] for column in row if column.endswith("pid")}
+            words = set(re.findall(r"xyzzy[ .@a-z]*[a-z]", str(dict(row))))
+            if not words and braze_id not in str(dict(row)) and numbers.isdisjoint(family):
+                continue
+            about.add(name)
+            assert name in HELD, (name, row)
+            assert {word for word in words if word not in shown} == set(), name
+    assert about == HELD.keys()
+    assert len(archive["events.jsonl"]) == 3
+    assert len(archive["history.json"]) + len(archive["merged_history.jsonl"][0]["history"]) == 4
 
 
 def test_the_command_line_writes_the_same(

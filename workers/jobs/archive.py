@@ -1,8 +1,9 @@
 """The archive of a person: a zip of all that is held about them, for a request to see one's data.
 
 profile.json           the profile as an export shows it, and whole, as it is stored (times in microseconds)
-consent.json           what is recorded for its addresses
+consent.json           what is recorded for its addresses, and for those of profiles that were merged into it
 history.json           what happened to it
+merged_history.jsonl   what happened to profiles that were merged into it
 merges.jsonl           merges, with the profiles that are kept for an undo
 events.jsonl           single events, as long as they are kept
 purchases.jsonl        single purchases, likewise
@@ -85,6 +86,7 @@ def write(
     stream.add(_json(archive.profile()), "profile.json")
     stream.add(_json(archive.consent()), "consent.json")
     stream.add(_json(archive.history()), "history.json")
+    stream.add(_lines(archive.merged_history()), "merged_history.jsonl")
     stream.add(_lines(archive.merges()), "merges.jsonl")
     stream.add(_lines(archive.occurrences(events=True)), "events.jsonl")
     stream.add(_lines(archive.occurrences(events=False)), "purchases.jsonl")
@@ -135,6 +137,11 @@ class _Archive:
         profile = self._person.profile
         created = Origin(*place_of(profile.pid), profile.created_us)
         return self._renderer.lines(created, self._person.history)
+
+    def merged_history(self) -> Iterator[dict[str, object]]:
+        for one in self._person.merged:
+            created = Origin(*place_of(one.pid), one.created_us)
+            yield {"braze_id": one.braze_id, "history": self._renderer.lines(created, one.history)}
 
     def merges(self) -> Iterator[dict[str, object]]:
         for record in self._merges():
