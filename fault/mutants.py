@@ -204,6 +204,40 @@ MUTANTS: Final = (
         (("            if len(poison.batch) > 1:\n", "            if len(poison.batch) > 512:\n"),),
     ),
     Mutant(
+        "subscription calls are left out of a batch that is applied again, as if they had been applied",
+        1,
+        "workers/apply.py",
+        (
+            (
+                "                requests = ready.requests if ready else [decoded(request) for request in batch]\n",
+                (
+                    "                requests = ready.requests if ready else [decoded(request) for request in batch]\n"
+                    "                if attempts > 1:\n"
+                    "                    for one in requests:\n"
+                    "                        one.commands[:] = [\n"
+                    "                            c for c in one.commands if type(c).__name__ != 'SetGroupState'\n"
+                    "                        ]\n"
+                ),
+            ),
+        ),
+        20,
+    ),
+    Mutant(
+        "a job that goes on takes its last part for written, and makes a file of what is there",
+        38,
+        "workers/jobs/parts.py",
+        (
+            (
+                "        users += len(part.pids)\n        sizes.add(_written(run, part, lines))\n",
+                "        users += len(part.pids)\n",
+            ),
+            (
+                '    with gzip.open(path, "rb") as file:\n',
+                '    if not path.exists():\n        return\n    with gzip.open(path, "rb") as file:\n',
+            ),
+        ),
+    ),
+    Mutant(
         "the sweeper rings and never drains",
         17,
         "workers/sweep.py",
