@@ -1,7 +1,7 @@
 """Celery's entry point of job workers, `celery -A workers.celery_jobs worker`: it reads the settings on import."""
 
 from app import bootstrap
-from app.adapters import logs
+from app.adapters import logs, metrics
 from app.settings import Settings
 from workers.jobs import tasks
 
@@ -12,7 +12,8 @@ app = bootstrap.celery(settings)
 def build() -> tasks.Parts:
     """The parts of one worker process."""
     runner, database = bootstrap.job_runner(settings)
-    return runner, database, bootstrap.files(settings), bootstrap.doorbell(settings, app), bootstrap.now_us
+    bell = bootstrap.doorbell(settings, app)
+    return runner, database, bootstrap.files(settings), bell, metrics.Metrics(), bootstrap.now_us
 
 
 tasks.register(

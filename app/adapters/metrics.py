@@ -25,6 +25,7 @@ OBJECTS: Final = (
 )  # fmt: skip
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
+_JOB_SECONDS: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _LAG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 21600.0)
 
 
@@ -60,6 +61,12 @@ class Metrics:
         self._batches = Counter("onefold_apply_batches", "Transactions of the drain.", **made)
         self._skipped = Counter("onefold_skipped", "Parts of requests without effect, by reason.", ["reason"], **made)
         self._dead = Counter("onefold_dead_letters", "Requests that could not be applied.", **made)
+        self._jobs = Counter(
+            "onefold_job_attempts", "Attempts at jobs: done, failed, released, lost.", ["kind", "result"], **made
+        )
+        self._job_seconds = Histogram(
+            "onefold_job_seconds", "Time of an attempt at a job.", ["kind"], buckets=_JOB_SECONDS, **made
+        )
         self._swept = Counter("onefold_swept_lanes", "Lanes that the sweeper drained by itself.", **made)
         self._aged = Counter(
             "onefold_aged_out", "Partitions dropped, rows deleted, bodies forgotten.", ["what"], **made
@@ -97,6 +104,12 @@ class Metrics:
 
     def drain_failed(self) -> None:
         self._drains.labels("failed").inc()
+
+    def worked(self, summary: dict[str, Any]) -> None:
+        """Count an attempt at a job: workers.jobs.run.Summary as a dict."""
+        if summary["job"]:
+            self._jobs.labels(summary["kind"], summary["state"]).inc()
+            self._job_seconds.labels(summary["kind"]).observe(summary["ms"] / 1000)
 
     def swept(self) -> None:
         self._swept.inc()

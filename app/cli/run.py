@@ -40,6 +40,7 @@ from app.settings import Settings, token_problem
 from app.store import keys, migrate, roles
 from app.store import workspaces as stored
 from app.store.engine import Database
+from app.store.keys import KeyRecord
 from workers import periodic
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
@@ -151,15 +152,21 @@ def _report(line: str) -> None:
 
 
 def _first_start(database: Database, data_dir: Path) -> Path:
-    """The first start makes a workspace and a key with all permissions, which lies in a file that only we may read."""
+    """The first start makes a workspace and a key with all permissions, which lies in a file that only we may read.
+
+    After an upgrade the file gets another key, with the permissions that are new. The one before keeps those that it
+    was made with: no key ever gains any (spec api-keys.md 2).
+    """
     path = data_dir / "default.key"
     known = {workspace.name: workspace for workspace in stored.listed(database)}
     if DEFAULT_WORKSPACE not in known:
         with suppress(workspaces.NameTakenError):  # another machine's first start, at the same time
             workspaces.create(database, DEFAULT_WORKSPACE, {"plan": DEFAULT_PLAN}, bootstrap.now_us())
         known[DEFAULT_WORKSPACE] = stored.get(database, DEFAULT_WORKSPACE)
-    if not _is_known(database, path):
-        number = stored.number(known[DEFAULT_WORKSPACE])
+    number = stored.number(known[DEFAULT_WORKSPACE])
+    record = _key_in(database, path)
+    ours = record is not None and record.workspace_id == number and record.key_name.startswith("default")
+    if record is None or (ours and not record.permissions.issuperset(PERMISSIONS)):
         name = f"default {secrets.token_hex(3)}"
         write_secret(path, keys.create(database, number, name, PERMISSIONS, bootstrap.now_us()))
     return path
@@ -176,10 +183,10 @@ def _with_metrics(settings: Settings) -> Settings:
     return settings.model_copy(update={"metrics_token": SecretStr(token)})
 
 
-def _is_known(database: Database, path: Path) -> bool:
-    """Whether the file holds a live key of this database, and not one of another that was used with the same folder."""
+def _key_in(database: Database, path: Path) -> KeyRecord | None:
+    """The live key of this database in the file; None for one of another that was used with the same folder."""
     identifier = keys.public_id(read_secret(path))
-    return identifier is not None and keys.find(database, identifier) is not None
+    return None if identifier is None else keys.find(database, identifier)
 
 
 def _greet(url: str, key_file: Path, flower_port: int, data_dir: Path) -> None:

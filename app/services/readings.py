@@ -17,6 +17,7 @@ from app.services.accepting.gate import Gate
 from app.services.accepting.writer import InboxWriter
 from app.services.canary import Canary
 from app.services.connections import Connections
+from app.services.job_watch import JobWatch
 from app.store.engine import Database
 from app.store.inbox import backlog
 
@@ -36,11 +37,13 @@ class ApiReadings:
     gate: Gate
     connections: Connections
     canary: Canary
+    jobs: JobWatch
     now_us: Callable[[], int]
 
     def read(self) -> Iterator[Reading]:
         """All of them, now."""
         yield from self._backlog()
+        yield from self._jobs()
         yield "onefold_accepted_requests_total", "Requests stored.", (), {(): self.writer.requests}
         yield (
             "onefold_inbox_flushes_total",
@@ -99,6 +102,16 @@ class ApiReadings:
         yield "onefold_oldest_queued_seconds", "How long the oldest of them has waited.", labels, ages
         yield "onefold_lane_standing_seconds", "Since when the first of them is the same one.", labels, standing
         yield "onefold_lane_attempts", "Attempts of a first request that fails alone.", labels, attempts
+
+    def _jobs(self) -> Iterator[Reading]:
+        now_us, labels = self.now_us(), ("kind", "state")
+        seen = self.jobs.seen
+        numbers: dict[tuple[str, ...], float] = {of: standing.number for of, standing in seen.items()}
+        ages: dict[tuple[str, ...], float] = {
+            of: max(0, now_us - standing.since_us) / 1_000_000 for of, standing in seen.items()
+        }
+        yield "onefold_jobs", "Unfinished jobs: queued and running.", labels, numbers
+        yield "onefold_job_oldest_seconds", "How long the oldest of them waits, or runs.", labels, ages
 
     def _pools(self) -> dict[str, int]:
         pools: dict[str, Engine] = {"main": self.database.main}

@@ -22,7 +22,7 @@ API_WRITES: Final = {
     "api_key": "update (last_seen_us)",
     "subscription_group": "insert, update (name)",
     "app": "insert, update (name, sdk_key, allowed_origins, sdk_authentication, public_keys, disabled)",
-    "job": "insert, update (state, finished_us, owner, expires_us, callback)",
+    "job": "insert, update (state, finished_us, owner, expires_us, callback, parameters)",
     "job_part": "insert",
     "segment": "insert, update, delete",
     "segment_size": "delete",

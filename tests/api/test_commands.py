@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.api.statuses import STATUSES
 from app.cli.main import app
+from app.cli.run import _first_start
 from app.services import refusals
 from app.services.permissions import PERMISSIONS
 from app.services.refusals import ServiceError
+from app.store import keys, migrate
+from app.store.engine import Database
 from tests.api.harness import Service, Workspace
 from tests.api.jobs import work_off
 from tests.api.test_dead_letters import poison
@@ -109,6 +113,35 @@ def test_keys_list_shows_the_default_workspace(tmp_path: Path) -> None:
     keys = {key["name"]: key["permissions"] for key in json.loads(run("keys", "list", "--json", env=env))}
     # A key that any application may have cannot raise its own limits, unless somebody says so.
     assert keys == {"k": sorted(set(PERMISSIONS) - {"admin.limits", "admin.workspaces"}), "owner": sorted(PERMISSIONS)}
+
+
+def test_the_default_key_has_all_permissions_after_an_upgrade(tmp_path: Path) -> None:
+    """The file gets another key; the one that was there keeps what it was made with."""
+    database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
+    migrate.upgrade(database)
+
+    def started() -> tuple[str, frozenset[str]]:
+        key = _first_start(database, tmp_path).read_text().strip()
+        return key, permissions(key)
+
+    def permissions(key: str) -> frozenset[str]:
+        record = keys.find(database, keys.public_id(key) or "")
+        assert record is not None
+        return record.permissions
+
+    first = started()
+    assert started() == first
+    with database.write() as connection:
+        connection.execute(text("update api_key set permissions = :p"), {"p": json.dumps(["users.track"])})
+    second = started()
+    assert (second[1], second[0] == first[0]) == (frozenset(PERMISSIONS), False)
+    assert permissions(first[0]) == {"users.track"}
+    assert started() == second
+    # A key that somebody else chose for the file stays there.
+    own = keys.create(database, 1, "mine", ("users.track",), 1)
+    (tmp_path / "default.key").write_text(own)
+    assert started() == (own, frozenset(("users.track",)))
+    database.dispose()
 
 
 def test_former_names_work(named: str) -> None:

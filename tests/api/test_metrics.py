@@ -18,8 +18,10 @@ from app.api.metrics import counted
 from app.domain.changes import Counts
 from app.store import workspaces
 from tests.api.harness import Json, Service, Workspace, running
+from tests.api.jobs import work_off
 from tests.polling import until
 from workers import replay
+from workers.jobs.run import Summary as JobSummary
 from workers.summary import Summary
 
 TOKEN: Final = "a token of its own"
@@ -116,6 +118,32 @@ def test_a_lane_that_does_not_move_is_told(measured: Service, workspace: Workspa
     workspace.drain()
     until(lambda: standing() == 0)
     assert value(read(measured), "onefold_lane_attempts", **of) == 0
+
+
+def test_jobs_are_told(measured: Service) -> None:
+    workspace = measured.workspace()
+    watch = measured.services.readings._read.__self__.jobs  # type: ignore[attr-defined]
+    of = {"kind": "export_global_control_group", "state": "queued"}
+    workspace.post("/users/export/global_control_group", {}, drain=False)
+    measured.loop.run(watch.look())
+    told = read(measured)
+    assert (value(told, "onefold_jobs", **of), value(told, "onefold_job_oldest_seconds", **of) > 0) == (1, True)
+    assert work_off(measured) == ["done"]
+    measured.loop.run(watch.look())
+    told = read(measured)
+    assert (value(told, "onefold_jobs", **of), value(told, "onefold_job_oldest_seconds", **of)) == (0, 0)
+
+
+def test_an_attempt_at_a_job_is_counted() -> None:
+    metrics = Metrics()
+    for state in ("done", "failed", "done"):
+        metrics.worked(JobSummary(job="x", kind="archive", state=state, ms=2_000).as_dict())
+    metrics.worked(JobSummary(ms=5).as_dict())  # there was none
+    found = parsed(metrics.exposition().decode())
+    assert value(found, "onefold_job_attempts_total", kind="archive", result="done") == 2
+    assert value(found, "onefold_job_attempts_total", kind="archive", result="failed") == 1
+    assert value(found, "onefold_job_seconds_sum", kind="archive") == 6
+    assert sum(number for (name, _), number in found.items() if name == "onefold_job_seconds_count") == 3
 
 
 def test_an_exception_is_counted(measured: Service) -> None:

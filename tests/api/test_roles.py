@@ -1,5 +1,6 @@
 """PostgreSQL with a role for the API and one for workers: neither can do the other's work, and together they do all."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from typer.testing import CliRunner
 
 from app.cli.main import app as cli
 from app.services.caller import Caller
+from app.services.permissions import PERMISSIONS
 from app.services.workspaces import change_applied
-from app.store import keys, migrate, partitions, roles, workspaces
+from app.store import job_parts, keys, migrate, partitions, roles, workspaces
 from app.store.engine import Database
-from tests.api.harness import Service, Workspace, settings_for, times_now
+from tests.api.harness import Answer, Service, Workspace, settings_for, times_now
+from tests.api.jobs import download, users_of, work_off
 from tests.polling import until
 from tests.servers import PostgresServer, ValkeyServer
+from workers import segments
 from workers.retention import Retention
 
 
@@ -71,8 +75,7 @@ def site(
     )
     assert result.exit_code == 0, result.output
     made = workspaces.create(owned, "w", "legacy", times_now())
-    key = keys.create(owned, workspaces.number(made), "k", ("users.track", "users.export.ids",
-        "users.identify", "users.delete", "users.track.bulk", "admin.limits"), times_now())  # fmt: skip
+    key = keys.create(owned, workspaces.number(made), "k", PERMISSIONS, times_now())
     settings = settings_for(urls["api"], valkey_server.url, folder, WORKER_DATABASE_URL=urls["worker"])
     service = Service(settings)
     try:
@@ -160,6 +163,74 @@ def test_together_they_do_everything(site: Site) -> None:
     workspace.drain()
     until(lambda: keys.listed(owned, workspace.id)[0].last_seen_us is not None)
     owned.dispose()
+
+
+LEADS = {"groups": [{"filters": [{"field": "custom_attribute", "name": "lead", "op": "is_true"}]}]}
+
+
+def test_jobs_and_segments(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is begun by the API's role, done by the worker's, and ended by the API's again."""
+    workspace, service = site.workspace, site.service
+
+    def send(method: str, path: str, body: object = None) -> Answer:
+        content = None if body is None else json.dumps(body).encode()
+        answer = service.send(method, path, content, workspace.headers(), workspace.key)
+        assert answer.status < 300, answer.text
+        return answer
+
+    workspace.track({"attributes": [{"external_id": "lead", "lead": True}]})
+    braze_id = workspace.export(external_ids=["lead"])[0]["braze_id"]
+    segment = send("POST", "/v1/segments", {"name": "leads", "analytics_tracking_enabled": True, **LEADS}).body["id"]
+    send("PUT", f"/v1/segments/{segment}", {"description": "d"})
+    assert send("POST", "/v1/segments/preview", LEADS).body["size"] == 1
+    send("GET", f"/v1/segments/{segment}/why?external_id=lead")
+    worker = Database(site.worker)
+    counted = segments.record(worker, times_now())
+    worker.dispose()
+    assert counted == 1
+    assert send("GET", f"/segments/data_series?segment_id={segment}&length=2").body["data"][0]["size"] == 1
+
+    urls = [
+        send("POST", "/users/export/segment", {"segment_id": segment, "fields_to_export": ["external_id"]}).body["url"],
+        send("POST", "/users/export/global_control_group", {"fields_to_export": ["external_id"]}).body["url"],
+        send("GET", f"/v1/profiles/{braze_id}/archive").body["url"],
+    ]
+    monkeypatch.setattr(service.services.segments._counting, "_timeout", 0.0)
+    preview = send("POST", "/v1/segments/preview", LEADS)
+    assert preview.status == 202
+    assert work_off(service) == ["done"] * 4
+    assert send("POST", "/v1/segments/preview", LEADS).body["size"] == 1
+    assert users_of(download(service, urls[0]).content) == [{"external_id": "lead"}]
+    assert [download(service, url).status_code for url in urls] == [200] * 3
+    for job in send("GET", "/v1/jobs").body["jobs"]:
+        send("DELETE", f"/v1/jobs/{job['id']}")
+    send("POST", "/users/export/segment", {"segment_id": segment, "fields_to_export": ["external_id"]})
+    send("POST", "/export/segment/cancel", {"segment_id": segment})
+    send("POST", "/users/export/global_control_group", {})
+    (queued,) = send("GET", "/v1/jobs?state=queued").body["jobs"]
+    assert send("DELETE", f"/v1/jobs/{queued['id']}").body["job"]["state"] == "cancelled"
+    send("DELETE", f"/v1/segments/{segment}")
+    worker = Database(site.worker)
+    with worker.write() as connection:
+        job_parts.expire(connection, times_now())
+    worker.dispose()
+
+
+def test_subscriptions_messages_and_flags(site: Site) -> None:
+    workspace = site.workspace
+    address = "reader@example.org"
+    workspace.track({"attributes": [{"external_id": "reader", "email": address}]})
+    group = workspace.post("/v1/subscription_groups", {"name": "news", "channel": "email"}, drain=False).body["id"]
+    state = {"subscription_group_id": group, "subscription_state": "subscribed", "email": [address]}
+    for path, body in (
+        ("/subscription/status/set", state),
+        ("/email/status", {"email": address, "subscription_state": "unsubscribed"}),
+        ("/v1/address_events", {"events": [{"email": address, "type": "hard_bounce"}]}),
+        ("/v1/flags", {"flags": [{"external_id": "reader", "test_user": True}]}),
+    ):
+        answer = workspace.post(path, body)
+        assert answer.status < 300, (path, answer.text)
+        assert workspace.status(answer.request_id).body["status"] == "applied", path
 
 
 def test_the_worker_makes_and_drops_partitions(site: Site) -> None:

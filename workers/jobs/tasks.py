@@ -11,6 +11,7 @@ from celery.worker.control import inspect_command
 from app.adapters import runtime
 from app.adapters.doorbell import JOBS_TASK, PROBE, TIDY_TASK, Doorbell
 from app.adapters.files import Files
+from app.adapters.metrics import Metrics
 from app.adapters.processes import die_with_parent
 from app.store.engine import Database
 from workers.jobs.run import Runner
@@ -19,7 +20,7 @@ from workers.jobs.upkeep import tidy
 #: Beyond the limit of an attempt, for its end.
 GRACE_SECONDS = 60.0
 
-Parts = tuple[Runner, Database, Files, Doorbell, Callable[[], int]]
+Parts = tuple[Runner, Database, Files, Doorbell, Metrics, Callable[[], int]]
 
 
 def register(
@@ -70,9 +71,10 @@ def register(
     @app.task(name=JOBS_TASK, time_limit=seconds + GRACE_SECONDS)  # type: ignore[untyped-decorator]
     def work() -> dict[str, object]:
         """Work on the next job. A database outage is a failure here; the sweeper rings again."""
-        runner, database, files_, bell, now_us = parts()
+        runner, database, files_, bell, metrics, now_us = parts()
         bell.clear_jobs()
         summary = runner.run_next()
+        metrics.worked(summary.as_dict())
         tidy(database, files_, now_us)
         if summary.more:
             bell.send_jobs()
@@ -81,5 +83,5 @@ def register(
     @app.task(name=TIDY_TASK, time_limit=GRACE_SECONDS)  # type: ignore[untyped-decorator]
     def remove_files() -> dict[str, object]:
         """Remove files that no job has any more."""
-        _, database, files_, _, now_us = parts()
+        _, database, files_, _, _, now_us = parts()
         return {"removed": tidy(database, files_, now_us)}
