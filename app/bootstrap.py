@@ -32,6 +32,7 @@ from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
 from app.services.dead_letters import DeadLetters
 from app.services.exporting import Exporter
+from app.services.job_watch import JobWatch
 from app.services.jobs import Bounds, Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
@@ -40,6 +41,7 @@ from app.services.merges import Merges
 from app.services.messages import Messages
 from app.services.networks import parse_networks
 from app.services.people import People
+from app.services.previews import Previews
 from app.services.rates import WorkspaceRates
 from app.services.readiness import Readiness
 from app.services.reading import Reader
@@ -258,7 +260,11 @@ def services(settings: Settings) -> Services:
         canary.start()
     trusted_proxies = parse_networks(settings.trusted_proxies.split(","))
     connections = Connections(connection_limits(settings), trusted_proxies)
-    readings = ApiReadings(database, watch, writer, acceptor, quotas, bell, gate, connections, canary, now_us)
+    job_watch = JobWatch(database, calls)
+    job_watch.start()
+    readings = ApiReadings(
+        database, watch, writer, acceptor, quotas, bell, gate, connections, canary, job_watch, now_us
+    )
 
     segments = Segments(database, reader, calls, counting, now_us, settings.max_segments)
 
@@ -273,6 +279,7 @@ def services(settings: Settings) -> Services:
         await canary.aclose()
         await acceptor.refused_events.aclose()
         await watch.aclose()
+        await job_watch.aclose()
         await writer.aclose()
         bell.close()
         await quotas.aclose()
@@ -306,6 +313,7 @@ def services(settings: Settings) -> Services:
         segments=segments,
         spam_blocks=SpamBlocks(database, reader, synchronous, calls),
         workspace_deletions=WorkspaceDeletions(database, calls, now_us, keys.forget),
+        previews=Previews(database, reader, calls, segments, started, now_us, settings.answer_seconds),
         reader=reader,
         people=People(database, reader, segments),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),

@@ -58,18 +58,18 @@ def record(database: Database, now_us: int, stop: threading.Event | None = None)
 
 def _size(database: Database, segment: Segment, now_us: int) -> int:
     with database.read() as connection:
-        definition = definition_of(connection, segment)
+        definition = definition_of(connection, segment.workspace_id, segment.definition)
         return segments.count(connection, segment.workspace_id, definition, now_us)
 
 
-def definition_of(connection: Connection, segment: Segment) -> Definition:
-    """What a segment says, with the segments that it names. Raises RefusedError."""
+def definition_of(connection: Connection, workspace_id: int, document: dict[str, Any]) -> Definition:
+    """What a definition says, with the segments that it names. Raises RefusedError."""
 
     def find(segment_id: str) -> dict[str, Any] | None:
-        other = saved.fetch(connection, segment.workspace_id, segment_id)
+        other = saved.fetch(connection, workspace_id, segment_id)
         return None if other is None else other.definition
 
-    return read_definition(segment.definition, is_pattern, find)
+    return read_definition(document, is_pattern, find)
 
 
 def run(database: Database, now_us: Callable[[], int], stop: threading.Event) -> None:

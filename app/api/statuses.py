@@ -19,7 +19,7 @@ from app.contract import (
 from app.contract.errors import RefusedError
 from app.contract.limits import LIMIT_TOO_HIGH
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
-from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO, SEGMENT_PREVIEW
 from app.services import refusals
 from app.services.refusals import (
     JobUnderWayError,
@@ -37,6 +37,7 @@ UNDER_WAY: Final = {
     ARCHIVE: "An archive of this profile is being made",
     MERGE_RUN: merge_rules.RUN_UNDER_WAY,
     MERGE_UNDO: merge_rules.UNDO_UNDER_WAY,
+    SEGMENT_PREVIEW: "This preview is being made",
 }
 #: Seconds until the request would be admitted.
 RETRY_AFTER: Final = "X-RateLimit-Retry-After"

@@ -23,10 +23,10 @@ from app.cli.context import (
 from app.cli.output import AsJson, out, show, show_list
 from app.contract.errors import RefusedError
 from app.contract.jobs import read_page
-from app.services import jobs
+from app.services import jobs, previews
 from app.services.refusals import UnknownJobError
 
-app = typer.Typer(help="Jobs: exports to files, archives.", no_args_is_help=True)
+app = typer.Typer(help="Jobs: exports to files, archives, long counts.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The job's id.")]
 
@@ -81,10 +81,14 @@ def list_jobs(
 
 @app.command("show")
 def show_job(identifier: Id, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print a job: how far it is, and where its file is."""
+    """Print a job: how far it is, and where its file is, or what it counted."""
     with opened_workspace(data_dir, workspace) as (database, caller):
         try:
-            show(answers.job_of(caller, jobs.get(database, caller, identifier), now_us()))
+            job = jobs.get(database, caller, identifier)
+            document = answers.job_of(caller, job, now_us())
+            if people := previews.sample_of(database, caller, job):
+                document["sample"] = answers.sample(people)
+            show(document)
         except UnknownJobError:
             raise fail("This workspace has no job of that id.") from None
 

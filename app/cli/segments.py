@@ -21,14 +21,18 @@ from app.cli.output import AsJson, out, show_list
 from app.contract import segment_requests as contract
 from app.contract.errors import RefusedError
 from app.contract.segment_requests import Listing
-from app.services import segments
+from app.services import previews, segments
 from app.services.refusals import UnknownSegmentError
+from app.store.segments.compile import TooBroadError
 
 app = typer.Typer(help="Segments: people by filters.", no_args_is_help=True)
 
 _File = Annotated[
     Path, typer.Argument(exists=True, dir_okay=False, help="JSON with name, groups, join, exclude, apps.")
 ]
+#: An operator may wait longer than a client.
+COUNT_SECONDS = 3600.0
+
 _Id = Annotated[str, typer.Argument(help="Id of the segment.")]
 
 
@@ -69,7 +73,11 @@ def count_segment(
             definition = segments.one(database, caller, segment_id).definition
         except UnknownSegmentError:
             raise fail(contract.UNKNOWN) from None
-        out.print(str(segments.preview(database, caller, definition, now_us(), 0)[0]), highlight=False)
+        try:
+            size, _ = previews.preview(database, caller, definition, now_us(), 0, COUNT_SECONDS)
+        except TooBroadError:
+            raise fail(contract.TOO_BROAD) from None
+        out.print(str(size), highlight=False)
 
 
 @app.command("remove")

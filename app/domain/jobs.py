@@ -8,7 +8,8 @@ EXPORT_CONTROL_GROUP: Final = "export_global_control_group"
 ARCHIVE: Final = "archive"
 MERGE_RUN: Final = "merge_run"
 MERGE_UNDO: Final = "merge_undo"
-KINDS: Final = (EXPORT_SEGMENT, EXPORT_CONTROL_GROUP, ARCHIVE, MERGE_RUN, MERGE_UNDO)
+SEGMENT_PREVIEW: Final = "segment_preview"  # has no file
+KINDS: Final = (EXPORT_SEGMENT, EXPORT_CONTROL_GROUP, ARCHIVE, MERGE_RUN, MERGE_UNDO, SEGMENT_PREVIEW)
 
 # States: queued -> running -> done | failed | cancelled. A job whose process died goes back to queued.
 QUEUED: Final = "queued"

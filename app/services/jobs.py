@@ -14,7 +14,7 @@ from app.contract import file_url
 from app.contract.errors import RefusedError
 from app.contract.file_exports import BAD_CALLBACK, GZIP_FORMAT
 from app.contract.jobs import Page
-from app.domain.jobs import ARCHIVE, DONE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT
+from app.domain.jobs import ARCHIVE, DONE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, SEGMENT_PREVIEW
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.permissions import allows
@@ -167,7 +167,7 @@ class Jobs:
                 raise JobUnderWayError(kind)
             if store.unfinished(connection, workspace_id) >= self._bounds.jobs:
                 raise TooManyJobsError
-            if store.used_bytes(connection, workspace_id) >= self._bounds.bytes:
+            if kind != SEGMENT_PREVIEW and store.used_bytes(connection, workspace_id) >= self._bounds.bytes:
                 raise StorageFullError
         try:
             with self._database.write() as connection:

@@ -93,7 +93,8 @@ class People:
         if query.segment:
             stale = await self._reader.catch_up(caller.workspace_id)
             now_us = self._reader.now_us()
-            found = await self._segments.counted(lambda: members(self._database, caller, query, now_us))
+            seconds = self._segments.seconds
+            found = await self._segments.counted(lambda: members(self._database, caller, query, now_us, seconds))
             return Seen(found, stale, now_us)
         return await self._reader.read(caller, lambda: find(self._database, caller, query))
 
@@ -128,12 +129,12 @@ def find(database: Database, caller: Caller, query: Query) -> Found:
     return Found(profiles, None if last is None else cursors.make(query.question, last))
 
 
-def members(database: Database, caller: Caller, query: Query, now_us: int) -> Found:
+def members(database: Database, caller: Caller, query: Query, now_us: int, seconds: float | None = None) -> Found:
     """A page of those in a segment, those who were made first in front. Raises UnknownSegmentError, TooBroadError."""
     cursors = Cursors(caller.workspace_id, caller.workspace_secret)
     behind = query.page.behind(cursors, query.question)
     after, limit = None if behind is None else int(behind[0]), query.page.limit
-    with database.read() as connection:
+    with database.read(seconds=seconds) as connection:
         wanted = segments.kept(connection, caller, query.segment)
         found = run.members(connection, caller.workspace_id, wanted, now_us, after, limit + 1)
         profiles = _in_order(connection, caller.workspace_id, [member.pid for member in found[:limit]])

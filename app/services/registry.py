@@ -22,6 +22,7 @@ from app.services.merges import Merges
 from app.services.messages import Messages
 from app.services.networks import Network
 from app.services.people import People
+from app.services.previews import Previews
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
 from app.services.segments import Segments
@@ -60,6 +61,7 @@ class Services:
     segments: Segments
     spam_blocks: SpamBlocks
     workspace_deletions: WorkspaceDeletions
+    previews: Previews
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

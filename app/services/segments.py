@@ -13,7 +13,7 @@ from app.contract.merge_records import MAX_HOLDERS
 from app.contract.segment_requests import Listing, Series
 from app.contract.segments import read_definition, segments_named
 from app.domain.identifiers import with_former
-from app.domain.profile import Identifier, Profile
+from app.domain.profile import Identifier
 from app.domain.segments.clock import Clock
 from app.domain.segments.model import Definition
 from app.services import budget
@@ -34,21 +34,11 @@ from app.store.segments.compile import TooBroadError
 from app.store.segments.patterns import is_pattern
 from app.store.tables import Segment
 
-__all__ = ["PERMISSION", "Preview", "Segment", "Segments", "Why"]
+__all__ = ["PERMISSION", "Segment", "Segments", "Why"]
 
 _T = TypeVar("_T")
 
 PERMISSION: Final = "admin.segments"
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """How many people are in a segment, and some of them."""
-
-    size: int
-    sample: list[Profile]
-    #: Some of what was accepted before is not in it yet.
-    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +95,21 @@ class Segments:
         """(day, size) of the days on which it was counted. Raises as `one`, and RefusedError where none is kept."""
         return await self._calls.run(lambda: sizes(self._database, caller, series, self._now_us()))
 
-    async def preview(self, caller: Caller, document: dict[str, Any]) -> Preview:
-        """Count a definition that need not be kept.
-
-        Raises RefusedError, SegmentTooSlowError, SegmentTooBroadError, UnavailableError.
-        """
-        sample = requests.read_sample(document)
-        wanted = requests.definition_of(document)
-        stale = await self._reader.catch_up(caller.workspace_id)
-        size, people = await self.counted(lambda: preview(self._database, caller, wanted, self._now_us(), sample))
-        return Preview(size, people, stale)
+    @property
+    def seconds(self) -> float:
+        """How long a count for an answer may take."""
+        return self._counting.seconds
 
     async def why(self, caller: Caller, segment_id: str, key: Identifier | None) -> tuple[list[Why], bool]:
         """Why whoever has the identifier is in the segment or not, and whether something is not applied yet.
 
-        Raises as `preview`, and UnknownSegmentError, TooManyHoldersError.
+        Raises as `counted`, and UnknownSegmentError, TooManyHoldersError.
         """
         stale = await self._reader.catch_up(caller.workspace_id)
-        return await self.counted(lambda: why(self._database, caller, segment_id, key, self._now_us())), stale
+        found = await self.counted(
+            lambda: why(self._database, caller, segment_id, key, self._now_us(), seconds=self.seconds)
+        )
+        return found, stale
 
     async def counted(self, work: Callable[[], _T]) -> _T:
         """What a call of the store gives that looks at everybody, and may take as long as that does.
@@ -228,23 +215,17 @@ def sizes(database: Database, caller: Caller, series: Series, now_us: int) -> li
 _EPOCH: Final = 719_163
 
 
-def preview(
-    database: Database, caller: Caller, document: dict[str, Any], now_us: int, sample: int
-) -> tuple[int, list[Profile]]:
-    """(how many, some of them). Raises RefusedError, TooBroadError."""
-    with database.read() as connection:
-        wanted = definition(connection, caller.workspace_id, document)
-        size = run.count(connection, caller.workspace_id, wanted, now_us)
-        if not sample or not size:
-            return size, []
-        members = run.members(connection, caller.workspace_id, wanted, now_us, None, sample)
-        people = look_up.fetch(connection, caller.workspace_id, {member.pid: 0 for member in members})
-        return size, sorted(people, key=lambda person: person.pid)
-
-
-def why(database: Database, caller: Caller, segment_id: str, key: Identifier | None, now_us: int) -> list[Why]:
+def why(
+    database: Database,
+    caller: Caller,
+    segment_id: str,
+    key: Identifier | None,
+    now_us: int,
+    *,
+    seconds: float | None = None,
+) -> list[Why]:
     """As Segments.why. Raises UnknownSegmentError, TooManyHoldersError, TooBroadError."""
-    with database.read() as connection:
+    with database.read(seconds=seconds) as connection:
         segment = _found(connection, caller, segment_id)
         wanted = definition(connection, caller.workspace_id, segment.definition)
         if key is None:

@@ -112,14 +112,18 @@ class Database:
         return self._autocommit.connect()
 
     @contextmanager
-    def read(self, engine: Engine | None = None) -> Iterator[Connection]:
+    def read(self, engine: Engine | None = None, *, seconds: float | None = None) -> Iterator[Connection]:
         """A short read transaction, which can write nothing. All its statements see the database at one instant, that
         of the first of them: so nobody is missed who passes from one look-up to the next meanwhile.
 
-        SQLite has an instant for each of its two files.
+        SQLite has an instant for each of its two files. `seconds`: how long a statement of PostgreSQL may take, where
+        that is not as long as everything else.
         """
         source = self._snapshot if self.is_postgresql else engine or self.main
         with source.connect() as connection, interruptible(connection), connection.begin():
+            if seconds is not None and self.is_postgresql:
+                timeout_ms = max(1, int(seconds * 1000))
+                connection.exec_driver_sql(f"select set_config('statement_timeout', '{timeout_ms}', true)")
             yield connection
 
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.domain.jobs import CALLBACK_DUE, CANCELLED, DONE, FAILED, INTERRUPTED
+from app.domain.jobs import CALLBACK_DUE, CANCELLED, DONE, FAILED, INTERRUPTED, SEGMENT_PREVIEW
 from app.store.engine import Database
 
 #: A holder that does not move its lease on for this long has died.
@@ -50,6 +50,8 @@ class JobUnderWayError(Exception):
     """A job of this kind for this target is unfinished. `job` is that one, where it can still be seen."""
 
 
+#: The filters of a preview, which may name people, are forgotten with its end.
+_FORGOTTEN: Final = f"parameters = case when kind = '{SEGMENT_PREVIEW}' then '{{}}' else parameters end"
 _COLUMNS: Final = (
     "workspace_id, id, kind, target, parameters, created_by, state, created_us, started_us, finished_us, attempts,"
     " owner, progress, total, result, error, bytes, expires_us, callback, callback_attempts"
@@ -105,9 +107,9 @@ _PROGRESS = text(
     " where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'"
 )
 _FINISH = text(
-    """
+    f"""
     update job set state = :state, finished_us = :now_us, owner = '', result = :result, error = :error,
-                   bytes = :bytes, expires_us = :expires_us, callback = :callback, callback_us = :now_us
+                   bytes = :bytes, expires_us = :expires_us, callback = :callback, callback_us = :now_us, {_FORGOTTEN}
     where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'
     """
 )
@@ -116,7 +118,7 @@ _RELEASE = text(
     " where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'"
 )
 _CANCEL = text(
-    "update job set state = 'cancelled', finished_us = :now_us, owner = ''"
+    f"update job set state = 'cancelled', finished_us = :now_us, owner = '', {_FORGOTTEN}"
     " where workspace_id = :workspace_id and id = :id and state in ('queued', 'running')"
 )
 _WITHDRAW = text(
@@ -126,7 +128,7 @@ _GIVE_UP = text(
     f"""
     update job set state = 'failed', error = '{INTERRUPTED}', finished_us = :now_us, owner = '',
                    callback = case when parameters like '%"callback":"%' then '{CALLBACK_DUE}' else '' end,
-                   callback_us = :now_us
+                   callback_us = :now_us, {_FORGOTTEN}
     where state = 'running' and lease_us < :now_us and attempts >= :most
     """
 )

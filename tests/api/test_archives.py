@@ -47,6 +47,11 @@ HELD = {
 #: Tables that say nothing of a person that others do not say, with what docs/privacy.md has about them.
 LEFT_OUT = {
     "api_key": "keys",
+    "app": "apps of the workspace",
+    "merge_setup": "rules of merges",
+    "merge_run": "rules of merges",
+    "merge_run_request": "rules of merges",
+    "workspace_deletion": "A workspace",
     "inbox_head": "counts of a workspace",
     "lane": "counts of a workspace",
     "applied": "counts of a workspace",

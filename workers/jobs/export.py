@@ -15,6 +15,7 @@ from app.contract.errors import RefusedError
 from app.contract.export import View
 from app.domain.jobs import SEGMENT_TOO_BROAD, TARGET_GONE
 from app.domain.profile import CHANNEL_EMAIL, CUSTOM, GLOBAL_CONTROL_GROUP, Address
+from app.domain.segments.model import Definition
 from app.store.profiles import flagged, holders, look_up
 from app.store.segments import run as segments
 from app.store.segments import saved
@@ -41,20 +42,22 @@ def control_group(run: Run) -> None:
 
 def segment(run: Run) -> None:
     """Everybody in a segment, as it is defined, and as of the moment, when the attempt begins."""
-    database, workspace_id, now_us = run.parts.database, run.job.workspace_id, run.parts.now_us()
+    workspace_id, now_us = run.job.workspace_id, run.parts.now_us()
+
+    def counted(connection: Connection) -> tuple[Definition, int]:
+        kept = saved.fetch(connection, workspace_id, run.job.target)
+        if kept is None:
+            raise JobFailedError(TARGET_GONE)
+        definition = definition_of(connection, workspace_id, kept.definition)
+        return definition, segments.count(connection, workspace_id, definition, now_us)
+
     try:
-        with database.read() as connection:
-            kept = saved.fetch(connection, workspace_id, run.job.target)
-            if kept is None:
-                raise JobFailedError(TARGET_GONE)
-            definition = definition_of(connection, kept)
-            total = segments.count(connection, workspace_id, definition, now_us)
+        definition, total = run.read(counted)
 
         def page(after: int, most: int) -> list[int]:
-            with database.read() as connection:
-                behind = after or None
-                people = segments.members(connection, workspace_id, definition, now_us, behind, most)
-                return [member.pid for member in people]
+            behind = after or None
+            people = run.read(lambda c: segments.members(c, workspace_id, definition, now_us, behind, most))
+            return [member.pid for member in people]
 
         parts.make(run, page, lambda pids: _lines(run, pids), total)
     except RefusedError:  # a segment that it names is gone

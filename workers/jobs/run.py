@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from app.adapters.files import GZIP, ZIP, Files
 from app.adapters.http_out import CallError, HttpOut
@@ -33,10 +34,15 @@ from app.domain.jobs import (
 )
 from app.store import jobs
 from app.store.engine import DATABASE_ERRORS, Database, is_transient
+from app.store.interruption import Interruption
 from app.store.jobs import LEASE_US, MAX_ATTEMPTS, Job
 
 log = structlog.get_logger()
 
+_T = TypeVar("_T")
+
+#: How soon a statement ends whose attempt is over.
+WATCH_SECONDS: Final = 1.0
 #: When a callback without success is tried again, in seconds after each try; after the last one it has failed.
 CALLBACK_PAUSES: Final = (10, 60, 300, 900)
 
@@ -112,6 +118,35 @@ class Run:
             raise LostError
         if time.monotonic() > self.ends:
             raise JobFailedError(TIME_LIMIT)
+
+    def read(self, work: Callable[[Connection], _T]) -> _T:
+        """What is read in one transaction, of which each statement may take as long as the attempt.
+
+        It ends with the attempt. Raises LostError, JobFailedError when the time is over, what the database raises.
+        """
+        call, done = Interruption(), threading.Event()
+
+        def watch() -> None:
+            while not done.wait(WATCH_SECONDS):
+                if self.lost.is_set() or time.monotonic() > self.ends:
+                    call.interrupt()
+                    return
+
+        def within() -> _T:
+            seconds = max(WATCH_SECONDS, self.ends - time.monotonic() + WATCH_SECONDS)
+            with self.parts.database.read(seconds=seconds) as connection:
+                return work(connection)
+
+        watcher = threading.Thread(target=watch, name="watch", daemon=True)
+        watcher.start()
+        try:
+            return call.run(within)
+        except DATABASE_ERRORS:
+            self.check()
+            raise
+        finally:
+            done.set()
+            watcher.join()
 
     def progressed(self, connection: Any, done: int, total: int | None, bytes_: int) -> None:
         """Record how far it is, as part of a transaction. Raises LostError."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO
-from workers.jobs import archive, export, merging
+from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO, SEGMENT_PREVIEW
+from workers.jobs import archive, export, merging, preview
 from workers.jobs.run import Work
 
 WORKS: Final[Mapping[str, Work]] = {
@@ -13,4 +13,5 @@ WORKS: Final[Mapping[str, Work]] = {
     ARCHIVE: archive.make,
     MERGE_RUN: merging.run_rules,
     MERGE_UNDO: merging.undo_run,
+    SEGMENT_PREVIEW: preview.make,
 }

@@ -2,6 +2,8 @@
 
 from app.contract import jobs as contract
 from app.domain import times
+from app.domain.jobs import SEGMENT_PREVIEW
+from app.domain.profile import Profile
 from app.services import jobs
 from app.services.caller import Caller
 from app.services.jobs import Job, Listed
@@ -26,7 +28,7 @@ def job_of(caller: Caller, job: Job, now_us: int) -> dict[str, object]:
         "attempts": job.attempts,
         "progress": job.progress,
     }
-    if job.target and job.target != job.id:
+    if job.target and job.target != job.id and job.kind != SEGMENT_PREVIEW:
         document["target"] = job.target
     if job.total is not None:
         document["total"] = job.total
@@ -35,8 +37,7 @@ def job_of(caller: Caller, job: Job, now_us: int) -> dict[str, object]:
             document[name] = times.iso(us)
     if job.error:
         document["error"] = job.error
-    if "users" in job.result:
-        document["users"] = job.result["users"]
+    document |= {name: job.result[name] for name in ("users", "size") if name in job.result}
     if job.bytes:
         document["bytes"] = job.bytes
     if job.expires_us is not None and job.expires_us > now_us:
@@ -46,3 +47,8 @@ def job_of(caller: Caller, job: Job, now_us: int) -> dict[str, object]:
     if job.callback:
         document["callback"] = {"state": job.callback, "tries": job.callback_attempts}
     return document
+
+
+def sample(people: list[Profile]) -> list[dict[str, object]]:
+    """People of a preview."""
+    return [{"braze_id": profile.braze_id, "external_id": profile.external_id} for profile in people]

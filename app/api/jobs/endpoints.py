@@ -42,7 +42,7 @@ _LIST: Final = Documentation(
 _SHOW: Final = Documentation(
     title="One job",
     tag="Jobs",
-    text="How far it is, and where its file is.",
+    text="How far it is, and where its file is, or what it counted.",
     answers={200: JobShown, 404: Refusal},
     parameters=(_ID,),
 )
@@ -78,7 +78,10 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     async def show(caller: Caller, request: Request) -> Answer:
         job = await jobs.get(caller, request.path_params["id"])
-        return answered(200, {"job": answers.job_of(caller, job, _now_us())})
+        shown = answers.job_of(caller, job, _now_us())
+        if people := await services.previews.sample(caller, job):
+            shown["sample"] = answers.sample(people)
+        return answered(200, {"job": shown})
 
     async def cancel(caller: Caller, request: Request) -> Answer:
         job = await jobs.cancel(caller, request.path_params["id"])

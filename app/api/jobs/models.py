@@ -12,11 +12,20 @@ class Callback(Struct, forbid_unknown_fields=True):
     tries: Annotated[int, Meta(ge=0)]
 
 
+class Person(Struct, forbid_unknown_fields=True):
+    """Somebody of a preview."""
+
+    braze_id: str
+    external_id: str | None
+
+
 class Job(Struct, forbid_unknown_fields=True, kw_only=True):
     """Work that takes longer than an answer may."""
 
     id: str
-    kind: Literal["export_segment", "export_global_control_group", "archive", "merge_run", "merge_undo"]
+    kind: Literal[
+        "export_segment", "export_global_control_group", "archive", "segment_preview", "merge_run", "merge_undo"
+    ]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     created_at: _Moment
     key_name: Annotated[str, Meta(description="Name of the API key that asked for it.")]
@@ -28,6 +37,10 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
     finished_at: _Moment | UnsetType = UNSET
     error: Annotated[str, Meta(description="Why it failed.", examples=["time_limit"])] | UnsetType = UNSET
     users: Annotated[int, Meta(ge=0, description="Users in the file.")] | UnsetType = UNSET
+    size: Annotated[int, Meta(ge=0, description="People in the segment of a preview.")] | UnsetType = UNSET
+    sample: (
+        Annotated[list[Person], Meta(description="Some of them, for keys that may ask for previews.")] | UnsetType
+    ) = UNSET
     bytes: Annotated[int, Meta(ge=0, description="Of the file, while it is there.")] | UnsetType = UNSET
     expires_at: Annotated[_Moment, Meta(description="Until when the file is served.")] | UnsetType = UNSET
     url: (

@@ -1,8 +1,10 @@
 """Segments as JSON."""
 
+from app.api.jobs import answers as jobs
 from app.contract import segment_requests as contract
 from app.domain import times
-from app.domain.profile import Profile
+from app.services.caller import Caller
+from app.services.previews import Preview
 from app.services.segments import Segment, Why
 
 
@@ -43,9 +45,12 @@ def details(segment: Segment) -> dict[str, object]:
     }
 
 
-def person(profile: Profile) -> dict[str, object]:
-    """Somebody of a preview."""
-    return {"braze_id": profile.braze_id, "external_id": profile.external_id}
+def preview(caller: Caller, found: Preview, now_us: int) -> dict[str, object]:
+    """The answer of a preview; `job` where a job counted."""
+    document: dict[str, object] = {"size": found.size, "sample": jobs.sample(found.sample)}
+    if found.job is not None:
+        document["job"] = jobs.job_of(caller, found.job, now_us)
+    return document
 
 
 def why(found: Why) -> dict[str, object]:

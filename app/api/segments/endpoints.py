@@ -1,5 +1,6 @@
 """Segments: the contract's lists, and endpoints of our own to make, change and ask about them."""
 
+import time
 from typing import Annotated, Final
 
 from fastapi import Request
@@ -8,10 +9,12 @@ from msgspec import Meta
 from app.api.answers import Answer, answered
 from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint, posting
+from app.api.jobs import answers as job_answers
 from app.api.refusals import Refusal
 from app.api.segments import answers
 from app.api.segments.models import (
     All,
+    Counting,
     DataSeries,
     Details,
     NewSegment,
@@ -27,6 +30,7 @@ from app.api.segments.models import (
 from app.contract import merge_records
 from app.contract import segment_requests as contract
 from app.services.caller import Caller
+from app.services.jobs import Job
 from app.services.registry import Services
 from app.services.segments import PERMISSION
 
@@ -114,10 +118,11 @@ _SCHEMA: Final = Documentation(
 _PREVIEW: Final = Documentation(
     title="Count a segment",
     tag="Segments",
-    text="Exactly, at one instant. Nothing is kept. May take some seconds; what takes too long is answered 503.",
+    text="Exactly, at one instant. May take some seconds; what takes longer becomes a job. The same request is then "
+    "answered 202 until the job is done, and 200 with what it counted for ten minutes after that.",
     body=PreviewBody,
     example={**_LEADS, "sample": 5},
-    answers={200: Preview},
+    answers={200: Preview, 202: Counting},
     headers=_STALE,
 )
 _WHY: Final = Documentation(
@@ -176,9 +181,11 @@ def endpoints(services: Services) -> list[Endpoint]:
         return answered(200, contract.schema())
 
     async def preview(caller: Caller, body: bytes) -> Answer:
-        found = await segments.preview(caller, contract.read_body(body))
-        document = {"size": found.size, "sample": [answers.person(one) for one in found.sample]}
-        return answered(200, document, stale=found.stale)
+        found = await services.previews.of(caller, contract.read_body(body))
+        now_us = time.time_ns() // 1000
+        if isinstance(found, Job):
+            return answered(202, {"job": job_answers.job_of(caller, found, now_us)})
+        return answered(200, answers.preview(caller, found, now_us), stale=found.stale)
 
     async def why(caller: Caller, request: Request) -> Answer:
         key = merge_records.whose(request.query_params)

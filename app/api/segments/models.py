@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from app.api.jobs.models import Job, Person
+
 _Moment = Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])]
 _Id = Annotated[str, Meta(min_length=1)]
 _Name = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -89,14 +91,17 @@ class Removed(Struct, forbid_unknown_fields=True):
     message: Literal["success"]
 
 
-class Person(Struct, forbid_unknown_fields=True):
-    braze_id: _Id
-    external_id: str | None
-
-
 class Preview(Struct, forbid_unknown_fields=True):
     size: Annotated[int, Meta(ge=0, description="Exactly how many people are in it.")]
     sample: list[Person]
+    message: Literal["success"]
+    job: Annotated[Job, Meta(description="Where a job counted: it says when.")] | UnsetType = UNSET
+
+
+class Counting(Struct, forbid_unknown_fields=True):
+    """A job counts."""
+
+    job: Job
     message: Literal["success"]
 
 
