@@ -47,6 +47,7 @@ from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
+from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
 from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
@@ -159,6 +160,7 @@ def job_parts(settings: Settings, database: Database) -> running.Parts:
         file_bytes=settings.max_file_megabytes * megabyte,
         workspace_bytes=settings.max_workspace_file_megabytes * megabyte,
         file_seconds=settings.file_hours * 3600,
+        deletion_seconds=settings.segment_deletion_days * 86_400,
     )
     return running.Parts(
         database, files(settings), limits, now_us, lambda workspace_id: workspaces.secret(database, workspace_id)
@@ -311,6 +313,7 @@ def services(settings: Settings) -> Services:
         jobs=started,
         archives=Archives(database, reader, calls, started),
         segments=segments,
+        segment_deletions=SegmentDeletions(segments, started),
         spam_blocks=SpamBlocks(database, reader, synchronous, calls),
         workspace_deletions=WorkspaceDeletions(database, calls, now_us, keys.forget),
         previews=Previews(database, reader, calls, segments, started, now_us, settings.answer_seconds),

@@ -27,6 +27,7 @@ from app.api.messages import endpoints as messages
 from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
+from app.api.segment_deletions import endpoints as segment_deletions
 from app.api.segments import endpoints as segments
 from app.api.spam_blocks import endpoints as spam_blocks
 from app.api.subscriptions import endpoints as subscriptions
@@ -60,6 +61,7 @@ FAMILIES = (
     subscriptions.endpoints,
     messages.endpoints,
     segments.endpoints,
+    segment_deletions.endpoints,
     spam_blocks.endpoints,
     workspaces.endpoints,
 )

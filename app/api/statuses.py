@@ -19,7 +19,15 @@ from app.contract import (
 from app.contract.errors import RefusedError
 from app.contract.limits import LIMIT_TOO_HIGH
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
-from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO, SEGMENT_PREVIEW
+from app.domain.jobs import (
+    ARCHIVE,
+    DELETE_SEGMENT,
+    EXPORT_CONTROL_GROUP,
+    EXPORT_SEGMENT,
+    MERGE_RUN,
+    MERGE_UNDO,
+    SEGMENT_PREVIEW,
+)
 from app.services import refusals
 from app.services.refusals import (
     JobUnderWayError,
@@ -38,6 +46,7 @@ UNDER_WAY: Final = {
     MERGE_RUN: merge_rules.RUN_UNDER_WAY,
     MERGE_UNDO: merge_rules.UNDO_UNDER_WAY,
     SEGMENT_PREVIEW: "This preview is being made",
+    DELETE_SEGMENT: "A deletion of this segment is already under way",
 }
 #: Seconds until the request would be admitted.
 RETRY_AFTER: Final = "X-RateLimit-Retry-After"

@@ -1,11 +1,13 @@
 """`onefold segments`: make, count and look at segments of a workspace."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from app import bootstrap
 from app.api.segments import answers
 from app.bootstrap import now_us
 from app.cli.context import (
@@ -20,9 +22,14 @@ from app.cli.context import (
 from app.cli.output import AsJson, out, show_list
 from app.contract import segment_requests as contract
 from app.contract.errors import RefusedError
+from app.contract.jobs import TOO_MANY_JOBS
 from app.contract.segment_requests import Listing
+from app.domain.jobs import DELETE_SEGMENT
 from app.services import previews, segments
-from app.services.refusals import UnknownSegmentError
+from app.services.caller import Caller
+from app.services.refusals import JobUnderWayError, TooManyJobsError, UnknownSegmentError
+from app.settings import Settings
+from app.store.engine import Database
 from app.store.segments.compile import TooBroadError
 
 app = typer.Typer(help="Segments: people by filters.", no_args_is_help=True)
@@ -93,6 +100,37 @@ def remove_segment(
         except RefusedError as refused:
             raise fail(refused.message) from None
     out.print("removed", highlight=False)
+
+
+@app.command("delete-people")
+def delete_people(
+    identifier: _Id,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    workspace: InWorkspace = DEFAULT_WORKSPACE,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Delete everybody in a segment, some days later (ONEFOLD_SEGMENT_DELETION_DAYS). Prints the id of the job, which
+    `onefold jobs cancel` ends until then."""
+    settings = settings_for(data_dir)
+    with opened_workspace(data_dir, workspace, "onefold segments") as (database, caller):
+        try:
+            segment = segments.one(database, caller, identifier)
+        except UnknownSegmentError:
+            raise fail("This workspace has no segment of that id.") from None
+        if not yes and not typer.confirm(f"Delete everybody in the segment {segment.name}?"):
+            raise fail("Nothing was deleted.")
+        out.print(asyncio.run(_begin(settings, database, caller, identifier)), highlight=False)
+
+
+async def _begin(settings: Settings, database: Database, caller: Caller, segment_id: str) -> str:
+    async with bootstrap.direct_calls() as calls:
+        jobs = bootstrap.jobs(settings, database, calls, lambda: None)
+        try:
+            return (await jobs.start(caller, DELETE_SEGMENT, segment_id, {})).id
+        except JobUnderWayError:
+            raise fail("A deletion of this segment is already under way: see `onefold jobs list`.") from None
+        except TooManyJobsError:
+            raise fail(TOO_MANY_JOBS + ".") from None
 
 
 @app.command("schema")

@@ -15,6 +15,7 @@ from app.domain.commands import (
     Command,
     CountRefused,
     Delete,
+    DeleteMarked,
     Identify,
     Merge,
     MergeDuplicate,
@@ -66,6 +67,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     FLAGS: Kind("flags", ChangeFlags),
     17: Kind("refused_events", CountRefused, signed=False),
     18: Kind("merge_duplicates", MergeDuplicate),
+    19: Kind("delete_marked", DeleteMarked),
 }
 
 #: The kind that stores commands of a class.

@@ -205,6 +205,16 @@ class Delete:
 
 
 @dataclass(slots=True)
+class DeleteMarked:
+    """A profile that is to be deleted if it still is marked for deletion."""
+
+    index: int
+    braze_id: str
+
+    input_array = "braze_ids"
+
+
+@dataclass(slots=True)
 class RenameExternalId:
     """One element of `external_id_renames`."""
 

@@ -13,6 +13,7 @@ from app.domain.commands import (
     ChangeSettings,
     CountRefused,
     Delete,
+    DeleteMarked,
     Identify,
     ImportToken,
     Merge,
@@ -181,6 +182,11 @@ EFFECTS: Final[Mapping[type, Effect]] = {
         ),
     ),
     Delete: Effect(identity.delete, selectors=lambda command: (command.who,), deletes=True),
+    DeleteMarked: Effect(
+        identity.delete_marked,
+        selectors=lambda command: (Selector((BRAZE, "", command.braze_id)),),
+        deletes=True,
+    ),
     RenameExternalId: Effect(
         identity.rename,
         selectors=lambda command: (_external(command.current), _external(command.new)),

@@ -7,6 +7,7 @@ from app.domain import guard, history, reasons, resolve, spam
 from app.domain.commands import (
     Command,
     Delete,
+    DeleteMarked,
     Identify,
     Merge,
     NewAlias,
@@ -17,7 +18,7 @@ from app.domain.commands import (
 )
 from app.domain.merging.merge import MERGE, NONE, growth, perform, plan_merge
 from app.domain.merging.undo import undo
-from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, Identifier, Profile
+from app.domain.profile import ALIAS, BRAZE, CORE, DEPRECATED, EXTERNAL, MARKED_FOR_DELETION, Identifier, Profile
 from app.domain.step import Step
 
 
@@ -137,6 +138,21 @@ def delete(step: Step, command: Delete) -> None:
     if profile is None:
         step.refuse(command, reason)
         return
+    _remove(step, profile)
+
+
+def delete_marked(step: Step, command: DeleteMarked) -> None:
+    """The deletion of a segment was asked for some days before, and may have been cancelled since."""
+    profile = step.state.owner((BRAZE, "", command.braze_id))
+    if profile is None:
+        step.refuse(command, reasons.PROFILE_NOT_FOUND)
+    elif not profile.flags & MARKED_FOR_DELETION:
+        step.refuse(command, reasons.NOT_MARKED)
+    else:
+        _remove(step, profile)
+
+
+def _remove(step: Step, profile: Profile) -> None:
     step.state.remove(profile, step.erased_id(profile), step.origin())
     step.state.changes.counts.deleted += 1
 

@@ -9,7 +9,18 @@ ARCHIVE: Final = "archive"
 MERGE_RUN: Final = "merge_run"
 MERGE_UNDO: Final = "merge_undo"
 SEGMENT_PREVIEW: Final = "segment_preview"  # has no file
-KINDS: Final = (EXPORT_SEGMENT, EXPORT_CONTROL_GROUP, ARCHIVE, MERGE_RUN, MERGE_UNDO, SEGMENT_PREVIEW)
+DELETE_SEGMENT: Final = "delete_segment"
+UNMARK_SEGMENT: Final = "unmark_segment"  # what takes the marks of a deletion back that was cancelled, or failed
+KINDS: Final = (
+    EXPORT_SEGMENT,
+    EXPORT_CONTROL_GROUP,
+    ARCHIVE,
+    MERGE_RUN,
+    MERGE_UNDO,
+    SEGMENT_PREVIEW,
+    DELETE_SEGMENT,
+    UNMARK_SEGMENT,
+)
 
 # States: queued -> running -> done | failed | cancelled. A job whose process died goes back to queued.
 QUEUED: Final = "queued"

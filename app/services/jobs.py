@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import structlog
+from sqlalchemy import Connection
 
 from app.adapters import http_out
 from app.adapters.files import GZIP, ZIP, Files
@@ -14,7 +15,17 @@ from app.contract import file_url
 from app.contract.errors import RefusedError
 from app.contract.file_exports import BAD_CALLBACK, GZIP_FORMAT
 from app.contract.jobs import Page
-from app.domain.jobs import ARCHIVE, DONE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, SEGMENT_PREVIEW
+from app.domain.jobs import (
+    ARCHIVE,
+    DELETE_SEGMENT,
+    DONE,
+    EXPORT_CONTROL_GROUP,
+    EXPORT_SEGMENT,
+    RUNNING,
+    SEGMENT_PREVIEW,
+    UNMARK_SEGMENT,
+)
+from app.domain.times import SECOND
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.permissions import allows
@@ -167,7 +178,8 @@ class Jobs:
                 raise JobUnderWayError(kind)
             if store.unfinished(connection, workspace_id) >= self._bounds.jobs:
                 raise TooManyJobsError
-            if kind != SEGMENT_PREVIEW and store.used_bytes(connection, workspace_id) >= self._bounds.bytes:
+            has_file = kind not in (SEGMENT_PREVIEW, DELETE_SEGMENT)
+            if has_file and store.used_bytes(connection, workspace_id) >= self._bounds.bytes:
                 raise StorageFullError
         try:
             with self._database.write() as connection:
@@ -225,9 +237,31 @@ def cancel(database: Database, caller: Caller, id_: str, now_us: int) -> Job:
     """As Jobs.cancel."""
     job = get(database, caller, id_)
     with database.write() as connection:
-        if not store.cancel(connection, caller.workspace_id, job.id, now_us):
+        if store.cancel(connection, caller.workspace_id, job.id, now_us):
+            if job.kind == DELETE_SEGMENT:
+                _unmark(connection, job, now_us)
+        else:
             store.withdraw(connection, caller.workspace_id, job.id, now_us)
     return get(database, caller, id_)
+
+
+#: A worker that still marks people hears of the end of its job within this time.
+_HEARD_US: Final = 10 * SECOND
+
+
+def _unmark(connection: Connection, job: Job, now_us: int) -> None:
+    """Queue what takes the marks of a cancelled deletion back."""
+    store.create(
+        connection,
+        job.workspace_id,
+        str(uuid4()),
+        UNMARK_SEGMENT,
+        job.id,
+        {},
+        job.created_by,
+        now_us,
+        now_us + _HEARD_US if job.state == RUNNING else 0,
+    )
 
 
 def form_of(job: Job) -> str:

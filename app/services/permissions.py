@@ -57,6 +57,7 @@ PERMISSIONS: Final = (
     "admin.apps",
     "admin.segments",
     "admin.workspaces",
+    "admin.segment_deletions",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits, nor delete

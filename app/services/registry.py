@@ -25,6 +25,7 @@ from app.services.people import People
 from app.services.previews import Previews
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
+from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
 from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
@@ -59,6 +60,7 @@ class Services:
     jobs: Jobs
     archives: Archives
     segments: Segments
+    segment_deletions: SegmentDeletions
     spam_blocks: SpamBlocks
     workspace_deletions: WorkspaceDeletions
     previews: Previews

@@ -44,6 +44,8 @@ class Job:
     expires_us: int | None
     callback: str
     callback_attempts: int
+    #: Nobody begins it before.
+    due_us: int
 
 
 class JobUnderWayError(Exception):
@@ -54,14 +56,14 @@ class JobUnderWayError(Exception):
 _FORGOTTEN: Final = f"parameters = case when kind = '{SEGMENT_PREVIEW}' then '{{}}' else parameters end"
 _COLUMNS: Final = (
     "workspace_id, id, kind, target, parameters, created_by, state, created_us, started_us, finished_us, attempts,"
-    " owner, progress, total, result, error, bytes, expires_us, callback, callback_attempts"
+    " owner, progress, total, result, error, bytes, expires_us, callback, callback_attempts, due_us"
 )
 _INSERT = text(
     """
     insert into job (workspace_id, id, kind, target, parameters, created_by, state, created_us, attempts, owner,
-                     lease_us, progress, result, error, bytes, callback, callback_us, callback_attempts)
+                     lease_us, progress, result, error, bytes, callback, callback_us, callback_attempts, due_us)
     values (:workspace_id, :id, :kind, :target, :parameters, :created_by, 'queued', :now_us, 0, '',
-            0, 0, '{}', '', 0, '', 0, 0)
+            0, 0, '{}', '', 0, '', 0, 0, :due_us)
     """
 )
 _UNFINISHED = text("select count(*) from job where workspace_id = :workspace_id and state in ('queued', 'running')")
@@ -86,7 +88,7 @@ _PAGE = text(
 #: Whoever was served longest ago comes first, so that many jobs of one workspace hold up nobody else's.
 _NEXT = text(
     """
-    select j.workspace_id, j.id from job j where j.state = 'queued' order by
+    select j.workspace_id, j.id from job j where j.state = 'queued' and j.due_us <= :now_us order by
         (select coalesce(max(r.started_us), 0) from job r where r.workspace_id = j.workspace_id), j.created_us
     limit 1
     """
@@ -134,7 +136,19 @@ _GIVE_UP = text(
 )
 _REVIVE = text("update job set state = 'queued', owner = '' where state = 'running' and lease_us < :now_us")
 _STALE = text("select 1 from job where state = 'running' and lease_us < :now_us limit 1")
-_QUEUED = text("select 1 from job where state = 'queued' limit 1")
+_QUEUED = text("select 1 from job where state = 'queued' and due_us <= :now_us limit 1")
+_POSTPONE = text(
+    "update job set state = 'queued', owner = '', attempts = 0, due_us = :due_us, result = :result"
+    " where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'"
+)
+#: Ended without its work done, and what it marked is not taken back yet.
+_MARKED = text(
+    f"select {_COLUMNS} from job where kind = :kind and state in ('failed', 'cancelled') and exists"
+    " (select 1 from job_part p where p.workspace_id = job.workspace_id and p.job_id = job.id)"
+)
+_OTHERS = text(
+    f"select {_COLUMNS} from job where workspace_id = :workspace_id and kind = :kind and state in ('queued', 'running')"
+)
 _CALLBACKS = text(
     f"select {_COLUMNS} from job where callback = 'due' and callback_us <= :now_us order by callback_us limit 1"
 )
@@ -157,6 +171,7 @@ def create(
     parameters: dict[str, Any],
     created_by: str,
     now_us: int,
+    due_us: int = 0,
 ) -> None:
     """Queue a job. Raises JobUnderWayError, and then the transaction is of no more use."""
     values = {"workspace_id": workspace_id, "id": id_, "kind": kind, "target": target, "created_by": created_by}
@@ -164,7 +179,13 @@ def create(
         raise JobUnderWayError
     try:
         connection.execute(
-            _INSERT, {**values, "parameters": msgspec.json.encode(parameters).decode(), "now_us": now_us}
+            _INSERT,
+            {
+                **values,
+                "parameters": msgspec.json.encode(parameters).decode(),
+                "now_us": now_us,
+                "due_us": due_us,
+            },
         )
     except IntegrityError as error:  # somebody else queued one at the same moment
         raise JobUnderWayError from error
@@ -215,7 +236,7 @@ def claim(database: Database, owner: str, now_us: int) -> Job | None:
     """Take the next queued job of any workspace, for LEASE_US. None when there is none."""
     while True:
         with database.read() as connection:
-            found = connection.execute(_NEXT).one_or_none()
+            found = connection.execute(_NEXT, {"now_us": now_us}).one_or_none()
         if found is None:
             return None
         values = {"workspace_id": found.workspace_id, "id": found.id, "owner": owner, "now_us": now_us}
@@ -258,6 +279,22 @@ def finish(
     return bool(connection.execute(_FINISH, {**_held(job), **values}).rowcount)
 
 
+def postpone(connection: Connection, job: Job, due_us: int, result: dict[str, Any]) -> bool:
+    """The first part of a job is done, and the rest is for later. False when the job is not the holder's any more."""
+    values = {**_held(job), "due_us": due_us, "result": msgspec.json.encode(result).decode()}
+    return bool(connection.execute(_POSTPONE, values).rowcount)
+
+
+def ended_with_parts(connection: Connection, kind: str) -> list[Job]:
+    """Jobs of a kind, of all workspaces, that failed or were cancelled, and whose parts are still recorded."""
+    return [_job(row) for row in connection.execute(_MARKED, {"kind": kind})]
+
+
+def unfinished_of(connection: Connection, workspace_id: int, kind: str) -> list[Job]:
+    """Queued and running jobs of a kind."""
+    return [_job(row) for row in connection.execute(_OTHERS, {"workspace_id": workspace_id, "kind": kind})]
+
+
 def release(connection: Connection, job: Job) -> None:
     """Give a job back, to be begun again."""
     connection.execute(_RELEASE, _held(job))
@@ -288,7 +325,7 @@ def has_stale(connection: Connection, now_us: int) -> bool:
 
 def are_waiting(connection: Connection, now_us: int) -> bool:
     """Whether there is anything to do: a queued job, or a callback that is due."""
-    if connection.execute(_QUEUED).first() is not None:
+    if connection.execute(_QUEUED, {"now_us": now_us}).first() is not None:
         return True
     return connection.execute(_CALLBACKS, {"now_us": now_us}).first() is not None
 

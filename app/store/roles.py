@@ -31,15 +31,13 @@ API_WRITES: Final = {
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }
-#: What of the tables of WORKER_READS the worker changes all the same: sweepers and jobs queue requests of their own.
-WORKER_WRITES: Final = {"inbox_head": "update (head, last_us)"}
 #: What is not the worker's to change.
 WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group", "app"))
-#: What the worker does to these when it deletes a workspace.
-WORKER_DELETES: Final = {
+#: What the worker does to these nevertheless: sweepers and jobs queue requests of their own, and workspaces are deleted.
+WORKER_WRITES: Final = {
     "workspace": "delete, update (name)",
     "api_key": "delete",
-    "inbox_head": "delete",
+    "inbox_head": "update (head, last_us), delete",
     "subscription_group": "delete",
     "app": "delete",
 }
@@ -76,7 +74,6 @@ def grant(database: Database, api: str | None, worker: str | None) -> list[str]:
             statements += _base(quote(worker), schema, [name for name in names if name not in GROWING])
             writable = [name for name in names if name not in GROWING and name not in WORKER_READS]
             statements += [f"grant insert, update, delete on {name} to {quote(worker)}" for name in writable]
-            statements += [f"grant {what} on {name} to {quote(worker)}" for name, what in WORKER_DELETES.items()]
             statements += [f"grant {what} on {name} to {quote(worker)}" for name, what in WORKER_WRITES.items()]
         if api is not None:
             statements += _base(quote(api), schema, names)

@@ -687,6 +687,8 @@ class JobRow(SQLModel, table=True):
     #: When it is to be tried next.
     callback_us: int = _big()
     callback_attempts: int = _big()
+    #: Nobody begins it before.
+    due_us: int = _big(default=0)
 
 
 class JobPartRow(SQLModel, table=True):

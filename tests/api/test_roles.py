@@ -22,8 +22,9 @@ from tests.api.harness import Answer, Service, Workspace, settings_for, times_no
 from tests.api.jobs import download, users_of, work_off
 from tests.polling import until
 from tests.servers import PostgresServer, ValkeyServer
-from workers import segments
+from workers import rates, segments
 from workers.retention import Retention
+from workers.workspaces import WorkspaceDeleter
 
 
 @dataclass
@@ -126,6 +127,8 @@ def test_what_else_they_cannot_do(site: Site) -> None:
         "update workspace set disabled = false",
         "insert into workspace select * from workspace",
         "update inbox_head set workspace_id = 0",
+        "insert into inbox_head select * from inbox_head",
+        "update workspace set plan = 'legacy'",
         "alter table profile add column x int",
         "drop table profile",
         "update alembic_version set version_num = 'x'",
@@ -231,6 +234,25 @@ def test_subscriptions_messages_and_flags(site: Site) -> None:
         answer = workspace.post(path, body)
         assert answer.status < 300, (path, answer.text)
         assert workspace.status(answer.request_id).body["status"] == "applied", path
+
+
+def test_a_workspace_is_deleted_and_rates_are_announced(site: Site) -> None:
+    """The API begins a deletion, the worker does it, and accepts requests of its own."""
+    owned, worker, service = Database(site.owner), Database(site.worker), site.service
+    doomed = workspaces.number(workspaces.create(owned, "doomed", "legacy", times_now()))
+    key = keys.create(owned, doomed, "k", ("users.track", "admin.workspaces"), times_now())
+    workspace = Workspace(service, doomed, key, b"")
+    assert workspace.track({"attributes": [{"external_id": "a"}]}).status == 201
+    assert service.send("DELETE", "/v1/workspaces/doomed", None, workspace.headers()).status == 202
+    assert workspace.track({"attributes": [{"external_id": "b"}]}).status == 403
+    assert rates.announce(worker, 30_000, times_now()) == 1
+    deleter = WorkspaceDeleter(worker, lambda _number: 0, times_now)
+    while deleter.look():
+        pass
+    assert workspace.track({"attributes": [{"external_id": "b"}]}).status in (401, 403)
+    assert [one.name for one in workspaces.listed(owned)] == ["w"]
+    owned.dispose()
+    worker.dispose()
 
 
 def test_the_worker_makes_and_drops_partitions(site: Site) -> None:

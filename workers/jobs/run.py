@@ -69,6 +69,8 @@ class Limits:
     workspace_bytes: int
     #: How long a file is served.
     file_seconds: float
+    #: How long a segment is marked before its people are deleted.
+    deletion_seconds: float = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

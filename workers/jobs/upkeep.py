@@ -4,11 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Final
+from uuid import uuid4
 
 import structlog
+from sqlalchemy import Connection
 
 from app.adapters.doorbell import Doorbell
 from app.adapters.files import Files
+from app.domain.jobs import DELETE_SEGMENT, UNMARK_SEGMENT
 from app.store import job_parts, jobs
 from app.store.engine import DATABASE_ERRORS, Database
 
@@ -53,10 +56,18 @@ class Upkeep:
         if now - self._expired > EXPIRE_S:
             self._expired = now
             with self._database.write() as connection:
+                unmark_ended(connection, now_us)
                 if removed := job_parts.expire(connection, now_us):
                     log.info("jobs_aged_out", jobs=removed)
             if not self._bell.has_jobs_sent():
                 self._bell.send_tidy()
+
+
+def unmark_ended(connection: Connection, now_us: int) -> None:
+    """Queue what takes the marks of deletions back that failed, or that were cancelled and nobody saw to it."""
+    for job in jobs.ended_with_parts(connection, DELETE_SEGMENT):
+        if jobs.under_way(connection, job.workspace_id, UNMARK_SEGMENT, job.id) is None:
+            jobs.create(connection, job.workspace_id, str(uuid4()), UNMARK_SEGMENT, job.id, {}, job.created_by, now_us)
 
 
 def tidy(database: Database, files: Files, now_us: Callable[[], int]) -> int:

@@ -3,8 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
-from app.domain.jobs import ARCHIVE, EXPORT_CONTROL_GROUP, EXPORT_SEGMENT, MERGE_RUN, MERGE_UNDO, SEGMENT_PREVIEW
-from workers.jobs import archive, export, merging, preview
+from app.domain.jobs import (
+    ARCHIVE,
+    DELETE_SEGMENT,
+    EXPORT_CONTROL_GROUP,
+    EXPORT_SEGMENT,
+    MERGE_RUN,
+    MERGE_UNDO,
+    SEGMENT_PREVIEW,
+    UNMARK_SEGMENT,
+)
+from workers.jobs import archive, export, merging, preview, segment_deletion
 from workers.jobs.run import Work
 
 WORKS: Final[Mapping[str, Work]] = {
@@ -14,4 +23,6 @@ WORKS: Final[Mapping[str, Work]] = {
     MERGE_RUN: merging.run_rules,
     MERGE_UNDO: merging.undo_run,
     SEGMENT_PREVIEW: preview.make,
+    DELETE_SEGMENT: segment_deletion.delete,
+    UNMARK_SEGMENT: segment_deletion.unmark,
 }

@@ -2,7 +2,7 @@
 
 from app.contract import jobs as contract
 from app.domain import times
-from app.domain.jobs import SEGMENT_PREVIEW
+from app.domain.jobs import QUEUED, SEGMENT_PREVIEW
 from app.domain.profile import Profile
 from app.services import jobs
 from app.services.caller import Caller
@@ -35,6 +35,8 @@ def job_of(caller: Caller, job: Job, now_us: int) -> dict[str, object]:
     for name, us in (("started_at", job.started_us), ("finished_at", job.finished_us)):
         if us is not None:
             document[name] = times.iso(us)
+    if job.state == QUEUED and job.due_us > now_us:
+        document["due_at"] = times.iso(job.due_us)
     if job.error:
         document["error"] = job.error
     document |= {name: job.result[name] for name in ("users", "size") if name in job.result}

@@ -24,7 +24,14 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
 
     id: str
     kind: Literal[
-        "export_segment", "export_global_control_group", "archive", "segment_preview", "merge_run", "merge_undo"
+        "export_segment",
+        "export_global_control_group",
+        "archive",
+        "segment_preview",
+        "merge_run",
+        "merge_undo",
+        "delete_segment",
+        "unmark_segment",
     ]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     created_at: _Moment
@@ -35,8 +42,9 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
     total: Annotated[int, Meta(ge=0, description="Users altogether, where that is known.")] | UnsetType = UNSET
     started_at: Annotated[_Moment, Meta(description="The last attempt.")] | UnsetType = UNSET
     finished_at: _Moment | UnsetType = UNSET
+    due_at: Annotated[_Moment, Meta(description="It goes on then.")] | UnsetType = UNSET
     error: Annotated[str, Meta(description="Why it failed.", examples=["time_limit"])] | UnsetType = UNSET
-    users: Annotated[int, Meta(ge=0, description="Users in the file.")] | UnsetType = UNSET
+    users: Annotated[int, Meta(ge=0, description="Users in the file, or that were deleted.")] | UnsetType = UNSET
     size: Annotated[int, Meta(ge=0, description="People in the segment of a preview.")] | UnsetType = UNSET
     sample: (
         Annotated[list[Person], Meta(description="Some of them, for keys that may ask for previews.")] | UnsetType
