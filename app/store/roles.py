@@ -33,7 +33,7 @@ API_WRITES: Final = {
 }
 #: What is not the worker's to change.
 WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group", "app"))
-#: What the worker does to these nevertheless: sweepers and jobs queue requests of their own, and workspaces are deleted.
+#: What the worker does to these nevertheless: it queues requests of its own, and deletes workspaces.
 WORKER_WRITES: Final = {
     "workspace": "delete, update (name)",
     "api_key": "delete",
