@@ -67,6 +67,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         16: "flags",
         17: "refused_events",
         18: "merge_duplicates",
+        19: "delete_marked",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
