@@ -2,7 +2,8 @@
 
 First the members are marked: marked profiles are not merged. The job then waits. When its time has come, those are
 deleted who are still marked and still in the segment; the others lose their marks. All of it goes through the bulk
-stream, in its order, so that a redo makes the same.
+stream, in its order, so that a redo makes the same. Who is marked is not looked at here: marks may still be queued, and
+the reducer knows.
 
 A job that was killed sends its last part, or all of them, again: whoever is marked is marked once, and whoever is
 deleted is deleted once, since a profile that comes later has another braze_id.
@@ -61,8 +62,7 @@ def unmark(run: Run) -> None:
         needed = {pid for other in others for part in job_parts.of(connection, other) for pid in part.pids}
     done = 0
     for part in parts:
-        marked = [one for one in _people(run, part) if one.flags & MARKED_FOR_DELETION and one.pid not in needed]
-        _send(run, _marks(marked, on=False))
+        _send(run, _marks([one for one in _people(run, part) if one.pid not in needed], on=False))
         done += len(part.pids)
         _progress(run, done, None)
     with run.parts.database.write() as connection:
@@ -110,7 +110,7 @@ def _delete_marked(run: Run) -> None:
         known = job_parts.of(connection, job)
     last, done, total = 0, 0, sum(len(part.pids) for part in known)
     for part in known:
-        people = [one for one in _people(run, part) if one.flags & MARKED_FOR_DELETION]
+        people = _people(run, part)
         with parts.database.read() as connection:
             pids = [one.pid for one in people]
             inside = segments.matches(connection, job.workspace_id, pids, definition, now_us)
