@@ -133,7 +133,7 @@ def _definition(run: Run) -> Definition:
         kept = saved.fetch(connection, run.job.workspace_id, run.job.target)
         if kept is None:
             raise JobFailedError(TARGET_GONE)
-        return definition_of(connection, kept)
+        return definition_of(connection, run.job.workspace_id, kept.definition)
 
 
 def _people(run: Run, part: Part) -> list[Profile]:
