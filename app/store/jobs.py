@@ -119,6 +119,10 @@ _RELEASE = text(
     "update job set state = 'queued', owner = ''"
     " where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'"
 )
+_PUT_BACK = text(
+    "update job set state = 'queued', owner = '', attempts = attempts - 1"
+    " where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'"
+)
 _CANCEL = text(
     f"update job set state = 'cancelled', finished_us = :now_us, owner = '', {_FORGOTTEN}"
     " where workspace_id = :workspace_id and id = :id and state in ('queued', 'running')"
@@ -298,6 +302,11 @@ def unfinished_of(connection: Connection, workspace_id: int, kind: str) -> list[
 def release(connection: Connection, job: Job) -> None:
     """Give a job back, to be begun again."""
     connection.execute(_RELEASE, _held(job))
+
+
+def put_back(connection: Connection, job: Job) -> None:
+    """As `release`, for a job that waits for something else: the attempt does not count, and other jobs go first."""
+    connection.execute(_PUT_BACK, _held(job))
 
 
 def cancel(connection: Connection, workspace_id: int, id_: str, now_us: int) -> bool:

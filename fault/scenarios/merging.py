@@ -134,11 +134,13 @@ def _judge(now: Round, site: Workspace, shown: dict[str, Any]) -> None:
     wanted = {"workspace_id": site.id, "kind": KIND_OF[MergeDuplicate]}
     with now.stack.database.read(now.stack.database.inbox) as connection:
         rows = connection.execute(_MERGES, wanted).all()
-    asked: Counter[str] = Counter()
+    # Whoever got another address behind the place that the run has reached is asked for once more, by that one.
+    asked: Counter[tuple[str, str]] = Counter()
     for row in rows:
         _, codec, body = stored.opened(row.codec, bytes(row.body))
-        asked.update(one.merged_braze_id for one in stored.commands(wanted["kind"], codec, body))  # type: ignore[attr-defined]
-    twice = [braze_id for braze_id, times in asked.items() if times > 1]
+        found = stored.commands(KIND_OF[MergeDuplicate], codec, body)
+        asked.update((one.merged_braze_id, one.shared[2]) for one in found if isinstance(one, MergeDuplicate))
+    twice = [who for who, times in asked.items() if times > 1]
     merges = shown["merges"]
     now.notes["merged"], now.notes["skipped"] = float(merges["merged"]), float(sum(merges["skipped"].values()))
     if twice:

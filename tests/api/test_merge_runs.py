@@ -16,7 +16,7 @@ from app.domain.times import HOUR
 from app.store import duplicates, jobs, merge_runs
 from app.store.jobs import Job
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
-from tests.api.jobs import job_worker, work_off
+from tests.api.jobs import job_worker, jobs_of, work_off
 from tests.domain.builders import profile
 from workers import replay
 from workers.jobs import merging
@@ -275,6 +275,36 @@ def test_a_run_goes_on_behind_a_cancellation_of_its_lease(
         assert (shown["state"], shown["merges"]["queued"], shown["merges"]["merged"]) == ("cancelled", 4, 4)
 
 
+def test_a_run_that_waits_lets_others_go_first(
+    service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody applies what it queues. However often it is begun, it has only so many requests in the stream."""
+    monkeypatch.setattr(merging, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(merging, "PAUSE_S", 0.0)
+    monkeypatch.setattr(merging, "AHEAD", 2)
+    other = service.workspace("legacy")
+    with small(monkeypatch):
+        people(workspace, 7)
+        before = facts(workspace)
+        run = start(workspace)
+        with job_worker(service) as runner:
+            assert runner.run_next().state == "waiting"
+            other.post("/users/export/global_control_group", {}, drain=False)
+            assert [runner.run_next().state for _ in range(8)] == ["done", *["waiting"] * 7]
+        shown = run_of(workspace, run)
+        assert (shown["state"], shown["merges"]["queued"], shown["merges"]["waiting"]) == ("queued", 8, 8)
+        (job,) = [job for job in jobs_of(workspace) if job["kind"] == "merge_run"]
+        assert job["attempts"] == 0
+        assert work_off(service, after_step=drains(workspace))[-1] == "done"
+        assert run_of(workspace, run)["merges"]["merged"] == 14
+        undo(workspace, run)
+        with job_worker(service) as runner:
+            assert [runner.run_next().state for _ in range(3)] == ["waiting"] * 3
+        assert work_off(service, after_step=drains(workspace))[-1] == "done"
+        assert run_of(workspace, run)["undo"] == {"undone": 14, "left": {}, "state": "done"}
+        assert facts(workspace) == before
+
+
 def test_rules_one_after_another(service: Service, workspace: Workspace) -> None:
     """The second rule finds what the first one left: a profile that got its phone number from another one."""
     rules = [RULE, {**RULE, "identifier": "phone", "prioritization": "oldest"}]
@@ -445,3 +475,67 @@ def test_no_table_of_runs_names_anybody(service: Service, workspace: Workspace) 
             for table in ("merge_run", "merge_run_request", "job")
         ]
     assert not any(name in text for name in [*names, "dup00"] for text in rows)
+
+
+LEADS: Json = {
+    "groups": [
+        {
+            "op": "AND",
+            "filters": [
+                {"field": "external_id", "op": "is_blank"},
+                {"field": "custom_attribute", "name": "is_lead_profile", "op": "is_true"},
+            ],
+        }
+    ]
+}
+
+
+def test_the_story_of_the_leads(service: Service, workspace: Workspace) -> None:
+    """A visitor leaves an address and signs up with it later: the lead is merged by rule, and comes back by an undo."""
+    alias = {"user_alias": {"alias_label": "form", "alias_name": "visitor"}}
+    lead = {**alias, "_update_existing_only": False, "is_lead_profile": True, "email": "hedy@example.org"}
+    workspace.track({"attributes": [lead]})
+    workspace.track({"attributes": [{"external_id": "hedy", "email": "Hedy@Example.org", "first_name": "Hedy"}]})
+    assert len(workspace.segment(LEADS)) == 1
+    (group,) = workspace.post("/v1/merge_previews", {}, drain=False).body["groups"]
+    assert (group["email"], group["keep"]["external_id"], len(group["merge"])) == ("hedy@example.org", "hedy", 1)
+    run = start(workspace)
+    assert work_off(service, after_step=drains(workspace)) == ["done"]
+    assert workspace.segment(LEADS) == set()
+    merged = workspace.user("hedy")
+    assert (merged["first_name"], merged["custom_attributes"]) == ("Hedy", {"is_lead_profile": True})
+    assert merged["user_aliases"] == [{"alias_label": "form", "alias_name": "visitor"}]
+    undo(workspace, run)
+    assert work_off(service, after_step=drains(workspace)) == ["done"]
+    assert len(workspace.segment(LEADS)) == 1
+    assert "custom_attributes" not in workspace.user("hedy")
+    assert reference(workspace) == []
+
+
+def test_a_run_is_what_a_person_would_have_merged_by_its_preview(service: Service, workspace: Workspace) -> None:
+    """Pair by pair, with /users/merge, in a workspace with the same people."""
+    twin = service.workspace("legacy")
+    for one in (workspace, twin):
+        people(one, 4, size=3, phone="+34600123450")
+        one.track({"attributes": [{"external_id": f"x{n}", "email": "dup001@example.org", "n": n} for n in range(2)]})
+        one.track({"attributes": [{"external_id": "alone", "email": "alone@example.org"}]})
+    for group in twin.post("/v1/merge_previews", {}, drain=False).body["groups"]:
+        for person in group.get("merge", ()):
+            pair = {
+                "identifier_to_merge": {"braze_id": person["braze_id"]},
+                "identifier_to_keep": {"braze_id": group["keep"]["braze_id"]},
+            }
+            assert twin.skipped(twin.post("/users/merge", {"merge_updates": [pair]}).request_id) == []
+    start(workspace)
+    assert work_off(service, after_step=drains(workspace)) == ["done"]
+    assert shape(workspace) == shape(twin)
+    assert len(shape(workspace)) == 5
+
+
+def shape(workspace: Workspace) -> list[Any]:
+    """All profiles without ids and times of our own making."""
+    found = []
+    for one in alive(workspace):
+        core = {name: value for name, value in (one.core or {}).items() if name != "last_merge"}
+        found.append((one.external_id or "", sorted(core.items(), key=repr), sorted((one.custom or {}).items())))
+    return sorted(found, key=repr)

@@ -5,8 +5,9 @@ together. Each request is queued under a key of its own, so an attempt that was 
 and goes on behind its last group. Where it stands is in the request itself: no table of runs names anybody.
 """
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,14 +25,16 @@ from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated
 from app.store.merge_runs import Queued
-from workers.jobs.run import JobFailedError, LostError, Run
+from workers.jobs.run import JobFailedError, LostError, Run, WaitingError
 
 #: A request is queued once it has so many merges. A group is never divided.
 MERGES: Final = 80
 #: Requests of a run that wait to be applied at once: whoever writes to the bulk stream meanwhile is not kept long.
 AHEAD: Final = 16
-#: How often is looked whether they are.
+#: How often is looked whether they are; and for how long, while none is. Then jobs of others go first: the bulk stream
+#: of a workspace may be hours behind.
 PAUSE_S: Final = 0.1
+PATIENCE_S: Final = 3.0
 
 #: What takes the place of a path in the keys of these requests.
 _KEYS: Final = "merge run"
@@ -48,6 +51,8 @@ def run_rules(run: Run) -> None:
         total = sum(duplicates.count(connection, run.job.workspace_id, rule.kind) for rule in rules)
         queued = merge_runs.requests(connection, run.job.workspace_id, run.job.id)
     work = _Running(run, total, queued)
+    with run.parts.database.write() as connection:
+        run.progressed(connection, work.scanned, total, 0)
     for number, rule in enumerate(rules):
         if not work.is_over(number):
             work.queue_rule(number, rule)
@@ -106,9 +111,10 @@ class _Running:
 
     def settle(self, most: int) -> None:
         """Wait until at most so many requests are not applied yet, and look what came of the others."""
-        run, job = self.run, self.run.job
+        run, job, patience = self.run, self.run.job, _Patience(self.run)
         while True:
             waiting = [one for one in self.queued if one.seq and one.merged is None]
+            before = len(waiting)
             with run.parts.database.write() as connection:
                 for one in waiting:
                     if not merge_runs.settle(connection, job.workspace_id, self.secret, job.id, one):
@@ -116,14 +122,14 @@ class _Running:
             waiting = [one for one in waiting if one.merged is None]
             if len(waiting) <= most:
                 return
-            _pause(run)
+            patience.pause(moved=len(waiting) < before)
 
     def _queue(self, rule: int, merges: list[MergeDuplicate], alone: Counter[str], scanned: int) -> None:
+        self.settle(AHEAD - 1)
         number = len(self.queued) + 1
         seq, asked = queue(self.run, self.secret, f"{self.run.job.id}/{number}", merges)
         self.run.parts.after_step(self.run.job, "merges_queued")
         self._record(Queued(number, rule, seq, len(asked), scanned, dict(alone)))
-        self.settle(AHEAD)
 
     def _record(self, queued: Queued) -> None:
         run = self.run
@@ -166,12 +172,9 @@ def undo_run(run: Run) -> None:
     waiting: list[Queued] = []
     undoable = [one for one in reversed(found) if one.seq]
     for done, queued in enumerate(undoable, 1):
-        with database.read() as connection:
-            ids = merge_runs.merge_ids(job.workspace_id, secret, queued)
-            there = merge_runs.standing(connection, job.workspace_id, ids)
-        wanted = [id_ for id_ in reversed(ids) if id_ in there and not there[id_].undone]
-        undos = [UndoMerge(n, id_) for n, id_ in enumerate(wanted)]
-        seq, _ = queue(run, secret, f"{job.id}/{queued.n}", undos)
+        _settle_undo(run, secret, waiting, AHEAD - 1)
+        name = f"{job.id}/{queued.n}"
+        seq = queued_before(run, secret, name) or queue(run, secret, name, _undos(run, secret, queued))[0]
         run.parts.after_step(job, "undo_queued")
         if seq:
             with database.write() as connection:
@@ -181,22 +184,31 @@ def undo_run(run: Run) -> None:
         run.parts.after_step(job, "undo_recorded")
         with database.write() as connection:
             run.progressed(connection, done, len(undoable), 0)
-        _settle_undo(run, secret, waiting, AHEAD)
     _settle_undo(run, secret, waiting, 0)
     with database.write() as connection:
         if not jobs.finish(connection, job, run.parts.now_us()):
             raise LostError
 
 
+def _undos(run: Run, secret: bytes, queued: Queued) -> list[UndoMerge]:
+    """What takes back the merges of a request that stand, the last one first."""
+    with run.parts.database.read() as connection:
+        ids = merge_runs.merge_ids(run.job.workspace_id, secret, queued)
+        there = merge_runs.standing(connection, run.job.workspace_id, ids)
+    wanted = [id_ for id_ in reversed(ids) if id_ in there and not there[id_].undone]
+    return [UndoMerge(n, id_) for n, id_ in enumerate(wanted)]
+
+
 def _settle_undo(run: Run, secret: bytes, waiting: list[Queued], most: int) -> None:
-    job = run.job
+    job, patience = run.job, _Patience(run)
     while True:
+        before = len(waiting)
         with run.parts.database.write() as connection:
             while waiting and merge_runs.settle_undo(connection, job.workspace_id, secret, job.target, waiting[0]):
                 waiting.pop(0)
         if len(waiting) <= most:
             return
-        _pause(run)
+        patience.pause(moved=len(waiting) < before)
 
 
 def adopt(run: Run, secret: bytes, run_id: str) -> None:
@@ -205,41 +217,38 @@ def adopt(run: Run, secret: bytes, run_id: str) -> None:
     with database.read() as connection:
         queued = merge_runs.requests(connection, workspace_id, run_id)
     number = len(queued) + 1
-    with database.read(database.inbox) as connection:
-        first = idempotency.find(connection, workspace_id, _key(secret, f"{run_id}/{number}"))
-    if first is None:
-        return
-    merges = read_back(run, first.seq)
+    seq = queued_before(run, secret, f"{run_id}/{number}")
+    merges = read_back(run, seq) if seq else []
     if merges:
         last = queued[-1] if queued else Queued(0, 0, 0, 0, 0, {})
         with database.write() as connection:
-            row = Queued(number, last.rule, first.seq, len(merges), last.scanned, {})
+            row = Queued(number, last.rule, seq, len(merges), last.scanned, {})
             merge_runs.keep(connection, workspace_id, run_id, row)
 
 
-def queue(run: Run, secret: bytes, name: str, asked: Iterable[Command]) -> tuple[int, list[Command]]:
+def queue(run: Run, secret: bytes, name: str, asked: Sequence[Command]) -> tuple[int, Sequence[Command]]:
     """Queue a request under a name, once: (its number, its commands). Where an attempt before did that, these are the
     commands of then. Nothing is queued where nothing is asked for, and then the number is 0."""
-    job, database, key = run.job, run.parts.database, _key(secret, name)
-    wanted = list(asked)
     run.check()
-    if wanted:
-        checked = commands_checked(wanted)
-        entry = Entry(checked.kind, *stored.signed(checked.codec, checked.body, job.created_by), key)
-        with database.write(database.inbox) as connection:
-            (outcome,) = idempotency.append(connection, job.workspace_id, STREAM_BULK, [entry], run.parts.now_us())
-        if isinstance(outcome, Appended):
-            return outcome.seq, wanted
-        if not isinstance(outcome, Repeated):
-            raise JobFailedError(INTERNAL_ERROR)
-        seq = outcome.seq
-    else:
-        with database.read(database.inbox) as connection:
-            first = idempotency.find(connection, job.workspace_id, key)
-        if first is None:
-            return 0, []
-        seq = first.seq
-    return seq, read_back(run, seq) or wanted
+    if not asked:
+        return 0, asked
+    job, database, checked = run.job, run.parts.database, commands_checked(asked)
+    signed = stored.signed(checked.codec, checked.body, job.created_by)
+    entry = Entry(checked.kind, *signed, _key(secret, name))
+    with database.write(database.inbox) as connection:
+        (outcome,) = idempotency.append(connection, job.workspace_id, STREAM_BULK, [entry], run.parts.now_us())
+    if isinstance(outcome, Appended):
+        return outcome.seq, asked
+    if not isinstance(outcome, Repeated):
+        raise JobFailedError(INTERNAL_ERROR)
+    return outcome.seq, read_back(run, outcome.seq) or asked
+
+
+def queued_before(run: Run, secret: bytes, name: str) -> int:
+    """The number of the request that was queued under a name; 0 where none was."""
+    with run.parts.database.read(run.parts.database.inbox) as connection:
+        first = idempotency.find(connection, run.job.workspace_id, _key(secret, name))
+    return 0 if first is None else first.seq
 
 
 def read_back(run: Run, seq: int) -> list[Command]:
@@ -257,6 +266,19 @@ def _key(secret: bytes, name: str) -> IdempotencyKey:
     return IdempotencyKey(contract.digest(secret, _KEYS, name), contract.fingerprint(secret, b""))
 
 
-def _pause(run: Run) -> None:
-    run.lost.wait(PAUSE_S)
-    run.check()
+class _Patience:
+    """Waits for requests to be applied."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._since = time.monotonic()
+
+    def pause(self, *, moved: bool) -> None:
+        """Until the next look. Raises WaitingError when none has `moved` for too long."""
+        now = time.monotonic()
+        if moved:
+            self._since = now
+        if now - self._since > PATIENCE_S:
+            raise WaitingError
+        self._run.lost.wait(PAUSE_S)
+        self._run.check()

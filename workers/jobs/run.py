@@ -51,6 +51,10 @@ class LostError(Exception):
     """The job is not ours any more: it was cancelled, or somebody else has it since our lease ended."""
 
 
+class WaitingError(Exception):
+    """What the job waits for takes long: jobs of others go first, and then it goes on."""
+
+
 class JobFailedError(Exception):
     """The job cannot succeed. `reason` is one of app.domain.jobs.ERRORS."""
 
@@ -159,7 +163,8 @@ class Run:
 
 
 Work = Callable[[Run], None]
-"""Does a job and ends it with `jobs.finish`. Raises LostError, JobFailedError, what the database and the disk raise."""
+"""Does a job and ends it with `jobs.finish`. Raises LostError, WaitingError, JobFailedError, what the database and
+the disk raise."""
 
 
 class Runner:
@@ -195,6 +200,10 @@ class Runner:
             self._parts.files.remove(job.workspace_id, job.id, kept)  # parts, and what a process left that was killed
         except LostError:
             summary.state = "lost"
+        except WaitingError:
+            summary.state = "waiting"
+            with self._parts.database.write() as connection:
+                jobs.put_back(connection, job)
         except JobFailedError as failed:
             self._fail(job, failed.reason, summary)
         except Exception as error:  # whatever a job's data can raise ends that job alone
