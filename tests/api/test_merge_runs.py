@@ -295,11 +295,13 @@ def test_a_run_that_waits_lets_others_go_first(
         assert (shown["state"], shown["merges"]["queued"], shown["merges"]["waiting"]) == ("queued", 8, 8)
         (job,) = [job for job in jobs_of(workspace) if job["kind"] == "merge_run"]
         assert job["attempts"] == 0
+        workspace.drain()
         assert work_off(service, after_step=drains(workspace))[-1] == "done"
         assert run_of(workspace, run)["merges"]["merged"] == 14
         undo(workspace, run)
         with job_worker(service) as runner:
             assert [runner.run_next().state for _ in range(3)] == ["waiting"] * 3
+        workspace.drain()
         assert work_off(service, after_step=drains(workspace))[-1] == "done"
         assert run_of(workspace, run)["undo"] == {"undone": 14, "left": {}, "state": "done"}
         assert facts(workspace) == before
