@@ -161,6 +161,7 @@ def job_parts(settings: Settings, database: Database) -> running.Parts:
         workspace_bytes=settings.max_workspace_file_megabytes * megabyte,
         file_seconds=settings.file_hours * 3600,
         deletion_seconds=settings.segment_deletion_days * 86_400,
+        archival_profiles=settings.archival_profiles,
     )
     return running.Parts(
         database, files(settings), limits, now_us, lambda workspace_id: workspaces.secret(database, workspace_id)

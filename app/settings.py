@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     job_seconds: float = Field(3_600.0, gt=0)
     #: A file of a job is served for so long.
     file_hours: float = Field(4.0, gt=0)
+    #: A workspace with fewer profiles is not archived.
+    archival_profiles: int = Field(250_000, ge=0)
     #: Between asking for the deletion of everybody in a segment, and it.
     segment_deletion_days: float = Field(7.0, ge=0, le=90)
     #: Of one file, and of all files of a workspace.

@@ -19,7 +19,7 @@ from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
-from workers import merge_schedule, rates, segments
+from workers import archival, merge_schedule, rates, segments
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
@@ -82,6 +82,10 @@ def _segments(parts: Parts) -> Work:
     return lambda stop: segments.run(parts.database, parts.now_us, stop)
 
 
+def _archival(parts: Parts) -> Work:
+    return lambda stop: archival.run(parts.database, parts.now_us, stop)
+
+
 def _workspaces(parts: Parts) -> Work:
     def forget(workspace_id: int) -> int:
         return workspace_keys.forget(parts.settings.redis(), parts.settings.key_prefix, workspace_id)
@@ -103,6 +107,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "metric files": _metric_files,
     "segments": _segments,
     "workspaces": _workspaces,
+    "archival": _archival,
     "merge schedule": _merge_schedule,
 }
 

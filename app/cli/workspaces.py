@@ -100,6 +100,13 @@ SWITCHES: Final[Options] = {
             ("spam_product_ids", "Products bought", 20_000),
         )
     },
+    "archival": Annotated[
+        bool | None,
+        typer.Option(
+            "--archival/--no-archival",
+            help="Whether people of whom nothing was heard for long are deleted, on Sundays; at first they are not.",
+        ),
+    ],
     "disabled": Annotated[
         bool | None,
         typer.Option("--disabled/--enabled", help="Whether its keys are refused; what was accepted is applied."),

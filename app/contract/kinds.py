@@ -10,6 +10,7 @@ from typing import Final
 
 from app.domain.commands import (
     AddressEvent,
+    Archive,
     BookRevenue,
     ChangeFlags,
     Command,
@@ -68,6 +69,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     17: Kind("refused_events", CountRefused, signed=False),
     18: Kind("merge_duplicates", MergeDuplicate),
     19: Kind("delete_marked", DeleteMarked),
+    20: Kind("archive", Archive),
 }
 
 #: The kind that stores commands of a class.

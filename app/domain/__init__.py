@@ -14,6 +14,7 @@ To be read in this order:
 * `track`, `consent`, `custom_attributes`: what attributes, events and purchases do.
 * `subscriptions`, `messages`: what subscription calls do, and what is told of addresses and of messages.
 * `spam`: profiles of nobody, which collect what thousands do, and are blocked.
+* `archival`: who is deleted because nobody has heard of them for long.
 * `identity`, `guard`: what identify, merge, aliases, deletion and renames do, and which merges are refused.
 * `merging`: the rule of each field, the plan of a merge, performing it, taking it back; `match` and `duplicates`: which
   profiles merge rules join.

@@ -215,6 +215,18 @@ class DeleteMarked:
 
 
 @dataclass(slots=True)
+class Archive:
+    """A profile that is to be deleted if nobody has heard of it for long: see app.domain.archival."""
+
+    index: int
+    braze_id: str
+    #: Since when is counted up to this moment.
+    us: int
+
+    input_array = "braze_ids"
+
+
+@dataclass(slots=True)
 class RenameExternalId:
     """One element of `external_id_renames`."""
 

@@ -5,9 +5,21 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
-from app.domain import consent, data_rules, devices, ecommerce, flags, identity, messages, subscriptions, track
+from app.domain import (
+    archival,
+    consent,
+    data_rules,
+    devices,
+    ecommerce,
+    flags,
+    identity,
+    messages,
+    subscriptions,
+    track,
+)
 from app.domain.commands import (
     AddressEvent,
+    Archive,
     BookRevenue,
     ChangeFlags,
     ChangeSettings,
@@ -184,6 +196,11 @@ EFFECTS: Final[Mapping[type, Effect]] = {
     Delete: Effect(identity.delete, selectors=lambda command: (command.who,), deletes=True),
     DeleteMarked: Effect(
         identity.delete_marked,
+        selectors=lambda command: (Selector((BRAZE, "", command.braze_id)),),
+        deletes=True,
+    ),
+    Archive: Effect(
+        archival.archive,
         selectors=lambda command: (Selector((BRAZE, "", command.braze_id)),),
         deletes=True,
     ),

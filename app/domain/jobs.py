@@ -11,6 +11,7 @@ MERGE_UNDO: Final = "merge_undo"
 SEGMENT_PREVIEW: Final = "segment_preview"  # has no file
 DELETE_SEGMENT: Final = "delete_segment"
 UNMARK_SEGMENT: Final = "unmark_segment"  # what takes the marks of a deletion back that was cancelled, or failed
+ARCHIVAL: Final = "archival"  # deleting whom nobody has heard of for long
 KINDS: Final = (
     EXPORT_SEGMENT,
     EXPORT_CONTROL_GROUP,
@@ -20,6 +21,7 @@ KINDS: Final = (
     SEGMENT_PREVIEW,
     DELETE_SEGMENT,
     UNMARK_SEGMENT,
+    ARCHIVAL,
 )
 
 # States: queued -> running -> done | failed | cancelled. A job whose process died goes back to queued.

@@ -56,6 +56,8 @@ SELF_MERGE: Final = "same_profile"
 JUNK_IDENTIFIER: Final = "junk_identifier"
 IN_CONTROL_GROUP: Final = "control_group"
 BEING_DELETED: Final = "marked_for_deletion"
+#: The profile was to be archived, and something has been heard of it since.
+STILL_ACTIVE: Final = "still_active"
 #: The profile was to be deleted with a segment, and is not any more.
 NOT_MARKED: Final = "not_marked_for_deletion"
 TOO_MANY_IDENTIFIERS: Final = "too_many_identifiers"

@@ -37,6 +37,10 @@ APPLIED: Final = frozenset(
 )
 
 
+#: Option: since when the workspace is to be archived, in microseconds; null = it is not. As a setting true or false.
+ARCHIVAL_OPTION: Final = "archival"
+
+
 class InvalidSettingError(ValueError):
     """A setting cannot have this value. The message says what it can have."""
 
@@ -62,7 +66,7 @@ def operator(database: Database, name: str, by: str = "") -> Caller:
 def create(database: Database, name: str, settings: Mapping[str, Any], now_us: int) -> None:
     """Make a workspace. Raises NameTakenError, InvalidNameError, InvalidSettingError. `settings`: as in `change`."""
     naming.checked(name)
-    columns, options, applied = _split(database, {"plan": DEFAULT_PLAN} | dict(settings))
+    columns, options, applied = _split(database, {"plan": DEFAULT_PLAN} | dict(settings), now_us)
     workspaces.create(database, name, now_us=now_us, options=options, **columns)
     rates = {"rates_until": reference_table().last_day}
     change_applied(database, operator(database, name), rates | applied, now_us)
@@ -73,7 +77,7 @@ def change(database: Database, name: str, settings: Mapping[str, Any], now_us: i
 
     Raises UnknownNameError, InvalidSettingError.
     """
-    columns, options, applied = _split(database, settings)
+    columns, options, applied = _split(database, settings, now_us)
     if options:
         columns["options"] = workspaces.get(database, name).options | options
     workspaces.update(database, name, columns)
@@ -86,7 +90,9 @@ def change_applied(database: Database, caller: Caller, values: Mapping[str, obje
     enqueue(database, caller, settings_change(dict(values)), now_us)
 
 
-def _split(database: Database, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def _split(
+    database: Database, settings: Mapping[str, Any], now_us: int
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """(columns, options, settings that the reducer reads). Raises InvalidSettingError."""
     columns = dict(settings)
     applied = {name: columns.pop(name) for name in APPLIED & columns.keys()}
@@ -97,6 +103,8 @@ def _split(database: Database, settings: Mapping[str, Any]) -> tuple[dict[str, A
         options[REQUIRES_FIELDS] = columns.pop(REQUIRES_FIELDS)
     if ECOMMERCE_OPTION in columns:
         options[ECOMMERCE_OPTION] = columns.pop(ECOMMERCE_OPTION)
+    if ARCHIVAL_OPTION in columns:
+        options[ARCHIVAL_OPTION] = now_us if columns.pop(ARCHIVAL_OPTION) else None
     if addresses.REGION_OPTION in columns:
         region = addresses.region(columns.pop(addresses.REGION_OPTION))
         if region is None:

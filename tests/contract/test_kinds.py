@@ -68,6 +68,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         17: "refused_events",
         18: "merge_duplicates",
         19: "delete_marked",
+        20: "archive",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
@@ -102,6 +103,7 @@ def test_stored_and_read_back(command: type[Command]) -> None:
         "email": "a@example.org",
         "kind": "hard_bounce",
         "time_us": 5,
+        "us": 6,
         "reason": "deactivated",
         "message_id": "m",
         "campaign_id": "c",

@@ -75,6 +75,8 @@ class Limits:
     file_seconds: float
     #: How long a segment is marked before its people are deleted.
     deletion_seconds: float = 7 * 86_400.0
+    #: A workspace with fewer profiles is not archived.
+    archival_profiles: int = 250_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,33 +9,28 @@ A job that was killed sends its last part, or all of them, again: whoever is mar
 deleted is deleted once, since a profile that comes later has another braze_id.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from app.contract import stored
-from app.contract.checked import commands_checked
 from app.contract.errors import RefusedError
-from app.domain.commands import STREAM_BULK, ChangeFlags, Command, DeleteMarked
+from app.domain.commands import ChangeFlags, DeleteMarked
 from app.domain.jobs import DELETE_SEGMENT, SEGMENT_TOO_BROAD, TARGET_GONE
 from app.domain.profile import BRAZE, MARKED_FOR_DELETION, Profile
 from app.domain.segments.model import Definition
-from app.store import job_parts, jobs, lane
+from app.store import job_parts, jobs
 from app.store.inbox import log as inbox
 from app.store.job_parts import Part
 from app.store.profiles import look_up
 from app.store.segments import run as segments
 from app.store.segments import saved
 from app.store.segments.compile import TooBroadError
+from workers.jobs import bulk
 from workers.jobs.run import JobFailedError, LostError, Run
 from workers.segments import definition_of
 
 #: People of one part and of one request, so that a batch of others is never far behind it.
 PART_PEOPLE: Final = 500
-#: Requests of a job that may wait to be applied.
-MOST_AHEAD: Final = 20
-_PAUSE_SECONDS: Final = 0.1
 #: `phase` in the result of a job that has marked the members, and waits.
 WAITING: Final = {"phase": "waiting"}
 
@@ -62,9 +57,9 @@ def unmark(run: Run) -> None:
         needed = {pid for other in others for part in job_parts.of(connection, other) for pid in part.pids}
     done = 0
     for part in parts:
-        _send(run, _marks([one for one in _people(run, part) if one.pid not in needed], on=False))
+        bulk.send(run, _marks([one for one in _people(run, part) if one.pid not in needed], on=False))
         done += len(part.pids)
-        _progress(run, done, None)
+        bulk.progress(run, done, None)
     with run.parts.database.write() as connection:
         job_parts.forget(connection, job)
         if not jobs.finish(connection, run.job, run.parts.now_us()):
@@ -80,7 +75,7 @@ def _mark(run: Run) -> None:
     done = sum(len(part.pids) for part in known)
     last = max((max(part.pids, default=0) for part in known), default=0)
     if known:  # it may not have been sent before the process died
-        _send(run, _marks(_people(run, known[-1]), on=True))
+        bulk.send(run, _marks(_people(run, known[-1]), on=True))
     n = len(known)
     while True:
         with parts.database.read() as connection:
@@ -93,7 +88,7 @@ def _mark(run: Run) -> None:
             run.progressed(connection, done, total, 0)
             job_parts.add(connection, job.workspace_id, job.id, part.n, part.pids)
         parts.after_step(job, "part_recorded")
-        _send(run, _marks(_people(run, part), on=True))
+        bulk.send(run, _marks(_people(run, part), on=True))
         parts.after_step(job, "part_sent")
         n, last, done = part.n, part.pids[-1], done + len(part.pids)
     due_us = parts.now_us() + int(parts.limits.deletion_seconds * 1_000_000)
@@ -115,12 +110,12 @@ def _delete_marked(run: Run) -> None:
             pids = [one.pid for one in people]
             inside = segments.matches(connection, job.workspace_id, pids, definition, now_us)
         deletions = [DeleteMarked(n, one.braze_id) for n, one in enumerate(people) if one.pid in inside]
-        last = _send(run, deletions) or last
-        last = _send(run, _marks([one for one in people if one.pid not in inside], on=False)) or last
+        last = bulk.send(run, deletions) or last
+        last = bulk.send(run, _marks([one for one in people if one.pid not in inside], on=False)) or last
         parts.after_step(job, "part_sent")
         done += len(part.pids)
-        _progress(run, done, total)
-    _wait(run, last)
+        bulk.progress(run, done, total)
+    bulk.wait(run, last)
     with parts.database.write() as connection:
         gone = sum(1 for part in job_parts.of(connection, job) for pid in part.pids if not pid)
         job_parts.forget(connection, job)
@@ -145,37 +140,3 @@ def _people(run: Run, part: Part) -> list[Profile]:
 def _marks(people: Sequence[Profile], *, on: bool) -> list[ChangeFlags]:
     bits = (MARKED_FOR_DELETION, 0) if on else (0, MARKED_FOR_DELETION)
     return [ChangeFlags(n, (BRAZE, "", one.braze_id), *bits) for n, one in enumerate(people)]
-
-
-def _progress(run: Run, done: int, total: int | None) -> None:
-    with run.parts.database.write() as connection:
-        run.progressed(connection, done, total, 0)
-
-
-def _send(run: Run, commands: Sequence[Command]) -> int:
-    """Accept a request on the bulk stream, once not too many wait there; its number. 0 for no commands."""
-    if not commands:
-        return 0
-    database, job = run.parts.database, run.job
-    with database.read(database.inbox) as connection:
-        head = inbox.head(connection, job.workspace_id, STREAM_BULK)
-    _wait(run, head - MOST_AHEAD)
-    checked = commands_checked(commands)
-    codec, body = stored.signed(checked.codec, checked.body, job.created_by)
-    with database.write(database.inbox) as connection:
-        entries = [inbox.Entry(checked.kind, codec, body)]
-        (appended,) = inbox.append(connection, job.workspace_id, STREAM_BULK, entries, run.parts.now_us())
-    return appended.seq
-
-
-def _wait(run: Run, seq: int) -> None:
-    """Until a request of the bulk stream is applied. Raises LostError, JobFailedError when the time is over."""
-    while True:
-        run.check()
-        with run.parts.database.read() as connection:
-            found = lane.read(connection, run.job.workspace_id)
-        if found is None:
-            raise JobFailedError(TARGET_GONE)
-        if found.cursors[STREAM_BULK] >= seq:
-            return
-        time.sleep(_PAUSE_SECONDS)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app.domain.jobs import (
+    ARCHIVAL,
     ARCHIVE,
     DELETE_SEGMENT,
     EXPORT_CONTROL_GROUP,
@@ -13,7 +14,7 @@ from app.domain.jobs import (
     SEGMENT_PREVIEW,
     UNMARK_SEGMENT,
 )
-from workers.jobs import archive, export, merging, preview, segment_deletion
+from workers.jobs import archival, archive, export, merging, preview, segment_deletion
 from workers.jobs.run import Work
 
 WORKS: Final[Mapping[str, Work]] = {
@@ -25,4 +26,5 @@ WORKS: Final[Mapping[str, Work]] = {
     SEGMENT_PREVIEW: preview.make,
     DELETE_SEGMENT: segment_deletion.delete,
     UNMARK_SEGMENT: segment_deletion.unmark,
+    ARCHIVAL: archival.archive,
 }

@@ -32,6 +32,7 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
         "merge_undo",
         "delete_segment",
         "unmark_segment",
+        "archival",
     ]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     created_at: _Moment
