@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from app.bootstrap import now_us
-from app.contract import aliases, deletion, identify, kinds, merge_request, track
+from app.contract import aliases, deletion, identify, kinds, merge_request, subscriptions, track
 from app.domain import sizes
 from app.domain.commands import STREAM_NORMAL
 from app.domain.identifiers import identifiers_of
@@ -25,6 +25,7 @@ from bench.table import BenchError, Row, say
 from workers.apply import Applier
 
 EVERYBODY: Final = "everybody@example.org"
+GROUP: Final = "g1"
 #: Requests of a flood.
 MANY: Final = 200
 #: Addresses in a request that names several.
@@ -124,6 +125,18 @@ def _alias(n: int) -> Body:
     }
 
 
+def _state(n: int) -> dict[str, Any]:
+    return {"subscription_group_id": GROUP, "subscription_state": ("subscribed", "unsubscribed")[n % 2]}
+
+
+def _group(who: dict[str, Any], n: int) -> Body:
+    return "/v2/subscription/status/set", {"subscription_groups": [{**who, **_state(n)}]}
+
+
+def _checked_groups(content: bytes) -> Any:
+    return subscriptions.checked(subscriptions.read_several(content), {GROUP: CHANNEL_EMAIL})
+
+
 def _delete(*who: dict[str, Any]) -> Body:
     return "/users/delete", {"email_addresses": [*who]}
 
@@ -134,6 +147,13 @@ _REQUESTS: Final[dict[str, Callable[[int], Body]]] = {
     "events": _event,
     "subscription state": lambda n: _attributes(
         {"email": EVERYBODY, "email_subscribe": ("opted_in", "subscribed")[n % 2]}
+    ),
+    "group by the address": lambda n: _group({"emails": [EVERYBODY]}, n),
+    "group by a member": lambda n: _group({"external_id": f"c{2 * n + 1}"}, n),
+    "group of an object": lambda n: _attributes({"external_id": f"c{2 * n + 1}", "subscription_groups": [_state(n)]}),
+    "global state": lambda n: (
+        "/email/status",
+        {"email": EVERYBODY, "subscription_state": ("opted_in", "subscribed")[n % 2]},
     ),
     "joining": lambda n: _attributes({"external_id": f"new{n}", "email": EVERYBODY}, {"email": EVERYBODY, "n": n}),
     "members": lambda n: _attributes(
@@ -156,6 +176,8 @@ _ACCEPT: Final[dict[str, Callable[[bytes], Any]]] = {
     "/users/merge": merge_request.check,
     "/users/alias/new": aliases.check_new,
     "/users/delete": deletion.check,
+    "/email/status": subscriptions.check_email_status,
+    "/v2/subscription/status/set": _checked_groups,
 }
 
 

@@ -108,6 +108,50 @@ def test_a_former_external_id_leads_to_the_consent_of_its_profile(database: Data
 
 
 ALL = "all@example.org"
+_STATE = {"subscription_group_id": "news", "subscription_state": "unsubscribed"}
+
+
+def _rows(database: Database, one: int, path: str, body: dict[str, Any]) -> int:
+    """Rows that a new worker fetches and writes for a request."""
+    worker, rows = applier(database), 0
+    connect = worker._database.main
+
+    def counted(_c: Any, cursor: Any, *_rest: Any) -> None:
+        nonlocal rows
+        rows += max(0, cursor.rowcount)
+
+    event.listen(connect, "after_cursor_execute", counted)
+    try:
+        assert send(database, one, path, body)
+        assert worker.drain(one).dead == 0
+    finally:
+        event.remove(connect, "after_cursor_execute", counted)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/subscription/status/set", {"subscription_groups": [{**_STATE, "emails": [ALL]}]}),
+        ("/subscription/status/set", {**_STATE, "external_id": "u1"}),
+        ("/email/status", {"email": ALL, "subscription_state": "unsubscribed"}),
+        ("/users/track", {"attributes": [{"external_id": "u1", "subscription_groups": [_STATE]}]}),
+    ],
+)
+def test_a_subscription_call_costs_the_same_however_many_have_the_address(
+    database: Database, path: str, body: dict[str, Any]
+) -> None:
+    """The state belongs to the address: nobody of those who have it is loaded, and all of them have it."""
+    rows = []
+    for number in (3, 600):
+        one = workspace(database, next(_names))
+        people = [{"external_id": f"u{n}", "email": ALL} for n in range(number)]
+        for first in range(0, number, 50):
+            send(database, one, "/users/track", {"attributes": people[first : first + 50]})
+        applier(database).drain(one)
+        rows.append(_rows(database, one, path, body))
+        assert differences(database, one) == []
+    assert rows[0] == rows[1]
 
 
 _NEWEST: dict[str, Any] = {"email": ALL, "prioritization": ["identified", "most_recently_updated"]}
