@@ -1,6 +1,6 @@
 """A segment as a select: the tables that it needs, and the condition on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,6 +22,9 @@ from app.store.segments.scope import Scope, each_of
 MAX_TEXTS: Final = 1_000_000
 #: So few stand in the statement itself.
 _FEW: Final = 100
+#: So many texts are searched for before a document is parsed.
+_SEARCHED: Final = 4
+_BOOLEANS: Final = {"is_true": True, "is_false": False}
 _NOBODY: Final = Person(Profile(0, "", 0, 0, 0))
 
 
@@ -118,7 +121,7 @@ class Compiler:
         json = self.scope.entry(CUSTOM, one.name)
         rows = self.scope.rows(CUSTOM)
         if one.op != "any_element":
-            return self._at(
+            condition = self._at(
                 json,
                 one.path,
                 rows,
@@ -126,6 +129,8 @@ class Compiler:
                 one.op,
                 operand(one),
             )
+            wanted = _exactly(one)
+            return and_(self.scope.written(CUSTOM, one.name, wanted), condition) if wanted else condition
         for step in one.path:
             json = json.member(step)
         items, element = json.items()
@@ -174,3 +179,15 @@ class Compiler:
         if len(matching) <= _FEW:
             return lambda text: text.in_(matching)
         return lambda text: text.in_(each_of(self.scope.postgresql, matching))
+
+
+def _exactly(one: Filter) -> Sequence[object]:
+    """The few values that an attribute has to be one of; none where it may match otherwise."""
+    if one.path:
+        return ()
+    if one.op in _BOOLEANS:
+        return (_BOOLEANS[one.op],)
+    if one.op == "equals" and isinstance(one.value, str):
+        return (one.value,)
+    few = one.op == "is_any_of" and isinstance(one.value, tuple) and len(one.value) <= _SEARCHED
+    return one.value if few and isinstance(one.value, tuple) else ()

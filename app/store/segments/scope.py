@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, FromClause, Select, Text, and_, cast, func, literal, select, true
+from sqlalchemy import BigInteger, FromClause, Select, Text, and_, cast, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -82,6 +82,16 @@ class Scope:
     def entry(self, section: int, key: str) -> Json:
         """A member of a section."""
         return self._parsed(section, key)
+
+    def written(self, section: int, key: str, values: Sequence[object]) -> Expression:
+        """Whether the text of a section may have a member with one of these values. Where it has, this is true.
+
+        PostgreSQL asks it of each row before anything is parsed, so that few are. SQLite parses as fast as it searches.
+        """
+        if not self.postgresql:
+            return true()
+        doc = self.section(section).c.doc
+        return or_(*(func.strpos(doc, f"{encode(key)}:{encode(value)}") > 0 for value in values))
 
     def _parsed(self, section: int, key: str) -> Json:
         doc = self.section(section).c.doc
