@@ -84,7 +84,7 @@ def _templates() -> State:
 
 def _multiply(connection: Connection, site: Site, copies: int, postgresql: bool) -> None:
     """The templates again and again, each time with other numbers."""
-    each = "generate_series(1, :copies) as each(k)" if postgresql else _SERIES
+    each = "generate_series(cast(1 as bigint), :copies) as each(k)" if postgresql else _SERIES
     number = ":from + pid + k * :templates"
     external, address = "{0} || '-' || k", f"replace({{0}}, '{_DOMAIN}', '-' || k || '{_DOMAIN}')"
     pid = {"pid": "pid + k * :templates"}
@@ -120,7 +120,7 @@ _SERIES: Final = (
 
 
 def _occurrences(connection: Connection, site: Site, users: int, postgresql: bool) -> None:
-    each = "generate_series(1, :copies) as each(k)" if postgresql else _SERIES
+    each = "generate_series(cast(1 as bigint), :copies) as each(k)" if postgresql else _SERIES
     properties = "jsonb_build_object('n', k % 10)" if postgresql else "json_object('n', k % 10)"
     day = f"({NOW_US} / {DAY} - 1 - k % 29)"
     connection.execute(
