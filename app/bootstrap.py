@@ -131,6 +131,7 @@ def applier(settings: Settings, bell: Doorbell) -> Applier:
         now_us,
         lambda workspace_id: workspaces.secret(database, workspace_id),
         loaded_bytes=int(settings.loaded_megabytes * 1_000_000),
+        most_names=settings.catalogue_names,
     )
 
 

@@ -102,6 +102,13 @@ class Settings(BaseSettings):
     #: Dead letters that are kept of a workspace, and megabytes of their bodies; beyond it the oldest go.
     dead_letters: int = Field(100_000, ge=1)
     dead_letter_megabytes: int = Field(1_024, ge=1)
+    #: Lines of the history of a profile; beyond it the oldest go.
+    history_lines: int = Field(1_000, ge=100)
+    #: Days for which it is known that a merge was done, at least until it cannot be undone; and a deletion.
+    merge_record_days: int = Field(400, ge=40, le=36_500)
+    deletion_days: int = Field(400, ge=1, le=36_500)
+    #: Names of attributes, events and products that are listed and counted of a workspace.
+    catalogue_names: int = Field(100_000, ge=1)
     #: A request of our own is applied this often, to see that all is well; 0 = never.
     canary_seconds: float = 30.0
     #: Where clients reach the API, for the addresses of files: https://onefold.example.org. Empty = where the request

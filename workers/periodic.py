@@ -19,6 +19,7 @@ from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
+from app.store.retained import Keeping
 from workers import archival, merge_schedule, rates, segments
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
@@ -52,10 +53,11 @@ def _sweep(parts: Parts) -> Work:
 
 
 def _retention(parts: Parts) -> Work:
-    most = int(parts.settings.inbox_retention_gigabytes * 10**9)
-    hours = parts.settings.inbox_retention_hours
-    bounds = past.Bounds(parts.settings.dead_letters, parts.settings.dead_letter_megabytes * 1024 * 1024)
-    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds).run
+    settings = parts.settings
+    hours, most = settings.inbox_retention_hours, int(settings.inbox_retention_gigabytes * 10**9)
+    bounds = past.Bounds(settings.dead_letters, settings.dead_letter_megabytes * 1024 * 1024)
+    keeping = Keeping(settings.history_lines, settings.merge_record_days, settings.deletion_days)
+    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping).run
 
 
 def _rates(parts: Parts) -> Work:

@@ -9,6 +9,7 @@ import structlog
 from app.store import erasure, merges, partitions, past
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import size
+from app.store.retained import Keeping, Retained
 
 log = structlog.get_logger()
 
@@ -16,6 +17,7 @@ INTERVAL_US: Final = 60 * 1_000_000
 #: Rounds of erasing in one go; the rest waits for the next one.
 ERASE_ROUNDS: Final = 20
 _NO_BOUNDS: Final = past.Bounds(dead_letters=2**62, dead_letter_bytes=2**62)
+_ALL: Final = Keeping()
 #: What a queued request may still need stays a little longer: what it takes to undo a merge, and orphaned consent.
 SLACK_US: Final = 24 * 60 * INTERVAL_US
 
@@ -31,6 +33,7 @@ class Retention:
         inbox_bytes: int = 0,
         aged_out: Callable[[dict[str, int]], None] = lambda _dropped: None,
         bounds: past.Bounds = _NO_BOUNDS,
+        keeping: Keeping = _ALL,
     ) -> None:
         """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`.
 
@@ -42,6 +45,7 @@ class Retention:
         self._inbox_bytes = inbox_bytes
         self._aged_out = aged_out
         self._bounds = bounds
+        self._retained = Retained(database, keeping)
         self._due = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -65,6 +69,7 @@ class Retention:
         partitions.prepare(self._database, now)
         dropped = partitions.expire(self._database, now, self._inbox_hours)
         dropped |= past.trim(self._database, self._bounds)
+        dropped |= self._retained.trim(now)
         with self._database.write() as connection:
             addresses = erasure.forget_addresses(connection, now - SLACK_US)
         if forgotten := merges.expire(self._database, now - SLACK_US):

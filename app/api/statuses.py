@@ -18,7 +18,7 @@ from app.contract import (
 )
 from app.contract.errors import RefusedError
 from app.contract.limits import LIMIT_TOO_HIGH
-from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
+from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE, unknown_profile
 from app.domain.jobs import (
     ARCHIVE,
     DELETE_SEGMENT,
@@ -113,6 +113,8 @@ def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
         status, sentence = REFUSALS[error.reason]
         return status, msgspec.json.encode({"message": sentence, "reason": error.reason}), headers
     document = {"message": found.message}
+    if isinstance(error, refusals.UnknownProfileError):
+        document["message"] = unknown_profile(error.key)
     if isinstance(error, JobUnderWayError):
         document["message"] = UNDER_WAY[error.kind]
     if isinstance(error, LimitTooHighError):

@@ -4,6 +4,7 @@ from typing import Final
 
 import typer
 
+from app.adapters import logs
 from app.adapters.private_files import private_by_default
 from app.cli import (
     apps,
@@ -73,4 +74,5 @@ for _name, _now in _FORMER.items():
 def main() -> None:
     """Console script."""
     private_by_default()
+    logs.configure("warning")  # to standard error: what is printed may be JSON. Those that serve set their own level
     app()

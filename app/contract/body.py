@@ -3,6 +3,7 @@
 import codecs
 import json
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -174,6 +175,51 @@ def unstorable(value: object) -> str | None:
         value = list(value.values())
     if isinstance(value, list):
         return next((reason for member in value if (reason := unstorable(member)) is not None), None)
+    return unstorable_scalar(value)
+
+
+def unstorable_scalar(value: object) -> str | None:
+    """As `unstorable`, of a value that is neither an array nor an object."""
     if value is OUT_OF_RANGE:
         return reasons.OUT_OF_RANGE
     return reasons.BROKEN_TEXT if value is BROKEN_TEXT else None
+
+
+#: What `pruned` names of one object, one more than a request lists: so it is seen that there is more.
+MAX_LOST: Final = 201
+#: Characters of a path: those that are listed. A name may be as long as its request, and stands in many paths.
+_MAX_PATH: Final = 255
+
+
+def pruned(
+    value: dict[str, Any], reason_of: Callable[[object], str | None], lost: list[tuple[str, str]]
+) -> dict[str, Any]:
+    """The object without the scalars that `reason_of` gives a reason for, at any depth. The rest is as it was.
+
+    `lost` gets (path, reason) of each of them: names of members and positions of elements, with dots between.
+    """
+    kept: dict[str, Any] = _pruned(value, "", reason_of, lost)
+    return kept
+
+
+def _pruned(value: Any, path: str, reason_of: Callable[[object], str | None], lost: list[tuple[str, str]]) -> Any:
+    """_LOST where nothing is left of it."""
+    if isinstance(value, dict):
+        kept = {name: _pruned(member, _below(path, name), reason_of, lost) for name, member in value.items()}
+        return {name: member for name, member in kept.items() if member is not _LOST}
+    if isinstance(value, list):
+        elements = [_pruned(member, _below(path, str(n)), reason_of, lost) for n, member in enumerate(value)]
+        return [member for member in elements if member is not _LOST]
+    reason = reason_of(value)
+    if reason is None:
+        return value
+    if len(lost) < MAX_LOST:
+        lost.append((path, reason))
+    return _LOST
+
+
+def _below(path: str, step: str) -> str:
+    return (f"{path}.{step}" if path else step)[:_MAX_PATH]
+
+
+_LOST: Final = object()

@@ -90,6 +90,8 @@ _FULL_TEXT: Final = Type("string", lambda value: isinstance(value, str), _empty)
 _CURRENCY: Final = Type("string", lambda value: isinstance(value, str), _currency)
 _ACTION: Final = Type("string", lambda value: isinstance(value, str), _one_of(ADD, REMOVE, REPLACE))
 _MONEY: Final = Type("number", _is_number, _amount)
+#: An amount that may be missing: one that no store can hold is left out, and the event counts.
+_SUM: Final = Type("number", _is_number, _below(0))
 _QUANTITY: Final = Type("integer", _is_integer, _below(1))
 _QUANTITY_OR_NONE: Final = Type("integer", _is_integer, _below(0))
 _OBJECT: Final = Type("object", lambda value: isinstance(value, dict))
@@ -114,8 +116,8 @@ PRODUCT: Final = Schema({**_PRODUCT, "quantity": _QUANTITY, "price": _MONEY}, _P
 PRODUCT_OF_CART: Final = Schema({**_PRODUCT, "quantity": _QUANTITY_OR_NONE, "price": _MONEY}, _PRODUCT_OPTIONAL)
 
 _ALWAYS: Final = {"currency": _CURRENCY, "source": _FULL_TEXT}
-_SUMS: Final = {"subtotal_value": _MONEY, "tax": _MONEY, "shipping": _MONEY}
-_DISCOUNTS: Final = {"total_discounts": _MONEY, "discounts": _OBJECTS}
+_SUMS: Final = {"subtotal_value": _SUM, "tax": _SUM, "shipping": _SUM}
+_DISCOUNTS: Final = {"total_discounts": _SUM, "discounts": _OBJECTS}
 _ORDER: Final = {"order_id": _TEXT, "total_value": _MONEY, "products": _OBJECTS, **_ALWAYS}
 _METADATA: Final = {"metadata": _OBJECT}
 
@@ -133,7 +135,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     CART_UPDATED: Schema(
         {"cart_id": _TEXT, "products": _OBJECTS, **_ALWAYS},
-        {"action": _ACTION, "total_value": _MONEY, **_SUMS, **_METADATA},
+        {"action": _ACTION, "total_value": _SUM, **_SUMS, **_METADATA},
     ),
     CHECKOUT_STARTED: Schema(
         {"checkout_id": _TEXT, "total_value": _MONEY, "products": _OBJECTS, **_ALWAYS},
@@ -201,7 +203,7 @@ def _extra(path: str, part: Mapping[str, object], schema: Schema) -> str | None:
 def _typed(path: str, part: Mapping[str, object], schema: Schema) -> list[tuple[str, object, Type]]:
     """(path, value, type) of the properties that were sent: null is not, nor is [] for an object (DECISIONS D63)."""
     base = path if path.endswith("/") else f"{path}/"
-    types = {**schema.required, **schema.optional}
+    types = {**schema.optional, **schema.required}
     return [
         (base + name, value, types[name])
         for name, value in part.items()

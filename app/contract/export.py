@@ -1,6 +1,6 @@
 """POST /users/export/ids: selectors in, profiles out (spec export-delete-rename.md 1)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import addresses, elements, identifiers, messages
+from app.contract import addresses, elements, identifiers, invisible, messages
 from app.contract import body as bodies
 from app.contract.cursor import BAD_CURSOR, Cursors, Position
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
@@ -48,6 +48,7 @@ NO_SELECTOR: Final = (
 TOO_MANY_IDS: Final = "The max number of ids per request was exceeded"
 TOO_MANY_ALIASES: Final = "The max number of external_ids and aliases per request was exceeded"
 ONLY_ONE: Final = "only one of 'device_id', 'email_address', or 'phone' may be provided"
+NOBODY: Final = "Nobody has this identifier"
 NO_KNOWN_FIELD: Final = "'fields_to_export' must be an array with at least one known field name"
 #: The JSON answer up to the first profile.
 BEGINNING: Final = b'{"users":['
@@ -65,6 +66,16 @@ class Selector:
     key: Identifier | None
     #: What `invalid_user_ids` says when nobody has it; None for aliases, which are not listed.
     sent: str | None
+    #: The member of the request that has it, and its position there.
+    member: str
+    index: int = 0
+
+    def hint(self) -> ObjectError | None:
+        """What may be the cause where nobody has it: a character that nobody sees."""
+        kind, label, name = self.key or (0, "", "")
+        texts = {"alias_label": label, "alias_name": name} if kind == ALIAS else {self.member: self.sent}
+        sentence = invisible.explained(NOBODY, texts, frozenset(texts))
+        return None if sentence == NOBODY else ObjectError(sentence, self.member, self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +153,7 @@ def _one(name: str, value: object, key: Callable[[str], Identifier | None]) -> S
     text = identifiers.text(value)
     if text is None:
         raise RefusedError(400, f"'{name}' must be a string")
-    return Selector(key(text) if _is_storable(text) else None, text)
+    return Selector(key(text) if _is_storable(text) else None, text, name)
 
 
 def _external_ids(value: object) -> list[Selector]:
@@ -153,16 +164,17 @@ def _external_ids(value: object) -> list[Selector]:
         raise RefusedError(400, elements.no_array("external_ids", "strings"))
     if len(values) > MAX_IDS:
         raise RefusedError(400, TOO_MANY_IDS)
-    return [_external_id(member) for member in values]
+    return [_external_id(member, index) for index, member in enumerate(values)]
 
 
-def _external_id(value: object) -> Selector:
+def _external_id(value: object, index: int) -> Selector:
     """One that no profile can have is listed as invalid, and the others are answered (DECISIONS D71)."""
     text = identifiers.text(value)
     if text is None:
-        return Selector(None, "" if bodies.unstorable(value) else msgspec.json.encode(value).decode()[:MAX_SHOWN])
+        shown = "" if bodies.unstorable(value) else msgspec.json.encode(value).decode()[:MAX_SHOWN]
+        return Selector(None, shown, "external_ids", index)
     fits = 0 < len(text.encode()) <= identifiers.MAX_EXTERNAL_ID_BYTES
-    return Selector((EXTERNAL, "", text) if fits and _is_storable(text) else None, text)
+    return Selector((EXTERNAL, "", text) if fits and _is_storable(text) else None, text, "external_ids", index)
 
 
 def _is_storable(text: str) -> bool:
@@ -184,7 +196,7 @@ def _aliases(value: object, errors: list[ObjectError]) -> list[Selector]:
         except ObjectRefusedError as refused:
             errors.append(elements.object_error(refused, "user_aliases", index, member))
         else:
-            selectors.append(Selector((ALIAS, label, name), None))
+            selectors.append(Selector((ALIAS, label, name), None, "user_aliases", index))
     return selectors
 
 
@@ -242,12 +254,17 @@ def encoded(view: View, fields: frozenset[str] | None) -> bytes:
     return msgspec.json.encode(render(view, fields))
 
 
-def ending(invalid: list[str], errors: tuple[ObjectError, ...], cursor: str | None) -> bytes:
-    """What stands behind the profiles in the JSON answer, which begins with BEGINNING. `cursor` is of the next page."""
+def ending(unknown: Sequence[Selector], malformed: tuple[ObjectError, ...], cursor: str | None) -> bytes:
+    """What stands behind the profiles in the JSON answer, which begins with BEGINNING. `cursor` is of the next page.
+
+    `unknown`: whom nobody is; where a character that nobody sees may be the cause, `errors` names it.
+    """
     document: dict[str, object] = {}
+    invalid = [selector.sent for selector in unknown if selector.sent is not None]
     if invalid:
         document["invalid_user_ids"] = invalid
     document["message"] = "success"
+    errors = [*malformed, *(hint for selector in unknown if (hint := selector.hint()) is not None)]
     if errors:
         document["errors"] = [error.as_json() for error in errors]
     if cursor is not None:

@@ -55,6 +55,9 @@ class Renames:
     def answer(self, problems: Problems) -> bytes:
         """The answer, from the problems of the applied request."""
         failed = _failed(self.refused, problems, _RENAME_ERRORS)
+        for command in self.commands:
+            if failed.get(command.index) == _RENAME_ERRORS[reasons.EXTERNAL_ID_NOT_FOUND]:
+                failed[command.index] = _explained(failed[command.index], "current_external_id", command.current)
         done = [
             {"current_external_id": command.current, "new_external_id": command.new}
             for command in self.commands
@@ -78,6 +81,9 @@ class Removals:
     def answer(self, problems: Problems) -> bytes:
         """The answer, from the problems of the applied request."""
         failed = _failed(self.refused, problems, _REMOVAL_ERRORS)
+        for command in self.commands:
+            if failed.get(command.index) == _REMOVAL_ERRORS[reasons.EXTERNAL_ID_NOT_FOUND]:
+                failed[command.index] = _explained(failed[command.index], "external_id", command.external_id)
         done = [command.external_id for command in self.commands if command.index not in failed]
         return _answer({"removed_ids": done, "removal_errors": sorted(failed.items())})
 
@@ -109,7 +115,7 @@ def read_removals(body: bytes) -> Removals:
         try:
             commands.append(RemoveExternalId(index, _external_id(element)))
         except ObjectRefusedError:
-            refused[index] = invisible.explained(NOT_TEXT, {"external_id": element}, frozenset(("external_id",)))
+            refused[index] = _explained(NOT_TEXT, "external_id", element)
     return Removals(commands, refused)
 
 
@@ -125,6 +131,10 @@ def _array(body: bytes, name: str, form: str, noun: str) -> list[Any]:
 
 def _external_id(value: object) -> str:
     return identifiers.external_id(elements.sound(value))
+
+
+def _explained(sentence: str, name: str, value: object) -> str:
+    return invisible.explained(sentence, {name: value}, frozenset((name,)))
 
 
 def _failed(refused: dict[int, str], problems: Problems, texts: dict[str, str]) -> dict[int, str]:

@@ -29,6 +29,7 @@ _ANY_SCRIPT: Final = frozenset(
     (
         *("external_id", "braze_id", "user_alias", "alias_name", "alias_label", "old_alias_name", "new_alias_name"),
         *("current_external_id", "new_external_id", "external_ids", "email", "phone", "name", "product_id", "source"),
+        *("email_address", "emails", "device_id"),
         *("order_id", "cart_id", "checkout_id", "cancel_reason", "product_name", "variant_id", "identifier_to_merge"),
         *("identifier_to_keep",),
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from app.contract import addresses, identifiers, request_id
+from app.contract import addresses, elements, identifiers, invisible, request_id
 from app.contract.checked import Checked, commands_checked
 from app.contract.cursor import Page
 from app.contract.errors import ObjectRefusedError, RefusedError
@@ -92,7 +92,16 @@ def whose(parameters: Mapping[str, str]) -> Identifier | None:
             return (BRAZE, "", value)
         return (EXTERNAL, "", identifiers.external_id(value))
     except ObjectRefusedError as refused:
-        raise RefusedError(400, refused.type) from None
+        raise elements.refused(refused.type, dict(parameters)) from None
+
+
+def unknown_profile(key: Identifier | None) -> str:
+    """The sentence about somebody who is not there, with a character that nobody sees where one is in the name."""
+    if key is None:
+        return UNKNOWN_PROFILE
+    kind, label, value = key
+    texts = {"alias_label": label, "alias_name": value} if kind == ALIAS else {_KINDS[kind]: value}
+    return invisible.explained(UNKNOWN_PROFILE, texts, frozenset(texts))
 
 
 def page(parameters: Mapping[str, str]) -> Page:

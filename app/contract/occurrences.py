@@ -1,12 +1,14 @@
 """Event and purchase objects of /users/track (spec events-purchases.md)."""
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from app.contract import addresses, ecommerce, identifiers, locales
+from app.contract import body as bodies
 from app.contract.attributes import flag
 from app.contract.errors import ObjectRefusedError
 from app.domain import numbers, times
@@ -29,11 +31,15 @@ _DECIMAL: Final = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?
 
 def read_event(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackEvent:
     """The command of one event object. Raises ObjectRefusedError."""
+    return _event(obj, obj.get("properties"), index, region, [])
+
+
+def _event(
+    obj: dict[str, Any], properties: object, index: int, region: str, ignored: list[tuple[str, str]]
+) -> TrackEvent:
     identifier = identifiers.of(obj, region)
     name = _name(obj.get("name"), "name")
     time_us = _time(obj.get("time"))
-    ignored: list[tuple[str, str]] = []
-    properties = _properties(obj.get("properties"), EVENT_RESERVED, ignored)
     return TrackEvent(
         index=index,
         identifier=identifier,
@@ -41,18 +47,31 @@ def read_event(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_
         name=name,
         time_us=time_us,
         app_id=_app_id(obj.get("app_id")),
-        properties=properties,
+        properties=_properties(properties, EVENT_RESERVED, ignored),
         ignored=ignored,
     )
 
 
 def read_recommended(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackEvent:
-    """As `read_event`, where the recommended e-commerce events have a schema and effects. Raises ObjectRefusedError."""
-    event = read_event(obj, index, region)
-    if event.name in ecommerce.SCHEMAS:
-        ecommerce.check(event.name, obj.get("properties"))
-        event.recommended = True
+    """As `read_event`, where the recommended e-commerce events have a schema and effects. Raises ObjectRefusedError.
+
+    Of their properties a number out of range costs itself alone, however deep it is: with the property that holds it, a
+    cart would lose its lines.
+    """
+    if not is_recommended(obj):
+        return read_event(obj, index, region)
+    properties, lost = obj.get("properties"), list[tuple[str, str]]()
+    kept = bodies.pruned(properties, _out_of_range, lost) if isinstance(properties, dict) else properties
+    event = _event(obj, kept, index, region, lost)
+    ecommerce.check(event.name, properties)
+    event.recommended = True
     return event
+
+
+def is_recommended(obj: Mapping[str, object]) -> bool:
+    """Whether an event object has the name of a recommended e-commerce event."""
+    name = obj.get("name")
+    return isinstance(name, str) and name.strip() in ecommerce.SCHEMAS
 
 
 def read_purchase(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION) -> TrackPurchase:
@@ -166,6 +185,11 @@ def _stored(value: object) -> object:
     if isinstance(value, dict):
         return {name: _stored(member) for name, member in value.items()}
     raise _OutOfRangeError
+
+
+def _out_of_range(value: object) -> str | None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return OUT_OF_RANGE if number and numbers.canonical(value) is None else None
 
 
 class _OutOfRangeError(Exception):

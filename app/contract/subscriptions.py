@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.contract import addresses, identifiers
+from app.contract import addresses, elements, identifiers
 from app.contract import body as bodies
 from app.contract.checked import Checked, commands_checked
 from app.contract.elements import MAX_ELEMENTS, is_sent
@@ -133,10 +133,10 @@ def _identifier(kind: int, name: str, value: object, region: str) -> str:
         if kind == EMAIL:
             return identifiers.email(value)
     except ObjectRefusedError as refused:
-        raise RefusedError(400, refused.type) from None
+        raise elements.refused(refused.type, {name: value}, names=frozenset((name,))) from None
     number = phone(value, region)
     if number is None:
-        raise RefusedError(400, f"'{name}' must be E.164")
+        raise elements.refused(f"'{name}' must be E.164", {name: value})
     return number
 
 

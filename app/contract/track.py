@@ -25,7 +25,7 @@ from app.contract.attributes import read as read_attributes
 from app.contract.checked import Checked
 from app.contract.errors import BLACKLISTED, BLACKLISTED_CODE, ObjectError, ObjectRefusedError, RefusedError
 from app.contract.kinds import TRACK
-from app.contract.occurrences import read_event, read_purchase, read_recommended
+from app.contract.occurrences import is_recommended, read_event, read_purchase, read_recommended
 from app.domain import times
 from app.domain.commands import ImportToken, Track, TrackEvent, Unreadable
 from app.domain.numbers import MAX_INT
@@ -424,18 +424,23 @@ def _checked(
     problem = bodies.unsound(obj)
     if problem is not None:
         raise ObjectRefusedError(problem)
-    kept, ignored = _without_unstorable(name, obj)
+    kept, ignored = _without_unstorable(name, obj, deep=reader is read_recommended and is_recommended(obj))
     return kept, ignored, reader(kept, index, region)
 
 
-def _without_unstorable(name: str, obj: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The object without what no store can hold, and what was left out. Its own text may then still be refused."""
+def _without_unstorable(name: str, obj: dict[str, Any], *, deep: bool) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The object without what no store can hold, and what was left out. Its own text may then still be refused.
+
+    `deep`: of a property only what no store can hold is left out, rather than all of it.
+    """
     ignored: list[tuple[str, str]] = []
     kept: dict[str, Any] = {}
     for field, value in obj.items():
         reason = bodies.unstorable(value)
         if reason is None:
             kept[field] = value
+        elif field == "properties" and isinstance(value, dict) and deep:
+            kept[field] = bodies.pruned(value, bodies.unstorable_scalar, ignored)
         elif field == "properties" and isinstance(value, dict):
             # The name stays, since it may be one that is refused; a property without a value is not kept.
             lost = {key: lost for key, member in value.items() if (lost := bodies.unstorable(member)) is not None}

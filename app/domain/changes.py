@@ -77,9 +77,8 @@ class Changes:
     #: Of each deleted profile the hash of its braze_id, and the command that deleted it.
     deleted: list[tuple[str, Origin]] = field(default_factory=list)
     occurrences: list[Occurrence] = field(default_factory=list)
-    names: set[tuple[int, str]] = field(default_factory=set)
-    #: (kind of name, name, type of the value) -> how often it was written. The type is "" for events and products, and
-    #: for refused e-commerce events what was wrong with them.
+    #: (kind of name, name, type of the value) -> how often it was written, in the order of the first time. The type is
+    #: "" for events and products, and for refused e-commerce events what was wrong with them.
     written: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     #: Of `written`, how many writes were not counted: the catalogue of the workspace is full.
     unlisted: int = 0

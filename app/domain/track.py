@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from app.domain import consent, custom_attributes, data_rules, devices, ecommerce, guard, money, resolve, sizes, spam
 from app.domain.commands import ImportToken, Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
-from app.domain.numbers import clamped, greatest, least
+from app.domain.numbers import canonical, clamped, greatest, least
 from app.domain.profile import (
     ALIAS,
     BRAZE,
@@ -259,7 +259,7 @@ def _purchase(step: Step, profile: Profile, command: TrackPurchase) -> None:
         step.skip(command, PROFILE_FULL, "product_id")
         return
     if command.currency != money.USD:  # these names are reserved, so no property of the client's has them
-        paid = {"price": float(command.price), "currency": command.currency}
+        paid = {"price": canonical(float(command.price)), "currency": command.currency}
         command.properties = {**(command.properties or {}), **paid}
     _occurred(step, profile, command, NAME_PRODUCT, command.product_id, time_us, quantity, cents or 0)
 
@@ -275,7 +275,6 @@ def _summarise(step: Step, profile: Profile, section: int, kind: int, name: str,
         profile.size += grown
         summaries[name] = [count, time_us, time_us]
         spam.check(step, profile, section)
-        step.state.changes.names.add((kind, name))
     else:
         summaries[name] = [before[0] + count, min(before[1], time_us), max(before[2], time_us)]
     step.state.changes.written[kind, name, ""] += count
@@ -295,7 +294,6 @@ def _occurred(
 ) -> None:
     if time_us < step.request.accepted_us - OCCURRENCE_WINDOW_US:
         return
-    step.state.changes.names.add((kind, name))
     step.state.changes.occurrences.append(
         Occurrence(
             step.request.stream,

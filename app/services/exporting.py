@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from app.contract import export
 from app.contract.cursor import Cursors, Position
-from app.contract.export import MAX_HOLDERS, ExportRequest, View
+from app.contract.export import MAX_HOLDERS, ExportRequest, Selector, View
 from app.domain.identifiers import device_key, with_former
 from app.domain.profile import CHANNEL_EMAIL, DEVICE, Address, Identifier, Profile
 from app.services import budget
@@ -49,7 +49,7 @@ class _Found:
     """Who is meant, in the order of the answer; what nobody has; where the next page begins."""
 
     pids: list[int]
-    unknown: list[str]
+    unknown: list[Selector]
     last: Position | None
 
 
@@ -158,14 +158,14 @@ def _find(connection: Connection, workspace_id: int, wanted: ExportRequest, behi
     keys = _with_devices(connection, workspace_id, keys)
     index = look_up.find(connection, workspace_id, keys - {crowd})
     named: dict[int, None] = {}
-    unknown: list[str] = []
+    unknown: list[Selector] = []
     for selector in wanted.selectors:
         if selector.key == crowd and crowd is not None:
             continue
         pids = _holders(index, selector.key)
         named |= dict.fromkeys(pids)
-        if not pids and selector.sent is not None:
-            unknown.append(selector.sent)
+        if not pids:
+            unknown.append(selector)
     if crowd is None:
         return _Found(list(named), unknown, None)
     members = holders.newest(connection, workspace_id, crowd, behind, MAX_HOLDERS + 1)
@@ -174,7 +174,7 @@ def _find(connection: Connection, workspace_id: int, wanted: ExportRequest, behi
     if behind is not None:  # the others were on the first page
         return _Found([pid for pid, _ in page if pid not in named], [], last)
     if not members:
-        unknown += [selector.sent for selector in wanted.selectors if selector.key == crowd and selector.sent]
+        unknown += [selector for selector in wanted.selectors if selector.key == crowd]
     return _Found(list(named | dict.fromkeys(pid for pid, _ in page)), unknown, last)
 
 

@@ -115,7 +115,7 @@ class Merges:
     async def history(self, caller: Caller, braze_id: str, page: Page) -> Seen[History]:
         """What happened to a profile. Raises UnknownProfileError, RefusedError for a wrong cursor, UnavailableError."""
         if "\0" in braze_id:  # no stored text has one
-            raise UnknownProfileError
+            raise UnknownProfileError((BRAZE, "", braze_id))
         return await self._reader.read(caller, lambda: self._history(caller, braze_id, page))
 
     async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Undone:
@@ -190,7 +190,7 @@ class Merges:
             return History(braze_id, MERGED, created, lines, record.kept_braze_id, following)
         if deletion is not None:
             return History(braze_id, DELETED, None, [Happening(DELETED, deletion)])
-        raise UnknownProfileError
+        raise UnknownProfileError((BRAZE, "", braze_id))
 
 
 def listed(database: Database, caller: Caller, key: Identifier | None, page: Page) -> Listed:

@@ -51,5 +51,5 @@ class Messages:
             profiles = look_up.fetch(connection, workspace_id, dict.fromkeys(pids, MESSAGES))
         profile = find(State(profiles, index), key)
         if profile is None:
-            raise UnknownProfileError
+            raise UnknownProfileError(key)
         return profile

@@ -224,7 +224,7 @@ def _profile(connection: Connection, workspace_id: int, braze_id: str, sections:
     pids = set() if "\0" in braze_id else look_up.find(connection, workspace_id, {key})[key]
     for profile in look_up.fetch(connection, workspace_id, dict.fromkeys(pids, sections)):
         return profile
-    raise UnknownProfileError
+    raise UnknownProfileError(key)
 
 
 def _timeline(connection: Connection, caller: Caller, profile: Profile, page: Page, now_us: int) -> Timeline:

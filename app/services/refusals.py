@@ -4,6 +4,7 @@ A body that the contract does not take is refused by the contract, with the word
 `app.contract.errors.RefusedError`.
 """
 
+from app.domain.profile import Identifier
 from app.quota.bucket import Grant
 from app.services.quotas import Admission
 
@@ -93,7 +94,11 @@ class UnknownRequestError(ServiceError):
 
 
 class UnknownProfileError(ServiceError):
-    """The workspace has, and had, no profile of this braze_id."""
+    """The workspace has, and had, no profile of this identifier; None is one that nobody can have."""
+
+    def __init__(self, key: Identifier | None = None) -> None:
+        super().__init__()
+        self.key = key
 
 
 class UnknownJobError(ServiceError):

@@ -80,6 +80,8 @@ INPUT_ARRAYS: Final = (
     *("aliases_to_identify", "emails_to_identify", "phone_numbers_to_identify"),
     *("user_aliases", "alias_updates"),
     *("external_ids", "braze_ids", "email_addresses", "phone_numbers"),
+    # An export names one of each by itself.
+    *("braze_id", "email_address", "phone", "device_id"),
     "flags",
 )
 
@@ -394,7 +396,7 @@ def _seed_behaviour(state: State, profile: Profile, wanted: Json) -> None:
         count, first, last = profile.events.get(event["name"], [0, us, us])
         profile.events[event["name"]] = [count + 1, min(first, us), max(last, us)]
         state.changed(profile, EVENTS)
-        state.changes.names.add((NAME_EVENT, event["name"]))
+        state.changes.written[NAME_EVENT, event["name"], ""] += 1
         happened = Occurrence(0, profile.pid, n, profile.pid, NAME_EVENT, event["name"], us, None, None)
         state.changes.occurrences.append(happened)
     for section, name, field_ in ((EVENTS, "custom_events", "events"), (PURCHASES, "purchases", "purchases")):

@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import pytest
+import structlog
+
 from app.adapters.rates import reference_table
 from app.services.permissions import PERMISSIONS
-from app.store import lane, workspaces
+from app.store import lane, partitions, workspaces
 from app.store.profiles import unbooked
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
+from tests.api.test_commands import run
 from workers import rates, replay
 
 TIME = "2026-02-10T09:15:00Z"
@@ -141,3 +145,81 @@ def test_pages_find_everybody(workspace: Workspace) -> None:
                 break
             after = last
         assert len(found) == len(set(found)) == 7, most
+
+
+@pytest.fixture
+def on_the_command_line(service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What names the workspace to `onefold rates …`, on both stores. A line of log is no part of the output."""
+    monkeypatch.setattr(partitions, "log", structlog.wrap_logger(structlog.testing.ReturnLogger(), processors=[]))
+    monkeypatch.setenv("ONEFOLD_DATA_DIR", str(service.settings.data_dir))
+    monkeypatch.setenv("DATABASE_URL", service.settings.database_url)
+    with service.database.read() as connection:
+        name = connection.exec_driver_sql(f"select name from workspace where id = {workspace.id}").scalar()
+    return ["--workspace", str(name)]
+
+
+def test_on_the_command_line(workspace: Workspace, on_the_command_line: list[str]) -> None:
+    """As the API has it: list, set, take away, refuse, and book."""
+    of = on_the_command_line
+
+    def listed() -> list[Json]:
+        found: list[Json] = json.loads(run("rates", "list", *of, "--json"))
+        return found
+
+    assert listed() == []
+    purchase(workspace, "a", "BTC", 2)
+    assert revenue(workspace, "a") == 0
+    for currency, usd, first in (
+        ("btc", "97000.50", "2026-01-01"),
+        ("BTC", "5", "2026-02-11"),
+        ("frf", "0.2", "1999-01-01"),
+    ):
+        said = run("rates", "set", currency, usd, "--from", first, *of)
+        assert said == "queued: in force behind everything accepted before\n"
+    assert listed() == []  # not yet
+    workspace.drain()
+    fixed = [rate("BTC", "97000.5"), rate("BTC", "5", "2026-02-11"), rate("FRF", "0.2", "1999-01-01")]
+    assert listed() == shown(workspace)["fixed"] == fixed
+    text = run("rates", "list", *of)
+    assert all(value in text for line in fixed for value in line.values())
+    purchase(workspace, "b", "BTC", 2)
+    assert revenue(workspace, "b") == 194_001
+    # What had no rate is booked at that of the day on which it is booked.
+    assert run("rates", "book", *of) == "queued for 1 profiles\n"
+    workspace.drain()
+    assert revenue(workspace, "a") == 10
+    assert run("rates", "book", *of) == "queued for 0 profiles\n"
+    run("rates", "set", "BTC", "none", "--from", "2026-02-11", *of)
+    workspace.drain()
+    assert listed() == [fixed[0], fixed[2]]
+    equal_to_the_reference(workspace)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["USD", "1", "--from", "2026-01-01"],
+        ["XXX?", "1", "--from", "2026-01-01"],
+        ["EUR", "0", "--from", "2026-01-01"],
+        ["EUR", "one", "--from", "2026-01-01"],
+        ["EUR", "1e9", "--from", "2026-01-01"],
+        ["EUR", "1", "--from", "2026-02-30"],
+        ["EUR", "1", "--from", "01/02/2026"],
+        ["EUR", "1\u200b", "--from", "2026-01-01"],
+        ["EUR", "1"],
+    ],
+)
+def test_a_wrong_rate_on_the_command_line(
+    workspace: Workspace, on_the_command_line: list[str], words: list[str]
+) -> None:
+    """One sentence, and nothing is queued."""
+    shown = run("rates", "set", *words, *on_the_command_line, fails=True)
+    assert ("'rates[0]' must have a known 'currency'" in shown) is ("--from" in words)
+    assert "Traceback" not in shown
+    assert workspace.service.drain(workspace.id).requests == 0
+    assert json.loads(run("rates", "list", *on_the_command_line, "--json")) == []
+
+
+def test_a_workspace_that_is_not_there(on_the_command_line: list[str]) -> None:
+    for words in (["list"], ["book"], ["set", "EUR", "1", "--from", "2026-01-01"]):
+        assert "No workspace has this name" in run("rates", *words, "--workspace", "nowhere", fails=True)

@@ -96,7 +96,6 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"total_value": 1e22}, VALUE, f"The property '#/total_value' must be below {2**63}"),
     ({"total_value": 2**63}, VALUE, f"The property '#/total_value' must be below {2**63}"),
-    ({"tax": 1e300}, VALUE, f"The property '#/tax' must be below {2**63}"),
     ({"products": [{**PRODUCT, "price": 1e19}]}, VALUE, f"The property '#/products/0/price' must be below {2**63}"),
     ({"currency": "doubloons"}, VALUE, "'currency' must be an ISO 4217 currency"),
     ({"source": "  "}, VALUE, "The property '#/source' must not be empty"),

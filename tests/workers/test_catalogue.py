@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from app.domain.profile import NAME_ATTRIBUTE, NAME_EVENT, NAME_PRODUCT
@@ -12,6 +13,7 @@ from app.store.profiles.dump import dump, occurrences
 from tests.stores import workspace
 from tests.workers.test_drain import applier, send
 from workers import replay
+from workers.batches import BatchSize
 
 #: Names that the catalogue may have.
 MOST = 5
@@ -70,6 +72,26 @@ def test_the_catalogue_is_full(database: Database) -> None:
     assert ada.purchase_count == 6
     assert replay.differences(database, number, secret, most_names=MOST) == []
     assert replay.differences(database, number, secret) == ["occurrences differ", "counts of names differ"]
+
+
+@pytest.mark.parametrize("most", [1, 4, 7, 100])
+def test_the_log_alone_decides_who_gets_the_last_places(database: Database, most: int) -> None:
+    """However its requests are batched, and in whichever order their names sort."""
+    catalogues = []
+    for requests in (1, 2, 64):
+        number = workspace(database, f"w{requests}")
+        worker = applier(database, most_names=most)
+        worker._sizes = {stream: BatchSize(requests) for stream in (0, 1)}
+        for n in (5, 1, 4, 2, 3):
+            send(database, number, body(n))
+        assert worker.drain(number).dead == 0
+        with database.read() as connection:
+            catalogues.append(names.listed(connection, number))
+        state = replay.reference(database, number, workspaces.secret(database, number))
+        in_order = dict.fromkeys(key[:2] for key in state.changes.written)
+        assert catalogues[-1] == set(list(in_order)[:most])
+        assert replay.differences(database, number, workspaces.secret(database, number), most_names=most) == []
+    assert catalogues[0] == catalogues[1] == catalogues[2]
 
 
 def test_attributes_of_an_earlier_version_come_in_when_they_are_written(database: Database) -> None:

@@ -155,7 +155,15 @@ class Exported(Struct, forbid_unknown_fields=True):
         Annotated[list[str], Meta(min_length=1, description="Selectors that nobody has, aliases excepted.")] | UnsetType
     ) = UNSET
     errors: (
-        Annotated[list[ObjectRefusal], Meta(min_length=1, description="Aliases that are malformed.")] | UnsetType
+        Annotated[
+            list[ObjectRefusal],
+            Meta(
+                min_length=1,
+                description="Aliases that are malformed, and identifiers that nobody has and that hold a character "
+                "that nobody sees.",
+            ),
+        ]
+        | UnsetType
     ) = UNSET
     next_cursor: (
         Annotated[str, Meta(min_length=1, description="More profiles have the address or the number.")] | UnsetType

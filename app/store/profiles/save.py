@@ -54,6 +54,7 @@ NameCache = dict[tuple[int, int, str], int]
 _MAX_CACHED_NAMES: Final = 100_000
 #: Names of attributes, events and products together that a workspace's catalogue has. What is written under further
 #: ones is in the profiles as any other; it is neither listed nor counted, and its occurrences are not kept one by one.
+#: Unless set otherwise.
 MAX_NAMES: Final = 100_000
 
 
@@ -171,10 +172,11 @@ def _count_rows(workspace_id: int, changes: Changes, made: NameCache, cache: Nam
 def _make_names(connection: Connection, workspace_id: int, changes: Changes, cache: NameCache, most: int) -> NameCache:
     """Ids of the batch's names that the cache does not have; new ones are stored, as long as there are at most `most`.
 
-    Names are never taken out, so the last id says how many there are.
+    Names are never taken out, so the last id says how many there are. New ones come in the order in which they were
+    first written: so the log alone decides which get the last places, however its requests are batched.
     """
-    written = {(kind, name) for kind, name, _ in changes.written}
-    wanted = [name for name in sorted(changes.names | written) if (workspace_id, *name) not in cache]
+    written = dict.fromkeys((kind, name) for kind, name, _ in changes.written)
+    wanted = [name for name in written if (workspace_id, *name) not in cache]
     made: NameCache = {}
     if wanted:
         for _, kind, name, number in _NAMES.run(connection, workspace_id, wanted):
