@@ -49,6 +49,7 @@ from app.services.readings import ApiReadings
 from app.services.registry import Services
 from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
+from app.services.series import Series
 from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
@@ -132,6 +133,7 @@ def applier(settings: Settings, bell: Doorbell) -> Applier:
         lambda workspace_id: workspaces.secret(database, workspace_id),
         loaded_bytes=int(settings.loaded_megabytes * 1_000_000),
         most_names=settings.catalogue_names,
+        most_series=settings.max_series,
     )
 
 
@@ -316,6 +318,7 @@ def services(settings: Settings) -> Services:
         archives=Archives(database, reader, calls, started),
         segments=segments,
         segment_deletions=SegmentDeletions(segments, started),
+        series=Series(database, reader, segments, now_us),
         spam_blocks=SpamBlocks(database, reader, synchronous, calls),
         workspace_deletions=WorkspaceDeletions(database, calls, now_us, keys.forget),
         previews=Previews(database, reader, calls, segments, started, now_us, settings.answer_seconds),

@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     max_subscription_groups: int = Field(500, ge=1)
     #: Apps of a workspace.
     max_apps: int = Field(100, ge=1)
+    #: Series of a workspace: names of events and products that are counted by day and hour, for each app.
+    max_series: int = Field(10_000, ge=2)
     #: Segments of a workspace.
     max_segments: int = Field(500, ge=1)
     #: How long a segment may be counted for an answer: the preview, and why somebody is in it.

@@ -27,7 +27,8 @@ from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
-from app.store.profiles.save import NameCache, remember, save
+from app.store.names import NameCache
+from app.store.profiles.save import remember, save
 from bench import data
 from bench.stack import KEY_NAME, Site
 from bench.table import BenchError

@@ -21,9 +21,11 @@ from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
+from app.store.names import NameCache
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader
-from app.store.profiles.save import MAX_NAMES, NameCache, remember
+from app.store.profiles.save import MAX_NAMES, remember
+from app.store.series import MAX_SERIES
 from workers.ahead import ReadAhead, decoded, is_full
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts
 from workers.batches import BatchSize
@@ -73,6 +75,7 @@ class Applier:
         crowd_limits: crowds.Limits = _CROWD_LIMITS,
         loaded_bytes: int = LOADED_BYTES,
         most_names: int = MAX_NAMES,
+        most_series: int = MAX_SERIES,
         on_dead: Callable[[int, Stored, str], None] = lambda _workspace, _request, _reason: None,
         before_commit: Callable[[int, list[Stored]], None] = lambda _workspace, _batch: None,
     ) -> None:
@@ -84,6 +87,7 @@ class Applier:
         self._crowd_limits = crowd_limits
         self._loaded_bytes = loaded_bytes
         self._most_names = most_names
+        self._most_series = most_series
         self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
@@ -217,7 +221,15 @@ class Applier:
                 known.looked = False
                 loader = Loader(connection, workspace_id, known, self._loaded_bytes)
                 secret = self._secret_of(workspace_id)
-                parts = Parts(loader, secret, locked.settings, self._crowd_limits, self._names, self._most_names)
+                parts = Parts(
+                    loader,
+                    secret,
+                    locked.settings,
+                    self._crowd_limits,
+                    self._names,
+                    self._most_names,
+                    self._most_series,
+                )
                 applied = parts.apply(requests, lambda n: decoded(batch[n]))
                 if applied.requests < len(batch):
                     batch = batch[: applied.requests]
@@ -239,7 +251,7 @@ class Applier:
         self._remembered = time.monotonic()
         summary.requests += len(batch)
         summary.batches += 1
-        summary.add(applied.counts, applied.problems, applied.unlisted)
+        summary.add(applied.counts, applied.problems, applied.uncounted)
         summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
         return True
 

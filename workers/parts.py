@@ -20,13 +20,15 @@ from app.domain.changes import Changes, Counts
 from app.domain.commands import Command, Request
 from app.domain.order import in_order
 from app.domain.profile import Problem
+from app.domain.reasons import CATALOGUE_FULL, SERIES_FULL, TOO_OLD_FOR_SERIES
 from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.domain.step import Step
 from app.store import dead_letters
+from app.store.names import NameCache
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader, TooMuchError
-from app.store.profiles.save import NameCache, save
+from app.store.profiles.save import save
 from workers.batches import REDUCE_SECONDS
 
 #: So many objects are applied between two looks at the clock.
@@ -47,16 +49,26 @@ class Applied:
     problems: list[Problem] = field(default_factory=list)
     #: Writes under names that the workspace's catalogue has no room for.
     unlisted: int = 0
+    #: What was not kept of series: the workspace has as many as it may have, or it happened too long ago.
+    unlisted_series: int = 0
+    too_old: int = 0
     #: Settings that are in force now, if they changed.
     settings: ApplySettings | None = None
     #: Names that the transaction made.
     names: NameCache = field(default_factory=dict)
+
+    @property
+    def uncounted(self) -> dict[str, int]:
+        """{reason: how much} of what is in profiles, and neither listed nor counted."""
+        return {CATALOGUE_FULL: self.unlisted, SERIES_FULL: self.unlisted_series, TOO_OLD_FOR_SERIES: self.too_old}
 
     def add(self, changes: Changes, settings: ApplySettings, made: NameCache) -> None:
         """Take in what was saved together."""
         self.counts.add(changes.counts)
         self.problems += changes.problems
         self.unlisted += changes.unlisted
+        self.unlisted_series += changes.unlisted_series
+        self.too_old += changes.too_old
         self.names |= made
         if changes.settings_changed:
             self.settings = settings
@@ -73,9 +85,10 @@ class Parts:
         limits: crowds.Limits,
         names: NameCache,
         most_names: int,
+        most_series: int,
     ) -> None:
         """`limits` says how many holders of an address are loaded at first; `names` are those that are known, and the
-        workspace may have `most_names`."""
+        workspace may have `most_names`, and `most_series` series."""
         self._loader = loader
         self._connection = loader.connection
         self._workspace_id = loader.workspace_id
@@ -84,6 +97,7 @@ class Parts:
         self._limits = limits
         self._names = names
         self._most_names = most_names
+        self._most_series = most_series
         self._applied = Applied()
 
     def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
@@ -171,7 +185,7 @@ class Parts:
 
     def _save(self, state: State) -> None:
         changes = state.changes
-        made = save(self._connection, self._workspace_id, state, self._names, self._most_names)
+        made = save(self._connection, self._workspace_id, state, self._names, self._most_names, self._most_series)
         if changes.erased:  # sent again, a letter would bring the person back
             named = frozenset(changes.erased_identifiers)
             dead_letters.erase_bodies(

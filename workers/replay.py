@@ -14,8 +14,9 @@ from app.domain.history import Happening
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import BRAZE, Address, AddressState, Profile
+from app.domain.series import NO_HOUR, Key
 from app.domain.state import State
-from app.store import lane, merges, names
+from app.store import lane, merges, names, series
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.profiles import lineage
@@ -60,8 +61,13 @@ def differences(
     most: int = 20,
     state: State | None = None,
     most_names: int = MAX_NAMES,
+    most_series: int = series.MAX_SERIES,
+    now_us: int | None = None,
 ) -> list[str]:
-    """How the stored workspace differs from the reference; empty when they are equal. Names no value of a client."""
+    """How the stored workspace differs from the reference; empty when they are equal. Names no value of a client.
+
+    `now_us`: what has aged out of the series by then is not looked at.
+    """
     expected = reference(database, workspace_id, secret, state)
     # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
     with database.read() as connection:
@@ -69,6 +75,8 @@ def differences(
         stored_occurrences = occurrences(connection, workspace_id)
         stored_counts = names.counts(connection, workspace_id)
         listed = names.listed(connection, workspace_id)
+        stored_series = series.everything(connection, workspace_id)
+        listed_series = series.listed(connection, workspace_id)
         stored_lineage = lineage.everything(connection, workspace_id)
         stored_merges, stored_history, stored_deletions = merges.everything(connection, workspace_id)
     with database.read() as connection:
@@ -108,6 +116,10 @@ def differences(
     wanted_counts = {key: count for key, count in expected.changes.written.items() if not is_full or key[:2] in listed}
     if stored_counts != wanted_counts:
         problems.append("counts of names differ")
+    kept = (0, 0) if now_us is None else series.oldest(now_us)
+    wanted_series = expected_series(expected, listed_series, most_series)
+    if _since(wanted_series, kept) != _since(stored_series, kept):
+        problems.append("series differ")
     return problems[:most]
 
 
@@ -121,6 +133,27 @@ def expected_occurrences(state: State) -> list[Any]:
     """Of everybody who is there: what belongs to nobody any more is invisible at once, and deleted some time later."""
     visible = (o for o in state.changes.occurrences if state.root(o.pid) in state.profiles)
     return sorted(visible, key=lambda o: (o.stream, o.seq, o.ordinal))
+
+
+def expected_series(state: State, listed: set[Key], most: int) -> dict[tuple[Key, str, int], tuple[int, int]]:
+    """Series as app.store.series has them. Which came in before there was no room is taken from `listed`."""
+    sums: dict[tuple[Key, str, int], tuple[int, int]] = {}
+    for (kind, name, app, day, hour), (count, amount) in state.changes.series.items():
+        key = (kind, name, app)
+        if key not in listed and app and len(listed) >= most // 2:
+            key = (kind, name, "")
+        if key not in listed and len(listed) >= most:
+            continue
+        for unit, at in (("day", day), ("hour", hour)):
+            if at != NO_HOUR:
+                before = sums.get((key, unit, at), (0, 0))
+                sums[key, unit, at] = (before[0] + count, before[1] + amount)
+    return sums
+
+
+def _since(sums: dict[tuple[Key, str, int], tuple[int, int]], kept: tuple[int, int]) -> dict[Any, Any]:
+    first = {"day": kept[0], "hour": kept[1]}
+    return {place: found for place, found in sums.items() if place[2] >= first[place[1]]}
 
 
 def expected_lineage(state: State) -> dict[int, tuple[int, int]]:

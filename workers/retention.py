@@ -6,7 +6,8 @@ from typing import Final
 
 import structlog
 
-from app.store import erasure, merges, partitions, past
+from app.domain.times import HOUR
+from app.store import erasure, merges, partitions, past, series
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import size
 from app.store.retained import Keeping, Retained
@@ -47,6 +48,8 @@ class Retention:
         self._bounds = bounds
         self._retained = Retained(database, keeping)
         self._due = 0
+        #: Hour of the last look at series: nothing of them ends more often.
+        self._hour = 0
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`. An outage of the database is waited out."""
@@ -74,6 +77,10 @@ class Retention:
             addresses = erasure.forget_addresses(connection, now - SLACK_US)
         if forgotten := merges.expire(self._database, now - SLACK_US):
             dropped["merge_record"] = forgotten
+        if (hour := now // HOUR) != self._hour:
+            if over := series.expire(self._database, now):
+                dropped["series"] = over
+            self._hour = hour
         if addresses:
             dropped["address_state"] = addresses
         if dropped:

@@ -1,11 +1,10 @@
 """What one drain did: counts, shown in Flower and added to the metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from app.domain.changes import Counts
 from app.domain.profile import Problem
-from app.domain.reasons import CATALOGUE_FULL
 
 
 @dataclass(slots=True)
@@ -25,14 +24,14 @@ class Summary:
     busy: bool = False
     skipped_by_reason: dict[str, int] = field(default_factory=dict)
 
-    def add(self, counts: Counts, problems: Iterable[Problem], unlisted: int) -> None:
-        """Count what a batch did. `unlisted` writes were under names that the catalogue has no room for."""
+    def add(self, counts: Counts, problems: Iterable[Problem], uncounted: Mapping[str, int]) -> None:
+        """Count what a batch did. `uncounted`: by reason, what was applied to profiles and is counted nowhere."""
         self.counts.add(counts)
         for problem in problems:
             self.skipped_by_reason[problem.reason] = self.skipped_by_reason.get(problem.reason, 0) + 1
-        if unlisted:
-            before = self.skipped_by_reason.get(CATALOGUE_FULL, 0)
-            self.skipped_by_reason[CATALOGUE_FULL] = before + unlisted
+        for reason, number in uncounted.items():
+            if number:
+                self.skipped_by_reason[reason] = self.skipped_by_reason.get(reason, 0) + number
 
     def as_dict(self) -> dict[str, object]:
         """All counts side by side."""

@@ -29,6 +29,7 @@ from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
 from app.api.segment_deletions import endpoints as segment_deletions
 from app.api.segments import endpoints as segments
+from app.api.series import endpoints as series
 from app.api.spam_blocks import endpoints as spam_blocks
 from app.api.subscriptions import endpoints as subscriptions
 from app.api.subscriptions import groups as subscription_groups
@@ -52,6 +53,7 @@ FAMILIES = (
     limits.endpoints,
     data_rules.endpoints,
     catalogue.endpoints,
+    series.endpoints,
     rates.endpoints,
     jobs.endpoints,
     flags.endpoints,

@@ -17,7 +17,7 @@ TAGS: Final = {
     "Merge rules": "Duplicates by e-mail address or phone number: previews, runs and their schedule, taking runs back.",
     "Requests": "What became of what was accepted.",
     "Data rules": "Names of attributes, events and products: counts, types, what is blocked.",
-    "Analytics": "Names of events, attributes and products, as the contract lists them.",
+    "Analytics": "Names of events, attributes and products, and how much happens on each day and in each hour.",
     "Rates": "What currencies are worth, and booking revenue that had no rate.",
     "Jobs": "Work that takes longer than an answer may, and its files.",
     "Segments": "People by filters: what they are, how many there are, and why somebody is in one.",

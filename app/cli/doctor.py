@@ -207,10 +207,17 @@ def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAU
 
     Needs the whole inbox, so it works until the first requests have aged out. Reads only.
     """
-    most_names = settings_for(data_dir).catalogue_names
+    settings = settings_for(data_dir)
     with opened_workspace(data_dir, workspace) as (database, caller):
         try:
-            found = replay.differences(database, caller.workspace_id, caller.workspace_secret, most_names=most_names)
+            found = replay.differences(
+                database,
+                caller.workspace_id,
+                caller.workspace_secret,
+                most_names=settings.catalogue_names,
+                most_series=settings.max_series,
+                now_us=bootstrap.now_us(),
+            )
         except LookupError:
             raise fail("The inbox no longer goes back to the first request.") from None
     for line in found:

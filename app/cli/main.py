@@ -9,6 +9,7 @@ from app.adapters.private_files import private_by_default
 from app.cli import (
     apps,
     companies,
+    data_points,
     data_rules,
     dead_letters,
     doctor,
@@ -56,6 +57,7 @@ _GROUPS: Final = {
     "spam-blocks": spam_blocks.app,
     "attributes": data_rules.attributes,
     "events": data_rules.events,
+    "data-points": data_points.app,
     "rates": rates.app,
     "subscription-groups": subscription_groups.app,
     "apps": apps.app,

@@ -82,6 +82,12 @@ class Changes:
     written: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     #: Of `written`, how many writes were not counted: the catalogue of the workspace is full.
     unlisted: int = 0
+    #: Bucket of app.domain.series -> [count, amount] to add.
+    series: dict[tuple[int, str, str, int, int], list[int]] = field(default_factory=dict)
+    #: How much of that was not kept: the workspace has as many series as it may have.
+    unlisted_series: int = 0
+    #: What happened too long ago to be in any series.
+    too_old: int = 0
     problems: list[Problem] = field(default_factory=list)
     settings_changed: bool = False
     counts: Counts = field(default_factory=Counts)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from app.domain import guard, money, numbers, resolve, sizes, times
+from app.domain import guard, money, numbers, resolve, series, sizes, times
 from app.domain.commands import BookRevenue, CountRefused, TrackEvent, TrackPurchase
 from app.domain.profile import BRAZE, COMMERCE, NAME_EVENT, Profile
 from app.domain.reasons import NO_USD_RATE, PROFILE_FULL, PROFILE_NOT_FOUND
@@ -67,6 +67,7 @@ def apply(step: Step, profile: Profile, command: TrackEvent, time_us: int) -> No
         cents = booked(step, profile, command, "total_value", currency, amount, time_us) or 0
         before = dict(commerce)
         profile.revenue_cents = numbers.clamped(profile.revenue_cents + cents)
+        series.book(step.state, series.PURCHASES, "", command.app_id, time_us, 0, cents)
         if command.name == PLACED:
             placed(commerce, cents, time_us, now_us)
         else:

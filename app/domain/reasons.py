@@ -5,6 +5,8 @@ from typing import Final
 #: A request left more problems than are listed.
 #: Only counted: the value is applied, but its name is not listed.
 CATALOGUE_FULL: Final = "catalogue_full"
+SERIES_FULL: Final = "series_full"
+TOO_OLD_FOR_SERIES: Final = "too_old_for_series"
 PROBLEMS_OMITTED: Final = "further_problems_omitted"
 
 # Nobody is addressed.

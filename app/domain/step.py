@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.domain import ids, sizes
+from app.domain import ids, series, sizes
 from app.domain.commands import Command, Request
 from app.domain.history import CREATED, Happening, Origin
 from app.domain.profile import Identifier, Problem, Profile
@@ -106,8 +106,8 @@ class Step:
         """A line of the profile's history."""
         self.state.happened(profile.pid, Happening(what, self.origin()))
 
-    def new_profile(self) -> Profile:
-        """An empty profile, made by the command in hand; the caller gives it its identifier."""
+    def new_profile(self, app_id: str | None = None) -> Profile:
+        """An empty profile, made by the command in hand, which an app sent; the caller gives it its identifier."""
         request = self.request
         made = ids.new_ids(self.secret, self.workspace_id, request.stream, request.seq, self.ordinal)
         profile = Profile(
@@ -127,5 +127,6 @@ class Step:
             commerce={},
         )
         self.state.create(profile)
+        series.book(self.state, series.NEW_USERS, "", app_id, request.accepted_us, 1)
         self.happened(profile, CREATED)
         return profile

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.domain import consent, devices, resolve, sizes
+from app.domain import consent, devices, resolve, series, sizes
 from app.domain.commands import AddressEvent, SetEmailState, SetGroupState
 from app.domain.identifiers import ChannelAddress
 from app.domain.numbers import greatest
@@ -100,6 +100,7 @@ def _uninstalled(step: Step, command: AddressEvent, us: int) -> None:
     devices.uninstalled(step.state, profile, command.app_id, us)
     step.state.touch(profile, step.request.accepted_us, step.ordinal)
     step.state.changed(profile, DEVICES)
+    series.book(step.state, series.UNINSTALLS, "", command.app_id, us, 1)
 
 
 def person_of_event(command: AddressEvent) -> Identifier | None:

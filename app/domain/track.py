@@ -2,7 +2,20 @@
 
 from typing import Any, Final
 
-from app.domain import consent, custom_attributes, data_rules, devices, ecommerce, guard, money, resolve, sizes, spam
+from app.domain import (
+    consent,
+    custom_attributes,
+    data_points,
+    data_rules,
+    devices,
+    ecommerce,
+    guard,
+    money,
+    resolve,
+    series,
+    sizes,
+    spam,
+)
 from app.domain.commands import ImportToken, Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
 from app.domain.numbers import canonical, clamped, greatest, least
 from app.domain.profile import (
@@ -124,7 +137,7 @@ def _creates(command: Track, *, alias_creates: bool) -> bool:
 
 
 def _create(step: Step, command: Track) -> Profile:
-    profile = step.new_profile()
+    profile = step.new_profile(None if isinstance(command, TrackAttributes) else command.app_id)
     kind, label, value = command.identifier
     if kind == EXTERNAL:
         profile.external_id = value
@@ -183,6 +196,8 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
     )
     rules, written, work = settings.attributes, state.changes.written, step.work
     changed = False
+    # Data points, and those of them that would not have been sent if clients sent what has changed alone.
+    points = saved = repeated = 0
     left_out: list[tuple[str, str]] = []
     repeats = not (rules or settings.texts_were_forced)
     for sent, raw in command.custom.items():
@@ -191,6 +206,7 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
             # it a date or out of range, it would have been stored as something else.
             before = custom[sent]
             if type(before) is type(raw) and before == raw and type(raw) in _SCALARS:
+                repeated += 1
                 continue
         name = custom_attributes.valid_name(sent)
         if name is None:
@@ -212,7 +228,8 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
             left_out.clear()
         if isinstance(value, custom_attributes.Skip):
             step.skip(command, value.reason, name)
-        elif value is custom_attributes.UNSET:
+            continue
+        if value is custom_attributes.UNSET:
             if before is not custom_attributes.MISSING:
                 profile.size -= sizes.of_name(name) + work.size_of(custom.pop(name))
                 changed = True
@@ -225,6 +242,11 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
             custom[name] = value
             changed = True
             written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1
+        cost = data_points.cost(raw)
+        points += cost
+        saved += cost * data_points.is_repeated(before, value, in_place=held is not None)
+    now_us = step.request.accepted_us
+    series.book(state, series.DATA_POINTS, "", None, now_us, points + repeated, saved + repeated)
     if changed:
         state.changed(profile, CUSTOM)
 
@@ -243,6 +265,7 @@ def _event(step: Step, profile: Profile, command: TrackEvent) -> None:
         ecommerce.apply(step, profile, command, time_us)
     if _summarise(step, profile, EVENTS, NAME_EVENT, command.name, time_us, 1):
         _occurred(step, profile, command, NAME_EVENT, command.name, time_us, 1, 0)
+        series.book(step.state, series.EVENTS, command.name, command.app_id, time_us, 1)
     else:
         step.skip(command, PROFILE_FULL, "name")
 
@@ -255,9 +278,11 @@ def _purchase(step: Step, profile: Profile, command: TrackPurchase) -> None:
     profile.revenue_cents = clamped(profile.revenue_cents + (cents or 0))
     profile.first_purchase_us = least(profile.first_purchase_us, time_us)
     profile.last_purchase_us = greatest(profile.last_purchase_us, time_us)
+    series.book(step.state, series.PURCHASES, "", command.app_id, time_us, quantity, cents or 0)
     if not is_known:
         step.skip(command, PROFILE_FULL, "product_id")
         return
+    series.book(step.state, series.PRODUCTS, command.product_id, command.app_id, time_us, quantity, cents or 0)
     if command.currency != money.USD:  # these names are reserved, so no property of the client's has them
         paid = {"price": canonical(float(command.price)), "currency": command.currency}
         command.properties = {**(command.properties or {}), **paid}

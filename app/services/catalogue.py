@@ -3,7 +3,6 @@
 from functools import partial
 
 from app.contract.catalogue import NAMES_PAGE, PAGE, Names
-from app.domain.settings import ApplySettings
 from app.services.caller import Caller
 from app.services.reading import Reader, Seen
 from app.store import lane, names
@@ -36,7 +35,6 @@ def behind(database: Database, caller: Caller, kind: int, after: str) -> Names:
     """As Catalogue.behind."""
     with database.read() as connection:
         counts = names.page(connection, caller.workspace_id, kind, after, NAMES_PAGE + 1, occurred=True)
-        found = lane.read(connection, caller.workspace_id)
-    settings = found.settings if found is not None else ApplySettings()
+        settings = lane.settings(connection, caller.workspace_id)
     shown = dict(list(counts.items())[:NAMES_PAGE])
     return Names(shown, len(counts) > NAMES_PAGE, settings)

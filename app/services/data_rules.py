@@ -5,8 +5,6 @@ effect behind everything accepted before it and before everything accepted after
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from app.contract import data_rules, stored
 from app.contract.checked import Checked
 from app.contract.data_rules import Family, Page
@@ -67,7 +65,7 @@ def listed(database: Database, caller: Caller, family: Family, page: Page) -> Na
     """A page of names with counts, and the rules."""
     with database.read() as connection:
         counts = names.page(connection, caller.workspace_id, family.kind, page.after, page.limit)
-        return Names(counts, _settings_in(connection, caller.workspace_id))
+        return Names(counts, lane.settings(connection, caller.workspace_id))
 
 
 def change(database: Database, caller: Caller, family: Family, name: str, rule: Rule) -> Checked:
@@ -79,9 +77,4 @@ def change(database: Database, caller: Caller, family: Family, name: str, rule: 
 def settings_of(database: Database, workspace_id: int) -> ApplySettings:
     """The settings that are in force."""
     with database.read() as connection:
-        return _settings_in(connection, workspace_id)
-
-
-def _settings_in(connection: Connection, workspace_id: int) -> ApplySettings:
-    found = lane.read(connection, workspace_id)
-    return found.settings if found is not None else ApplySettings()
+        return lane.settings(connection, workspace_id)

@@ -58,6 +58,7 @@ PERMISSIONS: Final = (
     "admin.segments",
     "admin.workspaces",
     "admin.segment_deletions",
+    "admin.data_points",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits, nor delete

@@ -27,6 +27,7 @@ from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
 from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
+from app.services.series import Series
 from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
@@ -61,6 +62,7 @@ class Services:
     archives: Archives
     segments: Segments
     segment_deletions: SegmentDeletions
+    series: Series
     spam_blocks: SpamBlocks
     workspace_deletions: WorkspaceDeletions
     previews: Previews

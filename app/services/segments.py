@@ -164,7 +164,7 @@ def change(database: Database, caller: Caller, segment_id: str, document: dict[s
     given = requests.definition_of(document)
     with database.write() as connection:
         saved.lock(connection, caller.workspace_id)
-        before = _found(connection, caller, segment_id)
+        before = segment_of(connection, caller, segment_id)
         if given:
             wanted = {**before.definition, **given}
             definition(connection, caller.workspace_id, wanted)
@@ -174,14 +174,14 @@ def change(database: Database, caller: Caller, segment_id: str, document: dict[s
                 raise RefusedError(400, requests.IN_USE)
             values["definition"] = wanted
         saved.change(connection, caller.workspace_id, segment_id, {**values, "updated_us": now_us})
-        return _found(connection, caller, segment_id)
+        return segment_of(connection, caller, segment_id)
 
 
 def remove(database: Database, caller: Caller, segment_id: str) -> None:
     """As Segments.remove."""
     with database.write() as connection:
         saved.lock(connection, caller.workspace_id)
-        _found(connection, caller, segment_id)
+        segment_of(connection, caller, segment_id)
         if _users(connection, caller.workspace_id, segment_id):
             raise RefusedError(400, requests.IN_USE)
         saved.remove(connection, caller.workspace_id, segment_id)
@@ -197,13 +197,13 @@ def listed(database: Database, caller: Caller, listing: Listing) -> list[Segment
 def one(database: Database, caller: Caller, segment_id: str) -> Segment:
     """As Segments.one."""
     with database.read() as connection:
-        return _found(connection, caller, segment_id)
+        return segment_of(connection, caller, segment_id)
 
 
 def sizes(database: Database, caller: Caller, series: Series, now_us: int) -> list[tuple[int, int]]:
     """As Segments.series."""
     with database.read() as connection:
-        if not _found(connection, caller, series.segment_id).tracked:
+        if not segment_of(connection, caller, series.segment_id).tracked:
             raise RefusedError(400, requests.NOT_TRACKED)
         zone = run.zone_of(connection, caller.workspace_id)
         ending = Clock(now_us, zone).local(now_us if series.ending_us is None else series.ending_us)
@@ -226,7 +226,7 @@ def why(
 ) -> list[Why]:
     """As Segments.why. Raises UnknownSegmentError, TooManyHoldersError, TooBroadError."""
     with database.read(seconds=seconds) as connection:
-        segment = _found(connection, caller, segment_id)
+        segment = segment_of(connection, caller, segment_id)
         wanted = definition(connection, caller.workspace_id, segment.definition)
         if key is None:
             return []
@@ -253,10 +253,11 @@ def why(
 
 def kept(connection: Connection, caller: Caller, segment_id: str) -> Definition:
     """What a segment that is kept says. Raises UnknownSegmentError."""
-    return definition(connection, caller.workspace_id, _found(connection, caller, segment_id).definition)
+    return definition(connection, caller.workspace_id, segment_of(connection, caller, segment_id).definition)
 
 
-def _found(connection: Connection, caller: Caller, segment_id: str) -> Segment:
+def segment_of(connection: Connection, caller: Caller, segment_id: str) -> Segment:
+    """One segment. Raises UnknownSegmentError."""
     segment = None if "\0" in segment_id else saved.fetch(connection, caller.workspace_id, segment_id)
     if segment is None:
         raise UnknownSegmentError

@@ -103,6 +103,12 @@ def read(connection: Connection, workspace_id: int) -> Lane | None:
     return None if row is None else _lane(row)
 
 
+def settings(connection: Connection, workspace_id: int) -> ApplySettings:
+    """The settings that are in force."""
+    found = read(connection, workspace_id)
+    return found.settings if found is not None else ApplySettings()
+
+
 def cursors(connection: Connection) -> dict[StreamKey, int]:
     """{(workspace, stream): number of the last applied request} of all workspaces."""
     numbers = {}

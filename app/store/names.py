@@ -6,6 +6,9 @@ from sqlalchemy import Connection, text
 
 from app.domain.profile import NAME_ATTRIBUTE
 
+#: Names and series (with their app) are never changed, so a worker remembers their ids between batches.
+NameCache = dict[tuple[int, int, str] | tuple[int, int, str, str], int]
+
 _ALL: Final = text("select kind, name, type, count from name_count where workspace_id = :workspace_id")
 _LISTED: Final = text("select kind, name from name where workspace_id = :workspace_id")
 _PAGE: Final = """

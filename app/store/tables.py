@@ -32,6 +32,9 @@ collation, compression) is in the migrations; the columns and indexes here are t
     name             workspace_id, kind, name                         id
     name_count       workspace_id, kind, name, type                   -
     occurrence       workspace_id, day, stream, seq, ordinal          name_id, day, pid   (by day)
+    series           workspace_id, kind, name, app                    id
+    series_day       workspace_id, series_id, day                     -
+    series_hour      workspace_id, series_id, hour                    -
     job              workspace_id, id                                 id; created_us; started_us; kind, target unique
                                                                       and state, lease_us where unfinished; callback_us
     job_part         workspace_id, job_id, n                          -
@@ -619,6 +622,50 @@ class OccurrenceRow(SQLModel, table=True):
     properties: dict[str, Any] | None = _document(nullable=True)
     quantity: int = _big()
     cents: int = _big()
+
+
+class Series(SQLModel, table=True):
+    """What is summed by day and hour: something that happens, under a name and in an app. Rows are never changed."""
+
+    __tablename__ = "series"
+    __table_args__ = (Index("series_id", "workspace_id", "id", unique=True),)
+
+    workspace_id: int = _big(key=True)
+    #: One of app.domain.series.
+    kind: int = _small(key=True)
+    name: str = _text(key=True)
+    #: "" = none, and what is of an app that has no series of its own.
+    app: str = _text(key=True)
+    id: int = _big()
+
+
+class SeriesDay(SQLModel, table=True):
+    """A series on a day of the workspace."""
+
+    __tablename__ = "series_day"
+
+    workspace_id: int = _big(key=True)
+    series_id: int = _big(key=True)
+    #: Days since 1970, by the calendar of the workspace.
+    day: int = _big(key=True)
+    count: int = _big()
+    #: The amount is high * app.store.series.HIGH + low.
+    high: int = _big()
+    low: int = _big()
+
+
+class SeriesHour(SQLModel, table=True):
+    """A series in an hour of the workspace's clock."""
+
+    __tablename__ = "series_hour"
+
+    workspace_id: int = _big(key=True)
+    series_id: int = _big(key=True)
+    #: Its beginning, in minutes since 1970.
+    hour: int = _big(key=True)
+    count: int = _big()
+    high: int = _big()
+    low: int = _big()
 
 
 class JobRow(SQLModel, table=True):

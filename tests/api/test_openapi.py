@@ -114,6 +114,9 @@ QUERIES = {
     "/email/hard_bounces": _EMAIL,
     "/email/unsubscribes": _EMAIL,
     "/sms/invalid_phone_numbers": "phone_numbers=15043277269",
+    "/events/data_series": "event=e&length=1",
+    **dict.fromkeys(("/purchases/quantity_series", "/purchases/revenue_series", "/sessions/data_series"), "length=1"),
+    **{f"/kpi/{name}/data_series": "length=1" for name in ("dau", "mau", "new_users", "uninstalls")},
 }
 #: They need a segment that there is.
 OF_A_SEGMENT = ("/users/export/segment", "/export/segment/cancel")

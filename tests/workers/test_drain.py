@@ -102,7 +102,17 @@ def test_a_braze_id_finds_its_profile_in_any_batch(database: Database) -> None:
         (profile,) = dump(connection, one).profiles.values()
     send(database, one, {"attributes": [{"braze_id": profile.braze_id, "n": {"inc": 1}}]})
     with database.write() as connection:
-        for table in ("profile", "profile_core", "profile_custom", "identifier", "history", "applied", "name_count"):
+        for table in (
+            "profile",
+            "profile_core",
+            "profile_custom",
+            "identifier",
+            "history",
+            "applied",
+            "name_count",
+            "series_day",
+            "series_hour",
+        ):
             connection.execute(text(f"delete from {table}"))
         connection.execute(text("update lane set cursor_normal = 0, applied_n = 0"))
     worker.drain(one)

@@ -10,8 +10,9 @@ from app.domain.changes import Changes
 from app.domain.profile import CORE, CUSTOM, SECTION_NAMES, Profile
 from app.domain.state import State
 from app.domain.times import DAY
-from app.store import job_parts, merges, tables
+from app.store import job_parts, merges, series, tables
 from app.store.bulk import BulkWrite, encode, pipelined
+from app.store.names import NameCache
 from app.store.profiles import lineage
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
 
@@ -49,8 +50,7 @@ _TAKE_BACK_ADDRESS = text(
     " and group_id = :group_id"
 )
 
-#: Names are never changed, so a worker remembers their ids between batches. Cleared when it gets large.
-NameCache = dict[tuple[int, int, str], int]
+#: A cache is cleared when it gets larger.
 _MAX_CACHED_NAMES: Final = 100_000
 #: Names of attributes, events and products together that a workspace's catalogue has. What is written under further
 #: ones is in the profiles as any other; it is neither listed nor counted, and its occurrences are not kept one by one.
@@ -59,11 +59,17 @@ MAX_NAMES: Final = 100_000
 
 
 def save(
-    connection: Connection, workspace_id: int, state: State, names: NameCache, most_names: int = MAX_NAMES
+    connection: Connection,
+    workspace_id: int,
+    state: State,
+    names: NameCache,
+    most_names: int = MAX_NAMES,
+    most_series: int = series.MAX_SERIES,
 ) -> NameCache:
-    """Write what changed. Returns newly made names, to be remembered once the transaction is committed."""
+    """Write what changed. Returns newly made names and series, to be remembered once the transaction is committed."""
     changes = state.changes
     made = _make_names(connection, workspace_id, changes, names, most_names)
+    made |= series.make(connection, workspace_id, changes, names, most_series)
     _delete(connection, workspace_id, changes)
     lineage.save(connection, workspace_id, changes.lineage)
     family = lineage.erase(connection, workspace_id, changes.erased)
@@ -87,6 +93,7 @@ def save(
         _WRITE_ADDRESSES.run(connection, workspace_id, _address_rows(changes))
         _COUNT_NAMES.run(connection, workspace_id, _count_rows(workspace_id, changes, made, names))
         _INSERT_OCCURRENCES.run(connection, workspace_id, _occurrence_rows(workspace_id, changes, made, names))
+        series.write(connection, workspace_id, changes, made, names)
         merges.save(connection, workspace_id, state)
     return made
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, func, text
+from sqlalchemy import Connection, and_, func, literal_column, select, text
 
 from app.domain.segments.clock import Clock
 from app.domain.segments.compare import Comparing
 from app.domain.segments.model import Definition, Filter
-from app.domain.settings import ApplySettings
+from app.domain.series import QUARTER_US
 from app.store import lane
 from app.store.segments.compile import Compiler
 from app.store.segments.patterns import matcher
-from app.store.segments.scope import Scope
+from app.store.segments.scope import Scope, table
 
 #: What PostgreSQL may do for one of these statements, and not for those of the drain: read whole tables, by several
 #: processes, and hash in memory what it joins.
@@ -74,14 +74,42 @@ def reasons(
     return found
 
 
+def quarters(
+    connection: Connection, workspace_id: int, segment: Definition, now_us: int, kind: int, name: str, app: str | None
+) -> dict[int, int]:
+    """{quarter of an hour since 1970: how often people of the segment did something in it}, of the occurrences that are
+    kept. Raises TooBroadError.
+
+    `kind` is NAME_EVENT or NAME_PRODUCT; an `app` of None stands for all.
+    """
+    if "\0" in name or "\0" in (app or ""):
+        return {}
+    compiler = _compiler(connection, workspace_id, now_us)
+    people = compiler.people(segment, compiler.scope.profile.c.pid).subquery()
+    names, o, merged = table("name"), table("occurrence"), table("lineage")
+    quarter = o.c.time_us.op("/")(literal_column(str(QUARTER_US))).label("quarter")
+    of_name = select(names.c.id).where(names.c.workspace_id == workspace_id, names.c.kind == kind, names.c.name == name)
+    # Occurrences keep the number of whom they happened to; whoever absorbed that profile has them now.
+    root = func.coalesce(merged.c.root_pid, o.c.pid)
+    joined = o.outerjoin(merged, and_(merged.c.workspace_id == o.c.workspace_id, merged.c.member_pid == o.c.pid))
+    found = (
+        select(quarter, func.count().label("count_"))
+        .select_from(joined.join(people, people.c.pid == root))
+        .where(o.c.workspace_id == workspace_id, o.c.name_id == of_name.scalar_subquery())
+        .group_by(quarter)
+    )
+    if app is not None:
+        found = found.where(o.c.app_id == app)
+    return {row.quarter: row.count_ for row in connection.execute(found)}
+
+
 #: Filters that one statement answers.
 _AT_ONCE: Final = 50
 
 
 def zone_of(connection: Connection, workspace_id: int) -> ZoneInfo:
     """The company's time zone."""
-    found = lane.read(connection, workspace_id)
-    return ZoneInfo((found.settings if found is not None else ApplySettings()).time_zone)
+    return ZoneInfo(lane.settings(connection, workspace_id).time_zone)
 
 
 def allow_scans(connection: Connection) -> None:

@@ -1,0 +1,39 @@
+"""Data points: what writes of custom attributes would cost where they are counted (spec attributes.md 8).
+
+An attribute costs one, whether it changes anything or not. An array of objects costs one for each member of the objects
+that are sent to be stored. What has no effect for a reason (see app.domain.reasons) costs nothing, and so does all that
+is no custom attribute.
+"""
+
+from app.domain.custom_attributes import MISSING, TIME, UNSET
+
+
+def cost(raw: object) -> int:
+    """What an attribute costs that was sent with this value."""
+    if isinstance(raw, dict):
+        if not raw.keys() & {"$add", "$remove", "$update"}:
+            return 1
+        return _members(raw.get("$add")) + sum(
+            _members([entry.get("$new_object")]) for entry in _listed(raw.get("$update")) if isinstance(entry, dict)
+        )
+    if isinstance(raw, list) and any(isinstance(element, dict) and TIME not in element for element in raw):
+        return _members(raw)
+    return 1
+
+
+def is_repeated(before: object, value: object, *, in_place: bool) -> bool:
+    """Whether an attribute has the value that it had, so that nobody who sends what has changed would have sent it.
+
+    `in_place`: the request changed the value before, so what it was is not known any more.
+    """
+    if value is UNSET:
+        return before is MISSING
+    return not in_place and type(value) is type(before) and value == before
+
+
+def _members(objects: object) -> int:
+    return sum(len(element) for element in _listed(objects) if isinstance(element, dict))
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
