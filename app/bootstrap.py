@@ -47,6 +47,7 @@ from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
+from app.services.sdk import SdkGateway, SdkLimits
 from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
 from app.services.series import Series
@@ -249,6 +250,23 @@ def services(settings: Settings) -> Services:
         now_us,
         settings.failures_per_minute,
     )
+    gateway = SdkGateway(
+        database,
+        executor,
+        keys,
+        acceptor,
+        groups,
+        SdkLimits(
+            per_device=settings.sdk_batches_per_device,
+            per_address=settings.sdk_batches_per_address,
+            per_app=settings.sdk_batches_per_app,
+            bytes=settings.max_sdk_batch_kilobytes * 1024,
+            records=settings.max_sdk_records,
+        ),
+        now_us,
+        settings.key_cache_seconds,
+        settings.answer_seconds,
+    )
     synchronous = Synchronous(database, acceptor, waiting, calls, settings.sync_wait_seconds)
     reader = Reader(database, waiting, calls, now_us, settings.read_wait_seconds)
     whole_bytes = int(settings.stream_megabytes * 1024 * 1024)
@@ -313,6 +331,7 @@ def services(settings: Settings) -> Services:
         messages=Messages(database, reader, calls),
         subscription_groups=groups,
         apps=apps,
+        sdk=gateway,
         subscriptions=Subscriptions(database, acceptor, reader, groups, calls, now_us),
         jobs=started,
         archives=Archives(database, reader, calls, started),

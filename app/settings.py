@@ -91,6 +91,13 @@ class Settings(BaseSettings):
     max_apps: int = Field(100, ge=1)
     #: Series of a workspace: names of events and products that are counted by day and hour, for each app.
     max_series: int = Field(10_000, ge=2)
+    #: Batches of SDK data in a minute, in each API process: of a device, an address and an app; 0 = any number.
+    sdk_batches_per_device: int = Field(120, ge=0)
+    sdk_batches_per_address: int = Field(6_000, ge=0)
+    sdk_batches_per_app: int = Field(0, ge=0)
+    #: Of one batch of SDK data: its size, and its records.
+    max_sdk_batch_kilobytes: int = Field(256, ge=1, le=4_096)
+    max_sdk_records: int = Field(500, ge=1, le=2_000)
     #: Segments of a workspace.
     max_segments: int = Field(500, ge=1)
     #: How long a segment may be counted for an answer: the preview, and why somebody is in it.

@@ -14,7 +14,7 @@ from app.api.apps import endpoints as apps
 from app.api.catalogue import endpoints as catalogue
 from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
-from app.api.endpoint import serve
+from app.api.endpoint import SDK_KEY, serve
 from app.api.exports import endpoints as exports
 from app.api.file_exports import endpoints as file_exports
 from app.api.flags import endpoints as flags
@@ -27,6 +27,7 @@ from app.api.messages import endpoints as messages
 from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
+from app.api.sdk import endpoints as sdk
 from app.api.segment_deletions import endpoints as segment_deletions
 from app.api.segments import endpoints as segments
 from app.api.series import endpoints as series
@@ -60,6 +61,7 @@ FAMILIES = (
     people.endpoints,
     subscription_groups.endpoints,
     apps.endpoints,
+    sdk.endpoints,
     subscriptions.endpoints,
     messages.endpoints,
     segments.endpoints,
@@ -93,7 +95,8 @@ def create_app(services: Services) -> FastAPI:
     probes = [probe for family in PROBES for probe in family(services)]
     # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
     for endpoint in endpoints:
-        handler = metrics.counted(services, endpoint.path, serve(services, endpoint))
+        serving = sdk.serve if endpoint.permission == SDK_KEY else serve
+        handler = metrics.counted(services, endpoint.path, serving(services, endpoint))
         app.add_route(endpoint.path, handler, methods=[endpoint.method])
     for probe in probes:
         app.add_route(probe.path, probe.handler, methods=["GET"])
@@ -108,7 +111,9 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
+    if (found := sdk.preflight(request)) is not None:
+        return found
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status in (404, 405):
         return refuse(RefusedError(404, INVALID_URL), None)

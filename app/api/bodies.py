@@ -3,7 +3,7 @@
 import asyncio
 import time
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from fastapi import Request
@@ -16,6 +16,7 @@ from app.services import budget
 from app.services.accepting.gate import Place
 
 JSON: Final = "application/json"
+TEXT: Final = "text/plain"
 #: Encodings that leave the body as it is, the second by the mistake of many clients, and names of gzip (D66).
 PLAIN: Final = ("", "identity", "utf-8", "utf8")
 GZIP: Final = ("gzip", "x-gzip")
@@ -32,11 +33,11 @@ _HELD: Final = "onefold.body"
 PLACE: Final = "onefold.place"
 
 
-async def hold(request: Request, limit: int, seconds: float) -> bytes | None:
+async def hold(request: Request, limit: int, seconds: float, *, types: Sequence[str] = (JSON,)) -> bytes | None:
     """The body, ahead of `receive`, which then gives it again. None when it cannot be had: then `receive` says why."""
     if _HELD not in request.scope:
         try:
-            request.scope[_HELD] = await receive(request, limit, seconds)
+            request.scope[_HELD] = await receive(request, limit, seconds, types=types)
         except RefusedError as refused:
             request.scope[_HELD] = refused
     held = request.scope[_HELD]
@@ -44,16 +45,23 @@ async def hold(request: Request, limit: int, seconds: float) -> bytes | None:
 
 
 async def receive(
-    request: Request, limit: int, seconds: float, *, too_large: int = 413, most_values: int | None = None
+    request: Request,
+    limit: int,
+    seconds: float,
+    *,
+    too_large: int = 413,
+    most_values: int | None = None,
+    types: Sequence[str] = (JSON,),
 ) -> bytes:
     """The body, decompressed. Raises RefusedError 415, 408, 400, 503, or `too_large`. `limit` in bytes.
 
     Its time is the client's, and does not count as ours. `most_values`: JSON values that are enough for the endpoint.
+    `types` of content that it takes.
     """
     held = request.scope.get(_HELD)
     try:
         if held is None:
-            held = await _receive(request, limit, seconds)
+            held = await _receive(request, limit, seconds, types)
         if isinstance(held, RefusedError) and held.status != 413:
             raise held
         if isinstance(held, RefusedError) or len(held) > limit:
@@ -72,9 +80,9 @@ class _TooLargeError(Exception):
         super().__init__(message)
 
 
-async def _receive(request: Request, limit: int, seconds: float) -> bytes:
+async def _receive(request: Request, limit: int, seconds: float, types: Sequence[str]) -> bytes:
     headers = request.headers
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+    if headers.get("content-type", "").partition(";")[0].strip().lower() not in types:
         raise RefusedError(415, UNSUPPORTED_MEDIA_TYPE)
     encoding = headers.get("content-encoding", "").strip().lower()
     if encoding not in PLAIN and encoding not in GZIP:

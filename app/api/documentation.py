@@ -12,6 +12,7 @@ TAGS: Final = {
     "Profiles": "People as operators see them, and their flags.",
     "Subscriptions": "Consent: subscription groups, and states of e-mail addresses and phone numbers.",
     "Apps": "What people use, with the public keys of their SDKs.",
+    "SDK data": "What devices of apps send, with the public key of the app.",
     "Messages": "What people got, and what is told of addresses.",
     "Merges": "What merges would do and did, and taking them back.",
     "Merge rules": "Duplicates by e-mail address or phone number: previews, runs and their schedule, taking runs back.",

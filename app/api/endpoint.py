@@ -26,6 +26,9 @@ from app.services.registry import Services
 #: JSON values that a body needs at most which only asks: a hundred identifiers, or filters.
 MAX_READ_VALUES: Final = 10_000
 
+#: Stands for the permission where an app's SDK key is asked for instead of a REST API key.
+SDK_KEY: Final = "SDK key"
+
 Action = Callable[[Caller, Request], Awaitable[Answer]]
 #: What accepts a request: to be answered at once, or when it was applied.
 Queueing = Callable[[Caller, bytes, IdempotencyKey | None], Awaitable[Accepted]]

@@ -35,6 +35,7 @@ from app.services.refusals import (
     NotUndoneError,
     RateLimitedError,
     ServiceError,
+    TooFrequentError,
     TooManyFailuresError,
 )
 
@@ -99,6 +100,7 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.TooManyGroupsError: Status(400, subscription_groups.TOO_MANY),
     refusals.UnknownGroupError: Status(404, subscription_groups.UNKNOWN),
     refusals.TooManyAppsError: Status(400, apps.TOO_MANY),
+    refusals.TooFrequentError: Status(429, errors.RATE_LIMITED),
     refusals.UnknownAppError: Status(404, apps.UNKNOWN),
     # The status depends on the reason.
     refusals.NotUndoneError: Status(409, ""),
@@ -119,8 +121,8 @@ def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
         document["message"] = UNDER_WAY[error.kind]
     if isinstance(error, LimitTooHighError):
         document["message"] = LIMIT_TOO_HIGH % (error.name, error.requests, error.seconds)
-    if isinstance(error, RateLimitedError | TooManyFailuresError):
-        grant = error.grant if isinstance(error, TooManyFailuresError) else error.admission.grant
+    if isinstance(error, RateLimitedError | TooFrequentError | TooManyFailuresError):
+        grant = error.admission.grant if isinstance(error, RateLimitedError) else error.grant
         document["limit"] = grant.name
         seconds = str(max(1, whole_seconds(grant.retry_after_ms)))
         headers = {"Retry-After": seconds, RETRY_AFTER: seconds}

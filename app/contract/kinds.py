@@ -33,6 +33,7 @@ from app.domain.commands import (
 TRACK: Final = 1
 SETTINGS: Final = 2
 DELETE: Final = 7
+SDK: Final = 22
 REMOVE: Final = 9
 FLAGS: Final = 16
 
@@ -70,6 +71,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     18: Kind("merge_duplicates", MergeDuplicate),
     19: Kind("delete_marked", DeleteMarked),
     20: Kind("archive", Archive),
+    SDK: Kind("sdk"),
 }
 
 #: The kind that stores commands of a class.

@@ -63,6 +63,7 @@ GROUPS: Final = {
         Group("rename", 1_000, 60),
         Group("remove", 1_000, 60),
         Group("subscription-set", 5_000, 60),
+        Group("sdk", 300_000, 60),
         Group("catalogue", 1_000, 3_600),
         Group("default", 250_000, 3_600),
     )

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import track
+from app.contract import sdk, track
 from app.contract.checked import CODEC_COMMANDS, Checked
-from app.contract.kinds import KINDS, SETTINGS, TRACK
+from app.contract.kinds import KINDS, SDK, SETTINGS, TRACK
 from app.domain.commands import ChangeSettings, Command
 
 #: Bit of the codec: before the body stands who sent it.
@@ -50,6 +50,8 @@ def commands(kind: int, codec: int, body: bytes) -> list[Command]:
         return [*track.decode(codec, body)]
     if kind == SETTINGS:
         return [ChangeSettings(0, msgspec.json.decode(body))]
+    if kind == SDK:
+        return sdk.decode(body)
     decoder = _DECODERS.get(kind)
     if decoder is not None and codec == CODEC_COMMANDS:
         decoded: list[Command] = decoder.decode(body)

@@ -374,7 +374,7 @@ def _walk(
                 if name == "attributes":
                     obj = subscription_states.with_channels(obj, groups)  # noqa: PLW2901 - as it is stored
                     obj = push_tokens.with_platforms(obj, platforms)  # noqa: PLW2901 - likewise
-                kept, ignored, command = _checked(name, obj, index, region, readers[name])
+                kept, ignored, command = checked_object(name, obj, index, region, readers[name])
                 if command.identifier[0] == EXTERNAL and command.identifier[2] in blocked:
                     raise ObjectRefusedError(BLACKLISTED, BLACKLISTED_CODE)
                 imported += len(kept[push_tokens.FIELD]) if isinstance(command, ImportToken) else 0
@@ -415,7 +415,7 @@ def _array(document: dict[str, Any], name: str) -> list[Any]:
     return value
 
 
-def _checked(
+def checked_object(
     name: str, obj: object, index: int, region: str, reader: Reader
 ) -> tuple[dict[str, Any], list[tuple[str, str]], Track]:
     """An object that its reader takes, without members that the stores cannot hold; what was left out; its command."""

@@ -24,6 +24,8 @@ def apply_commands(step: Step, positions: Iterable[int]) -> None:
     commands = step.request.commands
     step.state.now_us = step.request.accepted_us
     for ordinal in positions:
+        if step.is_over:
+            return
         step.ordinal = ordinal
         command = commands[ordinal]
         EFFECTS[type(command)].apply(step, command)

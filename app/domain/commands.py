@@ -353,6 +353,125 @@ class CountRefused:
     input_array = "events"
 
 
+# What devices of apps send: app.domain.sdk. `identifier` is always that of the device.
+
+
+@dataclass(slots=True)
+class SdkBatch:
+    """The beginning of a batch of records: which device sends it, and by what number it is known."""
+
+    identifier: Identifier
+    #: Of the device, one more for each batch.
+    number: int
+    #: Sequence number of the first record.
+    first: int
+    index: int = 0
+    #: Whether data of a known person needs a signature, and whose it is; None = nobody's.
+    signed: bool = False
+    signed_by: str | None = None
+
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class StartSession:
+    """Somebody begins to use an app."""
+
+    index: int
+    identifier: Identifier
+    time_us: int
+    #: Of the client's choice; the same one again is the same session. "" = none.
+    session_id: str
+    #: Of the app: its name, its platform, and its version ("" = not told).
+    name: str
+    platform: str
+    version: str
+
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class EndSession:
+    """Somebody stops using an app."""
+
+    index: int
+    identifier: Identifier
+    time_us: int
+
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class DescribeDevice:
+    """What a device is, and what of the person can be guessed from it."""
+
+    index: int
+    identifier: Identifier
+    #: Members of the device; None clears one.
+    members: dict[str, object]
+    #: `language`, `country`, `time_zone`: set where nobody has said anything else.
+    detected: dict[str, str]
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class AddAlias:
+    """Another name for the person who uses a device."""
+
+    index: int
+    identifier: Identifier
+    label: str
+    name: str
+
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class ChangeUser:
+    """Somebody logs in on a device."""
+
+    index: int
+    identifier: Identifier
+    external_id: str
+    #: Sequence number of the record.
+    sequence: int
+
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class LogOut:
+    """Nobody is logged in on a device any more."""
+
+    index: int
+    identifier: Identifier
+    sequence: int
+
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class DeviceAttributes(TrackAttributes):
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class DeviceTokens(TrackTokens):
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class DeviceEvent(TrackEvent):
+    input_array = "records"
+
+
+@dataclass(slots=True)
+class DevicePurchase(TrackPurchase):
+    input_array = "records"
+
+
 Track = TrackAttributes | TrackEvent | TrackPurchase
 
 

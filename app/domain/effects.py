@@ -14,29 +14,41 @@ from app.domain import (
     flags,
     identity,
     messages,
+    sdk,
     subscriptions,
     track,
 )
 from app.domain.commands import (
+    AddAlias,
     AddressEvent,
     Archive,
     BookRevenue,
     ChangeFlags,
     ChangeSettings,
+    ChangeUser,
     CountRefused,
     Delete,
     DeleteMarked,
+    DescribeDevice,
+    DeviceAttributes,
+    DeviceEvent,
+    DevicePurchase,
+    DeviceTokens,
+    EndSession,
     Identify,
     ImportToken,
+    LogOut,
     Merge,
     MergeDuplicate,
     NewAlias,
     RecordMessage,
     RemoveExternalId,
     RenameExternalId,
+    SdkBatch,
     Selector,
     SetEmailState,
     SetGroupState,
+    StartSession,
     TrackAttributes,
     TrackEvent,
     TrackPurchase,
@@ -139,7 +151,7 @@ def _duplicates(command: MergeDuplicate) -> list[Selector]:
     return [*(Selector((BRAZE, "", braze_id)) for braze_id in ids), Selector(command.shared)]
 
 
-EFFECTS: Final[Mapping[type, Effect]] = {
+_ROWS: Final[dict[type, Effect]] = {
     TrackAttributes: Effect(
         track.apply_attributes,
         identifier=_addressed,
@@ -237,4 +249,20 @@ EFFECTS: Final[Mapping[type, Effect]] = {
         sections=lambda _command: COMMERCE,
     ),
     CountRefused: Effect(ecommerce.count_refused),
+    SdkBatch: Effect(sdk.begin, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
+    StartSession: Effect(sdk.start_session, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
+    EndSession: Effect(sdk.end_session, identifier=_addressed, sections=lambda _command: DEVICES),
+    DescribeDevice: Effect(sdk.describe, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
+    AddAlias: Effect(sdk.add_alias, selectors=sdk.selectors_of_alias),
+    ChangeUser: Effect(sdk.change_user, selectors=sdk.selectors_of_change),
+    LogOut: Effect(sdk.log_out, selectors=lambda command: (Selector(command.identifier),)),
 }
+#: What a device sends does what the same object of /users/track does.
+_OF_DEVICES: Final[dict[type, type]] = {
+    DeviceAttributes: TrackAttributes,
+    DeviceTokens: TrackTokens,
+    DeviceEvent: TrackEvent,
+    DevicePurchase: TrackPurchase,
+}
+
+EFFECTS: Final[Mapping[type, Effect]] = _ROWS | {one: _ROWS[other] for one, other in _OF_DEVICES.items()}

@@ -34,6 +34,14 @@ TOO_MUCH_WORK: Final = "too_much_work"
 PROFILE_FULL: Final = "profile_full"
 
 # Push tokens and devices
+#: The batch of a device was applied before, or is older than what is remembered of the device's batches.
+BATCH_KNOWN: Final = "batch_known"
+#: The batch was sent before the device changed hands, and arrived afterwards: it is nobody's.
+BATCH_LATE: Final = "batch_late"
+#: The device belongs to somebody else than the signature does.
+NOT_SIGNED: Final = "not_signed"
+#: A session of this id was counted.
+SESSION_KNOWN: Final = "session_known"
 #: Somebody has the push token, so it is not imported.
 IMPORT_KNOWN: Final = "token_known"
 

@@ -26,6 +26,7 @@ class Step:
 
     __slots__ = (
         "groups",
+        "is_over",
         "omits",
         "ordinal",
         "problem_bytes",
@@ -47,6 +48,8 @@ class Step:
         self.problem_bytes = 0
         #: Further problems are counted only.
         self.omits = False
+        #: The commands that are left of the request have no effect.
+        self.is_over = False
         self.work = Work()
         #: What merge rules decided about a group of duplicates before the request changed it, by what they share.
         #: The number of the profile that is kept, or None and why.
@@ -70,6 +73,11 @@ class Step:
         """The whole command has no effect. `field` names the member that is to blame, where there are several."""
         self.state.changes.counts.skipped += 1
         self._problem(command, reason, field)
+
+    def end_here(self, command: Command, reason: str) -> None:
+        """Neither the command nor those behind it have an effect."""
+        self.refuse(command, reason)
+        self.is_over = True
 
     def skip(self, command: Command, reason: str, field: str) -> None:
         """One field of the command has no effect."""

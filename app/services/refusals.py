@@ -173,6 +173,14 @@ class UnknownAppError(ServiceError):
     """No app of the workspace has this id."""
 
 
+class TooFrequentError(ServiceError):
+    """A device, an address or an app sends too often. `grant` says when it may again."""
+
+    def __init__(self, grant: Grant) -> None:
+        super().__init__()
+        self.grant = grant
+
+
 class NotUndoneError(ServiceError):
     """A merge was not undone. `reason` is one of app.contract.merge_records.REFUSALS."""
 

@@ -25,6 +25,7 @@ from app.services.people import People
 from app.services.previews import Previews
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
+from app.services.sdk import SdkGateway
 from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
 from app.services.series import Series
@@ -55,6 +56,7 @@ class Services:
     rates: WorkspaceRates
     subscription_groups: SubscriptionGroups
     apps: Apps
+    sdk: SdkGateway
     subscriptions: Subscriptions
     address_lists: AddressLists
     messages: Messages

@@ -8,13 +8,24 @@ import pytest
 
 from app.contract import stored
 from app.contract.checked import CODEC_COMMANDS, commands_checked
-from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SETTINGS, TRACK, name_of
+from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SDK, SETTINGS, TRACK, name_of
 from app.domain import commands
 from app.domain.commands import (
+    AddAlias,
     ChangeSettings,
+    ChangeUser,
     Command,
     CountRefused,
+    DescribeDevice,
+    DeviceAttributes,
+    DeviceEvent,
+    DevicePurchase,
+    DeviceTokens,
+    EndSession,
     ImportToken,
+    LogOut,
+    SdkBatch,
+    StartSession,
     TrackAttributes,
     TrackEvent,
     TrackPurchase,
@@ -33,6 +44,17 @@ APART = {
     TrackAttributes: TRACK,
     TrackTokens: TRACK,
     ImportToken: TRACK,
+    SdkBatch: SDK,
+    StartSession: SDK,
+    EndSession: SDK,
+    DescribeDevice: SDK,
+    AddAlias: SDK,
+    ChangeUser: SDK,
+    LogOut: SDK,
+    DeviceAttributes: SDK,
+    DeviceTokens: SDK,
+    DeviceEvent: SDK,
+    DevicePurchase: SDK,
     TrackEvent: TRACK,
     TrackPurchase: TRACK,
     Unreadable: TRACK,
@@ -69,6 +91,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         18: "merge_duplicates",
         19: "delete_marked",
         20: "archive",
+        22: "sdk",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}

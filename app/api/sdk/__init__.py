@@ -1,0 +1,1 @@
+"""What devices of apps send."""

@@ -1,0 +1,273 @@
+"""What devices of apps send (spec lifecycle.md 4): sessions, what a device is, log-in and log-out.
+
+An unknown device is that of a new anonymous profile. A device belongs to one profile at a time, and moves when somebody
+else logs in or the person logs out; data never moves with it, save that of an anonymous profile whose person logs in.
+"""
+
+from typing import Any, Final
+
+from app.domain import guard, history, reasons, spam
+from app.domain.commands import (
+    AddAlias,
+    ChangeUser,
+    DescribeDevice,
+    EndSession,
+    LogOut,
+    SdkBatch,
+    Selector,
+    StartSession,
+)
+from app.domain.devices import key_in_section, oldest_beyond, take_token, tokens_of
+from app.domain.identifiers import device_key
+from app.domain.identity import combine
+from app.domain.merging.merge import MERGE, put
+from app.domain.numbers import clamped, greatest, least
+from app.domain.profile import ALIAS, CORE, DEVICES, EXTERNAL, TOKEN, Identifier, Profile
+from app.domain.state import State
+from app.domain.step import Step
+
+#: Profile.created_from of a visitor.
+SDK: Final = "sdk"
+#: Batches of a device that are remembered: the last one's number, and which of so many up to it arrived.
+WINDOW: Final = 60
+
+
+def begin(step: Step, command: SdkBatch) -> None:
+    """Find the device or make a profile for it. A batch that was applied before ends the request here."""
+    state, key = step.state, command.identifier
+    profile = state.owner(key)
+    if profile is None:
+        profile = _anonymous(step)
+        _give(step, profile, key, {"app": key[1], "id": key[2]})
+    elif command.signed and profile.external_id is not None and not _is(state, profile, command.signed_by):
+        step.end_here(command, reasons.NOT_SIGNED)
+        return
+    elif spam.is_blocked(profile):
+        step.end_here(command, reasons.PROFILE_BLOCKED)
+        return
+    device = _device(state, profile, key)
+    last, arrived, changed = device.get("batches", (0, 0, 0))
+    behind = last - command.number
+    if behind >= WINDOW or (behind >= 0 and arrived >> behind & 1):
+        step.end_here(command, reasons.BATCH_KNOWN)
+        return
+    if behind >= 0:
+        arrived |= 1 << behind
+    else:
+        arrived = (arrived << min(-behind, WINDOW) | 1) & ((1 << WINDOW) - 1)
+    batches = [max(last, command.number), arrived, changed]
+    _describe(state, profile, key, {"batches": batches, "last_seen": step.request.accepted_us})
+    _touch(step, profile)
+    if command.first < changed:
+        step.end_here(command, reasons.BATCH_LATE)
+
+
+def _is(state: State, profile: Profile, external_id: str | None) -> bool:
+    former: list[str] = state.section(profile, CORE).get("deprecated", [])
+    return external_id is not None and external_id in (profile.external_id, *former)
+
+
+def start_session(step: Step, command: StartSession) -> None:
+    """Count a session of the person and of the app."""
+    state = step.state
+    profile = _owner(step, command.identifier)
+    if command.session_id:
+        if _device(state, profile, command.identifier).get("session") == command.session_id:
+            step.refuse(command, reasons.SESSION_KNOWN)
+            return
+        _describe(state, profile, command.identifier, {"session": command.session_id})
+    us = min(command.time_us, step.request.accepted_us)
+    profile.session_count = clamped(profile.session_count + 1)
+    profile.first_session_us = least(profile.first_session_us, us)
+    profile.last_session_us = greatest(profile.last_session_us, us)
+    app_id = command.identifier[1]
+    before: dict[str, Any] = state.section(profile, DEVICES).get("apps", {}).get(app_id, {})
+    newest = us >= before.get("last_used", us)
+    told = {"name": command.name, "platform": command.platform}
+    if command.version:
+        told["version"] = command.version
+    app = before | told if newest else told | before
+    app["sessions"] = before.get("sessions", 0) + 1
+    app["first_used"] = least(before.get("first_used"), us)
+    app["last_used"] = greatest(before.get("last_used"), us)
+    put(state, profile, ("devices", "apps", app_id), app)
+    _touch(step, profile)
+    spam.check(step, profile)
+
+
+def end_session(step: Step, command: EndSession) -> None:
+    """The app was in use until then."""
+    profile = _owner(step, command.identifier)
+    us = min(command.time_us, step.request.accepted_us)
+    app_id = command.identifier[1]
+    app: dict[str, Any] | None = step.state.section(profile, DEVICES).get("apps", {}).get(app_id)
+    if app is not None and us > app.get("last_used", 0):
+        put(step.state, profile, ("devices", "apps", app_id), app | {"last_used": us})
+        _touch(step, profile)
+
+
+def describe(step: Step, command: DescribeDevice) -> None:
+    """Keep what a device is. What is guessed from it goes behind what anybody said."""
+    state = step.state
+    for name, reason in command.ignored:
+        step.skip(command, reason, name)
+    profile = _owner(step, command.identifier)
+    guessed: dict[str, str] = _device(state, profile, command.identifier).get("detected", {})
+    core = state.section(profile, CORE)
+    for name, value in command.detected.items():
+        if core.get(name) in (None, guessed.get(name)):
+            state.set_core(profile, name, value)
+    members: dict[str, object] = dict(command.members)
+    if command.detected:
+        members["detected"] = guessed | command.detected
+    _describe(state, profile, command.identifier, members)
+    _touch(step, profile)
+
+
+def add_alias(step: Step, command: AddAlias) -> None:
+    """Another name for the person."""
+    state = step.state
+    profile = _owner(step, command.identifier)
+    aliases: dict[str, str] = state.section(profile, CORE).get("aliases", {})
+    if aliases.get(command.label) == command.name:
+        return
+    if state.holders((ALIAS, command.label, command.name)):
+        step.refuse(command, reasons.ALIAS_TAKEN)
+    elif command.label in aliases:
+        step.refuse(command, reasons.LABEL_TAKEN)
+    elif guard.is_full(profile, state.settings):
+        step.refuse(command, reasons.TOO_MANY_IDENTIFIERS)
+    else:
+        state.add_alias(profile, command.label, command.name)
+        step.happened(profile, history.ALIAS_ADDED)
+        state.changes.counts.aliases += 1
+        _touch(step, profile)
+
+
+def change_user(step: Step, command: ChangeUser) -> None:
+    """Somebody logs in: an anonymous profile becomes the person's, or goes into it; from a known person the device goes
+    to the other one alone."""
+    state, key = step.state, command.identifier
+    external: Identifier = (EXTERNAL, "", command.external_id)
+    profile = _owner(step, key)
+    owner = state.owner(external)
+    if guard.is_junk(external, state.settings):
+        step.refuse(command, reasons.JUNK_IDENTIFIER)
+        return
+    if owner is None and profile.external_id is None:
+        if guard.is_full(profile, state.settings):
+            step.refuse(command, reasons.TOO_MANY_IDENTIFIERS)
+            return
+        _identify(step, profile, external)
+        owner = profile
+    elif owner is None:
+        owner = _anonymous(step)
+        _identify(step, owner, external)
+    if owner is not profile:
+        if profile.external_id is None and combine(step, command, owner, profile, MERGE):
+            state.changes.counts.identified += 1
+        else:  # nothing but the device moves; an anonymous profile that may not be merged stays as it is
+            _move(step, key, profile, owner)
+    _changed_hands(step, owner, command)
+
+
+def log_out(step: Step, command: LogOut) -> None:
+    """Whoever comes next is somebody new. An anonymous visitor stays who it is."""
+    profile = _owner(step, command.identifier)
+    if profile.external_id is not None:
+        visitor = _anonymous(step)
+        _move(step, command.identifier, profile, visitor)
+        _changed_hands(step, visitor, command)
+
+
+def selectors_of_change(command: ChangeUser) -> tuple[Selector, ...]:
+    """The device, and who logs in."""
+    return Selector(command.identifier), Selector((EXTERNAL, "", command.external_id))
+
+
+def selectors_of_alias(command: AddAlias) -> tuple[Selector, ...]:
+    """Who may have the name already."""
+    return Selector(command.identifier), Selector((ALIAS, command.label, command.name))
+
+
+def _anonymous(step: Step) -> Profile:
+    profile = step.new_profile()
+    profile.created_from = SDK
+    return profile
+
+
+def _identify(step: Step, profile: Profile, external: Identifier) -> None:
+    profile.external_id = external[2]
+    step.state.add_identifier(profile, external)
+    step.state.changed(profile, 0)
+    step.happened(profile, history.IDENTIFIED)
+    step.state.changes.counts.identified += 1
+
+
+def _owner(step: Step, key: Identifier) -> Profile:
+    """Whose the device is: the batch has begun, so it is somebody's."""
+    profile = step.state.owner(key)
+    assert profile is not None  # noqa: S101 - `begin` made one, or ended the request
+    return profile
+
+
+def _device(state: State, profile: Profile, key: Identifier) -> dict[str, Any]:
+    devices: dict[str, Any] = state.section(profile, DEVICES).get("devices", {})
+    found: dict[str, Any] = devices[key_in_section(key[1], key[2])]
+    return found
+
+
+def _describe(state: State, profile: Profile, key: Identifier, members: dict[str, Any]) -> None:
+    """Set members of a device; None removes one."""
+    described = {**_device(state, profile, key), **members}
+    kept = {name: value for name, value in described.items() if value is not None}
+    put(state, profile, ("devices", "devices", key_in_section(key[1], key[2])), kept)
+
+
+def _give(step: Step, profile: Profile, key: Identifier, device: dict[str, Any]) -> None:
+    """Give a profile a device. Of too many those go that were heard of longest ago."""
+    state = step.state
+    entry = device | {"last_seen": step.request.accepted_us}
+    put(state, profile, ("devices", "devices", key_in_section(key[1], key[2])), entry)
+    state.add_identifier(profile, key)
+    devices: dict[str, Any] = state.section(profile, DEVICES)["devices"]
+    for oldest in oldest_beyond(devices, "last_seen", state.settings.max_devices_per_profile):
+        gone = devices[oldest]
+        _take(state, profile, oldest, gone)
+        devices = state.section(profile, DEVICES)["devices"]
+
+
+def _take(state: State, profile: Profile, key: str, device: dict[str, Any]) -> None:
+    put(state, profile, ("devices", "devices", key), None)
+    if "id" in device:
+        state.drop_identifier(profile, device_key(device["app"], device["id"]))
+
+
+def _move(step: Step, key: Identifier, source: Profile, target: Profile) -> None:
+    """Move a device, with its push tokens, to another profile."""
+    state = step.state
+    device = _device(state, source, key)
+    tokens = {
+        token: entry
+        for token, entry in tokens_of(state.section(source, DEVICES)).items()
+        if (entry.get("app"), entry.get("device_id")) == key[1:]
+    }
+    _take(state, source, key_in_section(key[1], key[2]), device)
+    _give(step, target, key, device)
+    for token, entry in tokens.items():
+        take_token(state, source, token)
+        put(state, target, ("devices", "tokens", token), entry)
+        state.add_identifier(target, (TOKEN, "", token))
+    _touch(step, source)
+    _touch(step, target)
+
+
+def _changed_hands(step: Step, profile: Profile, command: ChangeUser | LogOut) -> None:
+    """What was recorded before, and arrives later, is not this person's."""
+    last, arrived, _ = _device(step.state, profile, command.identifier)["batches"]
+    _describe(step.state, profile, command.identifier, {"batches": [last, arrived, command.sequence]})
+    _touch(step, profile)
+
+
+def _touch(step: Step, profile: Profile) -> None:
+    step.state.touch(profile, step.request.accepted_us, step.ordinal)

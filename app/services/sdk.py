@@ -1,0 +1,185 @@
+"""SDK data: who sends, how often they may, and into the inbox with it."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.contract import addresses, sdk, track
+from app.contract.apps import ANY_ORIGIN
+from app.contract.sdk import Sender
+from app.quota.bucket import Bucket
+from app.quota.local import LocalBuckets
+from app.services import budget
+from app.services.accepting.acceptor import Accepted, Acceptor
+from app.services.caller import Caller
+from app.services.keys import From, KeyRing
+from app.services.networks import origin as origin_of
+from app.services.refusals import (
+    AccessDeniedError,
+    InvalidKeyError,
+    TooFrequentError,
+    UnavailableError,
+    WorkspaceClosedError,
+)
+from app.services.subscription_groups import SubscriptionGroups
+from app.store import apps, keys
+from app.store.apps import SDK_LENGTH, SDK_PREFIX, App
+from app.store.engine import Database
+from app.store.workspaces import UnknownNameError
+
+#: The group of limits.
+GROUP: Final = "sdk"
+#: SDK keys that a process remembers. It forgets all of them when there are more.
+MAX_REMEMBERED: Final = 10_000
+_KEY: Final = re.compile(f"{SDK_PREFIX}[0-9A-Za-z]{{{SDK_LENGTH}}}")
+_MINUTE_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class SdkLimits:
+    """What devices may send. Batches are counted in a minute, in each API process; 0 = any number."""
+
+    per_device: int
+    per_address: int
+    per_app: int
+    #: Of one batch.
+    bytes: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An app, and its workspace as a caller."""
+
+    caller: Caller
+    app: App
+    until: float
+
+
+class SdkGateway:
+    """One per API process. A change of an app is seen at most `cache_seconds` later."""
+
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        ring: KeyRing,
+        acceptor: Acceptor,
+        groups: SubscriptionGroups,
+        limits: SdkLimits,
+        now_us: Callable[[], int],
+        cache_seconds: float,
+        timeout: float,
+    ) -> None:
+        """Look-ups of keys are made in `executor`, for at most `timeout` in seconds."""
+        self._database = database
+        self._executor = executor
+        self._ring = ring
+        self._acceptor = acceptor
+        self._groups = groups
+        self.limits = limits
+        self._now_us = now_us
+        self._cache_seconds = cache_seconds
+        self._timeout = timeout
+        self._known: dict[str, Known] = {}
+        self._buckets = {
+            name: (LocalBuckets(), Bucket(name, most, _MINUTE_MS)) if most else None
+            for name, most in (
+                ("sdk-app", limits.per_app),
+                ("sdk-address", limits.per_address),
+                ("sdk-device", limits.per_device),
+            )
+        }
+
+    async def authenticate(self, sdk_key: str | None, client: From) -> Known:
+        """The app of an SDK key. Raises InvalidKeyError, TooManyFailuresError, UnavailableError."""
+        if sdk_key is None or _KEY.fullmatch(sdk_key) is None:
+            raise self._failed(client)
+        known = self._known.get(sdk_key)
+        if known is not None and time.monotonic() < known.until:
+            return known
+        if known is None:
+            self._ring.refuse_flood(client)
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(budget.left(self._timeout)):
+                loop = asyncio.get_running_loop()
+                found = await loop.run_in_executor(self._executor, self._look_up, sdk_key)
+        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
+            if known is not None:
+                return known
+            raise UnavailableError from error
+        if found is None:
+            self._known.pop(sdk_key, None)
+            raise self._failed(client)
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        fresh = self._known[sdk_key] = Known(*found, asked + self._cache_seconds)
+        return fresh
+
+    def admit(self, known: Known, origin: str | None, client: From) -> None:
+        """Let an app's page or device through. `origin` is that of the page, None for what is none.
+
+        Raises WorkspaceClosedError, AccessDeniedError, TooFrequentError.
+        """
+        if known.caller.disabled:
+            raise WorkspaceClosedError
+        if known.app.disabled or not self.allows(known, origin):
+            raise AccessDeniedError
+        self._take("sdk-address", origin_of(client()))
+        self._take("sdk-app", known.app.id)
+
+    @staticmethod
+    def allows(known: Known, origin: str | None) -> bool:
+        """Whether a page of this origin may send for the app."""
+        allowed = known.app.allowed_origins
+        return origin is None or ANY_ORIGIN in allowed or origin.lower() in allowed
+
+    async def accept(self, known: Known, body: bytes) -> Accepted:
+        """Commit a batch. Raises RefusedError, TooFrequentError; else as Acceptor.append."""
+        caller, app = known.caller, known.app
+        device = await self._acceptor.read(caller, sdk.device_of, body)
+        self._take("sdk-device", (app.id, device))
+        groups = await self._acceptor.read(caller, sdk.group_ids, body)
+        sender = Sender(
+            app.id,
+            app.name,
+            app.platform,
+            region=addresses.region_of(caller.options),
+            ecommerce_events=track.wants_ecommerce(caller.options),
+            most_records=self.limits.records,
+            groups=await self._groups.channels(caller, groups) if groups else {},
+        )
+        return await self._acceptor.queue(caller, partial(sdk.check, sender=sender, received_us=self._now_us()), body)
+
+    def _look_up(self, sdk_key: str) -> tuple[Caller, App] | None:
+        found = apps.by_sdk_key(self._database, sdk_key)
+        if found is None:
+            return None
+        workspace_id, app = found
+        try:
+            record = keys.of_workspace(self._database, workspace_id)
+        except UnknownNameError:
+            return None
+        return Caller.of(replace(record, key_id=app.id, key_name=app.name)), app
+
+    def _failed(self, client: From) -> InvalidKeyError:
+        """Count a request without a valid key. Raises TooManyFailuresError for too many from one address."""
+        self._ring.refuse_flood(client)
+        self._ring.count_failure(client)
+        return InvalidKeyError()
+
+    def _take(self, name: str, owner: object) -> None:
+        found = self._buckets[name]
+        if found is not None:
+            levels, bucket = found
+            (grant,) = levels.take(owner, (bucket,), 1, self._now_us() // 1000)
+            if not grant.granted:
+                raise TooFrequentError(grant)

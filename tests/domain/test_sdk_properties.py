@@ -1,0 +1,166 @@
+"""Visitors against a plain model: random devices, people and batches; some come twice, or in another order."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.contract import sdk
+from app.domain import sizes
+from app.domain.apply import reduce
+from app.domain.commands import Request
+from app.domain.identifiers import identifiers_of
+from app.domain.profile import BRAZE
+from app.domain.state import State
+
+SENDER = sdk.Sender("app", "Shop", "web")
+DEVICES = ("device-a", "device-b", "device-c")
+PEOPLE = ("ada", "bob")
+
+_records = st.lists(
+    st.one_of(
+        st.sampled_from(["one", "two"]).map(lambda name: {"type": "event", "name": name}),
+        st.just({"type": "session_start"}),
+        st.sampled_from(PEOPLE).map(lambda user: {"type": "change_user", "user_id": user}),
+        st.just({"type": "logout"}),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@dataclass
+class Person:
+    who: str | None = None
+    events: Counter[str] = field(default_factory=Counter)
+    sessions: int = 0
+    devices: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Model:
+    """What docs/sdk.md says, without anything else."""
+
+    people: list[Person] = field(default_factory=list)
+    arrived: dict[str, set[int]] = field(default_factory=dict)
+    changed: Counter[str] = field(default_factory=Counter)
+
+    def owner(self, device: str) -> Person:
+        return next(one for one in self.people if device in one.devices)
+
+    def give(self, device: str, person: Person, sequence: int) -> None:
+        for one in self.people:
+            one.devices.discard(device)
+        person.devices.add(device)
+        self.changed[device] = sequence
+
+    def apply(self, batch: dict[str, Any]) -> None:
+        device, number = batch["device_id"], batch["batch"]
+        if device not in self.arrived:
+            self.arrived[device] = set()
+            self.people.append(Person(devices={device}))
+        if number in self.arrived[device]:
+            return
+        self.arrived[device].add(number)
+        if batch["records"][0]["seq"] < self.changed[device]:
+            return
+        for record in batch["records"]:
+            self.record(device, record)
+
+    def record(self, device: str, record: dict[str, Any]) -> None:
+        person = self.owner(device)
+        if record["type"] == "event":
+            person.events[record["name"]] += 1
+        elif record["type"] == "session_start":
+            person.sessions += 1
+        elif record["type"] == "logout":
+            if person.who is not None:
+                self.people.append(Person())
+                self.give(device, self.people[-1], record["seq"])
+        else:
+            self.log_in(device, person, record["user_id"], record["seq"])
+
+    def log_in(self, device: str, person: Person, who: str, sequence: int) -> None:
+        known = next((one for one in self.people if one.who == who), None)
+        if person.who is None and known is None:
+            person.who, known = who, person
+        elif person.who is None and known is not None:
+            self.people.remove(person)
+            known.events += person.events
+            known.sessions += person.sessions
+            known.devices |= person.devices
+        elif known is None:
+            known = Person(who)
+            self.people.append(known)
+        assert known is not None
+        self.give(device, known, sequence)
+
+    def shown(self) -> list[str]:
+        return sorted(shown(one.who, one.events, one.sessions, one.devices) for one in self.people)
+
+
+def shown(who: str | None, events: dict[str, int], sessions: int, devices: set[str]) -> str:
+    return repr(
+        (who or "", sorted((name, count) for name, count in events.items() if count), sessions, sorted(devices))
+    )
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Batches as they arrive: those of a device are numbered, some come again, and some come late."""
+    batches: list[dict[str, Any]] = []
+    numbers, sequences = Counter[str](), Counter[str]()
+    for _ in range(draw(st.integers(1, 12))):
+        device = draw(st.sampled_from(DEVICES))
+        numbers[device] += 1
+        records = []
+        for record in draw(_records):
+            sequences[device] += 1
+            records.append(record | {"seq": sequences[device], "ago": 0})
+        batches.append({"device_id": device, "batch": numbers[device], "records": records})
+    arriving = list(batches)
+    for _ in range(draw(st.integers(0, 5))):
+        arriving.insert(draw(st.integers(0, len(arriving))), draw(st.sampled_from(batches)))
+    for _ in range(draw(st.integers(0, 3))):
+        arriving.append(arriving.pop(draw(st.integers(0, len(arriving) - 1))))
+    return arriving
+
+
+def reduced(arriving: list[dict[str, Any]]) -> State:
+    state = State(complete=True)
+    requests = []
+    for seq, batch in enumerate(arriving, 1):
+        checked = sdk.check(json.dumps(batch).encode(), SENDER, seq * 1_000_000)
+        requests.append(Request(0, seq, seq * 1_000_000, sdk.decode(checked.body)))
+    reduce(requests, state, 1, b"secret")
+    return state
+
+
+@settings(deadline=None, max_examples=150)
+@given(deliveries())
+def test_visitors_are_those_of_the_model(arriving: list[dict[str, Any]]) -> None:
+    model = Model()
+    for batch in arriving:
+        model.apply(batch)
+    state = reduced(arriving)
+    found = []
+    for profile in state.profiles.values():
+        events = {name: count for name, (count, _, _) in (profile.events or {}).items()}
+        devices: dict[str, Any] = (profile.devices or {}).get("devices", {})
+        found.append(shown(profile.external_id, events, profile.session_count, {one["id"] for one in devices.values()}))
+        assert profile.size == sizes.of_profile(profile)
+    assert sorted(found) == model.shown()
+    held = {key: pids for key, pids in state.index.items() if pids and key[0] != BRAZE}
+    assert held == {key: {pid} for pid, profile in state.profiles.items() for key in identifiers_of(profile)}
+
+
+@settings(deadline=None, max_examples=30)
+@given(deliveries())
+def test_a_redo_makes_the_same(arriving: list[dict[str, Any]]) -> None:
+    first, second = (reduced(arriving) for _ in range(2))
+    assert {pid: asdict(one) for pid, one in first.profiles.items()} == {
+        pid: asdict(one) for pid, one in second.profiles.items()
+    }
