@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,6 +86,8 @@ def list_apps(
                 "sdk_key": one.sdk_key,
                 "allowed_origins": list(one.allowed_origins),
                 "disabled": one.disabled,
+                "sdk_authentication": one.sdk_authentication,
+                "public_keys": list(one.public_keys),
                 "created_at": times.iso(one.created_us),
             },
         )
@@ -101,6 +104,18 @@ def update_app(
     disabled: Annotated[
         bool | None, typer.Option("--disabled/--enabled", help="Whether nothing is taken from its devices.")
     ] = None,
+    authentication: Annotated[
+        bool | None,
+        typer.Option(
+            "--sdk-authentication/--no-sdk-authentication", help="Whether data of known people needs a signature."
+        ),
+    ] = None,
+    keys: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--public-key", help="PEM file of an RSA key that verifies signatures, up to 5; replaces those before."
+        ),
+    ] = None,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -113,8 +128,15 @@ def update_app(
             values["allowed_origins"] = contract.checked_origins(origins)
         if disabled is not None:
             values["disabled"] = disabled
+        if authentication is not None:
+            values["sdk_authentication"] = authentication
+        if keys:
+            try:
+                values["public_keys"] = contract.checked_keys([path.read_text() for path in keys])
+            except (OSError, UnicodeDecodeError):
+                raise fail("A file of --public-key cannot be read.") from None
         if not values:
-            raise fail("Give --name, --origin, --disabled or --enabled.")
+            raise fail("Give what is to be changed, such as --name.")
         apps.change(database, caller, app_id, values)
     out.print("changed", highlight=False)
 

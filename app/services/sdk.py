@@ -11,9 +11,10 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.contract import addresses, sdk, track
+from app.contract import addresses, sdk, signatures, track
 from app.contract.apps import ANY_ORIGIN
-from app.contract.sdk import Sender
+from app.contract.sdk import Sender, Verify
+from app.contract.signatures import PublicKey
 from app.quota.bucket import Bucket
 from app.quota.local import LocalBuckets
 from app.services import budget
@@ -60,6 +61,8 @@ class Known:
 
     caller: Caller
     app: App
+    #: With which signatures are verified.
+    keys: tuple[PublicKey, ...]
     until: float
 
 
@@ -121,7 +124,7 @@ class SdkGateway:
             raise self._failed(client)
         if len(self._known) >= MAX_REMEMBERED:
             self._known.clear()
-        fresh = self._known[sdk_key] = Known(*found, asked + self._cache_seconds)
+        fresh = self._known[sdk_key] = Known(*found, keys_of(found[1]), asked + self._cache_seconds)
         return fresh
 
     def admit(self, known: Known, origin: str | None, client: From) -> None:
@@ -156,8 +159,12 @@ class SdkGateway:
             ecommerce_events=track.wants_ecommerce(caller.options),
             most_records=self.limits.records,
             groups=await self._groups.channels(caller, groups) if groups else {},
+            verify=self._verifying(known) if app.sdk_authentication else None,
         )
         return await self._acceptor.queue(caller, partial(sdk.check, sender=sender, received_us=self._now_us()), body)
+
+    def _verifying(self, known: Known) -> Verify:
+        return lambda token: signatures.subject(token, known.keys, self._now_us() / 1_000_000)
 
     def _look_up(self, sdk_key: str) -> tuple[Caller, App] | None:
         found = apps.by_sdk_key(self._database, sdk_key)
@@ -183,3 +190,8 @@ class SdkGateway:
             (grant,) = levels.take(owner, (bucket,), 1, self._now_us() // 1000)
             if not grant.granted:
                 raise TooFrequentError(grant)
+
+
+def keys_of(app: App) -> tuple[PublicKey, ...]:
+    """The keys that sign for an app. They were read when they were stored."""
+    return tuple(map(signatures.read_key, app.public_keys))

@@ -3,7 +3,7 @@
 import secrets
 import string
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -54,8 +54,8 @@ class App:
     allowed_origins: tuple[str, ...] = ("*",)
     #: Whether data of known people needs a signature.
     sdk_authentication: bool = False
-    #: {id: PEM} of the keys that sign.
-    public_keys: Mapping[str, str] = field(default_factory=dict)
+    #: PEM of the keys that sign.
+    public_keys: tuple[str, ...] = ()
     #: Nothing is taken from its devices.
     disabled: bool = False
 
@@ -133,7 +133,7 @@ def _app(row: Any) -> App:
         created_us=row.created_us,
         allowed_origins=tuple(_document(row.allowed_origins)),
         sdk_authentication=bool(row.sdk_authentication),
-        public_keys=_document(row.public_keys),
+        public_keys=tuple(_document(row.public_keys)),
         disabled=bool(row.disabled),
     )
 

@@ -380,9 +380,9 @@ class AppRow(SQLModel, table=True):
     sdk_key: str = _text()
     #: Origins of pages that may send; `*` = any.
     allowed_origins: list[str] = _document()
-    #: Whether data of known people needs a signature, by one of {id: PEM}.
+    #: Whether data of known people needs a signature, by one of these keys (PEM).
     sdk_authentication: bool = _flag()
-    public_keys: dict[str, str] = _document()
+    public_keys: list[str] = _document()
     disabled: bool = _flag()
     created_us: int = _big()
 

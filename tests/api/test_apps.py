@@ -47,6 +47,7 @@ def test_an_app_from_beginning_to_end(workspace: Workspace) -> None:
     shown = {name: value for name, value in first.body.items() if name != "message"}
     assert shown | {"app_id": "", "sdk_key": "", "created_at": ""} == {
         "app_id": "", "name": "Shop", "platform": "web", "sdk_key": "", "allowed_origins": ["*"], "disabled": False,
+        "sdk_authentication": False, "public_keys": [],
         "created_at": "",
     }  # fmt: skip
     assert len(first.body["sdk_key"]) == len(store.SDK_PREFIX) + store.SDK_LENGTH
@@ -86,7 +87,10 @@ def test_an_app_from_beginning_to_end(workspace: Workspace) -> None:
         ),
         ("PUT", "/v1/apps/nobody", {}, 400, contract.BAD_CHANGE),
         ("PUT", "/v1/apps/nobody", {"platform": "ios"}, 400, contract.BAD_CHANGE),
-        ("PUT", "/v1/apps/nobody", {"disabled": "yes"}, 400, contract.BAD_FLAG),
+        ("PUT", "/v1/apps/nobody", {"disabled": "yes"}, 400, contract.BAD_FLAG % "disabled"),
+        ("PUT", "/v1/apps/nobody", {"sdk_authentication": 1}, 400, contract.BAD_FLAG % "sdk_authentication"),
+        ("PUT", "/v1/apps/nobody", {"public_keys": ["x"]}, 400, contract.BAD_KEYS),
+        ("PUT", "/v1/apps/nobody", {"public_keys": [""] * 6}, 400, contract.BAD_KEYS),
         ("PUT", "/v1/apps/nobody", {"name": "x"}, 404, contract.UNKNOWN),
         ("POST", "/v1/apps/nobody/sdk_key", None, 404, contract.UNKNOWN),
     ],
@@ -141,7 +145,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         contract.BAD_PLATFORM: ["create", "x", "--platform", "windows"],
         contract.BAD_ORIGINS: ["create", "x", "--platform", "web", "--origin", "shop"],
         contract.UNKNOWN: ["rotate", "nobody"],
-        "Give --name, --origin, --disabled or --enabled.": ["update", app_id],
+        "Give what is to be changed, such as --name.": ["update", app_id],
     }
     for message, arguments in refusals.items():
         refused = run(cli, ["apps", *arguments, *directory])

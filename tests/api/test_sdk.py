@@ -486,3 +486,52 @@ def test_a_profile_has_so_many_devices(workspace: Workspace) -> None:
     (found,) = (one for one in people(workspace) if one["who"] == "ada")
     assert len(found["devices"]) <= 104
     assert equal(workspace)
+
+
+#: An RSA key, and what it signed: `{"sub":"ada","exp":4102444800}`, the same of bob, and one that has expired.
+PEM = """-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAqxX1llIyn/Xu7ts9qmNY
+giIld2p4hZLftTQskThttFZrDObR3J4cQ4JznWsZAFVavaW6NieVKuhDY8/Lj7eU
+sTivrDN3x3BGli65hlJuvKN1J3wRVIKv35KAiN2WkU1sOZvVNnTw2r4zQqTYSqGC
+YiE2tTUfew7WTcI6D2QfRkIT5hOhjz3WHA94MLqXSlgushAusveDDNCjU8x747t+
+oGuXvvqYNGz+am3Kwqe7LviAmBWDt2aPRyj5f3gYJiODSy2fZcrunCswqpz61gtK
+HiI6Cabw5Rjd1geNbRE1zmy2RNo2Ks4TKqDhd0ishmUxuH+4am8IGaWu8MHUvLuc
+3wIDAQAB
+-----END PUBLIC KEY-----
+"""
+ADA = (
+    "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhZGEiLCJleHAiOjQxMDI0NDQ4MDB9.muD31CzPL2onYTgXmW4vCp"
+    "tXTDgmrxiz9gTMLf237N7kMPdOEW9Kp6PsjXXAKHkgJQYIjgG29VWOAjuEzaBBXmCb9CTJrh--5ro1-ninr66_J5LCtednE3iza0"
+    "-gMVmIvLHnzSWCr2DEbDnZglGGjRVoChfdUSXrRXbazoOrC9zJSzWJE-blThElSlKevzsmOsu0VIghL1yEveogsOlFwusomBpMge"
+    "U-dy8JE8gb2jwfUgNwzBB-8FuRH7ETdPCMr6Xc_gnSSmjQJ0vXualhfnMmDSWc4SoeuZhmebT-Zfjlxh-1jn_-2VxMW3BBJGduM5"
+    "VOO_WjiEA3_SHlDYmYow"
+)
+BOB = (
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJib2IiLCJleHAiOjQxMDI0NDQ4MDB9.fUEAk8QEpRFL5j-U_SR1xeFz-TznH-ylEajJ-B"
+    "3JkeY6JJJxnmEBxiIYxCm2trY-ihk6RUqmaO2w_V9R1pkRelLRN3xj6lt0rth6ltmXsDWYCrZ2wkrn_sU45Nbx3woLnGPh_ZLAAh"
+    "dxcTDlGrUEN99I96Zc6TJ56NdKFjd3CphjapkBW0TaqlaQVJsFH8Z7Uk65OcmT_Ha_xU195UgJ720uooDJRrHFfqEo0pcFZJKzxP"
+    "1YiMsYFt9Fc1OZ1ZaYMATuFE_Ra3Oze2k7XQ_sK3fXVMFLcUnzqcX3DqlGzouXEpiV5VN6oUL1pixC0amegG0WG1YBP2pHAUQ9Ar"
+    "rc1w"
+)
+EXPIRED = (
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEiLCJleHAiOjEwMDB9.Jsh5uvWQP1ZgjcW38uQF5CNkLGDTBqyFw0ok0k69R45xCY"
+    "Q8HFxtnpA6mAeLJkcnT0Rw2hbXEftcHbuSsRDLaaYYaW5d49cl_dBhZATMlpVNY1Am2gafzKgKxu2SlkxuisER6SEaXw3sWCQ6ME"
+    "zzaEX4PkwpLGMABp0HVxVVcIWKdfcA0gXbwFwr9ohp3_IOC516Zp7tDmkCsQ7EM0LmNmgVczqWsJCoIQ4hy3ZvqR182JFd4QUJbe"
+    "pDzJAM9dR4Zc06Z-xPt81ILL_pFS8xfkrzF0kL0GCulB8G_Car20ztJ67HcfWKXRvwxhUf4wS4NmmupQyxwUVjr5Vk9qsnBw"
+)
+
+
+def test_with_sdk_authentication_nobody_posts_as_somebody_else(workspace: Workspace) -> None:
+    shop = Shop(workspace, sdk_authentication=True, public_keys=(PEM,))
+    shop.send(event("a"))  # a visitor needs no signature
+    for signature in (None, "x.y.z", BOB, EXPIRED, ADA[:-4] + "AAAA", 5):
+        refused = shop.post(shop.batch(login("ada") | {"signature": signature}))
+        assert (refused.status, refused.message) == (403, sdk.BAD_SIGNATURE)
+    shop.send(login("ada") | {"signature": ADA}, event("b"))
+    for more in ({}, {"signature": BOB}):
+        answer = shop.send(event("c"), **more)
+        assert workspace.skipped(answer.request_id) == [("records", 0, "", "not_signed")]
+    assert shop.post(shop.batch(event("d"), signature=EXPIRED)).status == 403
+    shop.send(event("e"), signature=ADA)
+    assert people(workspace) == [person("ada", DEVICE_ID, a=1, b=1, e=1)]
+    assert equal(workspace)

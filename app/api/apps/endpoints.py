@@ -56,6 +56,8 @@ def shown(app: App) -> dict[str, object]:
         "sdk_key": app.sdk_key,
         "allowed_origins": list(app.allowed_origins),
         "disabled": app.disabled,
+        "sdk_authentication": app.sdk_authentication,
+        "public_keys": list(app.public_keys),
         "created_at": times.iso(app.created_us),
     }
 

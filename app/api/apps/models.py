@@ -23,6 +23,13 @@ class AppChange(Struct, forbid_unknown_fields=True):
     name: _Name | UnsetType = UNSET
     allowed_origins: _Origins | UnsetType = UNSET
     disabled: Annotated[bool, Meta(description="Nothing is taken from its devices.")] | UnsetType = UNSET
+    sdk_authentication: (
+        Annotated[bool, Meta(description="Whether data of known people needs a signature.")] | UnsetType
+    ) = UNSET
+    public_keys: (
+        Annotated[list[str], Meta(max_length=5, description="RSA public keys as PEM that verify signatures.")]
+        | UnsetType
+    ) = UNSET
 
 
 class App(Struct, forbid_unknown_fields=True):
@@ -32,6 +39,8 @@ class App(Struct, forbid_unknown_fields=True):
     sdk_key: Annotated[str, Meta(description="Public. Who has it can write for devices of the app, and read nothing.")]
     allowed_origins: list[str]
     disabled: bool
+    sdk_authentication: bool
+    public_keys: list[str]
     created_at: Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])]
 
 
