@@ -290,7 +290,7 @@ def test_order_is_that_of_the_sequence_and_clocks_are_bounded(workspace: Workspa
     answer = shop.post(body)
     clock = answer.body["clock"]
     assert -year - 5_000 < clock["skew_ms"] <= -year + 5_000
-    assert clock["bounded"] == 2  # what was said to be before the record before it
+    assert clock["bounded"] == 3  # what was said to be before the record before it
     (user,) = workspace.export(device_id=DEVICE_ID)
     assert user["custom_attributes"]["tier"] == "gold"
     first = {one["name"]: times.parse(one["first"]) for one in user["custom_events"]}
@@ -442,7 +442,7 @@ def test_an_app_that_is_disabled_or_has_another_key(workspace: Workspace) -> Non
 def test_limits_of_their_own(valkey_server: ValkeyServer, tmp_path: Any) -> None:
     settings = settings_for(
         f"sqlite:///{tmp_path}/onefold.db", valkey_server.url, tmp_path,
-        sdk_batches_per_device=2, sdk_batches_per_address=4, max_sdk_records=3,
+        sdk_batches_per_device=2, sdk_batches_per_address=3, max_sdk_records=3,
     )  # fmt: skip
     with running(settings) as service:
         workspace = service.workspace()
