@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     case,
     cast,
+    column,
     exists,
     false,
     func,
@@ -265,20 +266,18 @@ def mentioned(doc: Expression, key: str) -> Expression:
     return func.strpos(doc, f"{encode(key)}:") > 0
 
 
-def picked(doc: Expression, key: str) -> Expression:
-    """PostgreSQL: a member of a JSON text, as jsonb. `json` looks for it without building the whole document, which
-    takes half the time; documents in which the key is nowhere are not looked into at all."""
-    member = cast(doc, JSON).op("->")(literal(key, Text))
-    return type_coerce(case((mentioned(doc, key), cast(type_coerce(member, JSON), JSONB))), JSONB)
-
-
-def parsed(table: FromClause, doc: Expression, key: str) -> FromClause:
+def parsed(doc: Expression, key: str) -> FromClause:
     """PostgreSQL: the column `v` with a document of a text column, or a member of it, parsed once for a row.
 
-    Behind `offset 0` nothing is evaluated twice.
+    `json` looks for a member without building the whole document, which takes half the time; documents in which the key
+    is nowhere are not looked into at all. It is a function to join, because nothing evaluates that twice and several
+    processes may share the rows: a subselect behind `offset 0` is left to one process.
     """
-    value = picked(doc, key) if key else cast(doc, JSONB)
-    return select(value.label("v")).offset(0).correlate(table).lateral()
+    document: Expression = cast(doc, JSON)
+    if key:
+        there = case((mentioned(doc, key), document))
+        document = func.json_extract_path(there, literal(key, Text))
+    return func.to_jsonb(document).table_valued(column("v", JSONB)).render_derived()
 
 
 def any_of(elements: tuple[FromClause, Leaf], condition: Callable[[Leaf], Expression]) -> Expression:

@@ -17,10 +17,11 @@ from app.store.segments.patterns import matcher
 from app.store.segments.scope import Scope, table
 
 #: What PostgreSQL may do for one of these statements, and not for those of the drain: read whole tables, by several
-#: processes, and hash in memory what it joins.
+#: processes, and hash in memory what it joins. It does not remember what it parsed: hardly two documents are alike.
 _SESSION: Final = (
     "select set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),"
-    " set_config('work_mem', '128MB', true), set_config('max_parallel_workers_per_gather', '2', true)"
+    " set_config('work_mem', '128MB', true), set_config('max_parallel_workers_per_gather', '2', true),"
+    " set_config('enable_memoize', 'off', true)"
 )
 
 

@@ -99,7 +99,7 @@ class Scope:
             whole = document(self.postgresql, doc)
             return whole.member(key) if key else whole
         if (section, key) not in self._laterals:
-            lateral = parsed(self.section(section), doc, key)
+            lateral = parsed(doc, key)
             self.join(lateral, true())
             self._laterals[section, key] = lateral
         return PgJson(self._laterals[section, key].c.v)
