@@ -78,7 +78,7 @@ def _templates() -> State:
         changes.identifiers_added |= {(key, pid) for key in identifiers_of(one) if key[0] in (EXTERNAL, EMAIL)}
         assert one.core is not None
         changes.addresses[CHANNEL_EMAIL, str(one.core["email"]), ""] = AddressState("opted_in", data.WRITTEN_US)
-    changes.names.add((NAME_EVENT, EVENT))
+    changes.written[NAME_EVENT, EVENT, ""] += 1
     return part
 
 

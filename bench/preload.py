@@ -74,8 +74,8 @@ def fill(site: Site, users: int) -> float:
             for pid, one in part.profiles.items():
                 changes.created.add(pid)
                 changes.sections[pid] = _WRITTEN
-                changes.names |= {(NAME_EVENT, name) for name in one.events or ()}
-                changes.names |= {(NAME_PRODUCT, name) for name in one.purchases or ()}
+                changes.written.update((NAME_EVENT, name, "") for name in one.events or ())
+                changes.written.update((NAME_PRODUCT, name, "") for name in one.purchases or ())
             changes.identifiers_added = {
                 (key, pid) for pid, one in part.profiles.items() for key in identifiers_of(one)
             }

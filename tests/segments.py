@@ -115,7 +115,7 @@ class World:
         for address, consent in self.consents.items():
             state.set_address(address, consent)
         for one in self.occurrences:
-            state.changes.names.add((one.name_kind, one.name))
+            state.changes.written[one.name_kind, one.name, ""] += 1
         state.changes.occurrences.extend(self.occurrences)
         return state
 

@@ -188,8 +188,9 @@ def _stored(value: object) -> object:
 
 
 def _out_of_range(value: object) -> str | None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return OUT_OF_RANGE if number and numbers.canonical(value) is None else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return OUT_OF_RANGE if numbers.canonical(value) is None else None
 
 
 class _OutOfRangeError(Exception):

@@ -67,7 +67,7 @@ def test_an_export_names_it(known: Workspace, name: str) -> None:
 
 
 def test_a_name_that_is_seen_is_not_explained(known: Workspace) -> None:
-    body = {
+    body: Json = {
         "external_ids": ["nobody", "niemand \u00e9", "\u4eba"],
         "user_aliases": [{**ALIAS, "alias_name": "Zo\u00eb"}],
         "email_address": "\uff41@example.org",

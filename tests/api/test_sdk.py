@@ -9,7 +9,7 @@ import pytest
 
 from app.contract import errors, identifiers, sdk
 from app.domain import times
-from app.domain.profile import DEVICE
+from app.domain.profile import DEVICE, Profile
 from app.store import apps
 from tests.api.harness import Answer, Json, Service, Workspace, running, settings_for, stable, times_now
 from tests.api.test_merges import merges, undo
@@ -60,13 +60,19 @@ LOGOUT: Json = {"type": "logout"}
 SESSION: Json = {"type": "session_start"}
 
 
+def _devices(profile: Profile) -> Json:
+    section: Json = profile.devices or {}
+    devices: Json = section.get("devices", {})
+    return devices
+
+
 def people(workspace: Workspace) -> list[Json]:
     """Everybody, in order of creation: who, with what, on which devices."""
     return [
         {
             "who": profile.external_id,
             "from": profile.created_from,
-            "devices": sorted(device["id"] for device in (profile.devices or {}).get("devices", {}).values()),
+            "devices": sorted(device["id"] for device in _devices(profile).values()),
             "events": {name: count for name, (count, _, _) in sorted((profile.events or {}).items())},
             "sessions": profile.session_count,
         }

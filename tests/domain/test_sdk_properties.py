@@ -149,7 +149,8 @@ def test_visitors_are_those_of_the_model(arriving: list[dict[str, Any]]) -> None
     found = []
     for profile in state.profiles.values():
         events = {name: count for name, (count, _, _) in (profile.events or {}).items()}
-        devices: dict[str, Any] = (profile.devices or {}).get("devices", {})
+        section: dict[str, Any] = profile.devices or {}
+        devices = section.get("devices", {})
         found.append(shown(profile.external_id, events, profile.session_count, {one["id"] for one in devices.values()}))
         assert profile.size == sizes.of_profile(profile)
     assert sorted(found) == model.shown()

@@ -245,10 +245,10 @@ def about(identifier: Identifier) -> Iterator[Command]:
     yield RecordMessage(0, identifier, messages.CANVAS_STEPS[0], time_us=NOW_US, canvas_id="v")
     yield AddressEvent("events", 0, subscriptions.UNINSTALL, identifier, NOW_US)
     if kind in (EXTERNAL, EMAIL, PHONE):
-        for group, channel in GROUPS.items():
-            if kind == EXTERNAL or channel == {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}[kind]:
+        for group, of in GROUPS.items():
+            if kind == EXTERNAL or of == {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}[kind]:
                 for state, double in itertools.product(("subscribed", "unsubscribed"), (False, True)):
-                    yield SetGroupState("external_ids", 0, identifier, channel, group, state, double)
+                    yield SetGroupState("external_ids", 0, identifier, of, group, state, double)
     if kind == EMAIL:
         yield from (SetEmailState(0, value, state) for state in ("subscribed", "unsubscribed", "opted_in"))
         told = (subscriptions.HARD_BOUNCE, subscriptions.SPAM_REPORT, subscriptions.UNSUBSCRIBE)

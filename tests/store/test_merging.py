@@ -90,7 +90,7 @@ def _compare(database: Database, one: int, batches: list[list[Step]]) -> None:
                 state.add_identifier(each, key)
             state.changed(each, ALL_SECTIONS)
             state.changes.occurrences.append(occurred(each.pid))
-        state.changes.names.add((NAME_EVENT, "e"))
+        state.changes.written[NAME_EVENT, "e", ""] += 1
     with database.write() as connection:
         save(connection, one, first, {})
     for steps in batches:
@@ -140,7 +140,7 @@ def test_a_long_history_is_one_row(database: Database) -> None:
         first.create(each)
         first.add_identifier(each, next(iter(identifiers_of(each))))
         first.changed(each, ALL_SECTIONS)
-    first.changes.names.add((NAME_EVENT, "e"))
+    first.changes.written[NAME_EVENT, "e", ""] += 1
     first.changes.occurrences = [
         Occurrence(0, seq, 0, 2, NAME_EVENT, "e", NOW_US, None, None) for seq in range(1, 10_001)
     ]
