@@ -1,0 +1,107 @@
+import type { Keep } from "./storage.js";
+
+/** One thing that happened, as it waits to be sent. */
+export interface Entry {
+  /** Place in the order of the device. */
+  seq: number;
+  /** The clock of the wall, and the one of the page that only goes forward, in milliseconds. */
+  at: number;
+  page: string;
+  offset: number;
+  type: string;
+  data: object;
+}
+
+/** A batch that was begun: sent again under its number until it is answered, so that it counts once. */
+export interface Batch {
+  number: number;
+  keys: string[];
+}
+
+const WAITING = "q.";
+const BATCH = "batch";
+const NUMBER = "number";
+const SEQ = "seq";
+const DROPPED = "dropped";
+
+/** Records that wait, over all tabs of the device. Each has a key of its own, so that no two tabs overwrite each other's. */
+export class Queue {
+  private readonly tab = Math.random().toString(36).slice(2, 8);
+
+  constructor(
+    private readonly keep: Keep,
+    private readonly most: number,
+  ) {}
+
+  add(entry: Omit<Entry, "seq">): void {
+    const waiting = this.waiting();
+    for (const key of waiting.slice(0, Math.max(0, waiting.length - this.most + 1))) {
+      if (this.begun()?.keys.includes(key)) continue;
+      this.keep.remove(key); // the oldest: what comes later says more about the visitor of now
+      this.count(1);
+    }
+    const seq = Math.max(Number(this.keep.get(SEQ)) || 0, 0) + 1;
+    this.keep.set(SEQ, String(seq));
+    this.keep.set(`${WAITING}${String(seq).padStart(12, "0")}.${this.tab}`, JSON.stringify({ ...entry, seq }));
+  }
+
+  /** The keys of what waits, in the order of the device. */
+  waiting(): string[] {
+    return this.keep
+      .keys()
+      .filter((key) => key.startsWith(WAITING))
+      .sort();
+  }
+
+  /** The batch that was begun, or a new one of what waits: at most so many records and characters. */
+  next(records: number, characters: number): Batch | null {
+    const begun = this.begun();
+    if (begun) return begun;
+    const keys: string[] = [];
+    let size = 0;
+    for (const key of this.waiting().slice(0, records)) {
+      size += (this.keep.get(key) ?? "").length * 3; // UTF-8 takes three bytes a character at the most
+      if (size > characters && keys.length) break;
+      keys.push(key);
+    }
+    if (!keys.length) return null;
+    // Where the storage was emptied the numbers go on behind those of before, since time does.
+    const number = Math.max(Number(this.keep.get(NUMBER)) || 0, Date.now()) + 1;
+    this.keep.set(NUMBER, String(number));
+    const batch = { number, keys };
+    this.keep.set(BATCH, JSON.stringify(batch));
+    return batch;
+  }
+
+  entries(batch: Batch): Entry[] {
+    return batch.keys.map((key) => read<Entry>(this.keep.get(key))).filter((one): one is Entry => one !== null);
+  }
+
+  /** The batch was answered: its records wait no more. `lost`: the service does not take them. */
+  done(batch: Batch, lost: boolean): void {
+    if (lost) this.count(batch.keys.length);
+    this.keep.remove(BATCH);
+    for (const key of batch.keys) this.keep.remove(key);
+  }
+
+  /** Records that were lost since the device is known: no room, or not taken. */
+  dropped(): number {
+    return Number(this.keep.get(DROPPED)) || 0;
+  }
+
+  private count(lost: number): void {
+    this.keep.set(DROPPED, String(this.dropped() + lost));
+  }
+
+  private begun(): Batch | null {
+    return read<Batch>(this.keep.get(BATCH));
+  }
+}
+
+function read<T>(text: string | null): T | null {
+  try {
+    return text === null ? null : (JSON.parse(text) as T);
+  } catch {
+    return null; // written by somebody else
+  }
+}

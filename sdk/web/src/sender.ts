@@ -1,0 +1,119 @@
+import type { Batch, Entry, Queue } from "./queue.js";
+
+/** What came of a call: the batch arrived, can never be taken, is to be sent again, or waits for a signature. */
+type Outcome = "done" | "dropped" | "again" | "refused";
+
+const RECORDS = 100;
+/** Of the 64 KB that all unfinished calls of a page share once it closes. */
+const CHARACTERS = 48_000;
+const FIRST_PAUSE = 1_000;
+const LONGEST_PAUSE = 300_000;
+
+/** Sends batches one after another, from one tab at a time. */
+export class Sender {
+  private leads = false;
+  private release: (() => void) | null = null;
+  private sending: Promise<boolean> | null = null;
+  private pause = 0;
+  private notBefore = 0;
+  private timer = 0;
+  private stopped = false;
+
+  constructor(
+    private readonly url: string,
+    private readonly lock: string | null,
+    private readonly queue: Queue,
+    interval: number,
+    private readonly body: (batch: Batch, entries: Entry[]) => string,
+    private readonly refused: () => void,
+  ) {
+    this.lead();
+    this.timer = window.setInterval(() => void this.flush(), interval);
+  }
+
+  /** Send all that waits. True when nothing waits any more; false when it failed, or when another tab sends. */
+  flush(): Promise<boolean> {
+    this.sending ??= this.all().finally(() => (this.sending = null));
+    return this.sending;
+  }
+
+  /** The page is hidden and may never come back: what waits leaves in one call that outlives it. */
+  leave(): void {
+    if (!this.leads || this.stopped || this.sending || performance.now() < this.notBefore) return;
+    const batch = this.queue.next(RECORDS, CHARACTERS);
+    if (!batch) return;
+    // Nobody sees whether it arrives: the batch is sent again later, and its number makes it count once.
+    navigator.sendBeacon(this.url, this.body(batch, this.queue.entries(batch)));
+  }
+
+  /** A signature came: what was refused is tried again. */
+  retry(): void {
+    this.notBefore = 0;
+    void this.flush();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    window.clearInterval(this.timer);
+    this.release?.();
+  }
+
+  /** The tab that holds the lock sends, for as long as it lives; then another one gets it. */
+  private lead(): void {
+    if (this.lock === null || !navigator.locks) {
+      this.leads = true;
+      return;
+    }
+    void navigator.locks.request(this.lock, () => {
+      if (this.stopped) return;
+      this.leads = true;
+      void this.flush();
+      return new Promise<void>((resolve) => (this.release = resolve));
+    });
+  }
+
+  private async all(): Promise<boolean> {
+    while (this.leads && !this.stopped && performance.now() >= this.notBefore) {
+      const batch = this.queue.next(RECORDS, CHARACTERS);
+      if (!batch) return true;
+      const entries = this.queue.entries(batch);
+      const outcome = entries.length ? await this.send(this.body(batch, entries)) : "done";
+      if (outcome === "refused") this.refused();
+      if (outcome === "refused" || outcome === "again") return false;
+      this.queue.done(batch, outcome === "dropped");
+    }
+    return false;
+  }
+
+  private async send(body: string): Promise<Outcome> {
+    let answer: Response;
+    try {
+      answer = await fetch(this.url, {
+        method: "POST",
+        body, // as text/plain, which a browser sends without asking first
+        credentials: "omit",
+        keepalive: body.length < CHARACTERS,
+      });
+    } catch {
+      return this.later(0);
+    }
+    if (answer.ok) {
+      this.pause = 0;
+      return "done";
+    }
+    if (answer.status === 401) {
+      this.later(0);
+      return "refused";
+    }
+    if (answer.status === 429 || answer.status >= 500 || answer.status === 408) {
+      return this.later(Number(answer.headers.get("Retry-After")) * 1_000 || 0);
+    }
+    return "dropped"; // it would be refused again, and what waits behind it must not wait for ever
+  }
+
+  private later(atLeast: number): Outcome {
+    this.pause = Math.min(LONGEST_PAUSE, this.pause * 2 || FIRST_PAUSE);
+    this.notBefore = performance.now() + Math.max(atLeast, this.pause * (0.5 + Math.random() / 2));
+    return "again";
+  }
+}
