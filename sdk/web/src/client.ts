@@ -121,8 +121,9 @@ export class Client {
     const before = this.keep.get(USER);
     if (before === id) return true;
     this.keep.set(USER, id);
-    if (before === null) return this.record("change_user", { external_id: id });
-    return this.become("change_user", { external_id: id }); // another person: the visit of the first one is over
+    const change = { user_id: id, signature: this.signature };
+    if (before === null) return this.record("change_user", change);
+    return this.become("change_user", change); // another person: the visit of the first one is over
   }
 
   logout(): boolean {
@@ -134,10 +135,6 @@ export class Client {
 
   event(name: string, properties?: Properties | null): boolean {
     return isName(name) && this.record("event", { name, ...kept(properties) });
-  }
-
-  ecommerceEvent(name: string, properties: Properties): boolean {
-    return isName(name) && this.record("ecommerce_event", { name, ...kept(properties) });
   }
 
   purchase(product: string, price: number, currency = "USD", quantity = 1, properties?: Properties | null): boolean {
@@ -177,14 +174,14 @@ export class Client {
 
   private endSession(): void {
     const ended = this.sessions.end();
-    if (ended) this.record("session_end", { session_id: ended.id, duration: ended.seconds });
+    if (ended) this.record("session_end", { session_id: ended });
   }
 
   private tellDevice(): void {
     const info = JSON.stringify(deviceInfo(this.options.devicePropertyAllowlist));
     if (this.keep.get(INFO) === info) return;
     this.keep.set(INFO, info);
-    this.record("device", JSON.parse(info) as object);
+    this.record("device", { device: JSON.parse(info) as object });
   }
 
   private start(): void {
@@ -219,11 +216,12 @@ export class Client {
       app_version: this.options.appVersion,
       signature: this.signature,
       dropped: this.queue.dropped() || undefined,
-      // How long ago it happened, by a clock that is never set where it is this page's, so that a wrong one says little.
-      records: entries.map(({ type, data, seq, at, page, offset: then }) => ({
+      sent_at: now,
+      // How long ago it was is said by this page's clock that is never set, where that saw it.
+      records: entries.map(({ type, data, at, page, offset: then }, n) => ({
         type,
-        seq,
-        age_ms: Math.max(0, Math.round(page === this.page ? offset - then : now - at)),
+        seq: batch.first + n,
+        ...(page === this.page ? { ago: Math.max(0, Math.round(offset - then)) } : { at }),
         ...data,
       })),
     });

@@ -6,7 +6,7 @@ export interface DeviceInfo {
   browser_version?: string;
   os?: string;
   resolution?: string;
-  language?: string;
+  locale?: string;
   time_zone?: string;
 }
 export type DeviceProperty = keyof DeviceInfo;
@@ -58,7 +58,7 @@ export function deviceInfo(allowed: readonly DeviceProperty[] | undefined): Devi
   tell("browser_version", browser?.[1].exec(agent)?.[1]);
   tell("os", SYSTEMS.find(([, mark]) => mark.test(agent))?.[0]);
   tell("resolution", `${screen.width}x${screen.height}`);
-  tell("language", navigator.language);
+  tell("locale", navigator.language);
   tell("time_zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
   return found;
 }

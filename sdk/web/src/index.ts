@@ -65,7 +65,7 @@ export function logPurchase(
 
 /** A recommended event, such as `ecommerce.order_placed`. */
 export function logEcommerceEvent(name: string, properties: Properties): boolean {
-  return client?.ecommerceEvent(name, properties) ?? false;
+  return client?.event(name, properties) ?? false;
 }
 
 /** Send what waits at once. True when nothing waits any more. */

@@ -2,8 +2,6 @@ import type { Keep } from "./storage.js";
 
 /** One thing that happened, as it waits to be sent. */
 export interface Entry {
-  /** Place in the order of the device. */
-  seq: number;
   /** The clock of the wall, and the one of the page that only goes forward, in milliseconds. */
   at: number;
   page: string;
@@ -15,6 +13,8 @@ export interface Entry {
 /** A batch that was begun: sent again under its number until it is answered, so that it counts once. */
 export interface Batch {
   number: number;
+  /** The sequence number of its first record; the others follow. Two tabs may have given the same one twice. */
+  first: number;
   keys: string[];
 }
 
@@ -22,6 +22,7 @@ const WAITING = "q.";
 const BATCH = "batch";
 const NUMBER = "number";
 const SEQ = "seq";
+const SENT = "sent";
 const DROPPED = "dropped";
 
 /** Records that wait, over all tabs of the device. Each has a key of its own, so that no two tabs overwrite each other's. */
@@ -33,7 +34,7 @@ export class Queue {
     private readonly most: number,
   ) {}
 
-  add(entry: Omit<Entry, "seq">): void {
+  add(entry: Entry): void {
     const waiting = this.waiting();
     for (const key of waiting.slice(0, Math.max(0, waiting.length - this.most + 1))) {
       if (this.begun()?.keys.includes(key)) continue;
@@ -42,7 +43,7 @@ export class Queue {
     }
     const seq = Math.max(Number(this.keep.get(SEQ)) || 0, 0) + 1;
     this.keep.set(SEQ, String(seq));
-    this.keep.set(`${WAITING}${String(seq).padStart(12, "0")}.${this.tab}`, JSON.stringify({ ...entry, seq }));
+    this.keep.set(`${WAITING}${String(seq).padStart(12, "0")}.${this.tab}`, JSON.stringify(entry));
   }
 
   /** The keys of what waits, in the order of the device. */
@@ -68,7 +69,11 @@ export class Queue {
     // Where the storage was emptied the numbers go on behind those of before, since time does.
     const number = Math.max(Number(this.keep.get(NUMBER)) || 0, Date.now()) + 1;
     this.keep.set(NUMBER, String(number));
-    const batch = { number, keys };
+    const first = Math.max(Number(this.keep.get(SENT)) || 0, (Number(keys[0]?.split(".")[1]) || 1) - 1) + 1;
+    const last = first + keys.length - 1;
+    this.keep.set(SENT, String(last));
+    if ((Number(this.keep.get(SEQ)) || 0) < last) this.keep.set(SEQ, String(last));
+    const batch = { number, first, keys };
     this.keep.set(BATCH, JSON.stringify(batch));
     return batch;
   }

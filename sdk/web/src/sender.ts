@@ -101,7 +101,7 @@ export class Sender {
       this.pause = 0;
       return "done";
     }
-    if (answer.status === 401) {
+    if (answer.status === 401 || answer.status === 403) {
       this.later(0);
       return "refused";
     }

@@ -2,7 +2,6 @@ import type { Keep } from "./storage.js";
 
 interface Session {
   id: string;
-  began: number;
   /** When something happened last. */
   seen: number;
 }
@@ -26,7 +25,7 @@ export class Sessions {
   }
 
   begin(id: string, now: number): void {
-    this.keep.set(SESSION, JSON.stringify({ id, began: now, seen: now }));
+    this.keep.set(SESSION, JSON.stringify({ id, seen: now }));
   }
 
   touch(now: number): void {
@@ -36,12 +35,12 @@ export class Sessions {
     }
   }
 
-  /** End the session; which one it was, and how many seconds it had. */
-  end(): { id: string; seconds: number } | null {
+  /** End the session; which one it was. */
+  end(): string | null {
     const session = this.last();
     if (!session) return null;
     this.keep.remove(SESSION);
-    return { id: session.id, seconds: Math.max(0, Math.round((session.seen - session.began) / 1000)) };
+    return session.id;
   }
 
   private last(): Session | null {

@@ -63,7 +63,7 @@ export class User {
     if (!isName(name)) return false;
     const kept = plain(value);
     if (kept === undefined) return false;
-    return merge ? this.attributes({ [name]: kept }, true) : this.set(name, kept);
+    return this.attributes({ [name]: kept, ...(merge ? { _merge_objects: true } : {}) });
   }
   addToCustomAttributeArray(name: string, value: string): boolean {
     return isName(name) && typeof value === "string" && this.set(name, { add: [value] });
@@ -101,8 +101,8 @@ export class User {
   private set(name: string, value: Value): boolean {
     return this.attributes({ [name]: value });
   }
-  private attributes(attributes: Properties, merge = false): boolean {
-    return this.recorder.record("attributes", merge ? { attributes, merge } : { attributes });
+  private attributes(attributes: Properties): boolean {
+    return this.recorder.record("attributes", { attributes });
   }
 }
 
