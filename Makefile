@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt docs bench fault fault-mutants attack soak fuzz clients lock clean
+.PHONY: help run test check fmt docs sdk bench fault fault-mutants attack soak fuzz clients lock clean
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -48,6 +48,10 @@ docs: $(VENV)/.installed-docs ## Build the documentation as a site, below site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "Open site/index.html"
 
+sdk: ## Build the web SDK, app/api/sdk/dist; needs Node. With ARGS=--check only see whether it is current
+	@cd sdk/web && npm ci --silent --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved \
+		&& npx tsc --noEmit && node build.mjs $(ARGS)
+
 bench: $(VENV)/.installed-dev ## Run a benchmark: make bench ARGS="--help"
 	@exec $(BIN)/python -m bench $(ARGS)
 
@@ -71,7 +75,7 @@ lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 clean: ## Remove .venv and what the tools leave behind (never your data)
-	rm -rf $(VENV) $(CLIENTS) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) sdk/web/node_modules site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find app workers tests bench fault attack -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Published clients of the API, for tests/clients/test_packages.py; each in a folder of its own, since two of them are

@@ -28,6 +28,7 @@ from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
 from app.api.requests import endpoints as requests
 from app.api.sdk import endpoints as sdk
+from app.api.sdk import script
 from app.api.segment_deletions import endpoints as segment_deletions
 from app.api.segments import endpoints as segments
 from app.api.series import endpoints as series
@@ -72,7 +73,7 @@ FAMILIES = (
 
 
 #: The paths without a key, likewise.
-PROBES = (health.probes, jobs.probes)
+PROBES = (health.probes, jobs.probes, script.probes)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -1,0 +1,40 @@
+"""GET /sdk/onefold.js: what is served is what the build made, small, and known by its hash."""
+
+import gzip
+
+import httpx
+import pytest
+
+from app.api.sdk import script
+from tests.api.harness import Service
+
+#: Gzipped (issue: the smallest SDK with a queue of others has 17 KB).
+MAX_BYTES = 8 * 1024
+
+
+def get(service: Service, path: str, **headers: str) -> httpx.Response:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return service.loop.run(service._client.get(path, headers=sent))
+
+
+@pytest.mark.parametrize("path", script.FILES)
+def test_the_script_is_served_with_its_hash_to_any_page(service: Service, path: str) -> None:
+    served = get(service, path, Origin="https://shop.example.org")
+    content = script.read(script.FILES[path])
+    assert (served.status_code, served.content) == (200, content)
+    assert served.headers["content-type"].startswith("text/javascript")
+    assert served.headers["x-integrity"] == script.integrity(content)
+    assert served.headers["access-control-allow-origin"] == "*"
+    assert served.headers["cache-control"] == script.CACHED
+    again = get(service, path, If_None_Match=served.headers["etag"])
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("path", script.FILES)
+def test_the_script_is_small(path: str) -> None:
+    assert len(gzip.compress(script.read(script.FILES[path]), 9)) <= MAX_BYTES
+
+
+def test_the_script_asks_no_other_host() -> None:
+    assert b"http://" not in script.read("onefold.js")
+    assert b"https://" not in script.read("onefold.js")
