@@ -70,8 +70,7 @@ class Previews:
         """
         sample = requests.read_sample(document)
         wanted = requests.definition_of(document)
-        target = _target(wanted, sample)
-        job = await self._calls.run(lambda: counting(self._database, caller, wanted, target))
+        target, job = await self._calls.run(lambda: counting(self._database, caller, wanted, sample))
         if job is not None and job.state in (QUEUED, RUNNING):
             return job
         if job is not None and _is_fresh(job, self._now_us()):
@@ -98,11 +97,15 @@ class Previews:
         return await self._calls.run(lambda: sample_of(self._database, caller, job))
 
 
-def counting(database: Database, caller: Caller, document: dict[str, Any], target: str) -> Job | None:
-    """The newest job that counts a definition, in any state. Raises RefusedError for a wrong definition."""
+def counting(database: Database, caller: Caller, document: dict[str, Any], sample: int) -> tuple[str, Job | None]:
+    """What a job that counts a definition is about, and the newest such job, in any state.
+
+    Raises RefusedError for a wrong definition.
+    """
     with database.read() as connection:
         segments.definition(connection, caller.workspace_id, document)
-        return jobs.latest(connection, caller.workspace_id, SEGMENT_PREVIEW, target)
+        target = _target(document, sample)
+        return target, jobs.latest(connection, caller.workspace_id, SEGMENT_PREVIEW, target)
 
 
 def preview(

@@ -62,6 +62,9 @@ LEFT_OUT = {
     "deletion": "That a profile was deleted",
     "erasure": "people whose events are still to be deleted",
     "name": "Names of events and products",
+    "series": "Data series",
+    "series_day": "Data series",
+    "series_hour": "Data series",
     "segment": "Segments",
     "subscription_group": "subscription groups",
 }

@@ -138,7 +138,9 @@ def indexed(array: list[object]) -> dict[str, object]:
 
 def ask(workspace: Workspace, method: str, path: str, body: object) -> Answer:
     with workspace.service.draining(workspace.id):  # some answer when they are applied
-        answer = workspace.service.send(method, path, json.dumps(body).encode(), workspace.headers(), workspace.key)
+        answer = workspace.service.send(
+            method, path, json.dumps(body).encode(), workspace.headers_for(path), workspace.key
+        )
     workspace.drain()
     return answer
 

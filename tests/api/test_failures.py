@@ -229,7 +229,7 @@ def test_a_workspace_that_is_gone(service: Service) -> None:
     with database.write(database.inbox) as connection:
         connection.exec_driver_sql(f"delete from inbox_head where workspace_id = {gone.id}")
     answer, _ = send(gone, "y")
-    assert (answer.status, answer.body) == (403, {"message": "Forbidden"})
+    assert (answer.status, answer.body) == (403, {"message": "The workspace was deleted"})
     assert send(other, "x")[0].status == 201
 
 

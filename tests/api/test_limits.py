@@ -237,6 +237,7 @@ def test_every_group_of_the_contract() -> None:
     assert {group.name: (group.limit, group.window_seconds) for group in GROUPS.values()} == {
         "track-sync": (500, 60),
         "track-bulk": (50, 1),
+        "sdk": (300_000, 60),
         "user-admin": (20_000, 60),
         "export-ids": (250, 60),
         "export-fields": (40, 1),

@@ -22,13 +22,16 @@ from app.contract.checked import CODEC_COMMANDS
 from app.domain import ids, messages, subscriptions
 from app.domain.commands import (
     AddressEvent,
+    Archive,
     BookRevenue,
     ChangeFlags,
     Command,
     CountRefused,
     Delete,
+    DeleteMarked,
     Identify,
     Merge,
+    MergeDuplicate,
     NewAlias,
     RecordMessage,
     RemoveExternalId,
@@ -39,6 +42,7 @@ from app.domain.commands import (
     UndoMerge,
     UpdateAlias,
 )
+from app.domain.merging import match
 from app.domain.profile import (
     ALIAS,
     BRAZE,
@@ -259,6 +263,8 @@ def about(identifier: Identifier) -> Iterator[Command]:
         yield AddressEvent("events", 0, subscriptions.INVALID_PHONE_REMOVED, identifier)
     if kind == BRAZE:
         yield BookRevenue(0, value)
+        yield DeleteMarked(0, value)
+        yield Archive(0, value, NOW_US)
     yield CountRefused(0, NAMES[0], "MISSING_PROPERTY", 2)
 
 
@@ -286,6 +292,10 @@ def about_who(family: Family, identifier: Identifier) -> Iterator[Command]:
         yield NewAlias(0, None, label, value)
         yield UpdateAlias(0, label, value, family.of("y"))
         yield UpdateAlias(0, label, family.of("k"), value)
+    if kind in (EMAIL, PHONE) and family.braze_ids:
+        gone, before = (family.braze_ids[family.of(name)] for name in ("gone", "before"))
+        for pair, ties in itertools.product(((gone, before), (before, gone)), match.TIES):
+            yield MergeDuplicate(0, identifier, *pair, ties, match.NEWEST)
     yield ChangeFlags(0, identifier, GLOBAL_CONTROL_GROUP, 0)
 
 

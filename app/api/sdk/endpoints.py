@@ -9,8 +9,8 @@ from app.api.answers import Answer, Sending, queued, refuse, respond
 from app.api.bodies import JSON, PLACE, TEXT, hold, receive
 from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import SDK_KEY, Endpoint, client_of
-from app.api.refusals import BodyRefusal
 from app.api.sdk.models import Batch, Taken
+from app.api.track.models import TrackRefusal
 from app.contract import sdk as contract
 from app.contract.errors import RefusedError
 from app.services import budget
@@ -46,7 +46,7 @@ _DATA: Final = Documentation(
         "batch": 1,
         "records": [{"type": "event", "seq": 1, "ago": 120, "name": "viewed_product"}],
     },
-    answers={201: Taken, 400: BodyRefusal},
+    answers={201: Taken, 400: TrackRefusal},
     parameters=(Parameter(HEADER, "header", str, "The app's SDK key."),),
 )
 
