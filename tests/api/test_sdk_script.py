@@ -1,6 +1,7 @@
 """GET /sdk/onefold.js: what is served is what the build made, small, and known by its hash."""
 
 import gzip
+import uuid
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ def test_the_script_is_served_with_its_hash_to_any_page(service: Service, path: 
     assert served.headers["x-integrity"] == script.integrity(content)
     assert served.headers["access-control-allow-origin"] == "*"
     assert served.headers["cache-control"] == script.CACHED
+    assert uuid.UUID(served.headers["x-request-id"])
     again = get(service, path, If_None_Match=served.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
 

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Final
+from uuid import uuid4
 
 from fastapi import Request, Response
 
@@ -53,8 +54,9 @@ def _served(name: str) -> Callable[[Request], Awaitable[Response]]:
     }
 
     async def serve(request: Request) -> Response:
+        named = headers | {"X-Request-Id": str(uuid4())}
         if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status_code=304, headers=headers)
-        return Response(script, media_type="text/javascript", headers=headers)
+            return Response(status_code=304, headers=named)
+        return Response(script, media_type="text/javascript", headers=named)
 
     return serve
