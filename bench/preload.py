@@ -14,8 +14,6 @@ from app.domain.profile import (
     CUSTOM,
     DEVICES,
     EVENTS,
-    NAME_EVENT,
-    NAME_PRODUCT,
     PURCHASES,
     Address,
     AddressState,
@@ -71,11 +69,9 @@ def fill(site: Site, users: int) -> float:
         for first in range(0, users, CHUNK):
             part = state(range(first, min(first + CHUNK, users)))
             changes = part.changes
-            for pid, one in part.profiles.items():
+            for pid in part.profiles:
                 changes.created.add(pid)
                 changes.sections[pid] = _WRITTEN
-                changes.written.update((NAME_EVENT, name, "") for name in one.events or ())
-                changes.written.update((NAME_PRODUCT, name, "") for name in one.purchases or ())
             changes.identifiers_added = {
                 (key, pid) for pid, one in part.profiles.items() for key in identifiers_of(one)
             }
