@@ -184,7 +184,7 @@ _ACCEPT: Final[dict[str, Callable[[bytes], Any]]] = {
 def _entry(path: str, body: dict[str, Any]) -> Entry:
     content = msgspec.json.encode(body)
     if path == "/users/track":
-        accepted = track.check(content, track.Limits(data.OBJECTS, None))
+        accepted = track.check(content, track.Limits(data.OBJECTS, None), groups={GROUP: CHANNEL_EMAIL})
         return Entry(kinds.TRACK, accepted.codec, accepted.body)
     queued = _ACCEPT[path](content)
     return Entry(queued.kind, queued.codec, queued.body)
