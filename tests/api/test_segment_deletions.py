@@ -6,9 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner
 
-from app.cli.main import app as cli
 from app.domain.profile import MARKED_FOR_DELETION
 from app.store import jobs as store
 from app.store.jobs import Job
@@ -16,6 +14,7 @@ from tests.api.harness import Answer, Service, Workspace, times_now
 from tests.api.jobs import job_worker, jobs_of
 from tests.api.test_flags import equal
 from tests.api.test_segment_exports import people, segment
+from tests.command_line import command_line
 from workers.jobs import segment_deletion
 from workers.jobs.upkeep import Upkeep
 
@@ -154,17 +153,7 @@ def test_who_may_and_what_there_is_not(service: Service, workspace: Workspace) -
 
 
 def test_the_command(tmp_path: Path) -> None:
-    def run(*words: str, fails: bool = False, typed: str = "") -> str:
-        result = CliRunner().invoke(
-            cli,
-            [*words, "--data-dir", str(tmp_path)],
-            env={"ONEFOLD_CANARY_SECONDS": "0"},
-            input=typed,
-            catch_exceptions=False,
-        )
-        assert (result.exit_code != 0) is fails, result.output
-        return result.output
-
+    run = command_line(tmp_path)
     run("migrate")
     run("workspaces", "create", "default")
     file = tmp_path / "all.json"

@@ -7,11 +7,9 @@ import pytest
 import redis
 from sqlalchemy import text
 from sqlmodel import SQLModel
-from typer.testing import CliRunner
 
 from app import bootstrap
 from app.adapters import workspace_keys
-from app.cli.main import app as cli
 from app.contract import errors
 from app.services import workspace_deletions as services
 from app.services.caller import Caller
@@ -21,6 +19,7 @@ from tests.api.harness import Service, Workspace, times_now
 from tests.api.jobs import work_off
 from tests.api.test_dead_letters import poison
 from tests.api.test_flags import equal
+from tests.command_line import command_line
 from tests.workers.test_drain import applier
 from tests.workers.test_merges import send
 from workers import rates
@@ -202,17 +201,7 @@ def test_the_permission(service: Service, workspace: Workspace) -> None:
 
 
 def test_the_commands(tmp_path: Path) -> None:
-    def run(*words: str, fails: bool = False, typed: str = "") -> str:
-        result = CliRunner().invoke(
-            cli,
-            [*words, "--data-dir", str(tmp_path)],
-            env={"ONEFOLD_CANARY_SECONDS": "0"},
-            input=typed,
-            catch_exceptions=False,
-        )
-        assert (result.exit_code != 0) is fails, result.output
-        return result.output
-
+    run = command_line(tmp_path)
     run("migrate")
     run("workspaces", "create", "default")
     run("workspaces", "create", "acme")

@@ -210,6 +210,14 @@ def test_summaries_revenue_and_refunds() -> None:
     ]
 
 
+@pytest.mark.parametrize("price", [0, -0.0, 0.0, "-0", "-0.0", -1e-200], ids=repr)
+def test_a_price_of_nothing_has_no_sign(price: object) -> None:
+    """SQLite would keep the sign, and PostgreSQL would not."""
+    sent = {"external_id": "a", "product_id": "p", "currency": "EUR", "price": price, "time": "2026-11-10"}
+    (kept,) = apply({"purchases": [sent]}).changes.occurrences
+    assert repr(kept.properties) == "{'price': 0.0, 'currency': 'EUR'}"
+
+
 def test_revenue_stops_at_64_bits() -> None:
     dear = {
         "external_id": "a",
