@@ -1,0 +1,38 @@
+"""Segments and their sizes."""
+
+from typing import Any
+
+from sqlalchemy import Boolean, Column
+from sqlmodel import Field, SQLModel
+
+from app.store.tables.columns import big, document, text
+
+
+class Segment(SQLModel, table=True):
+    """People by filters: see app.domain.segments. Who they are is asked for and never stored."""
+
+    __tablename__ = "segment"
+
+    workspace_id: int = big(key=True)
+    id: str = text(key=True)
+    name: str = text()
+    description: str = text()
+    tags: list[str] = document()
+    #: Whether its size of each day is kept.
+    tracked: bool = Field(sa_column=Column(Boolean, nullable=False))
+    #: As clients write it, checked by app.contract.segments.
+    definition: dict[str, Any] = document()
+    created_us: int = big()
+    updated_us: int = big()
+
+
+class SegmentSize(SQLModel, table=True):
+    """How many people a segment had on a day of the workspace, counted once."""
+
+    __tablename__ = "segment_size"
+
+    workspace_id: int = big(key=True)
+    segment_id: str = text(key=True)
+    #: Days since 1970.
+    day: int = big(key=True)
+    size: int = big()
