@@ -21,6 +21,7 @@ from app.domain.profile import (
     INVALID,
     NAME_EVENT,
     NAME_PRODUCT,
+    OWN_NAMES,
     PHONE,
     SPAM,
     Address,
@@ -77,7 +78,11 @@ _STATES = ("opted_in", "unsubscribed", "subscribed")
 _EVENTS = ("view", 'say "x"', "é")
 _APPS = ("app-1", "é")
 #: Fields of which there is most to get wrong.
-_OFTEN = (*(["x_events_in_y_days"] * 8), *(["birthday", "app_version_number"] * 2))
+_OFTEN = (
+    *(["x_events_in_y_days"] * 8),
+    *(["x_sessions_in_y_days", "median_session_duration"] * 2),
+    *(["birthday", "app_version_number"] * 2),
+)
 
 
 def us(text: str) -> int:
@@ -258,13 +263,14 @@ class Hostile:
         return self._some(("sku", "n", "k", "é", "$time"), self._property)
 
     def _occurrence(self, seq: int, pids: list[int]) -> Occurrence:
+        kind = self.pick((NAME_EVENT, NAME_PRODUCT, *OWN_NAMES))
         return Occurrence(
             stream=0,
             seq=seq,
             ordinal=0,
             pid=self.pick(pids),
-            name_kind=self.pick((NAME_EVENT, NAME_PRODUCT)),
-            name=self.pick(_EVENTS),
+            name_kind=kind,
+            name="" if kind in OWN_NAMES else self.pick(_EVENTS),
             time_us=self._us(),
             app_id=None,
             properties=self.pick((None, self._properties(), self._properties())),
@@ -275,7 +281,7 @@ class Hostile:
     def world(self) -> World:
         people = [self._profile(pid) for pid in range(1, self.random.randrange(2, 7))]
         pids = [*(one.pid for one in people), World.MERGED]
-        happened = [self._occurrence(seq, pids) for seq in range(self.random.randrange(16))]
+        happened = [self._occurrence(seq, pids) for seq in range(self.random.randrange(24))]
         addresses: list[Address] = [
             *(
                 (CHANNEL_EMAIL, f"{name}@example.org", topic)

@@ -181,8 +181,8 @@ def plan(found: MergePlan) -> dict[str, object]:
     """What a merge does: values of the kept profile that change, and values of the merged profile that are lost."""
     document: dict[str, object] = {
         "policy": found.policy,
-        "changes": [_change(change) for change in found.changes],
-        "lost": [_change(change) for change in found.lost],
+        "changes": [_change(change) for change in found.changes if change.path[:2] not in _OWN],
+        "lost": [_change(change) for change in found.lost if change.path[:2] not in _OWN],
         "moved_identifiers": [_identifier(key) for key in found.moved],
         "retired_identifiers": [_identifier(key) for key in found.retired],
         "alias_conflicts": [
@@ -226,6 +226,8 @@ def _identifier(key: Identifier) -> dict[str, object]:
     return {_KINDS[kind]: value}
 
 
+#: What Onefold counts people by, and no field of theirs.
+_OWN: Final = (("devices", "active"),)
 #: Fields that clients know under another name.
 _NAMES: Final = {
     "aliases": "user_aliases",

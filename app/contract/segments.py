@@ -7,7 +7,7 @@ from typing import Any, Final
 from app.contract.body import unsound
 from app.contract.errors import RefusedError
 from app.contract.segment_filters import IsPattern, read_filter
-from app.domain.segments.fields import FIELDS, OPERANDS, Kind, Operand
+from app.domain.segments.fields import FIELDS, OPERANDS, SINGLY, Kind, Operand
 from app.domain.segments.model import AND, OR, Definition, Filter, Group
 
 MAX_GROUPS: Final = 50
@@ -124,6 +124,6 @@ def _bounded(definition: Definition) -> None:
         for one in filters
         for op in (one.op, *(each.op for each in one.criteria))
     )
-    windows = sum(FIELDS[one.field].kind == Kind.WINDOW for one in filters)
+    windows = sum(FIELDS[one.field].kind == Kind.WINDOW or one.field in SINGLY for one in filters)
     if len(filters) > MAX_FILTERS or patterns > MAX_PATTERNS or windows > MAX_WINDOWS:
         raise RefusedError(400, TOO_MANY)

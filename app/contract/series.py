@@ -50,13 +50,16 @@ def read_series(parameters: Mapping[str, str], kind: int, *, hours: bool = False
         raise RefusedError(400, NO_EVENT)
     if kind == series.PURCHASES and name:
         kind = series.PRODUCTS
+    app = parameters.get("app_id") or None
+    if app is not None:
+        kind = series.OF_APPS.get(kind, kind)
     return Question(
         kind,
         _length(parameters, MAX_LENGTH, BAD_LENGTH),
         _unit(parameters) if hours else DAY,
         _ending(parameters),
         name if kind in (series.EVENTS, series.PRODUCTS) else "",
-        parameters.get("app_id") or None,
+        app,
         (parameters.get("segment_id") or None) if segment else None,
     )
 

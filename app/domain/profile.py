@@ -113,8 +113,9 @@ class Profile:
     purchases: dict[str, list[int]] | None = None
     #: {"devices": {key of a device: {"app", "id", "model", "os", …}}, "tokens": {push token: {"app", "platform",
     #:  "device_id", "at"}}, "apps": {id of an app: {"name", "platform", "version", "sessions", "first_used",
-    #:  "last_used"}}, "uninstalled_at": us} with times in microseconds: see app.domain.devices. A push token, and a
-    #: device of an app, belongs to one profile of the workspace.
+    #:  "last_used"}}, "active": {id of an app, or "" for all: mark of app.domain.activity}, "uninstalled_at": us} with
+    #: times in microseconds: see app.domain.devices. A push token, and a device of an app, belongs to one profile of
+    #: the workspace.
     devices: dict[str, object] | None = None
     #: {"received": {kind of message: last_us}, "campaigns" and "canvases": {id: {kind of date: last_us}},
     #:  "history": {id of a sent message or of an engagement: {"at": us, …}}}
@@ -187,11 +188,16 @@ class Problem:
 NAME_EVENT: Final = 1
 NAME_PRODUCT: Final = 2
 NAME_ATTRIBUTE: Final = 3
+# Kinds with one name, "", which is Onefold's own: sessions that began, and those that ended, as long as they took.
+NAME_SESSION: Final = 13
+NAME_SESSION_END: Final = 16
+OWN_NAMES: Final = (NAME_SESSION, NAME_SESSION_END)
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One event, or one purchase object of `quantity` items, kept for filters such as X times in Y days."""
+    """One event, one purchase object of `quantity` items, or the beginning or the end of a session of `quantity`
+    seconds, kept for filters such as X times in Y days."""
 
     stream: int
     seq: int

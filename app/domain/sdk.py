@@ -6,7 +6,7 @@ else logs in or the person logs out; data never moves with it, save that of an a
 
 from typing import Any, Final
 
-from app.domain import guard, history, reasons, spam
+from app.domain import activity, guard, history, reasons, series, spam, times
 from app.domain.commands import (
     AddAlias,
     ChangeUser,
@@ -22,7 +22,18 @@ from app.domain.identifiers import device_key
 from app.domain.identity import combine
 from app.domain.merging.merge import MERGE, put
 from app.domain.numbers import clamped, greatest, least
-from app.domain.profile import ALIAS, CORE, DEVICES, EXTERNAL, TOKEN, Identifier, Profile
+from app.domain.profile import (
+    ALIAS,
+    CORE,
+    DEVICES,
+    EXTERNAL,
+    NAME_SESSION,
+    NAME_SESSION_END,
+    TOKEN,
+    Identifier,
+    Occurrence,
+    Profile,
+)
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -71,12 +82,14 @@ def start_session(step: Step, command: StartSession) -> None:
     """Count a session of the person and of the app."""
     state = step.state
     profile = _owner(step, command.identifier)
+    us = min(command.time_us, step.request.accepted_us)
+    begun: dict[str, Any] = {"session_at": us}
     if command.session_id:
         if _device(state, profile, command.identifier).get("session") == command.session_id:
             step.refuse(command, reasons.SESSION_KNOWN)
             return
-        _describe(state, profile, command.identifier, {"session": command.session_id})
-    us = min(command.time_us, step.request.accepted_us)
+        begun["session"] = command.session_id
+    _describe(state, profile, command.identifier, begun)
     profile.session_count = clamped(profile.session_count + 1)
     profile.first_session_us = least(profile.first_session_us, us)
     profile.last_session_us = greatest(profile.last_session_us, us)
@@ -91,15 +104,24 @@ def start_session(step: Step, command: StartSession) -> None:
     app["first_used"] = least(before.get("first_used"), us)
     app["last_used"] = greatest(before.get("last_used"), us)
     put(state, profile, ("devices", "apps", app_id), app)
+    for active, mark in activity.began(state, profile, app_id, us):
+        put(state, profile, ("devices", "active", active), mark)
+    series.book(state, series.SESSIONS, "", app_id, us, 1)
+    _occurred(step, profile, NAME_SESSION, app_id, us, 1)
     _touch(step, profile)
     spam.check(step, profile)
 
 
 def end_session(step: Step, command: EndSession) -> None:
-    """The app was in use until then."""
+    """The app was in use until then, and the session of the device, if one goes on, took that long."""
     profile = _owner(step, command.identifier)
     us = min(command.time_us, step.request.accepted_us)
     app_id = command.identifier[1]
+    begun: int | None = _device(step.state, profile, command.identifier).get("session_at")
+    if begun is not None:
+        _describe(step.state, profile, command.identifier, {"session_at": None})
+        _occurred(step, profile, NAME_SESSION_END, app_id, us, max(0, us - begun) // times.SECOND)
+        _touch(step, profile)
     app: dict[str, Any] | None = step.state.section(profile, DEVICES).get("apps", {}).get(app_id)
     if app is not None and us > app.get("last_used", 0):
         put(step.state, profile, ("devices", "apps", app_id), app | {"last_used": us})
@@ -211,6 +233,15 @@ def _owner(step: Step, key: Identifier) -> Profile:
     return profile
 
 
+def _occurred(step: Step, profile: Profile, kind: int, app_id: str, us: int, quantity: int) -> None:
+    """The beginning or the end of a session, one by one."""
+    request, changes = step.request, step.state.changes
+    changes.written[kind, "", ""] += 1
+    changes.occurrences.append(
+        Occurrence(request.stream, request.seq, step.ordinal, profile.pid, kind, "", us, app_id, None, quantity)
+    )
+
+
 def _device(state: State, profile: Profile, key: Identifier) -> dict[str, Any]:
     devices: dict[str, Any] = state.section(profile, DEVICES).get("devices", {})
     found: dict[str, Any] = devices[key_in_section(key[1], key[2])]
@@ -247,6 +278,7 @@ def _move(step: Step, key: Identifier, source: Profile, target: Profile) -> None
     """Move a device, with its push tokens, to another profile."""
     state = step.state
     device = _device(state, source, key)
+    device = {name: value for name, value in device.items() if name != "session_at"}  # it was the other person's
     tokens = {
         token: entry
         for token, entry in tokens_of(state.section(source, DEVICES)).items()

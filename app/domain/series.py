@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.domain import times
-from app.domain.profile import NAME_EVENT, NAME_PRODUCT
+from app.domain.profile import NAME_EVENT, NAME_PRODUCT, NAME_SESSION
 from app.domain.state import State
 
 # Kinds of series. The numbers are stored.
@@ -20,10 +20,15 @@ PRODUCTS: Final = NAME_PRODUCT  # pieces of a product, and cents
 PURCHASES: Final = 10  # pieces of all products, and cents of purchases and orders; without a name, as all that follow
 NEW_USERS: Final = 11  # profiles that were made
 UNINSTALLS: Final = 12
-SESSIONS: Final = 13
+SESSIONS: Final = NAME_SESSION
 DAILY_ACTIVE: Final = 14  # people with a session on the day
 MONTHLY_ACTIVE: Final = 15  # people with a session on the day or one of the 29 before
+DAILY_ACTIVE_IN_APP: Final = 17  # the same of one app: who uses two apps is one person in all, so these do not add up
+MONTHLY_ACTIVE_IN_APP: Final = 18
 DATA_POINTS: Final = 20  # as app.domain.data_points counts; the amount is how many of them deltas would have saved
+
+#: Which kind counts people of an app, where the sum over apps is not the count of all.
+OF_APPS: Final = {DAILY_ACTIVE: DAILY_ACTIVE_IN_APP, MONTHLY_ACTIVE: MONTHLY_ACTIVE_IN_APP}
 
 #: Kinds of which hours are kept as well.
 HOURLY: Final = frozenset((EVENTS, PRODUCTS, PURCHASES, SESSIONS))
@@ -62,10 +67,23 @@ def book(state: State, kind: int, name: str, app_id: str | None, time_us: int, c
     day, hour = place(state.settings.time_zone, time_us // QUARTER_US)
     if age_us > _HOURS_US or kind not in HOURLY:
         hour = NO_HOUR
-    bucket = (kind, name, app_id if app_id and len(app_id) <= MAX_APP else "", day, hour)
-    sums = changes.series.get(bucket)
+    _add(state, (kind, name, app_id if app_id and len(app_id) <= MAX_APP else "", day, hour), count, amount)
+
+
+def book_day(state: State, kind: int, app_id: str, day: int, count: int) -> None:
+    """Add to a day, which may be one to come, of a series without a name."""
+    _add(state, (kind, "", app_id, day, NO_HOUR), count, 0)
+
+
+def day_of(state: State, us: int) -> int:
+    """The day of a moment in the workspace's time zone."""
+    return place(state.settings.time_zone, us // QUARTER_US)[0]
+
+
+def _add(state: State, bucket: Bucket, count: int, amount: int) -> None:
+    sums = state.changes.series.get(bucket)
     if sums is None:
-        changes.series[bucket] = [count, amount]
+        state.changes.series[bucket] = [count, amount]
     else:
         sums[0] += count
         sums[1] += amount

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, text
 from app.domain.history import Happening
 from app.domain.identifiers import ChannelAddress, addresses_merged, names_merged, names_of
 from app.domain.merging.plan import MergeRecord
-from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, CHANNEL_PHONE, NAME_EVENT, Profile
+from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL, CHANNEL_PHONE, Profile
 from app.store import merges
 from app.store.profiles import lineage, look_up
 
@@ -69,11 +69,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One event or purchase."""
+    """One event, purchase, or beginning or end of a session."""
 
     stream: int
     seq: int
-    is_event: bool
+    #: One of NAME_… of app.domain.profile.
+    kind: int
     name: str
     time_us: int
     app_id: str | None
@@ -128,7 +129,7 @@ def records(connection: Connection, workspace_id: int, ids: Sequence[str]) -> li
 
 
 def occurrences(connection: Connection, workspace_id: int, family: Sequence[int]) -> Iterator[Occurrence]:
-    """Single events and purchases, in the order of their times: a day at a time, so that no statement takes long."""
+    """What is kept one by one, in the order of the times: a day at a time, so that no statement takes long."""
     one = {"workspace_id": workspace_id}
     first, last = connection.execute(_DAYS, one).one()
     for day in range(first, last + 1):
@@ -137,7 +138,7 @@ def occurrences(connection: Connection, workspace_id: int, family: Sequence[int]
             yield Occurrence(
                 row.stream,
                 row.seq,
-                row.kind == NAME_EVENT,
+                row.kind,
                 row.name,
                 row.time_us,
                 row.app_id,

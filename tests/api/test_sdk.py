@@ -22,9 +22,12 @@ DEVICE_ID, OTHER = "device-one", "device-two"
 class Shop:
     """An app of a workspace, and the devices that send for it."""
 
-    def __init__(self, workspace: Workspace, platform: str = "web", **more: Any) -> None:
+    def __init__(
+        self, workspace: Workspace, platform: str = "web", name: str = "Shop", number: int = 0, **more: Any
+    ) -> None:
         self.workspace = workspace
-        self.app = apps.App(f"{workspace.id:036}", "Shop", platform, apps.new_sdk_key(), times_now(), **more)
+        app_id = f"{number:018}{workspace.id:018}"
+        self.app = apps.App(app_id, name, platform, apps.new_sdk_key(), times_now(), **more)
         apps.create(workspace.service.database, workspace.id, self.app, 10)
         self._numbers, self._sequence = itertools.count(1), itertools.count(1)
 

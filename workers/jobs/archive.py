@@ -7,6 +7,7 @@ merged_history.jsonl   what happened to profiles that were merged into it
 merges.jsonl           merges, with the profiles that are kept for an undo
 events.jsonl           single events, as long as they are kept
 purchases.jsonl        single purchases, likewise
+sessions.jsonl         beginnings of sessions, and their ends with how many seconds they took, likewise
 requests.jsonl         requests of the inbox that name the person, without their parts about others
 dead_letters.jsonl     requests that could not be applied and name the person, likewise
 files.json             exports that hold the person
@@ -28,7 +29,15 @@ from app.domain.history import Origin
 from app.domain.ids import place_of
 from app.domain.jobs import TARGET_GONE
 from app.domain.merging.plan import MergeRecord
-from app.domain.profile import CHANNEL_EMAIL, AddressState, Profile
+from app.domain.profile import (
+    CHANNEL_EMAIL,
+    NAME_EVENT,
+    NAME_PRODUCT,
+    NAME_SESSION,
+    NAME_SESSION_END,
+    AddressState,
+    Profile,
+)
 from app.store import dead_letters, job_parts, jobs, person
 from app.store.engine import Database
 from app.store.inbox import log as inbox
@@ -88,8 +97,9 @@ def write(
     stream.add(_json(archive.history()), "history.json")
     stream.add(_lines(archive.merged_history()), "merged_history.jsonl")
     stream.add(_lines(archive.merges()), "merges.jsonl")
-    stream.add(_lines(archive.occurrences(events=True)), "events.jsonl")
-    stream.add(_lines(archive.occurrences(events=False)), "purchases.jsonl")
+    stream.add(_lines(archive.occurrences(NAME_EVENT)), "events.jsonl")
+    stream.add(_lines(archive.occurrences(NAME_PRODUCT)), "purchases.jsonl")
+    stream.add(_lines(archive.occurrences(NAME_SESSION, NAME_SESSION_END)), "sessions.jsonl")
     stream.add(_lines(archive.requests()), "requests.jsonl")
     stream.add(_lines(archive.letters()), "dead_letters.jsonl")
     stream.add(_json({"jobs": holding}), "files.json")
@@ -158,21 +168,23 @@ class _Archive:
             with self._database.read() as connection:
                 yield from person.records(connection, self._workspace_id, [id_])
 
-    def occurrences(self, *, events: bool) -> Iterator[dict[str, object]]:
+    def occurrences(self, *kinds: int) -> Iterator[dict[str, object]]:
         with self._database.read() as connection:
             for one in person.occurrences(connection, self._workspace_id, self._person.family):
                 self._check()
-                if one.is_event == events:
+                if one.kind in kinds:
                     yield self._occurrence(one)
 
     def _occurrence(self, one: Occurrence) -> dict[str, object]:
         document: dict[str, object] = {
-            "name" if one.is_event else "product_id": one.name,
+            **_named(one),
             "time": times.iso(one.time_us),
             "request_id": self._request_id(one.stream, one.seq),
         }
-        if not one.is_event:
+        if one.kind == NAME_PRODUCT:
             document |= {"quantity": one.quantity, "revenue": one.cents / 100}
+        elif one.kind == NAME_SESSION_END:
+            document["seconds"] = one.quantity
         if one.app_id is not None:
             document["app_id"] = one.app_id
         if one.properties is not None:
@@ -219,6 +231,12 @@ class _Archive:
 
     def _request_id(self, stream: int, seq: int) -> str:
         return request_id.make(self._secret, self._workspace_id, stream, seq)
+
+
+def _named(one: Occurrence) -> dict[str, object]:
+    if one.kind in (NAME_SESSION, NAME_SESSION_END):
+        return {"type": "session_start" if one.kind == NAME_SESSION else "session_end"}
+    return {"name" if one.kind == NAME_EVENT else "product_id": one.name}
 
 
 def _stored(profile: Profile) -> dict[str, object]:

@@ -13,6 +13,7 @@ from itertools import repeat
 from typing import Any, Protocol
 
 from app.domain import money
+from app.domain.active_days import joined
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import SUBSCRIPTION_STATES, TEST_USER, Profile
 
@@ -309,6 +310,17 @@ class App(Leaf):
         repeated = {name: value for name, value in before.items() if same(now.get(name), result.get(name))}
         sessions = (now.get("sessions") or 0) - (undone.merged.get("sessions") or 0)
         return {**now, **repeated, "sessions": max(0, sessions)}, False
+
+
+class Active(Leaf):
+    """The days of both. Whatever comes later is added, so an undo leaves none out that may have been."""
+
+    def join(self, kept: Any, merged: Any, pair: Pair) -> Any:
+        del pair
+        return joined(kept, merged)
+
+    def separate(self, undone: Undone) -> tuple[Any, bool]:
+        return (undone.before if same(undone.now, undone.result) else undone.now), True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import fields
 from typing import Any, Final
 
-from app.domain import sizes
+from app.domain import activity, sizes
 from app.domain.address_book import NotLoadedError
 from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
 from app.domain.identifiers import identifiers_from, identifiers_of
@@ -96,6 +96,7 @@ def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> Non
     Raises KeyError when one of the profiles is not there.
     """
     kept, merged = state.profiles[plan.kept_pid], state.profiles[plan.merged_pid]
+    were_active = [activity.marks_of(kept), activity.marks_of(merged)]
     record = MergeRecord(
         merge_id,
         kept.pid,
@@ -114,6 +115,8 @@ def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> Non
         for change in plan.changes:
             put(state, kept, change.path, deepcopy(change.result))
         put(state, kept, ("last_merge",), merge_id)
+    if plan.policy == MERGE:
+        activity.regrouped(state, were_active, [activity.marks_of(kept)])
     # Afterwards: an address that moved was somebody's all the time.
     state.fold(merged, kept, with_occurrences=plan.policy == MERGE, forget_us=record.expires_us)
     for consent in consents(plan):

@@ -6,6 +6,7 @@
 from typing import Final
 
 from app.domain.merging.leaves import (
+    Active,
     App,
     Belongs,
     ByKey,
@@ -94,6 +95,7 @@ RULES: Final[dict[str, Rule]] = {
             "devices": ByKey(Belongs()),
             "tokens": ByKey(Belongs(always=True)),
             "apps": ByKey(App()),
+            "active": ByKey(Active()),
             "uninstalled_at": KEEP,
         }
     ),

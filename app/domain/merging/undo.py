@@ -7,12 +7,12 @@ cannot be told apart: it is treated as the merge's, and named in the record.
 from copy import deepcopy
 from typing import Any
 
-from app.domain import sizes
+from app.domain import activity, sizes
 from app.domain.history import RESTORED, UNMERGED, Happening, Origin
 from app.domain.identifiers import device_key, identifiers_of
 from app.domain.merging.consents import consents, is_refusal
 from app.domain.merging.leaves import Undone
-from app.domain.merging.merge import get, leaf_of, put, rekeyed
+from app.domain.merging.merge import MERGE, get, leaf_of, put, rekeyed
 from app.domain.merging.plan import Consent, MergePlan, MergeRecord
 from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, GROUP_FIELDS, TOKEN, Identifier, Profile
 from app.domain.reasons import (
@@ -43,8 +43,11 @@ def undo(state: State, merge_id: str, origin: Origin) -> str:
         return LATER_MERGE_FIRST
     if any(_taken(state, key, kept, plan) for key in identifiers_of(snapshot)):
         return IDENTIFIER_REUSED
+    were_active = activity.marks_of(kept)
     record.unseparated = _separate(state, kept, record, plan)
     restored = deepcopy(snapshot)
+    if plan.policy == MERGE:
+        activity.regrouped(state, [were_active], [activity.marks_of(kept), activity.marks_of(restored)])
     restored.size = restored.size or sizes.of_profile(restored)
     _without_devices_of_others(state, restored)
     state.unfold(restored)

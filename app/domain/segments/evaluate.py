@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from statistics import median
 from typing import Any, Final
 
 from app.domain import ecommerce, times
@@ -17,6 +18,8 @@ from app.domain.profile import (
     INVALID,
     NAME_EVENT,
     NAME_PRODUCT,
+    NAME_SESSION,
+    NAME_SESSION_END,
     OPTED_IN,
     SPAM,
     SUBSCRIBED,
@@ -30,12 +33,21 @@ from app.domain.profile import (
 from app.domain.segments import versions
 from app.domain.segments.clock import Clock
 from app.domain.segments.compare import Comparing, Matcher, Moment, at, day_holds, holds, number_holds
-from app.domain.segments.fields import FIELDS, Kind
+from app.domain.segments.fields import FIELDS, MOST_DAYS, Kind
 from app.domain.segments.model import AND, Criterion, Definition, Filter, Group
 from app.domain.values import MISSING
 
 #: Of the purchases of a window, only so many count for the money spent in it (spec segments.md 4.4).
 COUNTED_PURCHASES: Final = 50
+#: Of the sessions that ended, so many have a say in how long they take (spec segments.md 4.7).
+COUNTED_SESSIONS: Final = 50
+#: What filters of the kind X in Y days count, one by one.
+KINDS: Final = {
+    "x_events_in_y_days": NAME_EVENT,
+    "x_sessions_in_y_days": NAME_SESSION,
+    "x_purchases_in_y_days": NAME_PRODUCT,
+    "x_money_spent_in_y_days": NAME_PRODUCT,
+}
 EARTH_KM: Final = 6371.0088
 #: Of several values all have to match these, and one has to match any other operator.
 NEGATIVE: Final = frozenset(("does_not_equal", "is_none_of", "contains_none_of", "does_not_match_regex", "is_blank"))
@@ -141,7 +153,7 @@ def _window(one: Filter, person: Person, how: Comparing) -> bool:
         sums = [value for day, value in person.commerce.get("days", {}).items() if int(day) * times.DAY >= first]
         total = sum(value[0 if one.field == "x_orders_in_y_days" else 1] for value in sums)
     else:
-        kind = NAME_EVENT if one.field == "x_events_in_y_days" else NAME_PRODUCT
+        kind = KINDS[one.field]
         inside = [
             occurrence
             for occurrence in person.occurrences
@@ -150,14 +162,24 @@ def _window(one: Filter, person: Person, how: Comparing) -> bool:
             and first <= occurrence.time_us <= last
             and _criteria(sent, one.criteria, occurrence.properties or {})
         ]
-        if one.field == "x_events_in_y_days":
+        if kind != NAME_PRODUCT:
             total = len(inside)
         elif one.field == "x_purchases_in_y_days":
             total = sum(occurrence.quantity for occurrence in inside)
         else:
-            newest = sorted(inside, key=lambda o: (o.time_us, o.stream, o.seq, o.ordinal), reverse=True)
-            total = sum(occurrence.cents for occurrence in newest[:COUNTED_PURCHASES])
+            total = sum(occurrence.cents for occurrence in _newest(inside, COUNTED_PURCHASES))
     return number_holds(one.op, wanted_x(one), total)
+
+
+def _newest(occurrences: Iterable[Occurrence], most: int) -> list[Occurrence]:
+    return sorted(occurrences, key=lambda o: (o.time_us, o.stream, o.seq, o.ordinal), reverse=True)[:most]
+
+
+def _median_duration(person: Person, _one: Filter, clock: Clock) -> list[object]:
+    """In seconds, of the last sessions, as far back as occurrences are counted."""
+    first, last = clock.window(MOST_DAYS)
+    ended = [o for o in person.occurrences if o.name_kind == NAME_SESSION_END and first <= o.time_us <= last]
+    return [median(one.quantity for one in _newest(ended, COUNTED_SESSIONS))] if ended else []
 
 
 def _group_states(person: Person, group_id: str) -> set[str]:
@@ -383,6 +405,7 @@ VALUES: Final[dict[str, Values]] = {
         line["product_id"] for cart in _carts(person, clock) for line in cart["lines"].values()
     ],
     "session_count": _column("session_count"),
+    "median_session_duration": _median_duration,
     "first_used_app": _used("first_session_us", "first_used"),
     "last_used_app": _used("last_session_us", "last_used"),
     "session_count_for_app": lambda person, one, clock: _apps("sessions")(person, one, clock) or [0],

@@ -152,6 +152,8 @@ class Field:
 #: Y of X-in-Y filters, and X where it counts.
 MOST_DAYS: Final = 30
 MOST_TIMES: Final = 50
+#: Fields of no window that are counted from what is kept one by one.
+SINGLY: Final = ("median_session_duration",)
 #: Y of filters over daily sums of orders.
 MOST_ORDER_DAYS: Final = 730
 
@@ -219,6 +221,8 @@ FIELDS: Final[dict[str, Field]] = {
     "cart_contains_product": Field(Kind.TEXT),
     # Sessions, apps and devices
     "session_count": Field(Kind.COUNT),
+    "x_sessions_in_y_days": Field(Kind.WINDOW, most_days=MOST_DAYS),
+    "median_session_duration": Field(Kind.NUMBER),
     "first_used_app": Field(Kind.TIME, name=None),
     "last_used_app": Field(Kind.TIME, name=None),
     "session_count_for_app": Field(Kind.COUNT, name=True),

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from app.domain.changes import Changes
-from app.domain.profile import CORE, CUSTOM, SECTION_NAMES, Profile
+from app.domain.profile import CORE, CUSTOM, OWN_NAMES, SECTION_NAMES, Profile
 from app.domain.state import State
 from app.domain.times import DAY
 from app.store import job_parts, merges, series, tables
@@ -180,7 +180,8 @@ def _make_names(connection: Connection, workspace_id: int, changes: Changes, cac
     """Ids of the batch's names that the cache does not have; new ones are stored, as long as there are at most `most`.
 
     Names are never taken out, so the last id says how many there are. New ones come in the order in which they were
-    first written: so the log alone decides which get the last places, however its requests are batched.
+    first written: so the log alone decides which get the last places, however its requests are batched. Onefold's own
+    names always have one.
     """
     written = dict.fromkeys((kind, name) for kind, name, _ in changes.written)
     wanted = [name for name in written if (workspace_id, *name) not in cache]
@@ -191,8 +192,10 @@ def _make_names(connection: Connection, workspace_id: int, changes: Changes, cac
         missing = [name for name in wanted if (workspace_id, *name) not in made]
         if missing:
             last = connection.execute(_LAST_NAME, {"workspace_id": workspace_id}).scalar_one()
-            listed = missing[: max(0, most - last)]
-            rows = [{"kind": kind, "name": name, "id": last + 1 + n} for n, (kind, name) in enumerate(listed)]
+            rows: list[dict[str, Any]] = []
+            for kind, name in missing:
+                if kind in OWN_NAMES or last + len(rows) < most:
+                    rows.append({"kind": kind, "name": name, "id": last + len(rows) + 1})
             _INSERT_NAMES.run(connection, workspace_id, [dict(row) for row in rows])
             made |= {(workspace_id, row["kind"], row["name"]): row["id"] for row in rows}
     return made

@@ -49,6 +49,7 @@ from app.domain.profile import (
 from app.domain.segments.clock import Clock
 from app.domain.segments.evaluate import EARTH_KM, operand
 from app.domain.segments.model import Filter
+from app.store.segments import windows
 from app.store.segments.conditions import Comparer
 from app.store.segments.leaves import Expression, Json, Leaf, Rows, column_leaf, flag_leaf, given, joined
 from app.store.segments.scope import Scope, table
@@ -444,6 +445,7 @@ LEAVES: Final[dict[str, Maker]] = {
     "cart_updated": _cart("updated"),
     "cart_contains_product": _cart_products,
     "session_count": _column("session_count", "number"),
+    "median_session_duration": windows.median_duration,
     "first_used_app": _used("first_session_us", "first_used"),
     "last_used_app": _used("last_session_us", "last_used"),
     "session_count_for_app": _app("sessions"),

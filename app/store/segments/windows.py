@@ -6,9 +6,10 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, and_, case, cast, false, func, select, union_all
 
 from app.domain import times
-from app.domain.profile import COMMERCE, NAME_EVENT, NAME_PRODUCT
+from app.domain.profile import COMMERCE, NAME_PRODUCT, NAME_SESSION_END, OWN_NAMES
 from app.domain.segments.clock import Clock
-from app.domain.segments.evaluate import COUNTED_PURCHASES
+from app.domain.segments.evaluate import COUNTED_PURCHASES, COUNTED_SESSIONS, KINDS
+from app.domain.segments.fields import MOST_DAYS
 from app.domain.segments.model import Filter
 from app.store.segments.leaves import Expression, Json, Leaf, Rows, document
 from app.store.segments.scope import Scope, each_of, table
@@ -25,8 +26,8 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
     first, last = clock.window(one.y)
     if one.field in ("x_orders_in_y_days", "x_revenue_in_y_days"):
         return _of_days(scope, first // times.DAY, 0 if one.field == "x_orders_in_y_days" else 1)
-    o, merged = table("occurrence").alias(), table("lineage").alias()
-    kind = NAME_EVENT if one.field == "x_events_in_y_days" else NAME_PRODUCT
+    o = table("occurrence").alias()
+    kind = KINDS[one.field]
     where = [
         o.c.workspace_id == scope.workspace_id,
         o.c.day.between(first // times.DAY, last // times.DAY),
@@ -36,19 +37,13 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
     if scope.pids is not None:
         where.append(_of_people(scope, o.c.pid))
     where += criteria(document(scope.postgresql, o.c.properties), Rows(lambda: (o,), tuple(where)))
-    # Occurrences keep the number of whom they happened to; whoever absorbed that profile has them now.
-    # The cast tells SQLite that it can make an index of the result.
-    pid = cast(func.coalesce(merged.c.root_pid, o.c.pid), BigInteger)
-    joined = o.outerjoin(merged, and_(merged.c.workspace_id == o.c.workspace_id, merged.c.member_pid == o.c.pid))
+    pid, joined = _whose(o)
     if one.field == "x_money_spent_in_y_days":
-        newest = func.row_number().over(
-            partition_by=pid, order_by=[o.c[name].desc() for name in ("time_us", "stream", "seq", "ordinal")]
-        )
-        ranked = select(pid.label("pid"), o.c.cents, newest.label("n")).select_from(joined).where(*where).subquery()
+        ranked = select(pid.label("pid"), o.c.cents, _rank(o, pid)).select_from(joined).where(*where).subquery()
         amount = _sum(scope, ranked.c.cents)
         grouped = select(ranked.c.pid, amount.label("n")).where(ranked.c.n <= COUNTED_PURCHASES).group_by(ranked.c.pid)
     else:
-        amount = func.count() if one.field == "x_events_in_y_days" else _sum(scope, o.c.quantity)
+        amount = _sum(scope, o.c.quantity) if kind == NAME_PRODUCT else func.count()
         grouped = select(pid.label("pid"), amount.label("n")).select_from(joined).where(*where).group_by(pid)
     found = grouped.subquery()
     scope.join(found, found.c.pid == scope.profile.c.pid)
@@ -56,11 +51,54 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
     return Leaf(Rows(lambda: (found,)), false(), number=func.coalesce(found.c.n, 0), whole=True)
 
 
+def median_duration(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
+    """The median of how many seconds the last sessions of each person took; missing for whoever ended none lately."""
+    first, last = clock.window(MOST_DAYS)
+    o = table("occurrence").alias()
+    where = [
+        o.c.workspace_id == scope.workspace_id,
+        o.c.day.between(first // times.DAY, last // times.DAY),
+        o.c.time_us.between(first, last),
+        o.c.name_id.in_(_names(scope, NAME_SESSION_END, "")),
+    ]
+    if scope.pids is not None:
+        where.append(_of_people(scope, o.c.pid))
+    pid, joined = _whose(o)
+    newest = select(pid.label("pid"), o.c.quantity, _rank(o, pid)).select_from(joined).where(*where).subquery()
+    place = func.row_number().over(partition_by=newest.c.pid, order_by=newest.c.quantity)
+    size = func.count().over(partition_by=newest.c.pid)
+    placed = select(newest.c.pid, newest.c.quantity, place.label("k"), size.label("size"))
+    sized = placed.where(newest.c.n <= COUNTED_SESSIONS).subquery()
+    # Of an odd number the one in the middle, twice; of an even one the two there.
+    middle = (sized.c.size + 1) // 2, (sized.c.size + 2) // 2
+    average = func.avg(sized.c.quantity).label("n")
+    found = select(sized.c.pid, average).where(sized.c.k.between(*middle)).group_by(sized.c.pid).subquery()
+    scope.join(found, found.c.pid == scope.profile.c.pid)
+    scope.looked_at.append(found)
+    return Leaf(Rows(lambda: (found,)), found.c.n.is_(None), number=found.c.n)
+
+
+def _whose(o: Any) -> tuple[Expression, Any]:
+    """(the number of whoever has an occurrence now, occurrences with what tells it). They keep the number of whom they
+    happened to; whoever absorbed that profile has them now."""
+    merged = table("lineage").alias()
+    joined = o.outerjoin(merged, and_(merged.c.workspace_id == o.c.workspace_id, merged.c.member_pid == o.c.pid))
+    # The cast tells SQLite that it can make an index of the result.
+    return cast(func.coalesce(merged.c.root_pid, o.c.pid), BigInteger), joined
+
+
+def _rank(o: Any, pid: Expression) -> Any:
+    """Which of the person's occurrences it is, 1 being the last."""
+    order = [o.c[name].desc() for name in ("time_us", "stream", "seq", "ordinal")]
+    return func.row_number().over(partition_by=pid, order_by=order).label("n")
+
+
 def _names(scope: Scope, kind: int, name: str) -> Any:
     names = table("name").alias()
     found = select(names.c.id).where(names.c.workspace_id == scope.workspace_id, names.c.kind == kind)
     # One name as a value that is known before the scan, so that its index is of use.
-    return (found.where(names.c.name == name).scalar_subquery(),) if name else found
+    single = name or kind in OWN_NAMES
+    return (found.where(names.c.name == name).scalar_subquery(),) if single else found
 
 
 def _of_people(scope: Scope, pid: Expression) -> Expression:
