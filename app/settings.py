@@ -135,6 +135,8 @@ class Settings(BaseSettings):
     file_hours: float = Field(4.0, gt=0)
     #: A workspace with fewer profiles is not archived.
     archival_profiles: int = Field(250_000, ge=0)
+    #: Whether profiles that were made for a push token, and have none any more, are deleted every month.
+    token_clean_up: bool = True
     #: Between asking for the deletion of everybody in a segment, and it.
     segment_deletion_days: float = Field(7.0, ge=0, le=90)
     #: Of one file, and of all files of a workspace.

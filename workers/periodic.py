@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
 from app.store.retained import Keeping
-from workers import archival, merge_schedule, rates, segments
+from workers import archival, merge_schedule, rates, segments, token_clean_up
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
@@ -88,6 +88,16 @@ def _archival(parts: Parts) -> Work:
     return lambda stop: archival.run(parts.database, parts.now_us, stop)
 
 
+def _nothing(stop: threading.Event) -> None:
+    stop.wait()
+
+
+def _token_clean_up(parts: Parts) -> Work:
+    if not parts.settings.token_clean_up:
+        return _nothing
+    return lambda stop: token_clean_up.run(parts.database, parts.now_us, stop)
+
+
 def _workspaces(parts: Parts) -> Work:
     def forget(workspace_id: int) -> int:
         return workspace_keys.forget(parts.settings.redis(), parts.settings.key_prefix, workspace_id)
@@ -110,6 +120,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "segments": _segments,
     "workspaces": _workspaces,
     "archival": _archival,
+    "token clean-up": _token_clean_up,
     "merge schedule": _merge_schedule,
 }
 

@@ -13,6 +13,7 @@ from app.domain.commands import (
     Archive,
     BookRevenue,
     ChangeFlags,
+    CleanUpImport,
     Command,
     CountRefused,
     Delete,
@@ -71,6 +72,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     18: Kind("merge_duplicates", MergeDuplicate),
     19: Kind("delete_marked", DeleteMarked),
     20: Kind("archive", Archive),
+    21: Kind("clean_up", CleanUpImport),
     SDK: Kind("sdk"),
 }
 

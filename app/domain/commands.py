@@ -227,6 +227,16 @@ class Archive:
 
 
 @dataclass(slots=True)
+class CleanUpImport:
+    """A profile that is to be deleted if nothing is known of it but a push token that was imported and is gone."""
+
+    index: int
+    braze_id: str
+
+    input_array = "braze_ids"
+
+
+@dataclass(slots=True)
 class RenameExternalId:
     """One element of `external_id_renames`."""
 

@@ -7,11 +7,12 @@ A device and a push token belong to one profile of the workspace each, so both a
 from collections.abc import Iterable
 from typing import Any, Final
 
-from app.domain import ids
-from app.domain.commands import Command, Selector, TrackTokens
+from app.domain import ids, reasons
+from app.domain.commands import CleanUpImport, Command, Selector, TrackTokens
+from app.domain.identifiers import identifiers_of
 from app.domain.identity import combine
 from app.domain.merging.merge import MERGE, put
-from app.domain.profile import DEVICES, TOKEN, Profile
+from app.domain.profile import BRAZE, DEVICES, GLOBAL_CONTROL_GROUP, TEST_USER, TOKEN, Profile
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -66,6 +67,25 @@ def take_token(state: State, profile: Profile, token: str) -> None:
 def is_temporary(profile: Profile) -> bool:
     """Whether nobody knows more of a profile than a push token that was imported."""
     return profile.created_from == IMPORTED and profile.external_id is None
+
+
+def is_left(profile: Profile) -> bool:
+    """Whether nobody can address a temporary profile any more, since its push token is gone. Needs `core` and
+    `devices`."""
+    kept = profile.flags & (TEST_USER | GLOBAL_CONTROL_GROUP)
+    return is_temporary(profile) and not kept and not identifiers_of(profile)
+
+
+def clean_up(step: Step, command: CleanUpImport) -> None:
+    """Delete a profile if it is left: some time has passed since somebody looked (spec lifecycle.md 5)."""
+    profile = step.state.owner((BRAZE, "", command.braze_id))
+    if profile is None:
+        step.refuse(command, reasons.PROFILE_NOT_FOUND)
+    elif not is_left(profile):
+        step.refuse(command, reasons.STILL_KNOWN)
+    else:
+        step.state.remove(profile, step.erased_id(profile), step.origin())
+        step.state.changes.counts.deleted += 1
 
 
 def oldest_beyond(entries: dict[str, Any], moment: str, most: int) -> list[str]:

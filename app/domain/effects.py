@@ -26,6 +26,7 @@ from app.domain.commands import (
     ChangeFlags,
     ChangeSettings,
     ChangeUser,
+    CleanUpImport,
     CountRefused,
     Delete,
     DeleteMarked,
@@ -213,6 +214,11 @@ _ROWS: Final[dict[type, Effect]] = {
     ),
     Archive: Effect(
         archival.archive,
+        selectors=lambda command: (Selector((BRAZE, "", command.braze_id)),),
+        deletes=True,
+    ),
+    CleanUpImport: Effect(
+        devices.clean_up,
         selectors=lambda command: (Selector((BRAZE, "", command.braze_id)),),
         deletes=True,
     ),

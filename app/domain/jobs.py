@@ -12,6 +12,7 @@ SEGMENT_PREVIEW: Final = "segment_preview"  # has no file
 DELETE_SEGMENT: Final = "delete_segment"
 UNMARK_SEGMENT: Final = "unmark_segment"  # what takes the marks of a deletion back that was cancelled, or failed
 ARCHIVAL: Final = "archival"  # deleting whom nobody has heard of for long
+TOKEN_CLEAN_UP: Final = "token_clean_up"  # noqa: S105 - deleting profiles of imported push tokens
 KINDS: Final = (
     EXPORT_SEGMENT,
     EXPORT_CONTROL_GROUP,
@@ -22,6 +23,7 @@ KINDS: Final = (
     DELETE_SEGMENT,
     UNMARK_SEGMENT,
     ARCHIVAL,
+    TOKEN_CLEAN_UP,
 )
 
 # States: queued -> running -> done | failed | cancelled. A job whose process died goes back to queued.

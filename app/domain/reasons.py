@@ -68,6 +68,8 @@ IN_CONTROL_GROUP: Final = "control_group"
 BEING_DELETED: Final = "marked_for_deletion"
 #: The profile was to be archived, and something has been heard of it since.
 STILL_ACTIVE: Final = "still_active"
+#: The profile of an imported push token was to be deleted, and something is known of it again.
+STILL_KNOWN: Final = "still_known"
 #: The profile was to be deleted with a segment, and is not any more.
 NOT_MARKED: Final = "not_marked_for_deletion"
 TOO_MANY_IDENTIFIERS: Final = "too_many_identifiers"

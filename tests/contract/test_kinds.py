@@ -91,6 +91,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         18: "merge_duplicates",
         19: "delete_marked",
         20: "archive",
+        21: "clean_up",
         22: "sdk",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]

@@ -12,9 +12,10 @@ from app.domain.jobs import (
     MERGE_RUN,
     MERGE_UNDO,
     SEGMENT_PREVIEW,
+    TOKEN_CLEAN_UP,
     UNMARK_SEGMENT,
 )
-from workers.jobs import archival, archive, export, merging, preview, segment_deletion
+from workers.jobs import archival, archive, export, merging, preview, segment_deletion, token_clean_up
 from workers.jobs.run import Work
 
 WORKS: Final[Mapping[str, Work]] = {
@@ -27,4 +28,5 @@ WORKS: Final[Mapping[str, Work]] = {
     DELETE_SEGMENT: segment_deletion.delete,
     UNMARK_SEGMENT: segment_deletion.unmark,
     ARCHIVAL: archival.archive,
+    TOKEN_CLEAN_UP: token_clean_up.clean_up,
 }

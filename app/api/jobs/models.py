@@ -33,6 +33,7 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
         "delete_segment",
         "unmark_segment",
         "archival",
+        "token_clean_up",
     ]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     created_at: _Moment

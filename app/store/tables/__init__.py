@@ -16,7 +16,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     problem          workspace_id, stream, seq, day                   -   (by day)
     dead             workspace_id, stream, seq                        accepted_us
     profile          workspace_id, pid                                braze_id; pid where external_id is null,
-                                                                      where flags <> 0, and where it is blocked
+                                                                      where flags <> 0, where it is blocked, and
+                                                                      where it is of an imported push token
     profile_core     workspace_id, pid                                -
     profile_custom   workspace_id, pid                                -
     profile_part     workspace_id, pid, part                          -

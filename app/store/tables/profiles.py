@@ -15,6 +15,7 @@ class ProfileRow(SQLModel, table=True):
         partial_index("profile_anonymous", "workspace_id", "pid", where="external_id is null"),
         partial_index("profile_flagged", "workspace_id", "pid", where="flags <> 0"),
         partial_index("profile_blocked", "workspace_id", "pid", where="(flags & 8) <> 0"),
+        partial_index("profile_imported", "workspace_id", "pid", where="created_from = 'pti' and external_id is null"),
     )
 
     workspace_id: int = big(key=True)
