@@ -73,8 +73,7 @@ class Retention:
         dropped = partitions.expire(self._database, now, self._inbox_hours)
         dropped |= past.trim(self._database, self._bounds)
         dropped |= self._retained.trim(now)
-        with self._database.write() as connection:
-            addresses = erasure.forget_addresses(connection, now - SLACK_US)
+        addresses = erasure.forget_addresses(self._database, now - SLACK_US)
         if forgotten := merges.expire(self._database, now - SLACK_US):
             dropped["merge_record"] = forgotten
         if (hour := now // HOUR) != self._hour:

@@ -56,7 +56,8 @@ class Sending(Response):
     """A response that keeps the place of its request until the client has taken it."""
 
     def __init__(self, response: Response, place: Place) -> None:
-        super().__init__(status_code=response.status_code)
+        # Not the response's own beginning: it would make a body and headers that nobody sends.
+        self.status_code = response.status_code
         self._response = response
         self._place = place
 

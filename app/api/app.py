@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from app.api import docs, health, metrics, openapi
 from app.api.answers import refuse
@@ -32,6 +33,7 @@ from app.api.sdk import script
 from app.api.segment_deletions import endpoints as segment_deletions
 from app.api.segments import endpoints as segments
 from app.api.series import endpoints as series
+from app.api.serving import Serving
 from app.api.spam_blocks import endpoints as spam_blocks
 from app.api.subscriptions import endpoints as subscriptions
 from app.api.subscriptions import groups as subscription_groups
@@ -91,16 +93,18 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # FastAPI's own, which would look for providers of OpenTelemetry at each request. Ours are at /metrics.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     endpoints = [endpoint for family in FAMILIES for endpoint in family(services)]
     probes = [probe for family in PROBES for probe in family(services)]
     # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
     for endpoint in endpoints:
-        serving = sdk.serve if endpoint.permission == SDK_KEY else serve
-        handler = metrics.counted(services, endpoint.path, serving(services, endpoint))
-        app.add_route(endpoint.path, handler, methods=[endpoint.method])
+        handling = sdk.serve if endpoint.permission == SDK_KEY else serve
+        handler = metrics.counted(services, endpoint.path, handling(services, endpoint))
+        app.router.routes.append(Route(endpoint.path, Serving(handler), methods=[endpoint.method]))
     for probe in probes:
-        app.add_route(probe.path, probe.handler, methods=["GET"])
+        app.router.routes.append(Route(probe.path, Serving(probe.handler), methods=["GET"]))
     document = openapi.document(endpoints, probes)
     app.openapi = lambda: document  # type: ignore[method-assign] # FastAPI's way to have another document than its own
     if services.docs:

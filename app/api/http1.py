@@ -23,6 +23,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from app.api.bodies import WHOLE
 from app.services.connections import Connections
 
 #: Bytes of a request line with its headers; and of trailers, or of anything else that is not body, in one run.
@@ -235,7 +236,11 @@ class Http1(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
             return  # a trailer
-        super().on_header(name, value.strip(b" \t"))  # llhttp leaves what stands behind it (RFC 9110 5.5)
+        name, value = name.lower(), value.strip(b" \t")  # llhttp leaves what stands behind it (RFC 9110 5.5)
+        if name == b"expect":
+            super().on_header(name, value)
+        else:
+            self.headers.append((name, value))
         if len(self.headers) > MAX_HEADERS:
             self._refused_with = _TOO_LARGE
             raise _RefusedError
@@ -282,6 +287,7 @@ class Http1(HttpToolsProtocol):
         if not self._in_body:
             return  # it is read again
         self._in_body, self._overhead, self._body_left = False, 0, 0
+        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key] # as the specification of ASGI allows
         super().on_message_complete()
         if not self._in_hand:  # answered before all of it was here
             self._rest()

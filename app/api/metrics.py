@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from hmac import compare_digest
 from typing import Final
 
@@ -10,12 +9,11 @@ from fastapi import FastAPI, Request, Response
 
 from app.adapters.metrics import CONTENT_TYPE
 from app.api.answers import refuse
+from app.api.serving import Handler
 from app.contract.errors import INVALID_KEY, RefusedError
 from app.services.registry import Services
 
 PATH: Final = "/metrics"
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def counted(services: Services, endpoint: str, handler: Handler) -> Handler:

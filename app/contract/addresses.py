@@ -60,6 +60,11 @@ def email(text: str) -> str | None:
     return _email(text)
 
 
+def is_email(text: str) -> bool:
+    """Whether `email` finds an address."""
+    return (len(text) <= _PLAIN_LENGTH and _PLAIN(text) is not None) or email(text) is not None
+
+
 @lru_cache(maxsize=8192)
 def _email(text: str) -> str | None:
     text = _folded(text)

@@ -13,7 +13,8 @@ _TAG_MASK = (1 << 62) - 1
 
 def make(secret: bytes, workspace_id: int, stream: int, seq: int) -> str:
     """The id of an accepted request."""
-    return str(UUID(int=_pack(seq, stream, _tag(secret, workspace_id, stream, seq))))
+    digits = f"{_pack(seq, stream, _tag(secret, workspace_id, stream, seq)):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def read(secret: bytes, workspace_id: int, text: str) -> tuple[int, int] | None:

@@ -99,13 +99,47 @@ def check(
     `groups`: {id: channel} of the subscription groups that there are, of those that `names_of` tells. `platforms`:
     {id: platform} of the apps, likewise. `blocked`: external ids of profiles that take no data.
     """
+    checked = None if blocked else check_clean(body, limits, region, ecommerce_events=ecommerce_events)
+    if checked is not None:
+        return checked
+    return check_exactly(
+        body,
+        limits,
+        region,
+        ecommerce_events=ecommerce_events,
+        groups=groups,
+        blocked=blocked,
+        platforms=platforms,
+    )
+
+
+def check_clean(
+    body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION, *, ecommerce_events: bool = False
+) -> Checked | None:
+    """As `check`, of a request of which certainly nothing can be refused. None when that is not sure: as for every
+    request that `names_of` tells something of. Raises RefusedError only for a limit.
+    """
     unmarked = bodies.without_mark(body)
-    readers = _ECOMMERCE_READERS if ecommerce_events else READERS
-    clean = None if blocked else _clean(unmarked, limits, region, readers)
+    clean = _clean(unmarked, limits, region, _ECOMMERCE_READERS if ecommerce_events else READERS)
     if clean is None:
-        return _walk(body, limits, region, readers, groups, blocked, platforms)
+        return None
     codec = CODEC_AS_SENT | ECOMMERCE if clean.recommended else CODEC_AS_SENT
     return Checked(TRACK, codec, unmarked, _answer(dict(zip(ARRAYS, clean.counts, strict=True)), ()))
+
+
+def check_exactly(
+    body: bytes,
+    limits: Limits,
+    region: str = addresses.DEFAULT_REGION,
+    *,
+    ecommerce_events: bool = False,
+    groups: Mapping[str, int] = MappingProxyType({}),
+    blocked: Collection[str] = (),
+    platforms: Mapping[str, str] = MappingProxyType({}),
+) -> Checked:
+    """As `check`, of a request that is not clean, or that nobody looked at so far."""
+    readers = _ECOMMERCE_READERS if ecommerce_events else READERS
+    return _walk(body, limits, region, readers, groups, blocked, platforms)
 
 
 def names_of(body: bytes) -> tuple[set[str], set[str]]:
@@ -194,7 +228,9 @@ _Value = (
     | dict[str, _Scalar | list[_Scalar] | dict[str, _Scalar]]
 )
 _Object = dict[str, _Value]
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=identifiers.MAX_EXTERNAL_ID_BYTES // 4)]
+#: Of an external id: so many take no more bytes than it may have, whatever they are.
+_MOST_CHARACTERS: Final = identifiers.MAX_EXTERNAL_ID_BYTES // 4
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=_MOST_CHARACTERS)]
 _AliasPart = Annotated[str, msgspec.Meta(min_length=1, max_length=identifiers.MAX_ALIAS_BYTES // 4)]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _PropertyName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -281,7 +317,7 @@ def _clean(
     if not any(counts):
         return None
     risky = _RISKY if region == addresses.DEFAULT_REGION else _RISKY_ELSEWHERE
-    if not all(_is_clean_attributes(obj, risky) for obj in attributes):
+    if not _are_clean_attributes(attributes, risky):
         return None
     recommended = False
     for event in events:
@@ -301,14 +337,17 @@ def _clean(
     return _Clean(counts, recommended)
 
 
-def _is_clean_attributes(obj: dict[str, Any], risky: frozenset[str]) -> bool:
-    external_id = obj.get("external_id")
-    if type(external_id) is not str or not 0 < len(external_id) <= 246 or external_id.isspace():
-        return False
-    if not risky.isdisjoint(obj):
-        return False
-    email = obj.get("email")
-    return email is None or (type(email) is str and addresses.email(email) is not None)
+def _are_clean_attributes(objects: Iterable[dict[str, Any]], risky: frozenset[str]) -> bool:
+    for obj in objects:
+        external_id = obj.get("external_id")
+        if type(external_id) is not str or not 0 < len(external_id) <= _MOST_CHARACTERS or external_id.isspace():
+            return False
+        if not risky.isdisjoint(obj):
+            return False
+        email = obj.get("email")
+        if email is not None and (type(email) is not str or not addresses.is_email(email)):
+            return False
+    return True
 
 
 def _most_bytes(body: bytes) -> int:
@@ -336,7 +375,7 @@ def _is_clean_occurrence(occurrence: _Occurrence) -> bool:
             return False
     elif occurrence.external_id is None or occurrence.external_id.isspace():
         return False
-    return times.parse(occurrence.time) is not None
+    return times.is_time(occurrence.time)
 
 
 # Tier 2.

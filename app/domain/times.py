@@ -41,6 +41,11 @@ _COMMON: Final = re.compile(
     r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}"
     r"(?:[T ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?"
 ).fullmatch
+# The part of it that needs no calendar: every year and month has these days.
+_CERTAIN: Final = re.compile(
+    r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
+).fullmatch
 _ISO: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})"
     r"(?::([0-9]{2})(?:\.([0-9]+)|:([0-9]{3}))?)?(?: ?(Z|UTC|GMT|[+-][^\s]{0,8}))?)?"
@@ -58,6 +63,11 @@ _LENIENT: Final = re.compile(
 ).fullmatch
 _LONGEST: Final = 100
 _OFFSET: Final = re.compile(r"([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?").fullmatch
+
+
+def is_time(text: str) -> bool:
+    """Whether `parse` finds a moment, without working out which one."""
+    return _CERTAIN(text) is not None or parse(text) is not None
 
 
 def parse(text: str) -> int | None:

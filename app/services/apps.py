@@ -78,7 +78,7 @@ def create(
 
 def change(database: Database, caller: Caller, app_id: str, values: Mapping[str, Any]) -> App:
     """Change some of its fields. Raises UnknownAppError."""
-    if "\0" in app_id or not store.change(database, caller.workspace_id, app_id, values):
+    if not store.change(database, caller.workspace_id, app_id, values):
         raise UnknownAppError
     return store.find(database, caller.workspace_id, [app_id])[app_id]
 

@@ -52,8 +52,6 @@ def _is_fresh(job: Job, now_us: int) -> bool:
 def pid_of(database: Database, caller: Caller, braze_id: str) -> int:
     """The number of the profile with a braze_id. Raises UnknownProfileError."""
     key = (BRAZE, "", braze_id)
-    if "\0" in braze_id:
-        raise UnknownProfileError(key)
     with database.read() as connection:
         pids = look_up.find(connection, caller.workspace_id, {key})[key]
     if not pids:

@@ -191,8 +191,6 @@ class Jobs:
         return get(self._database, caller, id_)
 
     def _file(self, id_: str, token: str, name: str) -> JobFile:
-        if "\0" in id_:
-            raise UnknownFileError
         with self._database.read() as connection:
             job = store.get(connection, id_)
         try:
@@ -224,8 +222,6 @@ def listed(database: Database, caller: Caller, page: Page) -> Listed:
 
 def get(database: Database, caller: Caller, id_: str) -> Job:
     """As Jobs.get."""
-    if "\0" in id_:
-        raise UnknownJobError
     with database.read() as connection:
         job = store.get(connection, id_)
     if job is None or job.workspace_id != caller.workspace_id:

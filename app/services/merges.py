@@ -114,8 +114,6 @@ class Merges:
 
     async def history(self, caller: Caller, braze_id: str, page: Page) -> Seen[History]:
         """What happened to a profile. Raises UnknownProfileError, RefusedError for a wrong cursor, UnavailableError."""
-        if "\0" in braze_id:  # no stored text has one
-            raise UnknownProfileError((BRAZE, "", braze_id))
         return await self._reader.read(caller, lambda: self._history(caller, braze_id, page))
 
     async def undo(self, caller: Caller, merge_id: str, key: IdempotencyKey | None = None) -> Undone:

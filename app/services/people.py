@@ -221,7 +221,7 @@ def events_of(database: Database, caller: Caller, braze_id: str, page: Page, now
 
 def _profile(connection: Connection, workspace_id: int, braze_id: str, sections: int) -> Profile:
     key = (BRAZE, "", braze_id)
-    pids = set() if "\0" in braze_id else look_up.find(connection, workspace_id, {key})[key]
+    pids = look_up.find(connection, workspace_id, {key})[key]
     for profile in look_up.fetch(connection, workspace_id, dict.fromkeys(pids, sections)):
         return profile
     raise UnknownProfileError(key)

@@ -1,6 +1,5 @@
 """Sharing what an API process has of something: places, threads, memory. Whoever takes much leaves room for others."""
 
-from collections import Counter
 from collections.abc import Hashable
 
 
@@ -14,12 +13,12 @@ class Shares:
     def __init__(self, total: int, most: int | None = None) -> None:
         self.total = total
         self._most = total if most is None else most
-        self._by_owner: Counter[Hashable] = Counter()
+        self._by_owner: dict[Hashable, int] = {}
         self.taken = 0
 
     def fits(self, owner: Hashable, amount: int = 1) -> bool:
         """Whether the owner may have so much more. The first thing of an owner needs only to be there."""
-        mine = self._by_owner[owner]
+        mine = self._by_owner.get(owner, 0)
         left = self.total - self.taken
         if amount > left:
             return False
@@ -29,13 +28,15 @@ class Shares:
         """Take so much more, if it fits."""
         if not self.fits(owner, amount):
             return False
-        self._by_owner[owner] += amount
+        self._by_owner[owner] = self._by_owner.get(owner, 0) + amount
         self.taken += amount
         return True
 
     def give(self, owner: Hashable, amount: int = 1) -> None:
         """Give back what was taken."""
         self.taken -= amount
-        self._by_owner[owner] -= amount
-        if not self._by_owner[owner]:
+        rest = self._by_owner[owner] - amount
+        if rest:
+            self._by_owner[owner] = rest
+        else:
             del self._by_owner[owner]

@@ -43,8 +43,6 @@ class SpamBlocks:
 
         Raises UnknownProfileError; else as Synchronous.apply.
         """
-        if "\0" in braze_id:
-            raise UnknownProfileError
         outcome = await self._synchronous.apply(caller, flags.lift(braze_id), key)
         if outcome.problems:
             raise UnknownProfileError

@@ -5,12 +5,13 @@ example that documents a body.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 
-from app.api.app import FAMILIES
+from app.api.app import FAMILIES, PROBES
 from app.api.endpoint import Endpoint
 from tests.api.harness import Answer, Service, Workspace
 
@@ -72,6 +73,25 @@ def test_texts_that_no_database_holds(service: Service, workspace: Workspace) ->
                     faults.append((endpoint.method, path, body, answer.text))
     assert faults == []
     workspace.drain()  # and whatever was accepted can be applied
+
+
+def test_an_id_with_nul_is_as_unknown_as_any(service: Service, workspace: Workspace) -> None:
+    """Wherever it stands in a path."""
+    places = [(endpoint.method, endpoint.path) for endpoint in endpoints(service)]
+    places += [("GET", probe.path) for family in PROBES for probe in family(service.services)]
+    tried = 0
+    with service.draining(workspace.id):
+        for method, path in places:
+            for parameter in re.findall(r"{(\w+)}", path):
+                seen = []
+                for text in ("%00", "a%00b", "a%EF%BF%BDb"):
+                    address = re.sub(r"{\w+}", "x", path.replace(f"{{{parameter}}}", text))
+                    answer = send(workspace, method, address, b"{}" if method == "POST" else None)
+                    seen.append((answer.status, answer.body))
+                assert seen[0] == seen[1] == seen[2], (method, path, seen)
+                assert 400 <= seen[0][0] < 500, (method, path, seen)
+                tried += 1
+    assert tried > 15
 
 
 @pytest.mark.parametrize("text", ["%00", "a%00b"])

@@ -368,8 +368,8 @@ def test_what_nobody_inherits_is_deleted(members: Workspace) -> None:
     assert set_one(members, NEWS, "unsubscribed", email=["late@example.org", ADA]).status == 201
     database = members.service.database
     for days, left in ((29, {ADA, "late@example.org"}), (31, {ADA})):
-        with database.write() as connection:  # of all workspaces
-            assert bool(erasure.forget_addresses(connection, times_now() + days * DAY_US)) is (days == 31)
+        # Of all workspaces.
+        assert bool(erasure.forget_addresses(database, times_now() + days * DAY_US)) is (days == 31)
         assert {address[1] for address in recorded(members)} == left
         equal_to_the_reference(members)
 

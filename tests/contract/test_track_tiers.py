@@ -58,6 +58,7 @@ def test_clean_means_clean(body: bytes) -> None:
     exact = outcome(body)
     assert isinstance(exact, Checked), exact
     accepted = track.check(body, LEGACY)
+    assert track.names_of(body) == (set(), set()), "nobody looks up what a clean body names"
     assert accepted.codec == CODEC_AS_SENT
     assert exact.codec == CODEC_VALID_REST
     assert accepted.answer == exact.answer

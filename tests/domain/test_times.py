@@ -76,11 +76,13 @@ def test_every_accepted_format(text: str, expected: str) -> None:
     us = times.parse(text)
     assert us is not None
     assert times.iso(us) == expected
+    assert times.is_time(text)
 
 
 @pytest.mark.parametrize("text", [text for line in REFUSED.split("\n") for text in line.split("|")])
 def test_everything_else_is_no_time(text: str) -> None:
     assert times.parse(text) is None
+    assert not times.is_time(text)
 
 
 def test_the_unit_is_the_microsecond_since_1970() -> None:
@@ -137,8 +139,11 @@ _shaped = st.from_regex(
 @unhurried
 @given(_shaped)
 @example("2026-01-05T19:20:30+23:59")
+@example("1000-01-01T00:00:00+23:59")
+@example("2999-12-28T23:59:59-23:59")
 def test_the_fast_path_is_only_faster(text: str) -> None:
     assert times.parse(text) == _slow(text)
+    assert times.is_time(text) == (times.parse(text) is not None)
 
 
 @unhurried

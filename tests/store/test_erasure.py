@@ -1,7 +1,12 @@
-"""What a deletion leaves in the files of SQLite. What it leaves in tables is tested in tests/api/test_merges.py."""
+"""What a deletion leaves in the files of SQLite, and how its rest is deleted in short transactions.
+
+What it leaves in tables is tested in tests/api/test_merges.py.
+"""
 
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import event
 
 from app.store import erasure, migrate, partitions
 from app.store.engine import Database
@@ -43,3 +48,44 @@ def test_no_free_page_and_no_log_holds_a_deleted_person(tmp_path: Path) -> None:
     assert erasure.erase(database, NOW_US) == 2
     assert files() == {"onefold.db": False, "onefold.db-wal": False}
     database.dispose()
+
+
+def test_no_transaction_deletes_much(database: Database) -> None:
+    """Events of three people lie between each other on two days; two of the people are deleted."""
+    one = workspace(database)
+    people = ["ada", "bob", "cy"]
+    times = [f"2026-11-{day}T00:00:{n:02d}Z" for day in (17, 18) for n in range(9)]
+    for time in times:
+        assert send(
+            database,
+            one,
+            "/users/track",
+            {"events": [{"external_id": who, "name": "view", "time": time} for who in people]},
+        )
+    applier(database).drain(one)
+    before = occurrences(database, one)
+    assert len(before) == 3 * len(times)
+    assert send(database, one, "/users/delete", {"external_ids": ["ada", "cy"]})
+    applier(database).drain(one)
+    deleted: list[int] = []
+
+    def count(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.lstrip().startswith("delete") and " occurrence " in statement:
+            deleted.append(cursor.rowcount)
+
+    event.listen(database.main, "after_cursor_execute", count)
+    assert erasure.erase(database, NOW_US, at_once=5) == 2
+    assert erasure.erase(database, NOW_US, at_once=5) == 0
+    event.remove(database.main, "after_cursor_execute", count)
+    left = occurrences(database, one)
+    assert len({pid for *_, pid in left}) == 1
+    assert left == [row for row in before if row[-1] == left[0][-1]]
+    assert (sum(deleted), max(deleted)) == (2 * len(times), 4)
+
+
+def occurrences(database: Database, workspace_id: int) -> list[tuple[int, ...]]:
+    rows = (
+        f"select day, stream, seq, ordinal, pid from occurrence where workspace_id = {workspace_id} order by 1, 2, 3, 4"
+    )
+    with database.read() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(rows)]

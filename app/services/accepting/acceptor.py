@@ -115,13 +115,36 @@ class Acceptor:
         self, caller: Caller, body: bytes, key: IdempotencyKey | None = None, stream: int = STREAM_NORMAL
     ) -> Accepted:
         """POST /users/track. Raises as `queue`."""
-        check = _track_check(caller, caller.objects, await self.named_by(caller, body))
-        return await self.queue(caller, check, body, key, stream)
+        return await self._track(caller, caller.objects, body, key, stream)
 
     async def track_bulk(self, caller: Caller, body: bytes, key: IdempotencyKey | None = None) -> Accepted:
         """POST /users/track/bulk: as `track`, with more objects, and behind everybody else. Raises as `queue`."""
-        check = _track_check(caller, BULK_LIMITS, await self.named_by(caller, body))
-        return await self.queue(caller, check, body, key, STREAM_BULK)
+        return await self._track(caller, BULK_LIMITS, body, key, STREAM_BULK)
+
+    async def _track(
+        self, caller: Caller, limits: Limits, body: bytes, key: IdempotencyKey | None, stream: int
+    ) -> Accepted:
+        options = caller.options
+        region, ecommerce_events = addresses.region_of(options), track.wants_ecommerce(options)
+        check: Callable[..., Checked] = track.check
+        # Most requests are clean. Such a one names nothing that would have to be looked up.
+        if len(body) <= LARGE_BODY_BYTES and not await self._block_list.ids(caller):
+            clean = partial(track.check_clean, limits=limits, region=region, ecommerce_events=ecommerce_events)
+            checked = await self.read(caller, clean, body)
+            if checked is not None:
+                return await self._store(caller, checked, key, stream)
+            check = track.check_exactly
+        named = await self.named_by(caller, body)
+        exact = partial(
+            check,
+            limits=limits,
+            region=region,
+            ecommerce_events=ecommerce_events,
+            groups=named.groups,
+            blocked=named.blocked,
+            platforms=named.platforms,
+        )
+        return await self.queue(caller, exact, body, key, stream)
 
     async def named_by(self, caller: Caller, body: bytes) -> Named:
         """The subscription groups and apps that a body of /users/track names, as far as there are any.
@@ -157,8 +180,11 @@ class Acceptor:
 
         Raises RefusedError for what the contract does not take; else as `append`.
         """
-        checked = await self.read(caller, check, body)
-        self.refused_events.count(caller.workspace_id, checked.errors)
+        return await self._store(caller, await self.read(caller, check, body), key, stream)
+
+    async def _store(self, caller: Caller, checked: Checked, key: IdempotencyKey | None, stream: int) -> Accepted:
+        if checked.errors:
+            self.refused_events.count(caller.workspace_id, checked.errors)
         if key is not None:
             key = replace(key, answer=checked.answer)
         outcome = await self.append(caller, stream, checked, key)
@@ -228,18 +254,3 @@ def idempotency_key(
         return None
     secret = caller.workspace_secret
     return IdempotencyKey(idempotency.digest(secret, path, key), idempotency.fingerprint(secret, body), status)
-
-
-def _track_check(caller: Caller, limits: Limits, named: Named) -> Callable[[bytes], Checked]:
-    """How the contract checks a body of a caller's workspace."""
-    options = caller.options
-    region, ecommerce_events = addresses.region_of(options), track.wants_ecommerce(options)
-    return partial(
-        track.check,
-        limits=limits,
-        region=region,
-        ecommerce_events=ecommerce_events,
-        groups=named.groups,
-        blocked=named.blocked,
-        platforms=named.platforms,
-    )
