@@ -35,8 +35,8 @@ class Shares:
     def give(self, owner: Hashable, amount: int = 1) -> None:
         """Give back what was taken."""
         self.taken -= amount
-        rest = self._by_owner[owner] - amount
+        rest = self._by_owner.get(owner, 0) - amount
         if rest:
             self._by_owner[owner] = rest
         else:
-            del self._by_owner[owner]
+            self._by_owner.pop(owner, None)

@@ -5,6 +5,7 @@ or fails a request. A process remembers the blocked ids of a workspace for a sec
 looked up before it is refused, so that nobody is refused whose block has ended.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ class BlockList:
         self._calls = calls
         self._clock = clock
         self._known: dict[int, _Known] = {}
+        self._looking: dict[int, asyncio.Task[frozenset[str]]] = {}
         self._remembered = 0
 
     async def ids(self, caller: Caller) -> frozenset[str]:
@@ -54,10 +56,20 @@ class BlockList:
             return known.ids
         if known is not None:  # others do not wait for the same answer
             self._known[workspace_id] = replace(known, until=now + SECONDS)
+        # Whoever comes meanwhile waits for the same look; a client that goes away does not end it.
+        looking = self._looking.get(workspace_id)
+        if looking is None:
+            looking = self._looking[workspace_id] = asyncio.get_running_loop().create_task(self._look(workspace_id))
+        return await asyncio.shield(looking)
+
+    async def _look(self, workspace_id: int) -> frozenset[str]:
+        known = self._known.get(workspace_id)
         try:
             found = await self._calls.run(lambda: self._read(workspace_id))
         except UnavailableError:
             return frozenset() if known is None else known.ids
+        finally:
+            del self._looking[workspace_id]
         self._remember(workspace_id, _Known(found, self._clock() + SECONDS))
         return found
 
