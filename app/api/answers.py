@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from fastapi import Response
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api.statuses import RETRY_AFTER, answer_of, whole_seconds
 from app.contract.errors import RefusedError
@@ -52,6 +52,10 @@ def queued(accepted: Accepted, status: int) -> Answer:
     return Answer(status, accepted.answer, accepted.request_id)
 
 
+#: Bytes of an answer that may wait for their client when its request has left its place.
+AT_ONCE_BYTES: Final = 64 * 1024
+
+
 class Sending(Response):
     """A response that keeps the place of its request until the client has taken it."""
 
@@ -62,8 +66,17 @@ class Sending(Response):
         self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_apart(message: Message) -> None:
+            """The end of a large body goes in a message of its own. Sending waits for the client before a message and
+            not behind one, so nobody would wait for who takes the last one."""
+            if message["type"] == "http.response.body" and len(message.get("body", b"")) > AT_ONCE_BYTES:
+                await send({**message, "more_body": True})
+                message = {"type": "http.response.body", "body": b"", "more_body": message.get("more_body", False)}
+            await send(message)
+
+        is_large = len(getattr(self._response, "body", b"")) > AT_ONCE_BYTES  # one that streams has none
         try:
-            await self._response(scope, receive, send)
+            await self._response(scope, receive, send_apart if is_large else send)
         except ServiceError as error:  # behind the beginning of the answer, whose status cannot be changed any more
             log.warning("answer_broken_off", error=type(error).__name__)
         finally:
