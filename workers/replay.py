@@ -3,27 +3,36 @@
 Used to prove the stored profiles right: by tests, by benches, and by `onefold verify`.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from app.adapters import rates
 from app.domain.apply import reduce
-from app.domain.history import Happening
+from app.domain.history import Happening, Origin
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import BRAZE, Address, AddressState, Profile
 from app.domain.series import NO_HOUR, Key
 from app.domain.state import State
+from app.domain.times import DAY, EARLIEST
 from app.store import lane, merges, names, series
 from app.store.engine import Database
 from app.store.inbox import log as inbox
+from app.store.partitions import OCCURRENCE_DAYS
 from app.store.profiles import lineage
 from app.store.profiles.dump import dump, occurrences
 from app.store.profiles.save import MAX_NAMES
-from app.store.retained import LEAST_LINES
+from app.store.retained import LEAST_LINES, Keeping
 from workers.ahead import decoded
+
+_ALL: Final = Keeping()
+_NOTHING: Final[Mapping[str, MergeRecord]] = MappingProxyType({})
+#: Where the time of an occurrence stands in what is stored.
+_TIME_US: Final = 6
 
 _DEAD = text("select stream, seq from dead where workspace_id = :workspace_id")
 
@@ -63,10 +72,12 @@ def differences(
     most_names: int = MAX_NAMES,
     most_series: int = series.MAX_SERIES,
     now_us: int | None = None,
+    keeping: Keeping = _ALL,
 ) -> list[str]:
     """How the stored workspace differs from the reference; empty when they are equal. Names no value of a client.
 
-    `now_us`: what has aged out of the series by then is not looked at.
+    `now_us`: what has aged out by then is not looked at, of series and occurrences, nor missed, of records of merges
+    and deletions, which are kept as long as `keeping` says.
     """
     expected = reference(database, workspace_id, secret, state)
     # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
@@ -98,20 +109,26 @@ def differences(
     stored_keys = {(key, pid) for key, pids in applied.index.items() if key[0] != BRAZE for pid in pids}
     problems += [f"identifier of kind {key[0]} of profile {pid:x} is missing" for key, pid in wanted_keys - stored_keys]
     problems += [f"identifier of kind {key[0]} of profile {pid:x} is stale" for key, pid in stored_keys - wanted_keys]
-    if stored_lineage != expected_lineage(expected):
+    forgotten = _forgotten(expected, stored_merges, now_us, keeping)
+    if stored_lineage != expected_lineage(expected, forgotten):
         problems.append("lineage differs")
-    if _canonical(stored_merges) != _canonical(expected_merges(expected, stored_merges)):
+    if _canonical(stored_merges) != _canonical(expected_merges(expected, stored_merges, forgotten)):
         problems.append("records of merges differ")
-    if stored_history != expected_history(expected, stored_history):
+    if stored_history != expected_history(expected, stored_history, forgotten):
         problems.append("history differs")
-    if stored_deletions != dict(expected.changes.deleted):
+    if stored_deletions != _expected_deletions(expected, stored_deletions, now_us, keeping):
         problems.append("deletions differ")
     if expected_consent(expected, applied) != applied.addresses:
         problems.append("consent of addresses differs")
     # A full catalogue may have had another bound when its last names came in.
     is_full = len(listed) >= most_names
-    wanted_occurrences = [o for o in expected_occurrences(expected) if not is_full or (o.name_kind, o.name) in listed]
-    if [_canonical(_occurrence(o)) for o in wanted_occurrences] != [_canonical(o) for o in stored_occurrences]:
+    first_us = EARLIEST if now_us is None else (now_us // DAY - OCCURRENCE_DAYS) * DAY
+    wanted_occurrences = [
+        _canonical(_occurrence(o))
+        for o in expected_occurrences(expected)
+        if o.time_us >= first_us and (not is_full or (o.name_kind, o.name) in listed)
+    ]
+    if wanted_occurrences != [_canonical(o) for o in stored_occurrences if o[_TIME_US] >= first_us]:
         problems.append("occurrences differ")
     wanted_counts = {key: count for key, count in expected.changes.written.items() if not is_full or key[:2] in listed}
     if stored_counts != wanted_counts:
@@ -156,9 +173,35 @@ def _since(sums: dict[tuple[Key, str, int], tuple[int, int]], kept: tuple[int, i
     return {place: found for place, found in sums.items() if place[2] >= first[place[1]]}
 
 
-def expected_lineage(state: State) -> dict[int, tuple[int, int]]:
+def _forgotten(
+    state: State, stored: dict[str, MergeRecord], now_us: int | None, keeping: Keeping
+) -> dict[str, MergeRecord]:
+    """The records that are gone, of those that are old enough for it: see app.store.retained."""
+    if now_us is None:
+        return {}
+    before_us = now_us - keeping.merge_days * DAY
+    missing = ((merge_id, record) for merge_id, record in state.records.items() if merge_id not in stored)
+    return {merge_id: record for merge_id, record in missing if record is not None and record.origin.us < before_us}
+
+
+def _expected_deletions(
+    state: State, stored: dict[str, Origin], now_us: int | None, keeping: Keeping
+) -> dict[str, Origin]:
+    """{erased id: where it was deleted}, without those that are gone and old enough for it."""
+    before_us = EARLIEST if now_us is None else now_us - keeping.deletion_days * DAY
+    return {
+        erased_id: origin
+        for erased_id, origin in state.changes.deleted
+        if erased_id in stored or origin.us >= before_us
+    }
+
+
+def expected_lineage(state: State, forgotten: Mapping[str, MergeRecord] = _NOTHING) -> dict[int, tuple[int, int]]:
     """{member: (parent, root)} as app.store.profiles.lineage has it."""
-    return {member: (link.parent_pid, state.root(member)) for member, link in state.lineage.items()}
+    gone = {record.merged_pid for record in forgotten.values() if record.undone is None}
+    return {
+        member: (link.parent_pid, state.root(member)) for member, link in state.lineage.items() if member not in gone
+    }
 
 
 def expected_consent(expected: State, applied: State) -> dict[Address, AddressState]:
@@ -170,11 +213,13 @@ def expected_consent(expected: State, applied: State) -> dict[Address, AddressSt
     }
 
 
-def expected_merges(state: State, stored: dict[str, MergeRecord]) -> dict[str, MergeRecord]:
+def expected_merges(
+    state: State, stored: dict[str, MergeRecord], forgotten: Mapping[str, MergeRecord] = _NOTHING
+) -> dict[str, MergeRecord]:
     """The records, without the values of those that have aged out of the stored ones."""
     expected = {}
     for merge_id, record in state.records.items():
-        if record is None:
+        if record is None or merge_id in forgotten:
             continue
         if merge_id in stored and stored[merge_id].plan is None:
             record = replace(record, plan=None, snapshot=None)  # noqa: PLW2901 - the reference keeps its own
@@ -182,9 +227,16 @@ def expected_merges(state: State, stored: dict[str, MergeRecord]) -> dict[str, M
     return expected
 
 
-def expected_history(state: State, stored: dict[int, list[Happening]]) -> dict[int, list[Happening]]:
+def expected_history(
+    state: State, stored: dict[int, list[Happening]], forgotten: Mapping[str, MergeRecord] = _NOTHING
+) -> dict[int, list[Happening]]:
     """Lines by pid, without the oldest ones of a profile of which only the newest are kept."""
-    expected = {pid: sorted(lines, key=_line) for pid, lines in state.changes.history.items()}
+    gone = {record.merged_pid for record in forgotten.values() if record.undone is None}
+    expected = {
+        pid: left
+        for pid, lines in state.changes.history.items()
+        if pid not in gone and (left := sorted((line for line in lines if line.merge_id not in forgotten), key=_line))
+    }
     return {
         pid: lines[-len(stored[pid]) :] if len(stored.get(pid, ())) >= LEAST_LINES else lines
         for pid, lines in expected.items()

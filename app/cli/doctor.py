@@ -28,6 +28,7 @@ from app.store import dead_letters, durability, lane, migrate
 from app.store.engine import Database, ping
 from app.store.inbox import backlog
 from app.store.inbox import log as inbox
+from app.store.retained import Keeping
 from workers import replay
 
 
@@ -217,6 +218,7 @@ def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAU
                 most_names=settings.catalogue_names,
                 most_series=settings.max_series,
                 now_us=bootstrap.now_us(),
+                keeping=Keeping(settings.history_lines, settings.merge_record_days, settings.deletion_days),
             )
         except LookupError:
             raise fail("The inbox no longer goes back to the first request.") from None

@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.times import DAY
-from app.store import merges
+from app.store import merges, workspaces
 from app.store.engine import Database
 from app.store.retained import LEAST_LINES, Keeping, Retained
 from tests.stores import NOW_US, workspace
 from tests.workers.test_drain import applier, differences
 from tests.workers.test_merges import send, undo
+from workers import replay
 from workers.retention import Retention
 
 _LINE = text(
@@ -104,12 +105,21 @@ def test_a_merge_is_forgotten_with_all_that_tells_of_it(database: Database) -> N
         assert braze_ids["gone"] not in str(rows(database, f"select * from {table}"))
     with database.read() as connection:
         assert merges.merged_away(connection, one, braze_ids["gone"]) is None
+    assert compared(database, one, 41, keeping) == []
+    assert "records of merges differ" in compared(database, one, 41, Keeping(merge_days=42))
     # Those who are there go on.
     worker = applier(database)
     send(database, one, "/users/delete", {"external_ids": ["kept"]})
     send(database, one, "/users/track", {"attributes": [{"external_id": "back", "k": 1}]})
     assert worker.drain(one).dead == 0
     assert [name for (name,) in rows(database, "select external_id from profile order by 1")] == ["back", "other"]
+    assert compared(database, one, 41, keeping) == []
+
+
+def compared(database: Database, workspace_id: int, days: int, keeping: Keeping) -> list[str]:
+    """What `onefold verify` says so many days later, where the inbox is kept that long."""
+    secret = workspaces.secret(database, workspace_id)
+    return replay.differences(database, workspace_id, secret, now_us=NOW_US + days * DAY, keeping=keeping)
 
 
 def test_many_records_go_in_parts(database: Database) -> None:
@@ -141,3 +151,5 @@ def test_a_deletion_is_forgotten(database: Database) -> None:
     assert [retained.trim(NOW_US + 30 * DAY - 1) for _ in range(3)] == [{}, {}, {}]
     assert sum(retained.trim(NOW_US + 31 * DAY).get("deletions", 0) for _ in range(3)) == 3
     assert rows(database, "select * from deletion") == []
+    assert compared(database, one, 31, Keeping(deletion_days=30)) == []
+    assert "deletions differ" in compared(database, one, 31, Keeping(deletion_days=32))
