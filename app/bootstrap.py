@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -149,11 +150,14 @@ def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callab
     return Jobs(database, calls, files(settings), bounds, now_us, ring, settings.public_url)
 
 
-def job_runner(settings: Settings) -> tuple[running.Runner, Database]:
-    """What a job worker works with. Its statements may take longer than those of others."""
+def job_runner(
+    settings: Settings, ring: Callable[[tuple[int, int]], None] = lambda _stream: None
+) -> tuple[running.Runner, Database]:
+    """What a job worker works with. Its statements may take longer than those of others. `ring`: as Doorbell.ring."""
     timeout = max(settings.database_timeout_seconds, JOB_STATEMENT_SECONDS)
     database = Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
-    return running.Runner(job_parts(settings, database), WORKS, http_out(settings)), database
+    parts = replace(job_parts(settings, database), ring=ring)
+    return running.Runner(parts, WORKS, http_out(settings)), database
 
 
 def job_parts(settings: Settings, database: Database) -> running.Parts:

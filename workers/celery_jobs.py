@@ -11,8 +11,8 @@ app = bootstrap.celery(settings)
 
 def build() -> tasks.Parts:
     """The parts of one worker process."""
-    runner, database = bootstrap.job_runner(settings)
     bell = bootstrap.doorbell(settings, app)
+    runner, database = bootstrap.job_runner(settings, bell.ring)
     return runner, database, bootstrap.files(settings), bell, metrics.Metrics(), bootstrap.now_us
 
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 ZIP: Final = "zip"
 GZIP: Final = "gz"
 _PROBE: Final = "probe-"
+_TRIES: Final = 10
 
 
 class Files:
@@ -44,9 +45,8 @@ class Files:
     def unnamed(self, path: Path) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
         """A file to write, and a function that brings it to the disk and gives it its name. Without the latter it is
         gone at the end."""
-        self._make(path.parent)
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-        file = os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        file = os.fdopen(self._open(temporary), "wb")
 
         def name() -> None:
             file.flush()
@@ -68,17 +68,20 @@ class Files:
                 path.unlink(missing_ok=True)
 
     def tidy(self, wanted: Callable[[], frozenset[str]]) -> int:
-        """Remove the files of all jobs but those of `wanted`, which is asked after looking. Returns how many."""
+        """Remove the files of all jobs but those of `wanted`, which is asked after looking, and folders without any.
+        Returns how many files."""
         if not self.directory.is_dir():
             return 0
-        paths = [path for folder in self.directory.iterdir() if folder.name.isdigit() for path in self._of(folder)]
-        if not paths:
-            return 0
-        keep, removed = wanted(), 0
+        folders = [folder for folder in self.directory.iterdir() if folder.name.isdigit()]
+        paths, removed = [path for folder in folders for path in self._of(folder)], 0
+        keep = wanted() if paths else frozenset[str]()
         for path in paths:
             if _job_of(path) not in keep:
                 path.unlink(missing_ok=True)
                 removed += 1
+        for folder in folders:
+            with suppress(OSError):  # it has files, or somebody else was faster
+                folder.rmdir()
         return removed
 
     @contextmanager
@@ -101,6 +104,14 @@ class Files:
         with suppress(FileNotFoundError, NotADirectoryError):
             return [path for path in folder.iterdir() if path.suffix in (f".{ZIP}", f".{GZIP}", ".part", ".tmp")]
         return []
+
+    def _open(self, path: Path) -> int:
+        """A new file. Between making its folder and it, somebody may take the folder for one that is left over."""
+        for _ in range(_TRIES):
+            self._make(path.parent)
+            with suppress(FileNotFoundError):
+                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        raise FileNotFoundError(path.parent)
 
     def _make(self, folder: Path) -> None:
         if not folder.is_dir():

@@ -84,6 +84,15 @@ SWITCHES: Final[Options] = {
             help="Messages, campaigns and canvases that a profile keeps; at first 500.",
         ),
     ],
+    "max_devices_per_profile": Annotated[
+        int | None,
+        typer.Option(
+            "--max-devices-per-profile",
+            min=1,
+            max=10_000,
+            help="Devices that a profile keeps, and as many push tokens; at first 100.",
+        ),
+    ],
     **{
         name: Annotated[
             int | None,

@@ -30,6 +30,7 @@ APPLIED: Final = frozenset(
         "time_zone",
         "max_profile_bytes",
         "message_max",
+        "max_devices_per_profile",
         "spam_sessions",
         "spam_event_names",
         "spam_product_ids",

@@ -85,11 +85,13 @@ _PAGE = text(
     order by created_us desc, id desc limit :limit
     """
 )
-#: Whoever was served longest ago comes first, so that many jobs of one workspace hold up nobody else's.
+#: Whoever was served longest ago comes first, so that many jobs of one workspace hold up nobody else's. Of its own jobs
+#: previews come first, for which somebody waits.
 _NEXT = text(
-    """
+    f"""
     select j.workspace_id, j.id from job j where j.state = 'queued' and j.due_us <= :now_us order by
-        (select coalesce(max(r.started_us), 0) from job r where r.workspace_id = j.workspace_id), j.created_us
+        (select coalesce(max(r.started_us), 0) from job r where r.workspace_id = j.workspace_id),
+        case when j.kind = '{SEGMENT_PREVIEW}' then 0 else 1 end, j.created_us
     limit 1
     """
 )
@@ -141,6 +143,7 @@ _GIVE_UP = text(
 _REVIVE = text("update job set state = 'queued', owner = '' where state = 'running' and lease_us < :now_us")
 _STALE = text("select 1 from job where state = 'running' and lease_us < :now_us limit 1")
 _QUEUED = text("select 1 from job where state = 'queued' and due_us <= :now_us limit 1")
+_PREVIEWS = text(f"select 1 from job where state = 'queued' and kind = '{SEGMENT_PREVIEW}' limit 1")
 _POSTPONE = text(
     "update job set state = 'queued', owner = '', attempts = 0, due_us = :due_us, result = :result"
     " where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'"
@@ -337,6 +340,11 @@ def are_waiting(connection: Connection, now_us: int) -> bool:
     if connection.execute(_QUEUED, {"now_us": now_us}).first() is not None:
         return True
     return connection.execute(_CALLBACKS, {"now_us": now_us}).first() is not None
+
+
+def are_previews_waiting(connection: Connection) -> bool:
+    """Whether a preview of a segment is queued, of any workspace."""
+    return connection.execute(_PREVIEWS).first() is not None
 
 
 def take_callback(database: Database, now_us: int, retry_us: int) -> Job | None:

@@ -27,11 +27,12 @@ def job_worker(
     service: Service,
     after_step: Callable[[Job, str], None] = lambda _job, _step: None,
     out: HttpOut | None = None,
+    ring: Callable[[tuple[int, int]], None] = lambda _stream: None,
     **limits: Any,
 ) -> Iterator[Runner]:
-    """The parts of a job worker; `after_step` is called where it hurts most."""
+    """The parts of a job worker; `after_step` is called where it hurts most, `ring` where requests were queued."""
     _, database = bootstrap.job_runner(service.settings)
-    parts = replace(bootstrap.job_parts(service.settings, database), after_step=after_step)
+    parts = replace(bootstrap.job_parts(service.settings, database), after_step=after_step, ring=ring)
     if limits:
         parts = replace(parts, limits=replace(parts.limits, **limits))
     assert isinstance(parts.limits, Limits)

@@ -2,12 +2,14 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from app.store import jobs as store
 from app.store.jobs import Job
-from tests.api.harness import Answer, Json, Service, Workspace
-from tests.api.jobs import download, jobs_of, users_of, work_off
+from tests.api.harness import Answer, Json, Service, Workspace, times_now
+from tests.api.jobs import download, job_worker, jobs_of, users_of, work_off
 from workers.jobs import parts as job_files
 
 EXPORT, CANCEL = "/users/export/segment", "/export/segment/cancel"
@@ -54,6 +56,38 @@ def test_the_file_has_everybody_in_the_segment(
     assert found == [{"external_id": f"u{n}"} for n in range(17) if n % 2]
     (job,) = jobs_of(workspace)
     assert (job["kind"], job["target"], job["total"], job["users"]) == ("export_segment", segment_id, 8, 8)
+
+
+def test_a_large_export_lets_previews_pass(
+    service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the part in hand, of its own workspace and of others; then it goes on where it was."""
+    monkeypatch.setattr(job_files, "PART_USERS", 3)
+    people(workspace, 17)
+    answer, other = start(workspace, segment(workspace)), service.workspace()
+    steps: list[str] = []
+
+    def ask(_job: Job, step: str) -> None:
+        steps.append(step)
+        if steps == ["part_recorded", "part_written"]:
+            for one in (workspace, other):
+                with service.database.write() as connection:
+                    told = {"definition": {"groups": GOLD["groups"]}, "sample": 0}
+                    store.create(connection, one.id, str(uuid4()), "segment_preview", "x", told, "", times_now())
+
+    with job_worker(service, after_step=ask) as runner:
+        found = []
+        while (summary := runner.run_next()).job:
+            found.append((summary.kind, summary.state))
+    assert found == [
+        ("export_segment", "waiting"),
+        ("segment_preview", "done"),
+        ("segment_preview", "done"),
+        ("export_segment", "done"),
+    ]
+    assert len(users_of(download(service, answer.body["url"]).content)) == 8
+    (job,) = (one for one in jobs_of(workspace) if one["kind"] == "export_segment")
+    assert (job["attempts"], steps.count("part_written")) == (1, 3)
 
 
 def test_one_export_of_a_segment_at_a_time(service: Service, workspace: Workspace) -> None:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.domain.apply import reduce
-from app.domain.commands import CleanUpImport, Request
+from app.domain.commands import STREAM_BULK, CleanUpImport, Request
 from app.domain.profile import GLOBAL_CONTROL_GROUP, TEST_USER
 from app.domain.times import DAY
 from tests.api.harness import Json, Service, Workspace, times_now
@@ -82,8 +82,10 @@ def test_the_monthly_clean_up(service: Service, workspace: Workspace) -> None:
     assert workspace.post("/v1/address_events", {"events": told}).counts == {"events": 2}
     workspace.track({"attributes": [{"braze_id": people["known"], "email": "k@example.org"}]})
     assert [queue(database, at) for at in (first - 1, first + 5 * DAY, first, first)] == [0, 0, 1, 0]
-    with service.draining(workspace.id), job_worker(service) as runner:
+    rung: list[tuple[int, int]] = []
+    with service.draining(workspace.id), job_worker(service, ring=rung.append) as runner:
         assert runner.run_next().state == "done"
+    assert rung == [(workspace.id, STREAM_BULK)]
     workspace.drain()
     left = {one.braze_id for one in workspace.state().profiles.values()} & set(people.values())
     assert left == {people["kept"], people["known"]}

@@ -150,7 +150,9 @@ def test_nothing_is_left_and_nobody_else_notices(service: Service, workspace: Wo
     assert rows(database, workspace.id) == {}
     assert mentions(database, MARK) == []
     assert keys_of(service, workspace.id) == []
-    tidy(database, bootstrap.files(service.settings), times_now)
+    files = bootstrap.files(service.settings)
+    tidy(database, files, times_now)
+    assert not (files.directory / str(workspace.id)).exists()
     assert files_of(service, workspace.id) == []
     if not database.is_postgresql:
         folder = Path(str(service.settings.data_dir))

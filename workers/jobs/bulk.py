@@ -6,7 +6,7 @@ from typing import Final
 
 from app.contract import stored
 from app.contract.checked import commands_checked
-from app.domain.commands import STREAM_BULK, Command
+from app.domain.commands import STREAM_BULK, Command, StreamKey
 from app.domain.jobs import TARGET_GONE
 from app.store import lane
 from app.store.inbox import log as inbox
@@ -36,6 +36,7 @@ def send(run: Run, commands: Sequence[Command]) -> int:
     with database.write(database.inbox) as connection:
         entries = [inbox.Entry(checked.kind, codec, body)]
         (appended,) = inbox.append(connection, job.workspace_id, STREAM_BULK, entries, run.parts.now_us())
+    run.parts.ring(StreamKey(job.workspace_id, STREAM_BULK))
     return appended.seq
 
 

@@ -16,7 +16,7 @@ import msgspec
 from app.contract import idempotency as contract
 from app.contract import stored
 from app.contract.checked import commands_checked
-from app.domain.commands import STREAM_BULK, Command, MergeDuplicate, UndoMerge
+from app.domain.commands import STREAM_BULK, Command, MergeDuplicate, StreamKey, UndoMerge
 from app.domain.jobs import INTERNAL_ERROR, TARGET_GONE
 from app.domain.merging.match import Group, MergeRule, commands
 from app.domain.settings import ApplySettings
@@ -237,6 +237,7 @@ def queue(run: Run, secret: bytes, name: str, asked: Sequence[Command]) -> tuple
     entry = Entry(checked.kind, *signed, _key(secret, name))
     with database.write(database.inbox) as connection:
         (outcome,) = idempotency.append(connection, job.workspace_id, STREAM_BULK, [entry], run.parts.now_us())
+    run.parts.ring(StreamKey(job.workspace_id, STREAM_BULK))
     if isinstance(outcome, Appended):
         return outcome.seq, asked
     if not isinstance(outcome, Repeated):

@@ -69,6 +69,7 @@ def make(run: Run, page: Page, lines: Lines, total: int | None) -> None:
         parts.after_step(job, "part_written")
         known.append(part)
         last, users = pids[-1], users + len(pids)
+        run.let_previews_pass()
     with parts.database.write() as connection:
         run.progressed(connection, users, users, sizes.bytes)
     while not _finished(run, sizes):

@@ -22,6 +22,7 @@ from app.adapters.files import GZIP, ZIP, Files
 from app.adapters.http_out import CallError, HttpOut
 from app.contract import file_url
 from app.contract.file_exports import GZIP_FORMAT
+from app.domain.commands import StreamKey
 from app.domain.jobs import (
     CALLBACK_DELIVERED,
     CALLBACK_DUE,
@@ -52,7 +53,7 @@ class LostError(Exception):
 
 
 class WaitingError(Exception):
-    """What the job waits for takes long: jobs of others go first, and then it goes on."""
+    """What the job waits for takes long, or it takes long itself: other jobs go first, and then it goes on."""
 
 
 class JobFailedError(Exception):
@@ -89,6 +90,8 @@ class Parts:
     now_us: Callable[[], int]
     #: The id key of a workspace.
     secret: Callable[[int], bytes]
+    #: Tells the workers that a stream has work, as Doorbell.ring.
+    ring: Callable[[StreamKey], None] = lambda _stream: None
     #: For tests: called behind each step of which the outcome is recorded.
     after_step: Callable[[Job, str], None] = lambda _job, _step: None
 
@@ -155,6 +158,12 @@ class Run:
         finally:
             done.set()
             watcher.join()
+
+    def let_previews_pass(self) -> None:
+        """To be called where the work can go on later. Raises WaitingError while somebody waits for a preview."""
+        with self.parts.database.read() as connection:
+            if jobs.are_previews_waiting(connection):
+                raise WaitingError
 
     def progressed(self, connection: Any, done: int, total: int | None, bytes_: int) -> None:
         """Record how far it is, as part of a transaction. Raises LostError."""
