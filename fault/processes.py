@@ -102,6 +102,15 @@ class Program:
         return found
 
 
+def is_forked(process: psutil.Process, *, jobs: bool) -> bool:
+    """Whether Celery forked it: to work on jobs, or else to apply."""
+    with suppress(psutil.NoSuchProcess):
+        words, parent = process.cmdline(), process.parent()
+        forked = "-A" in words and parent is not None and "-A" in parent.cmdline()
+        return forked and ("workers.celery_jobs" in words) is jobs
+    return False
+
+
 def role(process: psutil.Process) -> str:
     """What one of our processes does, by its command line. Raises psutil.NoSuchProcess."""
     words = process.cmdline()

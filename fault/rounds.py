@@ -1,15 +1,21 @@
 """A round: load, the scenario's blows, the end of the load, the backlog down to nothing, the verdict."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+from urllib.request import Request, urlopen
+
+import psutil
 
 from app.store.engine import DATABASE_ERRORS
 from fault import judge
 from fault.clients import Load, LoadPlan
+from fault.processes import is_forked
+from fault.proxy import HOST
 from fault.stack import POSTGRESQL, Layout, Stack, Workspace
 from tests.polling import until
 
@@ -128,6 +134,29 @@ class Round:
         ends = time.monotonic() + seconds
         yield
         time.sleep(max(0.0, ends - time.monotonic()))
+
+    def call(self, site: Workspace, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """A call of the API with a tenant's key. Raises URLError, of which HTTPError is one."""
+        headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"http://{HOST}:{self.stack.ports[0]}{path}", data, headers, method=method)
+        with urlopen(request, timeout=10) as said:
+            document: dict[str, Any] = json.loads(said.read())
+        return document
+
+    def kill_forked(self, *, jobs: bool) -> bool:
+        """SIGKILL for a process that Celery forked: one that works on jobs, or one that applies. Celery starts another
+        one. False where there was none."""
+        family = [process for program in self.stack.programs() for process in program.family()]
+        return self.kill([process for process in family if is_forked(process, jobs=jobs)])
+
+    def kill(self, processes: Sequence[psutil.Process]) -> bool:
+        """SIGKILL for one of them. False where there is none any more."""
+        with suppress(psutil.NoSuchProcess):
+            if processes:
+                self.rng.choice(processes).kill()
+                return True
+        return False
 
     # -- the whole ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from fault.rounds import Scenario
-from fault.scenarios import deploy, jobs, load, merging, postgres, redis, workers
+from fault.scenarios import deletions, deploy, jobs, load, merging, postgres, redis, workers
 
 ALL: Final[tuple[Scenario, ...]] = tuple(
     sorted(
@@ -15,6 +15,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *deploy.SCENARIOS,
             *jobs.SCENARIOS,
             *merging.SCENARIOS,
+            *deletions.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )
@@ -34,4 +35,6 @@ SHORT: Final = {
     35: ("postgresql",),
     38: ("postgresql",),
     39: ("sqlite",),
+    40: ("postgresql",),
+    41: ("sqlite",),
 }

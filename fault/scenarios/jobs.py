@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import psutil
 
@@ -32,9 +32,9 @@ _ONEFOLD: Final = str(SCRIPTS / "onefold")
 def kill_job_worker(now: Round) -> None:
     """38: SIGKILL for the job worker while it makes a file of many parts, several times, and a new start."""
     site = now.stack.workspace("legacy", None)
-    _people(now, site)
+    people(now, site)
     worker = now.stack.nodes[1]
-    started = _call(now, site, "POST", "/users/export/global_control_group", {"output_format": _form(now)})
+    started = now.call(site, "POST", "/users/export/global_control_group", {"output_format": _form(now)})
     id_ = started["object_prefix"].rpartition("-")[0]
     for _ in range(now.rng.randint(1, 3)):
         before = int(_job(now, site, id_)["progress"])
@@ -93,7 +93,7 @@ def _judge(now: Round, job: dict[str, Any], url: str) -> None:
         now.blame(f"file: {len(found)} lines, {len(set(found))} people, {PEOPLE} wanted")
 
 
-def _people(now: Round, site: Workspace) -> None:
+def people(now: Round, site: Workspace) -> None:
     """A workspace of its own with the control group: how it was filled is not what is looked at."""
     state = State(complete=True)
     for n in range(1, PEOPLE + 1):
@@ -113,18 +113,8 @@ def _form(now: Round) -> str:
 
 
 def _job(now: Round, site: Workspace, id_: str) -> dict[str, Any]:
-    job: dict[str, Any] = _call(now, site, "GET", f"/v1/jobs/{id_}")["job"]
+    job: dict[str, Any] = now.call(site, "GET", f"/v1/jobs/{id_}")["job"]
     return job
-
-
-def _call(now: Round, site: Workspace, method: str, path: str, body: object = None) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
-    data = None if body is None else json.dumps(body).encode()
-    with urlopen(
-        Request(f"http://{HOST}:{now.stack.ports[0]}{path}", data, headers, method=method), timeout=10
-    ) as said:
-        document: dict[str, Any] = json.loads(said.read())
-    return document
 
 
 def _get(now: Round, url: str) -> tuple[int, bytes]:

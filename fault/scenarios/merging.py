@@ -1,14 +1,11 @@
 """Faults of runs of merge rules: each duplicate is asked for once, whatever is killed, and whoever is edited."""
 
-import json
 import time
 from collections import Counter
 from contextlib import suppress
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
-import psutil
 from sqlalchemy import text
 
 from app.contract import stored
@@ -16,7 +13,6 @@ from app.contract.kinds import KIND_OF
 from app.domain.commands import MergeDuplicate
 from fault import judge
 from fault.clients import LoadPlan
-from fault.proxy import HOST
 from fault.rounds import Round, Scenario
 from fault.stack import POSTGRESQL, SCRIPTS, SQLITE, Layout, Workspace
 from tests.polling import until
@@ -34,14 +30,14 @@ def kill_while_merging(now: Round) -> None:
     people are edited, deleted and made meanwhile. Every other round the run is then taken back, likewise."""
     site = now.stack.workspace("legacy", None)
     _people(now, site)
-    run = _call(now, site, "POST", "/v1/merge_runs", {})["merge_run"]["id"]
+    run = now.call(site, "POST", "/v1/merge_runs", {})["merge_run"]["id"]
     path = f"/v1/merge_runs/{run}"
-    _watch(now, site, lambda: _call(now, site, "GET", path)["merge_run"], run)
+    _watch(now, site, lambda: now.call(site, "GET", path)["merge_run"], run)
     if now.seed % 2:
-        _call(now, site, "POST", f"{path}/undo", {})
-        _watch(now, site, lambda: _call(now, site, "GET", path)["merge_run"]["undo"], run)
+        now.call(site, "POST", f"{path}/undo", {})
+        _watch(now, site, lambda: now.call(site, "GET", path)["merge_run"]["undo"], run)
     until(lambda: now.stack.behind(site.id) == 0, DONE_SECONDS, message="the backlog of merges stays")
-    _judge(now, site, _call(now, site, "GET", path)["merge_run"])
+    _judge(now, site, now.call(site, "GET", path)["merge_run"])
 
 
 def _watch(now: Round, site: Workspace, look: Any, run: str) -> None:
@@ -58,31 +54,11 @@ def _watch(now: Round, site: Workspace, look: Any, run: str) -> None:
         passed = time.monotonic() - began
         if passed > job_dies and shown.get("state") == "running":
             job_dies = float("inf")
-            now.hit(_kill(now, jobs=True))
+            now.hit(now.kill_forked(jobs=True))
         if workers_die and passed > workers_die[0]:
             workers_die.pop(0)
-            now.hit(_kill(now, jobs=False))
+            now.hit(now.kill_forked(jobs=False))
     now.blame(f"run {run}: not over after {DONE_SECONDS:g} s")
-
-
-def _kill(now: Round, *, jobs: bool) -> bool:
-    """Kill a process that Celery forked: one that works on jobs, or one that applies. Celery starts another one."""
-    family = [process for program in now.stack.programs() for process in program.family()]
-    found = [process for process in family if _is_forked(process, jobs=jobs)]
-    if not found:
-        return False
-    with suppress(psutil.NoSuchProcess):
-        now.rng.choice(found).kill()
-        return True
-    return False
-
-
-def _is_forked(process: psutil.Process, *, jobs: bool) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        words, parent = process.cmdline(), process.parent()
-        forked = "-A" in words and parent is not None and "-A" in parent.cmdline()
-        return forked and ("workers.celery_jobs" in words) is jobs
-    return False
 
 
 def _people(now: Round, site: Workspace) -> None:
@@ -94,7 +70,7 @@ def _people(now: Round, site: Workspace) -> None:
     ]
     now.rng.shuffle(objects)
     for first in range(0, len(objects), OBJECTS):
-        _call(now, site, "POST", "/users/track", {"attributes": objects[first : first + OBJECTS]})
+        now.call(site, "POST", "/users/track", {"attributes": objects[first : first + OBJECTS]})
     until(lambda: now.stack.behind(site.id) == 0, DONE_SECONDS, message="the people are not applied")
 
 
@@ -115,16 +91,14 @@ def _edit(now: Round, site: Workspace) -> None:
     kind = rng.randrange(5)
     with suppress(HTTPError, URLError, TimeoutError):
         if kind == 0:
-            _call(
-                now, site, "POST", "/users/track", {"attributes": [{**who, "email": _address(rng.randrange(GROUPS))}]}
-            )
+            now.call(site, "POST", "/users/track", {"attributes": [{**who, "email": _address(rng.randrange(GROUPS))}]})
         elif kind == 1 and "external_id" in who:
-            _call(now, site, "POST", "/users/delete", {"external_ids": [who["external_id"]]})
+            now.call(site, "POST", "/users/delete", {"external_ids": [who["external_id"]]})
         elif kind == 2:
             new = {"external_id": f"n{rng.randrange(10**6)}", "email": _address(n)}
-            _call(now, site, "POST", "/users/track", {"attributes": [new]})
+            now.call(site, "POST", "/users/track", {"attributes": [new]})
         else:
-            _call(now, site, "POST", "/users/track", {"attributes": [{**who, "seen": rng.randrange(9)}]})
+            now.call(site, "POST", "/users/track", {"attributes": [{**who, "seen": rng.randrange(9)}]})
 
 
 def _judge(now: Round, site: Workspace, shown: dict[str, Any]) -> None:
@@ -152,15 +126,6 @@ def _judge(now: Round, site: Workspace, shown: dict[str, Any]) -> None:
     undo = shown.get("undo")
     if undo is not None and undo["state"] != "done":
         now.blame(f"undo: {undo}")
-
-
-def _call(now: Round, site: Workspace, method: str, path: str, body: object = None) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(f"http://{HOST}:{now.stack.ports[0]}{path}", data, headers, method=method)
-    with urlopen(request, timeout=10) as said:
-        document: dict[str, Any] = json.loads(said.read())
-    return document
 
 
 SCENARIOS: Final = (
