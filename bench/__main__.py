@@ -23,6 +23,7 @@ from bench import (
     quota,
     rewriting,
     segments,
+    series,
     stack,
     storage,
 )
@@ -32,7 +33,7 @@ from bench.table import BenchError, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("storage", "plans", "quota", "crowd", "fair", "segments")
+EXTRA = ("storage", "plans", "quota", "crowd", "fair", "segments", "series")
 WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
 
@@ -125,6 +126,9 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
             rows.take(segments.measure(running, options))
         finally:  # what is too slow does not hide the rest
             rows.take(exporting.measure(running, options))
+    if "series" in wanted:
+        say(f"full series, {running.store}")
+        rows.take(series.measure(running, options))
     if "storage" in wanted:
         say(f"whole documents or sections, {running.store}")
         rows.take(storage.measure(running, options))
