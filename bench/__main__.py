@@ -26,6 +26,7 @@ from bench import (
     series,
     stack,
     storage,
+    values,
 )
 from bench.options import Options
 from bench.stack import Stack
@@ -33,7 +34,7 @@ from bench.table import BenchError, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("storage", "plans", "quota", "crowd", "fair", "segments", "series")
+EXTRA = ("storage", "plans", "quota", "crowd", "fair", "segments", "series", "values")
 WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
 
@@ -129,6 +130,9 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
     if "series" in wanted:
         say(f"full series, {running.store}")
         rows.take(series.measure(running, options))
+    if "values" in wanted and on_postgresql:
+        say("applying with values for segments")
+        rows.take(values.measure(running, options))
     if "storage" in wanted:
         say(f"whole documents or sections, {running.store}")
         rows.take(storage.measure(running, options))

@@ -22,10 +22,13 @@ from app.domain.profile import (
 )
 from app.domain.state import State
 from app.domain.times import DAY
+from app.store.engine import Database
 from app.store.profiles.save import save
+from app.store.segments import values
 from app.store.tables import AddressStateRow, IdentifierRow, ProfileCore, ProfileCustom, ProfilePart, ProfileRow
 from bench import data, preload
 from bench.stack import Site
+from bench.table import say
 
 #: Profiles that are made here; the others are made of them by the database, as many at once.
 TEMPLATES: Final = 1_000
@@ -36,6 +39,7 @@ EVENT: Final = "viewed"
 LEAD: Final = "is_lead_profile"
 _WRITTEN: Final = CORE | CUSTOM | EVENTS | PURCHASES | DEVICES
 _DOMAIN: Final = "@example.org"
+FILL_SECONDS: Final = 10.0
 
 
 def fill(site: Site, users: int) -> float:
@@ -50,6 +54,7 @@ def fill(site: Site, users: int) -> float:
             save(connection, site.workspace_id, _templates(), {})
             _multiply(connection, site, users // TEMPLATES - 1, postgresql)
             _occurrences(connection, site, users, postgresql)
+        _give_values(database, site)
         with database.main.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if postgresql:
                 connection.exec_driver_sql("set statement_timeout = 0")
@@ -59,6 +64,15 @@ def fill(site: Site, users: int) -> float:
     finally:
         database.dispose()
     return time.monotonic() - began
+
+
+def _give_values(database: Database, site: Site) -> None:
+    """As for a workspace that uses segments."""
+    values.begin(database, site.workspace_id)
+    began = time.monotonic()
+    while database.is_postgresql and not values.fill(database, site.workspace_id, FILL_SECONDS):
+        pass
+    say(f"  values for segments: {time.monotonic() - began:.0f} s, beside nothing else")
 
 
 def _templates() -> State:

@@ -229,6 +229,7 @@ class Applier:
                     self._names,
                     self._most_names,
                     self._most_series,
+                    with_values=locked.with_values,
                 )
                 applied = parts.apply(requests, lambda n: decoded(batch[n]))
                 if applied.requests < len(batch):

@@ -86,9 +86,11 @@ class Parts:
         names: NameCache,
         most_names: int,
         most_series: int,
+        *,
+        with_values: bool,
     ) -> None:
         """`limits` says how many holders of an address are loaded at first; `names` are those that are known, and the
-        workspace may have `most_names`, and `most_series` series."""
+        workspace may have `most_names`, and `most_series` series. `with_values` is that of the lane."""
         self._loader = loader
         self._connection = loader.connection
         self._workspace_id = loader.workspace_id
@@ -98,6 +100,7 @@ class Parts:
         self._names = names
         self._most_names = most_names
         self._most_series = most_series
+        self._with_values = with_values
         self._applied = Applied()
 
     def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
@@ -185,7 +188,15 @@ class Parts:
 
     def _save(self, state: State) -> None:
         changes = state.changes
-        made = save(self._connection, self._workspace_id, state, self._names, self._most_names, self._most_series)
+        made = save(
+            self._connection,
+            self._workspace_id,
+            state,
+            self._names,
+            self._most_names,
+            self._most_series,
+            with_values=self._with_values,
+        )
         if changes.erased:  # sent again, a letter would bring the person back
             named = frozenset(changes.erased_identifiers)
             dead_letters.erase_bodies(

@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
 from app.store.retained import Keeping
-from workers import archival, merge_schedule, rates, segments, token_clean_up
+from workers import archival, merge_schedule, rates, segments, token_clean_up, values
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
@@ -84,6 +84,10 @@ def _segments(parts: Parts) -> Work:
     return lambda stop: segments.run(parts.database, parts.now_us, stop)
 
 
+def _values(parts: Parts) -> Work:
+    return lambda stop: values.run(parts.database, stop)
+
+
 def _archival(parts: Parts) -> Work:
     return lambda stop: archival.run(parts.database, parts.now_us, stop)
 
@@ -118,6 +122,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "jobs": _jobs,
     "metric files": _metric_files,
     "segments": _segments,
+    "values": _values,
     "workspaces": _workspaces,
     "archival": _archival,
     "token clean-up": _token_clean_up,

@@ -27,6 +27,7 @@ from app.store.profiles import lineage
 from app.store.profiles.dump import dump, occurrences
 from app.store.profiles.save import MAX_NAMES
 from app.store.retained import LEAST_LINES, Keeping
+from app.store.segments import values
 from workers.ahead import decoded
 
 _ALL: Final = Keeping()
@@ -93,6 +94,7 @@ def differences(
     with database.read() as connection:
         _without_hurry(connection)
         applied = dump(connection, workspace_id)
+        unlike = values.different(connection, workspace_id, most)
     problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - applied.profiles.keys())]
     problems += [
         f"profile {pid:x} should not exist" for pid in sorted(applied.profiles.keys() - expected.profiles.keys())
@@ -137,6 +139,7 @@ def differences(
     wanted_series = expected_series(expected, listed_series, most_series)
     if _since(wanted_series, kept) != _since(stored_series, kept):
         problems.append("series differ")
+    problems += [f"values for segments of profile {pid:x} differ" for pid in unlike]
     return problems[:most]
 
 

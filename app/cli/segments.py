@@ -30,6 +30,7 @@ from app.services.caller import Caller
 from app.services.refusals import JobUnderWayError, TooManyJobsError, UnknownSegmentError
 from app.settings import Settings
 from app.store.engine import Database
+from app.store.segments import values
 from app.store.segments.compile import TooBroadError
 
 app = typer.Typer(help="Segments: people by filters.", no_args_is_help=True)
@@ -131,6 +132,13 @@ async def _begin(settings: Settings, database: Database, caller: Caller, segment
             raise fail("A deletion of this segment is already under way: see `onefold jobs list`.") from None
         except TooManyJobsError:
             raise fail(TOO_MANY_JOBS + ".") from None
+
+
+@app.command("rebuild")
+def rebuild_values(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Make anew what PostgreSQL counts segments from, where `onefold verify` found it different from the profiles."""
+    with opened_workspace(data_dir, workspace) as (database, caller):
+        out.print(f"{values.rebuild(database, caller.workspace_id)} profiles", highlight=False)
 
 
 @app.command("schema")

@@ -27,12 +27,19 @@ class BulkWrite:
     """Insert rows of one workspace, or update those that exist. Rows are dicts of column -> value, all alike."""
 
     def __init__(
-        self, model: type[SQLModel], *, update: Sequence[str] = (), add: Sequence[str] = (), large: str = ""
+        self,
+        model: type[SQLModel],
+        *,
+        update: Sequence[str] = (),
+        add: Sequence[str] = (),
+        large: str = "",
+        also: str = "",
     ) -> None:
         """Where the primary key exists, `update` names the columns to overwrite and `add` those to add to.
 
         Without either that is an error. `large` names a column whose text may have megabytes. Such a row has a
         statement of its own on PostgreSQL: inside one document its text would be escaped, parsed and copied again.
+        `also`: PostgreSQL runs this in the same statement, an insert that selects from `r`, the rows.
         """
         table = SQLModel.metadata.tables[str(model.__tablename__)]
         names = [column.name for column in table.columns if column.name != "workspace_id"]
@@ -49,13 +56,17 @@ class BulkWrite:
         record = ", ".join(f"{name} {types[name]}" for name in names)
         selected = ", ".join(f"r.{name}" for name in names)
         placeholders = ", ".join(f":{name}" for name in names)
-        self._postgresql = (
-            f"insert into {table.name} (workspace_id, {columns}) select %s, {selected} "
-            f"from jsonb_to_recordset(cast(%s as jsonb)) as r({record}){conflict}"
-        )
         self._names, self._large = names, large
+        into = f"insert into {table.name} (workspace_id, {columns})"
         values = ", ".join(f"cast(%s as {types[name]})" for name in names)
-        self._one = f"insert into {table.name} (workspace_id, {columns}) values (%s, {values}){conflict}"
+        many = f"from jsonb_to_recordset(cast(%s as jsonb)) as r({record})"
+        self._postgresql = f"{into} select %s, {selected} {many}{conflict}"
+        self._one = f"{into} values (%s, {values}){conflict}"
+        if also:
+            here = f"beside as ({also}) {into} select r.workspace_id, {selected} from r{conflict}"
+            row = f"r(workspace_id, {columns})"
+            self._postgresql = f"with {row} as materialized (select cast(%s as bigint), {selected} {many}), {here}"
+            self._one = f"with {row} as materialized (values (cast(%s as bigint), {values})), {here}"
         self._sqlite = text(
             f"insert into {table.name} (workspace_id, {columns}) values (:workspace_id, {placeholders}){conflict}"
         )

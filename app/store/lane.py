@@ -31,6 +31,8 @@ class Lane:
     #: Stream of the batch that was begun last, and the last number that it could reach.
     trial: tuple[int, int]
     settings: ApplySettings
+    #: Whether sections are written to `profile_value` as well: see app.store.segments.values.
+    with_values: bool
 
 
 _CREATE = text(
@@ -42,7 +44,8 @@ _CREATE = text(
     """
 )
 _COLUMNS: Final = (
-    "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings"
+    "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings,"
+    " with_values"
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
@@ -87,6 +90,7 @@ def _lane(row: Any) -> Lane:
         attempts=row.attempts,
         trial=(row.trial_stream, row.trial_last),
         settings=ApplySettings(**{name: value for name, value in settings.items() if name in known}),
+        with_values=bool(row.with_values),
     )
 
 

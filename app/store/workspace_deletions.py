@@ -12,13 +12,13 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, LargeBinary, Table, Text, text
+from sqlalchemy import Connection, LargeBinary, Table, Text, TextClause, text
 from sqlmodel import SQLModel
 
 from app.domain.times import SECOND
 from app.store import chunks, partitions
 from app.store.engine import Database
-from app.store.tables import INBOX_TABLES
+from app.store.tables import INBOX_TABLES, ProfileValue
 
 #: Between the two looks through all tables. What reads a key lives for seconds, a statement of a job for a minute.
 GRACE_US: Final = 180 * SECOND
@@ -111,6 +111,8 @@ def _tables() -> list[Table]:
 
 def _delete(database: Database, table: Table, values: dict[str, Any]) -> int:
     """Rows of a workspace, some at a time; 0 when there are none left."""
+    if database.is_postgresql and table.name == ProfileValue.__tablename__:
+        return _delete_values(database, values)
     if database.is_postgresql:
         return sum(_delete_postgresql(database, name, values) for name in _physical(database, table.name))
     engine = database.inbox if table.name in INBOX_TABLES else database.main
@@ -143,6 +145,17 @@ def _delete_postgresql(database: Database, table: str, values: dict[str, Any]) -
         f" where workspace_id = :workspace_id limit {chunks.CHUNK}))"
     )
 
+    return _repeat(database, delete, values)
+
+
+def _delete_values(database: Database, values: dict[str, Any]) -> int:
+    """As `_delete_postgresql`: partitions that are not the worker's own are reached through their table, by key."""
+    keys = "workspace_id, pid, part"
+    some = f"select {keys} from profile_value where workspace_id = :workspace_id limit {chunks.CHUNK}"
+    return _repeat(database, text(f"delete from profile_value where ({keys}) in ({some})"), values)
+
+
+def _repeat(database: Database, delete: TextClause, values: dict[str, Any]) -> int:
     def part() -> int:
         with database.write() as connection:
             return connection.execute(delete, values).rowcount

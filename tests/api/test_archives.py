@@ -52,6 +52,8 @@ LEFT_OUT = {
     "merge_run": "rules of merges",
     "merge_run_request": "rules of merges",
     "workspace_deletion": "A workspace",
+    "profile_value": "copies of a profile",
+    "value_filling": "counts of a workspace",
     "inbox_head": "counts of a workspace",
     "lane": "counts of a workspace",
     "applied": "counts of a workspace",

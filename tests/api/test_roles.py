@@ -92,8 +92,8 @@ def site(
 
 
 PROFILE_TABLES = (
-    "profile", "profile_core", "profile_custom", "profile_part", "identifier", "lineage", "address_state", "name",
-    "occurrence", "lane", "applied", "problem",
+    "profile", "profile_core", "profile_custom", "profile_part", "profile_value", "identifier", "lineage",
+    "address_state", "name", "occurrence", "lane", "applied", "problem",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from tests.api.test_flags import equal
 from tests.command_line import command_line
 from tests.workers.test_drain import applier
 from tests.workers.test_merges import send
-from workers import rates
+from workers import rates, values
 from workers.jobs.upkeep import tidy
 from workers.retention import Retention
 from workers.segments import record
@@ -61,6 +61,7 @@ def fill(workspace: Workspace) -> None:
     workspace.service.drain(workspace.id)
     assert workspace.post("/users/export/global_control_group", {}, drain=False).status == 201
     assert work_off(workspace.service)[-1] == "done"
+    values.tick(workspace.service.database)
     workspace.post("/users/track/bulk", {"attributes": [{"external_id": f"{MARK} queued"}]}, drain=False)
 
 

@@ -1,12 +1,13 @@
 """Every filter, compiled for both stores, says what the evaluation in memory says."""
 
+from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.domain.changes import Link
 from app.domain.profile import NAME_EVENT, Occurrence, Profile
@@ -17,10 +18,11 @@ from app.domain.settings import ApplySettings
 from app.store import lane
 from app.store.engine import Database
 from app.store.profiles.save import save
-from app.store.segments import run
-from app.store.segments.patterns import matcher
+from app.store.segments import regexes, run, values
+from app.store.segments.patterns import is_pattern, matcher
 from tests import segments
 from tests.segments import Hostile, World
+from tests.servers import PostgresServer
 from tests.stores import workspace
 
 #: A seed cannot be shrunk; what is reported names it, the person and the filters.
@@ -32,7 +34,7 @@ _PROPERTY: Final = settings(
 )
 _seeds = st.integers(0, 2**32)
 _TABLES: Final = (
-    *("profile", "profile_core", "profile_custom", "profile_part", "identifier", "address_state"),
+    *("profile", "profile_core", "profile_custom", "profile_part", "profile_value", "identifier", "address_state"),
     *("occurrence", "name", "lineage"),
 )
 
@@ -43,6 +45,19 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.id = workspace(database)
+        values.begin(database, self.id)
+
+    def ways(self) -> Iterator[str]:
+        """What sections are read from."""
+        yield "texts"
+        if self.database.is_postgresql:
+            self._fill("null")
+            yield "values"
+            self._fill("-1")
+
+    def _fill(self, pid: str) -> None:
+        with self.database.write() as connection:
+            connection.execute(text(f"update value_filling set pid = {pid}"))
 
     def hold(self, world: World, zone: str) -> None:
         with self.database.write() as connection:
@@ -50,8 +65,7 @@ class Store:
                 connection.execute(text(f"delete from {table} where workspace_id = :w"), {"w": self.id})
             state = world.state()
             state.changes.lineage.append(Link(World.MERGED, world.people[0].pid, with_occurrences=True))
-            save(connection, self.id, state, {})
-            lane.create(connection, self.id)
+            save(connection, self.id, state, {}, with_values=self.database.is_postgresql)
             lane.save_settings(connection, self.id, ApplySettings(time_zone=zone))
 
     def results(self, filters: list[Filter], now_us: int, pid: int) -> list[bool] | None:
@@ -86,10 +100,11 @@ def test_filters(store: Store, seed: int) -> None:
     for profile in world.people:
         person = world.person(profile)
         expected = [matches(one, person, clock, matcher) for one in filters]
-        found = store.results(filters, clock.now_us, profile.pid)
-        assert found is not None
-        different = [d for d, e, f in zip(documents, expected, found, strict=True) if e is not f]
-        assert not different, (seed, clock, person)
+        for way in store.ways():
+            found = store.results(filters, clock.now_us, profile.pid)
+            assert found is not None
+            different = [d for d, e, f in zip(documents, expected, found, strict=True) if e is not f]
+            assert not different, (seed, way, clock, person)
 
 
 WANTED: Final = (
@@ -145,4 +160,119 @@ def test_definitions(store: Store, seed: int) -> None:
     definition = segments.definition(document)
     store.hold(world, zone)
     expected = {one.pid for one in world.people if is_in(definition, world.person(one), clock, matcher)}
-    assert store.everybody(definition, clock.now_us) == expected, (seed, document)
+    for way in store.ways():
+        assert store.everybody(definition, clock.now_us) == expected, (seed, way, document)
+
+
+#: Pieces of patterns, as users put them together.
+_PIECES: Final = (
+    *(
+        "a",
+        "K",
+        "s",
+        "0",
+        " ",
+        "-",
+        "_",
+        "@",
+        "%",
+        "'",
+        ".",
+        r"\.",
+        r"\d",
+        r"\w",
+        r"\s",
+        r"\D",
+        r"\W",
+        r"\S",
+        "[a-f]",
+        "[^k]",
+    ),
+    *(
+        r"[\w.+-]",
+        "[0-9_]",
+        "[A-Z]",
+        "[^@s]",
+        "^",
+        "$",
+        "(a|b)",
+        "(?:k|s)+",
+        "(x?y)",
+        "a|",
+        "é",
+        "(?i)",
+        "[[:alpha:]]",
+        r"\b",
+    ),
+    *(
+        "a{2}",
+        "k{1,3}",
+        "s{0,}",
+        "a{,2}",
+        "(",
+        ")",
+        "a**",
+        "(?P<n>a)",
+        r"\x41",
+        r"\pL",
+        "[]",
+        "[é]",
+        r"\Q.\E",
+        "{",
+        "}",
+    ),
+)
+_LETTERS: Final = "aAbkKsS\u017f\u212axyYéÉ09 -_.@%'\n\\日"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from(_PIECES), st.sampled_from(["", "", "*", "+", "?", "*?", "{2}"])), max_size=5
+        ),
+        min_size=5,
+        max_size=5,
+    ),
+    st.lists(st.text(_LETTERS, max_size=8), min_size=8, max_size=8),
+)
+def test_translated_patterns_find_the_same(
+    postgres_connection: Connection, patterns: list[list[tuple[str, str]]], texts: list[str]
+) -> None:
+    for pieces in patterns:
+        pattern = "".join(piece + repeated for piece, repeated in pieces)
+        translated = regexes.translated(pattern) if is_pattern(pattern) else None
+        if translated is None:
+            continue
+        found = postgres_connection.execute(
+            text('select t collate "C" ~ :p from unnest(cast(:texts as text[])) with ordinality u(t, n) order by n'),
+            {"p": translated, "texts": texts},
+        ).scalars()
+        assert list(found) == [matcher(pattern)(one) for one in texts], (pattern, translated, texts)
+
+
+@pytest.fixture(scope="module")
+def postgres_connection(postgres_server: PostgresServer) -> Iterator[Connection]:
+    database = Database(postgres_server.create_database("patterns"))
+    with database.read() as connection:
+        yield connection
+    database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_translated"),
+    [
+        *(("^g.*d$", True), (r"@example\.org$", True), ("(?i)gold|silver", True), (r"^\w+([.-]\w+)*@", True)),
+        *(
+            (r"\d{3}-\d{4}", True),
+            ("[^aeiou]+?", True),
+            ("", False),
+            ("é", False),
+            ("(?s)a.b", False),
+            ("a{101}", False),
+        ),
+        *((r"\bword", False), ("(a{20}){20}", False), ("(^a)*", False), ("a|", False)),
+    ],
+)
+def test_which_patterns_are_translated(pattern: str, is_translated: bool) -> None:
+    assert (regexes.translated(pattern) is not None) is is_translated

@@ -15,6 +15,7 @@ from app.store.bulk import BulkWrite, encode, pipelined
 from app.store.names import NameCache
 from app.store.profiles import lineage
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
+from app.store.segments import values
 
 _MUTABLE: Final = tuple(
     name for name in ROW_FIELDS if name not in ("pid", "braze_id", "created_us", "created_from", "random_bucket")
@@ -27,6 +28,12 @@ _WRITE_SECTION = {
     CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",), large="doc"),
 }
 _WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",), large="doc")
+#: The same with `profile_value` beside them.
+_WRITE_SECTION_AND_VALUES = {
+    CORE: BulkWrite(tables.ProfileCore, update=("doc",), large="doc", also=values.also(str(CORE))),
+    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",), large="doc", also=values.also(str(CUSTOM))),
+}
+_WRITE_PARTS_AND_VALUES = BulkWrite(tables.ProfilePart, update=("doc",), large="doc", also=values.also("r.part"))
 _INSERT_IDENTIFIERS = BulkWrite(tables.IdentifierRow)
 _WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us", "forget_us"))
 _INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
@@ -42,6 +49,7 @@ _DELETE_PROFILE: Final = [
     text(f"delete from {table} where workspace_id = :workspace_id and pid = :pid")
     for table in ("profile", "profile_core", "profile_custom", "profile_part")
 ]
+_DELETE_VALUES: Final = text("delete from profile_value where workspace_id = :workspace_id and pid = :pid")
 _FORGET_ADDRESS = text(
     "delete from address_state where workspace_id = :workspace_id and channel = :channel and address = :address"
 )
@@ -65,25 +73,32 @@ def save(
     names: NameCache,
     most_names: int = MAX_NAMES,
     most_series: int = series.MAX_SERIES,
+    *,
+    with_values: bool = False,
 ) -> NameCache:
-    """Write what changed. Returns newly made names and series, to be remembered once the transaction is committed."""
+    """Write what changed. Returns newly made names and series, to be remembered once the transaction is committed.
+
+    `with_values`: as the lane says, sections are written to `profile_value` as well.
+    """
     changes = state.changes
     made = _make_names(connection, workspace_id, changes, names, most_names)
     made |= series.make(connection, workspace_id, changes, names, most_series)
-    _delete(connection, workspace_id, changes)
+    _delete(connection, workspace_id, changes, with_values=with_values)
     lineage.save(connection, workspace_id, changes.lineage)
     family = lineage.erase(connection, workspace_id, changes.erased)
     changes.erased_identifiers |= merges.identifiers(connection, workspace_id, family)
     merges.erase(connection, workspace_id, family)
     job_parts.erase(connection, workspace_id, family)
     touched = sorted(changes.sections)
+    write_section = _WRITE_SECTION_AND_VALUES if with_values else _WRITE_SECTION
+    write_parts = _WRITE_PARTS_AND_VALUES if with_values else _WRITE_PARTS
     with pipelined(connection):
         _UPDATE_PROFILES.run(
             connection, workspace_id, [_row(state.profiles[pid]) for pid in touched if pid not in changes.created]
         )
-        for section, write in _WRITE_SECTION.items():
+        for section, write in write_section.items():
             write.run(connection, workspace_id, _section_rows(state, touched, section))
-        _WRITE_PARTS.run(
+        write_parts.run(
             connection,
             workspace_id,
             [{**row, "part": part} for part in PARTS for row in _section_rows(state, touched, part)],
@@ -110,11 +125,11 @@ def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[
     return [{"pid": pid, "doc": encode(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
 
 
-def _delete(connection: Connection, workspace_id: int, changes: Changes) -> None:
+def _delete(connection: Connection, workspace_id: int, changes: Changes, *, with_values: bool) -> None:
     """What is gone goes before anything is written: a unique identifier may have moved to another profile."""
     if changes.removed:
         gone = [{"workspace_id": workspace_id, "pid": pid} for pid in sorted(changes.removed)]
-        for statement in _DELETE_PROFILE:
+        for statement in (*_DELETE_PROFILE, _DELETE_VALUES) if with_values else _DELETE_PROFILE:
             connection.execute(statement, gone)
     if changes.forgotten:
         connection.execute(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, exists, false, func, literal_column, or_, select, true
+from sqlalchemy import Boolean, Select, and_, exists, false, func, literal_column, or_, select, true
 
 from app.domain.profile import CUSTOM, Profile
 from app.domain.segments import evaluate
@@ -13,9 +13,10 @@ from app.domain.segments.evaluate import NEGATIVE, Person, operand
 from app.domain.segments.fields import FIELDS, Kind
 from app.domain.segments.model import AND, ANY_ELEMENT, Criterion, Definition, Filter, Group
 from app.domain.values import MISSING
-from app.store.segments import fields, windows
+from app.store.segments import consents, devices, fields, orders, windows
 from app.store.segments.conditions import Comparer
-from app.store.segments.leaves import Expression, Json, Leaf, Rows, negated
+from app.store.segments.leaves import Expression, Json, Leaf, Listed, Rows, negated
+from app.store.segments.makers import Many
 from app.store.segments.scope import Scope, each_of
 
 #: Different texts that match one pattern, all of which go back to the database.
@@ -25,6 +26,10 @@ _FEW: Final = 100
 #: So many texts are searched for before a document is parsed.
 _SEARCHED: Final = 4
 _BOOLEANS: Final = {"is_true": True, "is_false": False}
+#: Filters that look at more than one section.
+_WIDER: Final = (Kind.WINDOW, Kind.MEMBER, Kind.GROUP)
+#: Operators that a text matches because of one of some texts; whether that has to be all of it.
+_ONE_OF: Final = {"equals": True, "is_any_of": True, "contains_any_of": False}
 _NOBODY: Final = Person(Profile(0, "", 0, 0, 0))
 
 
@@ -35,8 +40,7 @@ class TooBroadError(Exception):
 class Compiler:
     """Compiles one segment. What SQL cannot decide, texts by patterns above all, is asked for and decided meanwhile."""
 
-    def __init__(self, connection: Connection, scope: Scope, how: Comparing) -> None:
-        self._connection = connection
+    def __init__(self, scope: Scope, how: Comparing) -> None:
         self.scope = scope
         self.how = how
         self._comparer = Comparer(scope.postgresql, how, self._decided)
@@ -64,7 +68,7 @@ class Compiler:
         parts = [and_(true(), *conditions) if definition.join == AND or not groups else or_(false(), *conditions)]
         parts += [negated(self._group(group)) for group in definition.exclude if group.filters]
         if definition.apps is not None:
-            parts.append(fields.uses(self.scope, definition.apps))
+            parts.append(devices.uses(self.scope, definition.apps))
         return and_(*parts)
 
     def _group(self, group: Group, *, required: bool = False) -> Expression:
@@ -82,22 +86,49 @@ class Compiler:
 
     def filter(self, one: Filter) -> Expression:
         """The condition of one filter; null is false."""
+        outside = self.scope
+        if not outside.with_values or FIELDS[one.field].kind in _WIDER or one.field in fields.WIDER:
+            return self._filter(one)
+        # What needs one section alone is decided for each of its rows before they are joined to anything.
+        self.scope = outside.inside()
+        try:
+            made, inside = self._made(one), self.scope
+        finally:
+            self.scope = outside
+        section = inside.alone()
+        if section is None:
+            return self._filter(one)
+        if isinstance(made, Listed):
+            found = outside.take_listed(section, made)
+            without = made.none
+        else:
+            found = outside.take(section, func.coalesce(made, false()), Boolean())
+            without = evaluate.matches(one, _NOBODY, self.how.clock, self.how.matcher)
+        return func.coalesce(found, true()) if without else found
+
+    def _filter(self, one: Filter) -> Expression:
+        made = self._made(one)
+        return made.expression() if isinstance(made, Listed) else made
+
+    def _made(self, one: Filter) -> "Expression | Listed":
         kind = FIELDS[one.field].kind
         if kind == Kind.WINDOW:
             criteria = [self._criterion(each, self._of_properties) for each in one.criteria]
-            leaf = windows.total(self.scope, self.how.clock, one, lambda json, rows: [c(json, rows) for c in criteria])
+            leaf = windows.total(
+                self.scope, self.how.clock, one, lambda json, rows: [made(json, rows) for made in criteria]
+            )
             return self._comparer.condition(one.op, evaluate.wanted_x(one), leaf)
         if kind == Kind.MEMBER:
             inside = false() if one.segment is None else self._definition(one.segment)
             return inside if one.op == "is_member" else negated(inside)
         if kind == Kind.GROUP:
-            return fields.group_state(self.scope, one)
+            return consents.group_state(self.scope, one)
         if kind == Kind.CIRCLE:
             return fields.within(self.scope, one)
         if kind == Kind.ANY:
             return self._custom(one)
         if one.field == "average_order_value":
-            return fields.average(self.scope, self._comparer, one)
+            return orders.average(self.scope, self._comparer, one)
         found = fields.LEAVES[one.field](self.scope, one, self.how.clock)
         if isinstance(found, Leaf):
             if kind == Kind.VERSION and one.op not in ("is_blank", "is_not_blank"):
@@ -105,37 +136,46 @@ class Compiler:
             return self._comparer.condition(one.op, operand(one), found)
         return self._many(one, found)
 
-    def _many(self, one: Filter, many: fields.Many) -> Expression:
+    def _many(self, one: Filter, many: Many) -> "Expression | Listed":
         if one.op == "any_element":
             conditions = [self._criterion(each, self._comparer)(many.json, many.rows) for each in one.criteria]
-            return many.exists(and_(*conditions))
+            return Listed(many.tables, many.where, and_(*conditions))
+        if many.has_text is not None and one.op in _ONE_OF:
+            return or_(*(many.has_text(_ONE_OF[one.op], text) for text in _texts(one)))
         condition = self._comparer.condition(one.op, operand(one), many.leaf)
-        nothing = true() if holds(self.how, one.op, operand(one), MISSING) else false()
-        some = many.exists(true())
-        if one.op in NEGATIVE:
-            inside = ~many.exists(negated(condition))
-            return or_(and_(some, inside), and_(~some, nothing))
-        return or_(many.exists(condition), and_(~some, nothing))
+        nothing = holds(self.how, one.op, operand(one), MISSING)
+        return Listed(many.tables, many.where, condition, every=one.op in NEGATIVE, none=nothing)
 
-    def _custom(self, one: Filter) -> Expression:
+    def _custom(self, one: Filter) -> "Expression | Listed":
         json = self.scope.entry(CUSTOM, one.name)
         rows = self.scope.rows(CUSTOM)
-        if one.op != "any_element":
-            condition = self._at(
-                json,
-                one.path,
-                rows,
-                lambda leaf: self._comparer.condition(one.op, operand(one), leaf),
-                one.op,
-                operand(one),
-            )
-            wanted = _exactly(one)
-            return and_(self.scope.written(CUSTOM, one.name, wanted), condition) if wanted else condition
+        if one.op == "any_element" or ANY_ELEMENT in one.path:
+            return self._elements(one, json, rows)
         for step in one.path:
             json = json.member(step)
+        condition = self._comparer.condition(one.op, operand(one), json.leaf(rows))
+        wanted = _exactly(one)
+        return and_(self.scope.written(CUSTOM, one.name, wanted), condition) if wanted else condition
+
+    def _elements(self, one: Filter, json: Json, rows: Rows) -> "Listed":
+        """Elements of the array that the first part of the path leads to."""
+        first = one.path.index(ANY_ELEMENT) if ANY_ELEMENT in one.path else len(one.path)
+        for step in one.path[:first]:
+            json = json.member(step)
         items, element = json.items()
-        conditions = [self._criterion(each, self._comparer)(element, rows.join(items)) for each in one.criteria]
-        return exists(select(literal_column("1")).select_from(items).where(*conditions))
+        if one.op == "any_element":
+            conditions = [self._criterion(each, self._comparer)(element, rows.join(items)) for each in one.criteria]
+            return Listed((items,), (), and_(*conditions))
+        op, value = one.op, operand(one)
+        condition = self._at(
+            element,
+            one.path[first + 1 :],
+            rows.join(items),
+            lambda leaf: self._comparer.condition(op, value, leaf),
+            op,
+            value,
+        )
+        return Listed((items,), (), condition, none=holds(self.how, op, value, MISSING))
 
     def _criterion(self, one: Criterion, comparer: Comparer) -> Callable[[Json, Rows], Expression]:
         def condition(json: Json, rows: Rows) -> Expression:
@@ -169,7 +209,7 @@ class Compiler:
 
     def _decided(self, texts: Select[Any], decide: Callable[[str], bool]) -> Callable[[Expression], Expression]:
         matching = []
-        for text in self._connection.execute(texts).scalars():
+        for text in self.scope.connection.execute(texts).scalars():
             if decide(text):
                 matching.append(text)
                 if len(matching) > MAX_TEXTS:
@@ -179,6 +219,11 @@ class Compiler:
         if len(matching) <= _FEW:
             return lambda text: text.in_(matching)
         return lambda text: text.in_(each_of(self.scope.postgresql, matching))
+
+
+def _texts(one: Filter) -> Sequence[str]:
+    """Texts of which a value has to be one, or have one in it."""
+    return [str(text) for text in (one.value if isinstance(one.value, tuple) else (one.value,))]
 
 
 def _exactly(one: Filter) -> Sequence[object]:

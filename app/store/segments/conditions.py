@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from sqlalchemy import Numeric, Select, Text, and_, false, func, literal, or_, true
+from sqlalchemy import BigInteger, Numeric, Select, Text, and_, false, func, literal, or_, true
 from sqlalchemy import cast as sql_cast
 
 from app.domain import times
@@ -16,8 +16,9 @@ from app.domain.segments.clock import Clock, neighbours
 from app.domain.segments.compare import Comparing, folded, recurs
 from app.domain.values import MISSING
 from app.store.segments import moments
-from app.store.segments.leaves import Expression, Leaf, any_of, given, negated
+from app.store.segments.leaves import Expression, Leaf, any_of, found_by, given, holding, negated
 from app.store.segments.patterns import literal as literal_of
+from app.store.segments.regexes import translated
 
 _COLLATION: Final = "C"
 
@@ -68,9 +69,11 @@ class Comparer:
         return _COMPARE[op](leaf.number, self.bound(operand))
 
     def bound(self, value: int | float) -> Expression:
+        fits = isinstance(value, float) or -(2**63) <= value < 2**63
+        if self.postgresql and isinstance(value, int) and fits:
+            return literal(value, BigInteger)
         if self.postgresql:
             return literal(Decimal(repr(value)), Numeric)
-        fits = isinstance(value, float) or -(2**63) <= value < 2**63
         return literal(value if fits else float(value))
 
     def _unequal(self, operand: Any, leaf: Leaf) -> Expression:
@@ -111,20 +114,26 @@ class Comparer:
 
     def _regex(self, op: str, pattern: str, leaf: Leaf) -> Expression:
         wanted = op == "matches_regex"
-        alone = false() if leaf.text is None else self._found(pattern, leaf)
-        text_alone = and_(alone if wanted else negated(alone), false() if leaf.text is None else leaf.text.is_not(None))
-        if leaf.elements is None:
-            return text_alone
-        found = any_of(leaf.elements(), lambda element: self._found(pattern, element))
-        if wanted:
-            return or_(text_alone, found)
-        some = any_of(
-            leaf.elements(), lambda element: element.text.is_not(None) if element.text is not None else false()
-        )
-        return or_(text_alone, and_(some, negated(found)))
+        alone: Expression = false() if leaf.text is None else self._found(pattern, leaf)
+        if not wanted:
+            alone = and_(negated(alone), false() if leaf.text is None else leaf.text.is_not(None))
+        same = translated(pattern) if self.postgresql else None
+        if leaf.finds is not None and same is not None:
+            found, some = leaf.finds(f"@ {found_by(same)}"), leaf.finds('@.type() == "string"')
+        elif leaf.elements is None:
+            return alone
+        else:
+            found = any_of(leaf.elements(), lambda element: self._found(pattern, element))
+            some = any_of(
+                leaf.elements(), lambda element: element.text.is_not(None) if element.text is not None else false()
+            )
+        return or_(alone, found if wanted else and_(some, negated(found)))
 
     def _found(self, pattern: str, leaf: Leaf) -> Expression:
         text = given(leaf.text)
+        same = translated(pattern) if self.postgresql else None
+        if same is not None:
+            return self.bytewise(text).regexp_match(same)
         certain = literal_of(pattern)
         narrowed: Expression = true()
         if certain:
@@ -139,11 +148,15 @@ class Comparer:
             condition = or_(*(self._includes(wanted, leaf) for wanted in operand))
         elif op in ("is_all_of", "is_not_all_of"):
             condition = and_(*(self._includes(wanted, leaf) for wanted in operand))
+        elif leaf.finds is not None:
+            condition = or_(*(leaf.finds(f"@ {holding(part)}") for part in operand))
         else:
             condition = self._any_element(leaf, lambda element: self._contains(operand, element))
         return negated(condition) if op in _NEGATIVE else condition
 
     def _includes(self, wanted: Any, leaf: Leaf) -> Expression:
+        if leaf.includes is not None:
+            return leaf.includes(wanted)
         if isinstance(wanted, bool):
             return self._any_element(leaf, lambda element: element.is_true if wanted else element.is_false)  # type: ignore[arg-type, return-value]
         if isinstance(wanted, str):

@@ -6,7 +6,7 @@ A leaf's columns are null where the value is of another type. Conditions made of
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     Text,
+    and_,
     case,
     cast,
     column,
@@ -29,7 +30,7 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB, JSONPATH
 
 from app.domain.values import TIME
 from app.store.bulk import encode
@@ -84,6 +85,39 @@ class Leaf:
     #: Whether it is an array, and its elements; each call makes new ones.
     is_array: Expression | None = None
     elements: "Callable[[], tuple[FromClause, Leaf]] | None" = field(default=None)
+    #: PostgreSQL, which leaves what lists the elements to one process: whether it is an array that has an element; and
+    #: whether any of its elements is found by the condition of a JSON path.
+    includes: Callable[[bool | int | float | str], Expression] | None = None
+    finds: Callable[[str], Expression] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What is listed in a row, such as the elements of an array, and a condition: one has to match, or `every` one."""
+
+    tables: tuple[FromClause, ...]
+    #: What is not so does not count as listed.
+    where: tuple[Expression, ...]
+    condition: Expression
+    every: bool = False
+    #: Whether a row with nothing listed matches.
+    none: bool = False
+
+    def expression(self) -> Expression:
+        """The condition on a row."""
+        some, unlike = self._exists(true()), negated(self.condition)
+        matching = and_(some, ~self._exists(unlike)) if self.every else self._exists(self.condition)
+        return or_(matching, ~some) if self.none else matching
+
+    def _exists(self, condition: Expression) -> Expression:
+        return exists(select(literal_column("1")).select_from(joined(self.tables)).where(*self.where, condition))
+
+    def of_rows(self, rows: FromClause, key: Expression, where: Sequence[Expression]) -> Select[Any]:
+        """(key, v: whether it matches) of all rows with something listed. Several processes share them, unlike those
+        that have a subselect each."""
+        made = func.bool_and(func.coalesce(self.condition, false())) if self.every else func.bool_or(self.condition)
+        found = select(key, func.coalesce(made, false()).label("v")).select_from(joined((rows, *self.tables)))
+        return found.where(*where, *self.where).group_by(key)
 
 
 def column_leaf(
@@ -159,7 +193,7 @@ class PgJson:
 
         return Leaf(
             rows,
-            or_(self.value.is_(None), kind == "null"),
+            func.coalesce(self.value, _NULL) == _NULL,
             text=case((kind == "string", self.text)),
             number=case((kind == "number", self.any_number)),
             is_true=self.value == literal_column("'true'::jsonb"),
@@ -167,7 +201,33 @@ class PgJson:
             iso=type_coerce(self.value.op("->>")(literal(TIME, Text)), Text),
             is_array=array,
             elements=elements,
+            includes=lambda wanted: and_(array, self.value.op("@>", is_comparison=True)(_jsonb(wanted))),
+            finds=lambda condition: func.coalesce(self._finds(f"strict $[*] ? ({condition})"), false()),
         )
+
+    def has_key(self) -> Callable[[bool, str], Expression]:
+        """Whether it is an object with a key, or with one that has a text in it."""
+
+        def has(whole: bool, text: str) -> Expression:
+            if whole:
+                return self.value.op("?", is_comparison=True)(literal(text, Text))
+            return self._finds(f'$.keyvalue() ? (@.key like_regex {encode(text)} flag "q")')
+
+        return has
+
+    def member_has_text(self, key: str) -> Callable[[bool, str], Expression]:
+        """Whether it is an object of objects, one of which has a member that is a text, or has it in it."""
+
+        def has(whole: bool, text: str) -> Expression:
+            wanted = f"== {encode(text)}" if whole else f'like_regex {encode(text)} flag "q"'
+            return self._finds(f"strict $.* ? (@.{encode(key)} {wanted})")
+
+        return has
+
+    def _finds(self, path: str) -> Expression:
+        """A subselect would leave the rows to one process."""
+        nothing: Expression = literal_column("'{}'::jsonb")
+        return func.jsonb_path_exists(self.value, cast(literal(path, Text), JSONPATH), nothing, true())
 
     def items(self) -> tuple[FromClause, "PgJson"]:
         """The elements of an array, none of anything else."""
@@ -178,6 +238,23 @@ class PgJson:
         """The members of an object with their keys, none of anything else."""
         table = func.jsonb_each(case((self.kind == "object", self.value))).table_valued("key", "value")
         return table, table.c.key, PgJson(table.c.value)
+
+
+_NULL: Final[Expression] = literal_column("'null'::jsonb")
+
+
+def holding(text: str) -> str:
+    """The end of the condition of a JSON path: a text that has another one in it."""
+    return f'like_regex {encode(text)} flag "q"'
+
+
+def found_by(translated: str) -> str:
+    """Likewise: a text that a regular expression of PostgreSQL finds. Newlines are letters as any other."""
+    return f'like_regex {encode(translated)} flag "s"'
+
+
+def _jsonb(value: float | str) -> Expression:
+    return cast(literal(encode(value), Text), JSONB)
 
 
 class SqliteJson:
@@ -233,6 +310,12 @@ class SqliteJson:
             is_array=self.kind == "array",
             elements=elements,
         )
+
+    def has_key(self) -> None:
+        """SQLite has one process, and no quick way."""
+
+    def member_has_text(self, _key: str) -> None:
+        """Likewise."""
 
     def items(self) -> tuple[FromClause, "SqliteJson"]:
         """The elements of an array, none of anything else."""

@@ -12,6 +12,7 @@ from app.domain.segments.compare import Comparing
 from app.domain.segments.model import Definition, Filter
 from app.domain.series import QUARTER_US
 from app.store import lane
+from app.store.segments import values
 from app.store.segments.compile import Compiler
 from app.store.segments.patterns import matcher
 from app.store.segments.scope import Scope, table
@@ -21,7 +22,7 @@ from app.store.segments.scope import Scope, table
 _SESSION: Final = (
     "select set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),"
     " set_config('work_mem', '128MB', true), set_config('max_parallel_workers_per_gather', '2', true),"
-    " set_config('enable_memoize', 'off', true)"
+    " set_config('enable_memoize', 'off', true), set_config('parallel_tuple_cost', '0.001', true)"
 )
 
 
@@ -120,8 +121,8 @@ def allow_scans(connection: Connection) -> None:
 
 
 def _compiler(connection: Connection, workspace_id: int, now_us: int, pids: Sequence[int] | None = None) -> Compiler:
-    postgresql = connection.dialect.name == "postgresql"
     if pids is None:
         allow_scans(connection)
     clock = Clock(now_us, zone_of(connection, workspace_id))
-    return Compiler(connection, Scope(postgresql, workspace_id, pids), Comparing(clock, matcher))
+    scope = Scope(connection, workspace_id, pids, with_values=values.is_filled(connection, workspace_id))
+    return Compiler(scope, Comparing(clock, matcher))

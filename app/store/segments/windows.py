@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, and_, case, cast, false, func, select, union_all
+from sqlalchemy import BigInteger, FromClause, Select, and_, case, cast, false, func, select, union_all
 
 from app.domain import times
 from app.domain.profile import COMMERCE, NAME_PRODUCT, NAME_SESSION_END, OWN_NAMES
@@ -37,14 +37,14 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
     if scope.pids is not None:
         where.append(_of_people(scope, o.c.pid))
     where += criteria(document(scope.postgresql, o.c.properties), Rows(lambda: (o,), tuple(where)))
-    pid, joined = _whose(o)
     if one.field == "x_money_spent_in_y_days":
+        pid, joined = _whose(scope, o)
         ranked = select(pid.label("pid"), o.c.cents, _rank(o, pid)).select_from(joined).where(*where).subquery()
         amount = _sum(scope, ranked.c.cents)
         grouped = select(ranked.c.pid, amount.label("n")).where(ranked.c.n <= COUNTED_PURCHASES).group_by(ranked.c.pid)
     else:
         amount = _sum(scope, o.c.quantity) if kind == NAME_PRODUCT else func.count()
-        grouped = select(pid.label("pid"), amount.label("n")).select_from(joined).where(*where).group_by(pid)
+        grouped = _summed(scope, o, amount, where)
     found = grouped.subquery()
     scope.join(found, found.c.pid == scope.profile.c.pid)
     scope.looked_at.append(found)
@@ -63,7 +63,7 @@ def median_duration(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
     ]
     if scope.pids is not None:
         where.append(_of_people(scope, o.c.pid))
-    pid, joined = _whose(o)
+    pid, joined = _whose(scope, o)
     newest = select(pid.label("pid"), o.c.quantity, _rank(o, pid)).select_from(joined).where(*where).subquery()
     place = func.row_number().over(partition_by=newest.c.pid, order_by=newest.c.quantity)
     size = func.count().over(partition_by=newest.c.pid)
@@ -78,13 +78,28 @@ def median_duration(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
     return Leaf(Rows(lambda: (found,)), found.c.n.is_(None), number=found.c.n)
 
 
-def _whose(o: Any) -> tuple[Expression, Any]:
+def _summed(scope: Scope, o: FromClause, amount: Expression, where: list[Expression]) -> Select[Any]:
+    """What each person did altogether."""
+    if scope.postgresql:
+        # By whom it happened to first: there are far fewer of them than occurrences, and hardly any was merged.
+        own = select(o.c.pid, amount.label("n")).where(*where).group_by(o.c.pid)
+        merged = table("lineage")
+        some = select(merged.c.member_pid).where(merged.c.workspace_id == scope.workspace_id).limit(1)
+        if scope.connection.execute(some).first() is None:
+            return own
+        o, where = own.subquery(), []
+        amount = func.sum(o.c.n)
+    pid, joined = _whose(scope, o)
+    return select(pid.label("pid"), amount.label("n")).select_from(joined).where(*where).group_by(pid)
+
+
+def _whose(scope: Scope, o: FromClause) -> tuple[Expression, FromClause]:
     """(the number of whoever has an occurrence now, occurrences with what tells it). They keep the number of whom they
     happened to; whoever absorbed that profile has them now."""
     merged = table("lineage").alias()
-    joined = o.outerjoin(merged, and_(merged.c.workspace_id == o.c.workspace_id, merged.c.member_pid == o.c.pid))
+    on = and_(merged.c.workspace_id == scope.workspace_id, merged.c.member_pid == o.c.pid)
     # The cast tells SQLite that it can make an index of the result.
-    return cast(func.coalesce(merged.c.root_pid, o.c.pid), BigInteger), joined
+    return cast(func.coalesce(merged.c.root_pid, o.c.pid), BigInteger), o.outerjoin(merged, on)
 
 
 def _rank(o: Any, pid: Expression) -> Any:
@@ -98,7 +113,7 @@ def _names(scope: Scope, kind: int, name: str) -> Any:
     found = select(names.c.id).where(names.c.workspace_id == scope.workspace_id, names.c.kind == kind)
     # One name as a value that is known before the scan, so that its index is of use.
     single = name or kind in OWN_NAMES
-    return (found.where(names.c.name == name).scalar_subquery(),) if single else found
+    return list(scope.connection.execute(found.where(names.c.name == name)).scalars()) if single else found
 
 
 def _of_people(scope: Scope, pid: Expression) -> Expression:

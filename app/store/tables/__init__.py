@@ -21,6 +21,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
     profile_core     workspace_id, pid                                -
     profile_custom   workspace_id, pid                                -
     profile_part     workspace_id, pid, part                          -
+    profile_value    workspace_id, pid, part                          -   (by part)
+    value_filling    workspace_id                                     -
     identifier       workspace_id, kind, label, value, pid            kind, label, value unique for kinds 1 to 3,
                                                                       and for 7 and 8
     lineage          workspace_id, member_pid                         parent_pid; root_pid
@@ -69,7 +71,7 @@ from app.store.tables.profiles import (
     ProfileRow,
     SubscriptionGroup,
 )
-from app.store.tables.segments import Segment, SegmentSize
+from app.store.tables.segments import ProfileValue, Segment, SegmentSize, ValueFilling
 from app.store.tables.tenants import ApiKey, AppRow, Company, Workspace, WorkspaceDeletion
 
 __all__ = [
@@ -103,12 +105,14 @@ __all__ = [
     "ProfileCustom",
     "ProfilePart",
     "ProfileRow",
+    "ProfileValue",
     "Segment",
     "SegmentSize",
     "Series",
     "SeriesDay",
     "SeriesHour",
     "SubscriptionGroup",
+    "ValueFilling",
     "Workspace",
     "WorkspaceDeletion",
 ]

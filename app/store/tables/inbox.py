@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import Index
 from sqlmodel import SQLModel
 
-from app.store.tables.columns import big, binary, document, small, text
+from app.store.tables.columns import big, binary, document, flag, small, text
 
 
 class InboxHead(SQLModel, table=True):
@@ -74,6 +74,8 @@ class Lane(SQLModel, table=True):
     trial_stream: int = small()
     trial_last: int = big()
     settings: dict[str, Any] = document()
+    #: Whether batches write `profile_value` as well.
+    with_values: bool = flag()
 
 
 class Applied(SQLModel, table=True):

@@ -1,11 +1,11 @@
-"""Segments and their sizes."""
+"""Segments, their sizes, and what they are counted from."""
 
 from typing import Any
 
 from sqlalchemy import Boolean, Column
 from sqlmodel import Field, SQLModel
 
-from app.store.tables.columns import big, document, text
+from app.store.tables.columns import big, document, small, text
 
 
 class Segment(SQLModel, table=True):
@@ -36,3 +36,28 @@ class SegmentSize(SQLModel, table=True):
     #: Days since 1970.
     day: int = big(key=True)
     size: int = big()
+
+
+class ProfileValue(SQLModel, table=True):
+    """PostgreSQL: sections once more, for counting segments without parsing: see app.store.segments.values.
+
+    The sections themselves are what is true. SQLite has no rows here.
+    """
+
+    __tablename__ = "profile_value"
+
+    workspace_id: int = big(key=True)
+    pid: int = big(key=True)
+    #: The section's bit in app.domain.profile; the partition key on PostgreSQL.
+    part: int = small(key=True)
+    doc: dict[str, Any] = document()
+
+
+class ValueFilling(SQLModel, table=True):
+    """A workspace whose sections are in `profile_value`, all or some of them."""
+
+    __tablename__ = "value_filling"
+
+    workspace_id: int = big(key=True)
+    #: Number of a profile: those up to it are there. None: all are.
+    pid: int | None = big(nullable=True)
