@@ -2,9 +2,9 @@
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import psutil
 import psycopg
@@ -30,7 +30,7 @@ from bench import (
 )
 from bench.options import Options
 from bench.stack import Stack
-from bench.table import BenchError, Rows, say, show
+from bench.table import BenchError, Row, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
@@ -115,27 +115,28 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
         checked = preload.check(running.sites["full"], options.users)
         say(f"  {checked}")
         notes.append(f"{running.store}: result equals the reference: {checked}")
-    if "quota" in wanted:
-        say(f"quota, {running.store}")
-        rows.take(quota.measure(running, options))
-    if "crowd" in wanted:
-        say(f"everybody with one address, {running.store}")
-        rows.take(crowd.measure(running, options))
-    if "segments" in wanted:
-        say(f"segments, {running.store}")
-        try:
-            rows.take(segments.measure(running, options))
-        finally:  # what is too slow does not hide the rest
-            rows.take(exporting.measure(running, options))
-    if "series" in wanted:
-        say(f"full series, {running.store}")
-        rows.take(series.measure(running, options))
-    if "values" in wanted and on_postgresql:
-        say("applying with values for segments")
-        rows.take(values.measure(running, options))
-    if "storage" in wanted:
-        say(f"whole documents or sections, {running.store}")
-        rows.take(storage.measure(running, options))
+    for name, (words, measure) in _ALONE.items():
+        if name in wanted:
+            say(f"{words}, {running.store}")
+            rows.take(measure(running, options))
+
+
+def _segments(running: Stack, options: Options) -> Iterator[Row]:
+    try:
+        yield from segments.measure(running, options)
+    finally:  # what is too slow does not hide the rest
+        yield from exporting.measure(running, options)
+
+
+#: Name -> (what is said, what needs no figure of another one), in this order.
+_ALONE: Final[dict[str, tuple[str, Callable[[Stack, Options], Iterator[Row]]]]] = {
+    "quota": ("quota", quota.measure),
+    "crowd": ("everybody with one address", crowd.measure),
+    "segments": ("segments", _segments),
+    "series": ("full series", series.measure),
+    "values": ("applying with values for segments", values.measure),
+    "storage": ("whole documents or sections", storage.measure),
+}
 
 
 def _versions(running: Stack) -> str:
