@@ -2,9 +2,9 @@
 
 from fastapi import FastAPI
 
-from app import bootstrap
 from app.adapters import logs, runtime
 from app.api.app import create_app
+from app.bootstrap import serving
 from app.settings import Settings
 
 
@@ -14,6 +14,6 @@ def create() -> FastAPI:
     logs.configure(settings.log_level)
     runtime.give_memory_back()
     runtime.raise_descriptors()
-    app = create_app(bootstrap.services(settings))
+    app = create_app(serving.services(settings))
     runtime.tune(young=20_000)
     return app

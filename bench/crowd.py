@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.contract import aliases, deletion, identify, kinds, merge_request, subscriptions, track
 from app.domain import sizes
 from app.domain.commands import STREAM_NORMAL

@@ -10,7 +10,7 @@ import sys
 import time
 
 from app.adapters import runtime
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.store import workspaces
 from app.store.engine import Database
 from app.store.inbox.log import Stored

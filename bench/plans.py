@@ -7,7 +7,7 @@ from typing import Any
 from psycopg.errors import Diagnostic
 from sqlalchemy import event
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from bench import data, preload

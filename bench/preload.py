@@ -3,7 +3,7 @@
 import random
 import time
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.contract import kinds, stored, track
 from app.domain import sizes
 from app.domain.commands import STREAM_NORMAL, StreamKey

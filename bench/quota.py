@@ -23,7 +23,7 @@ from pyrate_limiter import Duration, Rate, RedisBucket
 from pyrate_limiter import Limiter as PyrateLimiter
 from redis.asyncio import Redis
 
-from app.bootstrap import now_ms
+from app.adapters.clock import now_ms
 from app.quota.bucket import Bucket
 from app.quota.limiter import Limiter
 from bench import data

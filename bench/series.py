@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.contract.series import DAY, HOUR, Question
 from app.domain import series as kinds
 from app.domain.changes import Changes

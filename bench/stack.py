@@ -15,7 +15,7 @@ from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.services.permissions import PERMISSIONS
 from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database

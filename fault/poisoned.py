@@ -25,7 +25,7 @@ def choke(step: Step, positions: Iterable[int]) -> None:
 vars(parts)["apply_commands"] = choke
 
 if __name__ == "__main__":
-    from app.cli.run import sweeper
+    from app.cli.sweeper import sweeper
 
     Path(os.environ["ONEFOLD_WORKER_READY_FILE"]).touch()
     sweeper(Path(os.environ["ONEFOLD_DATA_DIR"]))

@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.domain.commands import STREAMS
 from app.services.permissions import PERMISSIONS
 from app.store import keys, lane, migrate, partitions, subscription_groups, workspaces

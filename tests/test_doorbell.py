@@ -12,8 +12,8 @@ from kombu.entity import Queue
 from kombu.message import Message
 from kombu.messaging import Consumer
 
-from app import bootstrap
 from app.adapters.doorbell import Doorbell
+from app.bootstrap import background
 from app.cli.children import QUEUES
 from app.settings import Settings
 from tests.polling import until
@@ -31,7 +31,7 @@ def settings(valkey_server: ValkeyServer, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def bell(settings: Settings) -> Iterator[Doorbell]:
-    found = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
+    found = background.doorbell(settings, background.celery(settings, producer=True))
     yield found
     found.close()
 
@@ -62,7 +62,7 @@ def test_one_ring_at_a_time_for_each_queue(bell: Doorbell) -> None:
 
 def test_a_worker_looks_first_where_somebody_waits(settings: Settings, bell: Doorbell) -> None:
     """Whatever it did last: the other queues take turns behind."""
-    app = bootstrap.celery(settings)
+    app = background.celery(settings)
     for workspace in (1, 2, 3):
         assert bell.send(workspace, "normal")
         assert bell.send(workspace, "bulk")
@@ -115,8 +115,8 @@ def test_a_drain_that_has_more_to_do_rings_on_without_adding_a_ring(bell: Doorbe
 def test_a_ring_that_could_not_be_sent_holds_back_none_that_can(settings: Settings) -> None:
     """The broker is away, and bell keys are elsewhere, as with a BROKER_URL of its own."""
     nobody = "redis://127.0.0.1:1/0"
-    bell = bootstrap.doorbell(
-        settings, bootstrap.celery(settings.model_copy(update={"broker_url": nobody}), producer=True)
+    bell = background.doorbell(
+        settings, background.celery(settings.model_copy(update={"broker_url": nobody}), producer=True)
     )
     with redis.Redis.from_url(settings.redis()) as keys:
         bell.ring((1, 0))

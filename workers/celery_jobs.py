@@ -1,26 +1,27 @@
 """Celery's entry point of job workers, `celery -A workers.celery_jobs worker`: it reads the settings on import."""
 
-from app import bootstrap
 from app.adapters import logs, metrics
+from app.adapters.clock import now_us
+from app.bootstrap import background
 from app.settings import Settings
 from workers.jobs import tasks
 
 settings = Settings()
-app = bootstrap.celery(settings)
+app = background.celery(settings)
 
 
 def build() -> tasks.Parts:
     """The parts of one worker process."""
-    bell = bootstrap.doorbell(settings, app)
-    runner, database = bootstrap.job_runner(settings, bell.ring)
-    return runner, database, bootstrap.files(settings), bell, metrics.Metrics(), bootstrap.now_us
+    bell = background.doorbell(settings, app)
+    runner, database = background.job_runner(settings, bell.ring)
+    return runner, database, background.files(settings), bell, metrics.Metrics(), now_us
 
 
 tasks.register(
     app,
     build,
     lambda: logs.configure(settings.log_level),
-    bootstrap.files(settings),
+    background.files(settings),
     settings.job_seconds,
     settings.worker_ready_file,
 )

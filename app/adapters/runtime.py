@@ -4,7 +4,8 @@ import ctypes
 import gc
 import resource
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 
@@ -17,6 +18,16 @@ def tune(young: int = 200_000) -> None:
     """
     gc.freeze()
     gc.set_threshold(young, 20, 50)
+
+
+@contextmanager
+def not_collecting() -> Iterator[None]:
+    """Look for no cycles meanwhile: for imports, which make hundreds of thousands of objects that all stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def give_memory_back() -> None:

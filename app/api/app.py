@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import structlog
@@ -105,10 +106,14 @@ def create_app(services: Services) -> FastAPI:
         app.router.routes.append(Route(endpoint.path, Serving(handler), methods=[endpoint.method]))
     for probe in probes:
         app.router.routes.append(Route(probe.path, Serving(probe.handler), methods=["GET"]))
-    document = openapi.document(endpoints, probes)
-    app.openapi = lambda: document  # type: ignore[method-assign] # FastAPI's way to have another document than its own
+
+    @cache
+    def document() -> dict[str, Any]:  # made when somebody asks: it takes as long as all the rest of the application
+        return openapi.document(endpoints, probes)
+
+    app.openapi = document  # type: ignore[method-assign] # FastAPI's way to have another document than its own
     if services.docs:
-        docs.add(app, document)
+        docs.add(app, document())
     if services.metrics_token:
         metrics.add(app, services, services.metrics_token)
     app.add_exception_handler(HTTPException, _http_error)

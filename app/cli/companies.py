@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import typer
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.options import LIMITS, given, having
 from app.cli.output import AsJson, out, show_list

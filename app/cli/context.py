@@ -11,8 +11,8 @@ import typer
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import bootstrap
 from app.adapters import private_files
+from app.adapters.clock import now_us
 from app.adapters.embedded import socket_path, urls
 from app.cli.output import errors
 from app.services import workspaces
@@ -122,7 +122,7 @@ def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> I
         elif not migrate.is_current(database):
             raise fail("The schema is not current: run `onefold migrate` with the role that owns it.")
         if roles.owns_partitions(database):
-            partitions.prepare(database, bootstrap.now_us())
+            partitions.prepare(database, now_us())
         yield database
     except migrate.MigratingError:
         raise fail(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app import bootstrap
+from app.adapters.clock import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, opened_workspace
 from app.cli.output import AsJson, show_list
 from app.contract import series as contract
@@ -26,7 +26,7 @@ def list_data_points(
 ) -> None:
     """Each day of the workspace's time zone, the oldest first."""
     with opened_workspace(data_dir, workspace) as (database, caller):
-        points = series.read(database, caller, Question(DATA_POINTS, days), bootstrap.now_us())
+        points = series.read(database, caller, Question(DATA_POINTS, days), now_us())
     rows = []
     for at, count, saved in points:
         entry = {"time": contract.time_of(contract.DAY, at), "data_points": count, "saved_by_deltas": saved}

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from app.adapters.clock import now_us
 from app.api.dead_letters import answers
-from app.bootstrap import direct_calls, now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
 from app.cli.output import AsJson, out, show_list
 from app.contract import kinds
@@ -17,6 +17,7 @@ from app.domain import times
 from app.domain.commands import STREAM_NAMES
 from app.services import dead_letters
 from app.services.caller import Caller
+from app.services.calls import direct_calls
 from app.services.dead_letters import DeadLetters, Letter, Replay
 from app.services.refusals import DeletionsPendingError
 from app.store.engine import Database

@@ -9,9 +9,10 @@ from redis.exceptions import RedisError
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import bootstrap
 from app.adapters import embedded
+from app.adapters.clock import now_us
 from app.adapters.doorbell import PROBE, client
+from app.bootstrap import background
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -103,7 +104,7 @@ def _redis(settings: Settings) -> Check:
 
 
 def _workers(settings: Settings) -> Check:
-    app = bootstrap.celery(settings, producer=True)
+    app = background.celery(settings, producer=True)
     try:
         replies = app.control.ping(timeout=1.0)
     except (KombuError, CeleryError, RedisError, OSError) as error:
@@ -118,8 +119,8 @@ def _job_workers(settings: Settings) -> Check:
     """Job workers, and whether each sees a file that lies where this process, and the API beside it, look for files."""
     if missing(settings) is not None:  # looking would make the directory
         return ("job workers", False, "unknown", "the database has to answer first")
-    files = bootstrap.files(settings)
-    app = bootstrap.celery(settings, producer=True)
+    files = background.files(settings)
+    app = background.celery(settings, producer=True)
     try:
         with files.probe() as name:
             replies = app.control.broadcast(PROBE, arguments={"name": name}, reply=True, timeout=1.0)
@@ -161,7 +162,7 @@ def _dead_letters(settings: Settings) -> Check:
     database = Database(settings.database())
     try:
         with database.read() as connection:
-            letters = dead_letters.unsent(connection, bootstrap.now_us())
+            letters = dead_letters.unsent(connection, now_us())
     except SQLAlchemyError:
         return unknown
     finally:
@@ -182,12 +183,12 @@ def _lanes(settings: Settings) -> Check:
     unknown = ("lanes", False, "unknown", "the database has to answer first")
     if missing(settings) is not None:
         return unknown
-    database, now_us = Database(settings.database()), bootstrap.now_us()
+    database, started_us = Database(settings.database()), now_us()
     try:
         with database.read() as connection:
             standing = {key: f"{attempts} attempts" for key, attempts in lane.failing(connection).items()}
-        for key, waiting in backlog.read(database, now_us).items():
-            seconds = backlog.age_seconds(waiting, now_us)
+        for key, waiting in backlog.read(database, started_us).items():
+            seconds = backlog.age_seconds(waiting, started_us)
             if seconds > _STANDS_SECONDS:
                 standing.setdefault(key, f"{seconds:.0f} s")
     except SQLAlchemyError:
@@ -217,7 +218,7 @@ def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAU
                 caller.workspace_secret,
                 most_names=settings.catalogue_names,
                 most_series=settings.max_series,
-                now_us=bootstrap.now_us(),
+                now_us=now_us(),
                 keeping=Keeping(settings.history_lines, settings.merge_record_days, settings.deletion_days),
             )
         except LookupError:

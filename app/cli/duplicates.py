@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from app.adapters.clock import now_us
 from app.api.merge_runs import answers
-from app.bootstrap import now_us
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
 from app.cli.options import PERSON, given, having
 from app.cli.output import out

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
 from app.cli.output import AsJson, Row, out, show_list
 from app.domain import times

@@ -7,8 +7,9 @@ import msgspec
 import typer
 from rich.table import Table
 
-from app import bootstrap
+from app.adapters.clock import now_us
 from app.api.limits import answers
+from app.bootstrap import serving
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -25,6 +26,7 @@ from app.contract.limits import MINUTE_US, read_change
 from app.contract.plans import CLOCK_HOUR, CONTINUOUS, GROUPS, RESET_STYLES, TRACK_BULK
 from app.domain import times
 from app.services.caller import Caller
+from app.services.calls import direct_calls
 from app.services.limits import Limit, LimitsNow, Usage, WorkspaceLimits, change_limits
 from app.settings import Settings
 from app.store.engine import Database
@@ -101,10 +103,10 @@ def _usage_cells(usage: Usage) -> tuple[str, ...]:
 
 
 async def _now(settings: Settings, database: Database, caller: Caller) -> LimitsNow:
-    limiter = bootstrap.limiter(settings)
+    limiter = serving.limiter(settings)
     try:
-        async with bootstrap.direct_calls() as calls:
-            return await WorkspaceLimits(database, calls, limiter, bootstrap.now_us, lambda _number: None).show(caller)
+        async with direct_calls() as calls:
+            return await WorkspaceLimits(database, calls, limiter, now_us, lambda _number: None).show(caller)
     finally:
         await limiter.aclose()
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from app.adapters.clock import now_us
 from app.adapters.files import Files
 from app.api.people import answers
-from app.bootstrap import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
 from app.cli.output import AsJson, out, show, show_list
 from app.contract import addresses

@@ -4,9 +4,7 @@ import os
 import secrets
 import shlex
 import shutil
-import signal
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,11 +13,11 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from app import bootstrap
-from app.adapters import embedded, logs, metrics, runtime
+from app.adapters import embedded, metrics
+from app.adapters.clock import now_us
 from app.adapters.launcher import Launcher, StartError
 from app.adapters.private_files import read_secret, write_secret
-from app.adapters.processes import Child, die_with_parent
+from app.adapters.processes import Child
 from app.cli import children
 from app.cli.context import (
     DEFAULT_DATA_DIR,
@@ -41,7 +39,6 @@ from app.store import keys, migrate, roles
 from app.store import workspaces as stored
 from app.store.engine import Database
 from app.store.keys import KeyRecord
-from workers import periodic
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
@@ -119,31 +116,13 @@ def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
             raise fail(str(error)) from None
 
 
-def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Run the sweeper alone. `onefold up` and `onefold worker` start it by themselves."""
-    die_with_parent()
-    settings = settings_for(data_dir)
-    logs.configure(settings.log_level)
-    bell = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    runtime.tune()
-    database = Database(settings.worker_database(), pool_size=3, timeout_seconds=settings.database_timeout_seconds)
-    counts = metrics.Metrics()
-    if settings.metrics_port and os.environ.get(metrics.DIRECTORY):
-        metrics.serve(settings.metrics_host, settings.metrics_port)
-    parts = periodic.Parts(settings, database, bootstrap.applier(settings, bell), bell, counts, bootstrap.now_us)
-    periodic.run({name: make(parts) for name, make in periodic.PERIODIC.items()}, stop)
-
-
 def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Bring the database to the newest schema."""
     settings = settings_for(data_dir)
     with opened(settings, make=True) as database:
         current = migrate.is_current(database)
         if settings.canary_seconds and roles.owns_schema(database):
-            stored.canary(database, bootstrap.now_us())  # the API's own role may not make a workspace
+            stored.canary(database, now_us())  # the API's own role may not make a workspace
     out.print("schema is current" if current else "schema is NOT current")
 
 
@@ -161,14 +140,14 @@ def _first_start(database: Database, data_dir: Path) -> Path:
     known = {workspace.name: workspace for workspace in stored.listed(database)}
     if DEFAULT_WORKSPACE not in known:
         with suppress(workspaces.NameTakenError):  # another machine's first start, at the same time
-            workspaces.create(database, DEFAULT_WORKSPACE, {"plan": DEFAULT_PLAN}, bootstrap.now_us())
+            workspaces.create(database, DEFAULT_WORKSPACE, {"plan": DEFAULT_PLAN}, now_us())
         known[DEFAULT_WORKSPACE] = stored.get(database, DEFAULT_WORKSPACE)
     number = stored.number(known[DEFAULT_WORKSPACE])
     record = _key_in(database, path)
     ours = record is not None and record.workspace_id == number and record.key_name.startswith("default")
     if record is None or (ours and not record.permissions.issuperset(PERMISSIONS)):
         name = f"default {secrets.token_hex(3)}"
-        write_secret(path, keys.create(database, number, name, PERMISSIONS, bootstrap.now_us()))
+        write_secret(path, keys.create(database, number, name, PERMISSIONS, now_us()))
     return path
 
 

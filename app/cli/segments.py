@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from app import bootstrap
+from app.adapters.clock import now_us
 from app.api.segments import answers
-from app.bootstrap import now_us
+from app.bootstrap import serving
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -27,6 +27,7 @@ from app.contract.segment_requests import Listing
 from app.domain.jobs import DELETE_SEGMENT
 from app.services import previews, segments
 from app.services.caller import Caller
+from app.services.calls import direct_calls
 from app.services.refusals import JobUnderWayError, TooManyJobsError, UnknownSegmentError
 from app.settings import Settings
 from app.store.engine import Database
@@ -124,8 +125,8 @@ def delete_people(
 
 
 async def _begin(settings: Settings, database: Database, caller: Caller, segment_id: str) -> str:
-    async with bootstrap.direct_calls() as calls:
-        jobs = bootstrap.jobs(settings, database, calls, lambda: None)
+    async with direct_calls() as calls:
+        jobs = serving.jobs(settings, database, calls, lambda: None)
         try:
             return (await jobs.start(caller, DELETE_SEGMENT, segment_id, {})).id
         except JobUnderWayError:

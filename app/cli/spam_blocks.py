@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, opened_workspace
 from app.cli.output import AsJson, out, show_list
 from app.contract import flags as contract

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import structlog
@@ -115,3 +115,13 @@ class StoreCalls:
         except DATABASE_ERRORS as error:  # a timeout is an OSError
             log.warning("store_call_failed", error=type(error).__name__)
             raise UnavailableError from error
+
+
+@asynccontextmanager
+async def direct_calls() -> AsyncIterator[StoreCalls]:
+    """Calls of the store for a command, which nobody waits for in vain: one at a time, and each may take a minute."""
+    threads = Threads("store", 1)
+    try:
+        yield StoreCalls(threads, 60.0)
+    finally:
+        await threads.aclose()

@@ -9,7 +9,7 @@ import psutil
 from sqlalchemy import func, select
 from sqlmodel import SQLModel
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.domain.profile import MARKED_FOR_DELETION
 from app.store import workspace_deletions, workspaces
 from app.store.engine import Database

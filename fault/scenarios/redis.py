@@ -8,7 +8,7 @@ from typing import Any, Final
 import psutil
 
 from app.adapters.doorbell import client
-from app.bootstrap import celery
+from app.bootstrap.background import celery
 from app.settings import Settings
 from fault.clients import LoadPlan
 from fault.rounds import Round, Scenario

@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from app import bootstrap
+from app.bootstrap import background
 from app.settings import Settings
 from fault.clients import LoadPlan
 from fault.processes import Program
@@ -103,7 +103,7 @@ def _held_for(now: Round, seconds: float) -> bool:
 
 def crowd(now: Round) -> None:
     """19: two sweepers and ten workers, and everybody is rung for one workspace all the time."""
-    bell = bootstrap.celery(_settings(now), producer=True)
+    bell = background.celery(_settings(now), producer=True)
     holders: set[int] = set()
     ends = time.monotonic() + 3.0
     while time.monotonic() < ends:

@@ -21,8 +21,9 @@ import redis
 import uvicorn
 from fastapi import FastAPI
 
-from app import bootstrap
+from app.adapters.clock import now_us
 from app.api.app import create_app
+from app.bootstrap import background, serving
 from app.contract import export, segments
 from app.contract.export import View
 from app.domain import custom_attributes, sizes, times
@@ -149,19 +150,30 @@ def checked(status: int, headers: httpx.Headers, content: bytes, key: str = "") 
     return Answer(status, body, headers, text)
 
 
+_documented: list[Conformity] = []
+
+
+def _conformity(app: FastAPI) -> Conformity:
+    """The same for all services: what the document promises does not depend on settings."""
+    if not _documented:
+        _documented.append(Conformity(app.openapi()))
+    return _documented[0]
+
+
 class Service:
     """One API process and one applier over one database."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.database(), pool_size=2)
-        migrate.upgrade(self.database)
-        self._bell = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
-        self.applier: Applier = bootstrap.applier(settings, self._bell)
+        if not migrate.is_current(self.database):
+            migrate.upgrade(self.database)
+        self._bell = background.doorbell(settings, background.celery(settings, producer=True))
+        self.applier: Applier = background.applier(settings, self._bell)
         self.loop = Loop()
         self.services: Services = self.loop.run(self._services())
         self.app: FastAPI = create_app(self.services)
-        self.conformity = Conformity(self.app.openapi())
+        self.conformity = _conformity(self.app)
         # Exceptions of the application are raised here: a 500 shows its cause.
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, client=("127.0.0.1", 1)), base_url="http://onefold"
@@ -171,7 +183,7 @@ class Service:
         await self.services.aclose()
 
     async def _services(self) -> Services:
-        return bootstrap.services(self.settings)
+        return serving.services(self.settings)
 
     def send(
         self,
@@ -208,7 +220,7 @@ class Service:
     def draining(self, workspace_id: int) -> Iterator[None]:
         """An applier at work in the background, as a worker is, for tests of waiting."""
         stop = threading.Event()
-        applier = bootstrap.applier(self.settings, self._bell)
+        applier = background.applier(self.settings, self._bell)
 
         def run() -> None:
             while not stop.is_set():
@@ -484,7 +496,7 @@ def summary(name: str, first: str, last: str | None = None, count: int = 1) -> J
 
 
 def times_now() -> int:
-    return bootstrap.now_us()
+    return now_us()
 
 
 def settings_for(database_url: str, redis_url: str, data_dir: Path, **values: object) -> Settings:
@@ -527,7 +539,7 @@ def served(settings: Settings, http: str = "app.api.protocol:Protocol", **option
     """The same application behind uvicorn, set up as the launcher sets it up; yields the port."""
 
     def create() -> FastAPI:
-        return create_app(bootstrap.services(settings))
+        return create_app(serving.services(settings))
 
     config = uvicorn.Config(
         create,

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app import bootstrap
 from app.adapters.http_out import HttpOut
+from app.bootstrap import background
 from app.store.jobs import Job
 from tests.api.harness import Service, Workspace
 from workers.jobs.run import Limits, Runner
@@ -31,13 +31,13 @@ def job_worker(
     **limits: Any,
 ) -> Iterator[Runner]:
     """The parts of a job worker; `after_step` is called where it hurts most, `ring` where requests were queued."""
-    _, database = bootstrap.job_runner(service.settings)
-    parts = replace(bootstrap.job_parts(service.settings, database), after_step=after_step, ring=ring)
+    _, database = background.job_runner(service.settings)
+    parts = replace(background.job_parts(service.settings, database), after_step=after_step, ring=ring)
     if limits:
         parts = replace(parts, limits=replace(parts.limits, **limits))
     assert isinstance(parts.limits, Limits)
     try:
-        yield Runner(parts, WORKS, out or bootstrap.http_out(service.settings))
+        yield Runner(parts, WORKS, out or background.http_out(service.settings))
     finally:
         database.dispose()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app import bootstrap
 from app.adapters.http_out import HttpOut
+from app.bootstrap import background
 from app.contract import file_exports as contract
 from app.domain.times import HOUR
 from app.store import job_parts, jobs
@@ -290,7 +290,7 @@ def expire(service: Service) -> None:
     """What sweeper and job worker do once a minute."""
     with service.database.write() as connection:
         job_parts.expire(connection, times_now())
-    tidy(service.database, bootstrap.files(service.settings), times_now)
+    tidy(service.database, background.files(service.settings), times_now)
 
 
 @pytest.mark.usefixtures("small_parts")

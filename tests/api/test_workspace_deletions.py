@@ -8,8 +8,8 @@ import redis
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from app import bootstrap
 from app.adapters import workspace_keys
+from app.bootstrap import background
 from app.contract import errors
 from app.services import workspace_deletions as services
 from app.services.caller import Caller
@@ -151,7 +151,7 @@ def test_nothing_is_left_and_nobody_else_notices(service: Service, workspace: Wo
     assert rows(database, workspace.id) == {}
     assert mentions(database, MARK) == []
     assert keys_of(service, workspace.id) == []
-    files = bootstrap.files(service.settings)
+    files = background.files(service.settings)
     tidy(database, files, times_now)
     assert not (files.directory / str(workspace.id)).exists()
     assert files_of(service, workspace.id) == []

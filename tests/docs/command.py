@@ -50,7 +50,9 @@ def forking(folder: Path, env: Mapping[str, str]) -> Iterator[Path]:
 def serve(path: str) -> None:
     """Fork for every caller, for ever."""
     from app.cli.main import main
+    from app.cli.reference import commands
 
+    list(commands())  # imports every command
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)

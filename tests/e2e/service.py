@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.services.permissions import PERMISSIONS
 from app.store import keys, workspaces
 from app.store.engine import Database

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from app.bootstrap import now_us
+from app.adapters.clock import now_us
 from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database
 from tests.e2e.service import environment, free_port

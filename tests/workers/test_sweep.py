@@ -4,8 +4,8 @@ import threading
 
 import psycopg
 
-from app import bootstrap
 from app.adapters.metrics import Metrics
+from app.bootstrap import background
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.inbox.log import Stored
@@ -28,7 +28,7 @@ def test_a_lost_connection_does_not_end_the_sweeper(database: Database) -> None:
             stop.set()
 
     dead = Settings(redis_url="redis://127.0.0.1:1/0")
-    bell = bootstrap.doorbell(dead, bootstrap.celery(dead, producer=True))
+    bell = background.doorbell(dead, background.celery(dead, producer=True))
     guard = threading.Timer(30, stop.set)
     guard.start()
     Sweeper(database, applier(database, before_commit=break_down), bell, 0.05, Metrics()).run(stop, seen)
@@ -42,9 +42,9 @@ def test_without_a_broker_the_sweeper_waits_for_nobody(database: Database) -> No
     """The first look finds out that the broker is away; from then on work is done when it is first seen."""
     one = workspace(database)
     dead = Settings(redis_url="redis://127.0.0.1:1/0")
-    bell = bootstrap.doorbell(dead, bootstrap.celery(dead, producer=True))
+    bell = background.doorbell(dead, background.celery(dead, producer=True))
     sweeper = Sweeper(database, applier(database), bell, 0.05, Metrics())
-    options = bootstrap.celery(dead, producer=True).conf.broker_transport_options
+    options = background.celery(dead, producer=True).conf.broker_transport_options
     assert options["max_retries"] == 1  # else each look takes 6 s
     send(database, one, ADA)
     assert [[summary.requests for summary in sweeper.look()] for _ in range(2)] == [[], [1]]

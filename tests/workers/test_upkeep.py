@@ -6,7 +6,7 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from app import bootstrap
+from app.bootstrap import background
 from app.store import jobs
 from app.store.engine import Database
 from app.store.jobs import LEASE_US
@@ -28,7 +28,7 @@ def test_without_a_worker_one_message_waits(
     database: Database, valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = settings_for("", valkey_server.url, tmp_path_factory.mktemp("x"))
-    bell = bootstrap.doorbell(settings, bootstrap.celery(settings, producer=True))
+    bell = background.doorbell(settings, background.celery(settings, producer=True))
     client = redis.Redis.from_url(valkey_server.url)
     one = workspace(database)
     with database.write() as connection:

@@ -1,22 +1,17 @@
-"""The only module that knows every class: builds the services of an API process and the parts of a worker."""
+"""The services of an API process."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 import structlog
-from celery import Celery
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters import runtime
-from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
-from app.adapters.files import Files
-from app.adapters.http_out import HttpOut
+from app.adapters.clock import now_ms, now_us
 from app.adapters.metrics import Metrics, Readings
+from app.bootstrap.background import celery, doorbell, files
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch, Limits
@@ -59,154 +54,16 @@ from app.services.synchronous import Synchronous
 from app.services.waiting import Waiting
 from app.services.workspace_deletions import WorkspaceDeletions
 from app.settings import Settings
-from app.store import migrate, workspaces
+from app.store import migrate
 from app.store.engine import Database, ping
-from workers.apply import Applier
-from workers.jobs import run as running
-from workers.jobs.works import WORKS
 
 log = structlog.get_logger()
 
 NO_ANSWER: Final = "The database does not answer."
-
-
-_ONE_TRY: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
-
-
-def now_us() -> int:
-    """The wall clock in microseconds."""
-    return time.time_ns() // 1000
-
-
-def now_ms() -> int:
-    """The wall clock in milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-def celery(settings: Settings, *, producer: bool = False) -> Celery:
-    """The Celery application of workers, or of a producer, which waits for no broker longer than a second."""
-    app = Celery("onefold", broker=settings.broker())
-    prefix = settings.key_prefix
-    app.conf.update(
-        task_serializer="json",
-        accept_content=["json"],
-        result_accept_content=["json"],
-        event_serializer="json",
-        task_ignore_result=True,
-        # A doorbell may be lost: the sweeper finds the work. So nothing is ever delivered twice on purpose.
-        task_acks_late=False,
-        worker_prefetch_multiplier=1,
-        task_publish_retry=False,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        worker_soft_shutdown_timeout=5.0,
-        worker_hijack_root_logger=False,
-        task_default_queue="normal",
-        task_track_started=True,
-        task_send_sent_event=False,
-        worker_send_task_events=True,
-        broker_transport_options={
-            "global_keyprefix": prefix,
-            "visibility_timeout": 120,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            "unacked_mutex_expire": 15,
-            "queue_order_strategy": "app.adapters.doorbell:WaitedForFirst",
-            "socket_connect_timeout": TIMEOUT_SECONDS,
-            # kombu would try for 6 s before it gives up a broker that refuses connections.
-            **({"socket_timeout": TIMEOUT_SECONDS, **_ONE_TRY} if producer else {}),
-        },
-    )
-    return app
-
-
-def doorbell(settings: Settings, app: Celery) -> Doorbell:
-    return Doorbell(app, settings.redis(), settings.key_prefix)
-
-
-def applier(settings: Settings, bell: Doorbell) -> Applier:
-    """What a worker process drains with."""
-    timeout = settings.database_timeout_seconds
-    database = Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
-    return Applier(
-        database,
-        bell,
-        now_us,
-        lambda workspace_id: workspaces.secret(database, workspace_id),
-        loaded_bytes=int(settings.loaded_megabytes * 1_000_000),
-        most_names=settings.catalogue_names,
-        most_series=settings.max_series,
-    )
-
-
-def files(settings: Settings) -> Files:
-    return Files(settings.files_directory())
-
-
-def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callable[[], None]) -> Jobs:
-    """The jobs of an API process, or of a command."""
-    megabyte = 1024 * 1024
-    bounds = Bounds(settings.max_jobs, settings.max_workspace_file_megabytes * megabyte, settings.http_allow_private)
-    return Jobs(database, calls, files(settings), bounds, now_us, ring, settings.public_url)
-
-
-def job_runner(
-    settings: Settings, ring: Callable[[tuple[int, int]], None] = lambda _stream: None
-) -> tuple[running.Runner, Database]:
-    """What a job worker works with. Its statements may take longer than those of others. `ring`: as Doorbell.ring."""
-    timeout = max(settings.database_timeout_seconds, JOB_STATEMENT_SECONDS)
-    database = Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
-    parts = replace(job_parts(settings, database), ring=ring)
-    return running.Runner(parts, WORKS, http_out(settings)), database
-
-
-def job_parts(settings: Settings, database: Database) -> running.Parts:
-    """What the work of jobs is done with."""
-    megabyte = 1024 * 1024
-    limits = running.Limits(
-        seconds=settings.job_seconds,
-        file_bytes=settings.max_file_megabytes * megabyte,
-        workspace_bytes=settings.max_workspace_file_megabytes * megabyte,
-        file_seconds=settings.file_hours * 3600,
-        deletion_seconds=settings.segment_deletion_days * 86_400,
-        archival_profiles=settings.archival_profiles,
-    )
-    return running.Parts(
-        database, files(settings), limits, now_us, lambda workspace_id: workspaces.secret(database, workspace_id)
-    )
-
-
-def http_out(settings: Settings) -> HttpOut:
-    return HttpOut(allow_private=settings.http_allow_private)
-
-
-def limiter(settings: Settings) -> Limiter:
-    """The quotas in Redis. Call inside an event loop."""
-    return Limiter(
-        settings.redis(),
-        settings.key_prefix,
-        now_ms=now_ms,
-        on_transition=_report_quota,
-        local_share=settings.quota_local_share,
-    )
-
-
-#: How long a statement of a job may take.
-JOB_STATEMENT_SECONDS: Final = 60.0
 #: How long a flush of the inbox waits for the counter row of a workspace.
 LOCK_SECONDS: Final = 0.5
 #: How long a request waits to hear which profiles are blocked; then it is accepted, and dropped when it is applied.
 BLOCK_LIST_SECONDS: Final = 0.25
-
-
-@asynccontextmanager
-async def direct_calls() -> AsyncIterator[StoreCalls]:
-    """Calls of the store for a command, which nobody waits for in vain: one at a time, and each may take a minute."""
-    threads = Threads("store", 1)
-    try:
-        yield StoreCalls(threads, 60.0)
-    finally:
-        await threads.aclose()
 
 
 def services(settings: Settings) -> Services:
@@ -360,6 +217,24 @@ def services(settings: Settings) -> Services:
         docs=settings.docs,
         trusted_proxies=trusted_proxies,
         answer_seconds=settings.answer_seconds,
+    )
+
+
+def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callable[[], None]) -> Jobs:
+    """The jobs of an API process, or of a command."""
+    megabyte = 1024 * 1024
+    bounds = Bounds(settings.max_jobs, settings.max_workspace_file_megabytes * megabyte, settings.http_allow_private)
+    return Jobs(database, calls, files(settings), bounds, now_us, ring, settings.public_url)
+
+
+def limiter(settings: Settings) -> Limiter:
+    """The quotas in Redis. Call inside an event loop."""
+    return Limiter(
+        settings.redis(),
+        settings.key_prefix,
+        now_ms=now_ms,
+        on_transition=_report_quota,
+        local_share=settings.quota_local_share,
     )
 
 

@@ -1,0 +1,114 @@
+"""What runs in the background: Celery, its doorbell, what a worker drains with, and what does jobs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from celery import Celery
+
+from app.adapters.clock import now_us
+from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.adapters.files import Files
+from app.adapters.http_out import HttpOut
+from app.settings import Settings
+from app.store import workspaces
+from app.store.engine import Database
+from workers.apply import Applier
+from workers.jobs import run as running
+from workers.jobs.works import WORKS
+
+_ONE_TRY: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+def celery(settings: Settings, *, producer: bool = False) -> Celery:
+    """The Celery application of workers, or of a producer, which waits for no broker longer than a second."""
+    app = Celery("onefold", broker=settings.broker())
+    prefix = settings.key_prefix
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        event_serializer="json",
+        task_ignore_result=True,
+        # A doorbell may be lost: the sweeper finds the work. So nothing is ever delivered twice on purpose.
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        task_publish_retry=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_soft_shutdown_timeout=5.0,
+        worker_hijack_root_logger=False,
+        task_default_queue="normal",
+        task_track_started=True,
+        task_send_sent_event=False,
+        worker_send_task_events=True,
+        broker_transport_options={
+            "global_keyprefix": prefix,
+            "visibility_timeout": 120,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 15,
+            "queue_order_strategy": "app.adapters.doorbell:WaitedForFirst",
+            "socket_connect_timeout": TIMEOUT_SECONDS,
+            # kombu would try for 6 s before it gives up a broker that refuses connections.
+            **({"socket_timeout": TIMEOUT_SECONDS, **_ONE_TRY} if producer else {}),
+        },
+    )
+    return app
+
+
+def doorbell(settings: Settings, app: Celery) -> Doorbell:
+    return Doorbell(app, settings.redis(), settings.key_prefix)
+
+
+def applier(settings: Settings, bell: Doorbell) -> Applier:
+    """What a worker process drains with."""
+    timeout = settings.database_timeout_seconds
+    database = Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
+    return Applier(
+        database,
+        bell,
+        now_us,
+        lambda workspace_id: workspaces.secret(database, workspace_id),
+        loaded_bytes=int(settings.loaded_megabytes * 1_000_000),
+        most_names=settings.catalogue_names,
+        most_series=settings.max_series,
+    )
+
+
+#: How long a statement of a job may take.
+JOB_STATEMENT_SECONDS: Final = 60.0
+
+
+def files(settings: Settings) -> Files:
+    return Files(settings.files_directory())
+
+
+def job_runner(
+    settings: Settings, ring: Callable[[tuple[int, int]], None] = lambda _stream: None
+) -> tuple[running.Runner, Database]:
+    """What a job worker works with. Its statements may take longer than those of others. `ring`: as Doorbell.ring."""
+    timeout = max(settings.database_timeout_seconds, JOB_STATEMENT_SECONDS)
+    database = Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
+    parts = replace(job_parts(settings, database), ring=ring)
+    return running.Runner(parts, WORKS, http_out(settings)), database
+
+
+def job_parts(settings: Settings, database: Database) -> running.Parts:
+    """What the work of jobs is done with."""
+    megabyte = 1024 * 1024
+    limits = running.Limits(
+        seconds=settings.job_seconds,
+        file_bytes=settings.max_file_megabytes * megabyte,
+        workspace_bytes=settings.max_workspace_file_megabytes * megabyte,
+        file_seconds=settings.file_hours * 3600,
+        deletion_seconds=settings.segment_deletion_days * 86_400,
+        archival_profiles=settings.archival_profiles,
+    )
+    return running.Parts(
+        database, files(settings), limits, now_us, lambda workspace_id: workspaces.secret(database, workspace_id)
+    )
+
+
+def http_out(settings: Settings) -> HttpOut:
+    return HttpOut(allow_private=settings.http_allow_private)
