@@ -21,8 +21,9 @@ help: ## List the targets
 run: $(VENV)/.installed ## Start Onefold with everything it needs: make run ARGS="--port 8000"
 	@exec $(BIN)/onefold up $(ARGS)
 
+# Bytecode is kept: a hundred processes of ours are started, and each would compile everything again.
 test: $(VENV)/.installed-dev clients ## Run the tests: make test ARGS="tests/domain -x"
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 JOBS ?= 2
 
 fuzz: $(VENV)/.installed-dev ## Random requests, many: make fuzz CASES=50000 SEED=7 ARGS="tests/fuzz/test_document.py"

@@ -1,7 +1,9 @@
 """Fixtures of everything that talks to the API: a service per store and test module."""
 
+import shutil
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +12,10 @@ from tests.servers import PostgresServer, ValkeyServer
 
 
 @pytest.fixture(scope="module")
-def on_sqlite(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("sqlite")
+def on_sqlite(
+    sqlite_template: Path, valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    folder = shutil.copytree(sqlite_template, tmp_path_factory.mktemp("sqlite"), dirs_exist_ok=True)
     with running(settings_for("", valkey_server.url, folder)) as service:
         yield service
 

@@ -39,10 +39,12 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | dict(more or {})
 
 
-def cli(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def command(
+    program: str, data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """One run of the command line on a data directory."""
     return subprocess.run(
-        [ONEFOLD, *arguments, "--data-dir", str(data_dir)],
+        [program, *arguments, "--data-dir", str(data_dir)],
         env=environment(env),
         capture_output=True,
         text=True,

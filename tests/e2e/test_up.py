@@ -7,18 +7,30 @@ import signal
 import socket
 import stat
 import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
-from tests.e2e.service import ONEFOLD, Service, cli, environment, free_port, up
+from tests.docs.command import forking
+from tests.e2e.service import ONEFOLD, Service, command, environment, free_port, up
 from tests.polling import gone, until
 from tests.servers import PostgresServer, ValkeyServer
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
 TRACK = {"attributes": [{"external_id": "eve", "logins": {"inc": 1}}]}
+
+
+@pytest.fixture(scope="module")
+def cli() -> Iterator[Command]:
+    """Runs the command line, forked from a process that has imported all of it; only `up` starts as users start it."""
+    with TemporaryDirectory(prefix="onefold-") as folder, forking(Path(folder), environment()) as found:
+        yield partial(command, str(found / "onefold"))
 
 
 def logins(service: Service) -> int:
@@ -32,7 +44,7 @@ def metrics(service: Service, token: str) -> list[str]:
         return str(response.read().decode()).splitlines()
 
 
-def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path) -> None:
+def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path, cli: Command) -> None:
     data = tmp_path / "a dir ?with=all&that %25 #means [some]*thing, 'somewhere\" ü"
     data.mkdir(mode=0o755)
     with up(data) as service:
@@ -60,14 +72,7 @@ def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path)
         applied = "onefold_applied_requests_total "
         until(lambda: any(line.startswith(applied) and line[-4:] != " 0.0" for line in metrics(service, token)))
         assert any("celery" in part for part in service.children("celery")[0].cmdline())
-        second = subprocess.run(
-            [ONEFOLD, "up", "--port", str(free_port()), "--flower-port", "0", "--data-dir", str(data)],
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        second = cli(data, "up", "--port", str(free_port()), "--flower-port", "0")
         assert second.returncode == 1
         assert "is in use by another Onefold" in second.stderr.replace("\n", " ")
         service.process.send_signal(signal.SIGINT)
@@ -146,7 +151,7 @@ def test_flower_shows_the_worker_and_its_finished_tasks(tmp_path: Path) -> None:
             assert part in task["result"]
 
 
-def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path) -> None:
+def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path, cli: Command) -> None:
     data = tmp_path / "data"
     with up(data) as service:
         made = cli(
@@ -228,7 +233,7 @@ def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path) -> N
     ],
 )
 def test_secrets_that_let_anybody_in_are_refused(
-    tmp_path: Path, file: str, text: str, env: dict[str, str], said: str
+    tmp_path: Path, cli: Command, file: str, text: str, env: dict[str, str], said: str
 ) -> None:
     if file:
         (tmp_path / file).write_text(text)
@@ -241,7 +246,7 @@ def test_secrets_that_let_anybody_in_are_refused(
 
 @pytest.mark.parametrize("broker", ["dead", "without workers"])
 def test_the_sweeper_applies_when_no_doorbell_is_heard(
-    broker: str, tmp_path: Path, postgres_server: PostgresServer, valkey_server: ValkeyServer
+    broker: str, tmp_path: Path, cli: Command, postgres_server: PostgresServer, valkey_server: ValkeyServer
 ) -> None:
     """API and sweeper alone: the broker is not there, or nobody listens to it."""
     dead = f"redis://127.0.0.1:{free_port()}/0"
@@ -278,7 +283,7 @@ def test_the_sweeper_applies_when_no_doorbell_is_heard(
 
 
 @pytest.mark.parametrize("option", ["--port", "--flower-port"])
-def test_a_port_in_use_is_said_at_once(option: str, tmp_path: Path) -> None:
+def test_a_port_in_use_is_said_at_once(option: str, tmp_path: Path, cli: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         free = {"--port": str(free_port()), "--flower-port": "0"} | {option: str(number)}
