@@ -11,11 +11,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from app.adapters import rates
-from app.domain.apply import reduce
+from app.domain import spam
+from app.domain.apply import VERSION, reduce
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.plan import MergeRecord
-from app.domain.profile import BRAZE, Address, AddressState, Profile
+from app.domain.profile import BRAZE, OWN_NAMES, Address, AddressState, Profile
 from app.domain.series import NO_HOUR, Key
 from app.domain.state import State
 from app.domain.times import DAY, EARLIEST
@@ -78,9 +79,10 @@ def differences(
     """How the stored workspace differs from the reference; empty when they are equal. Names no value of a client.
 
     `now_us`: what has aged out by then is not looked at, of series and occurrences, nor missed, of records of merges
-    and deletions, which are kept as long as `keeping` says.
+    and deletions, which are kept as long as `keeping` says. Nor is looked at what `not_compared` says.
     """
     expected = reference(database, workspace_id, secret, state)
+    as_before = bool(not_compared(database, workspace_id))
     # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
     with database.read() as connection:
         _without_hurry(connection)
@@ -99,8 +101,14 @@ def differences(
     problems += [
         f"profile {pid:x} should not exist" for pid in sorted(applied.profiles.keys() - expected.profiles.keys())
     ]
+    blocked_since: set[int] = set()
     for pid in sorted(expected.profiles.keys() & applied.profiles.keys()):
         wanted, stored = expected.profiles[pid], applied.profiles[pid]
+        if as_before:
+            if spam.is_blocked(wanted) and not spam.is_blocked(stored):
+                blocked_since.add(pid)
+                continue
+            wanted, stored = _without_activity(wanted), _without_activity(stored)
         problems += [
             f"profile {pid:x} differs in {item.name}"
             for item in fields(Profile)
@@ -125,22 +133,52 @@ def differences(
     # A full catalogue may have had another bound when its last names came in.
     is_full = len(listed) >= most_names
     first_us = EARLIEST if now_us is None else (now_us // DAY - OCCURRENCE_DAYS) * DAY
+    if as_before:
+        stored_occurrences = [o for o in stored_occurrences if o[4] not in OWN_NAMES and o[3] not in blocked_since]
+        stored_counts = {key: count for key, count in stored_counts.items() if key[0] not in OWN_NAMES}
     wanted_occurrences = [
         _canonical(_occurrence(o))
         for o in expected_occurrences(expected)
-        if o.time_us >= first_us and (not is_full or (o.name_kind, o.name) in listed)
+        if o.time_us >= first_us
+        and (not is_full or (o.name_kind, o.name) in listed)
+        and not (as_before and (o.name_kind in OWN_NAMES or o.pid in blocked_since))
     ]
     if wanted_occurrences != [_canonical(o) for o in stored_occurrences if o[_TIME_US] >= first_us]:
         problems.append("occurrences differ")
-    wanted_counts = {key: count for key, count in expected.changes.written.items() if not is_full or key[:2] in listed}
-    if stored_counts != wanted_counts:
+    wanted_counts = {
+        key: count
+        for key, count in expected.changes.written.items()
+        if (not is_full or key[:2] in listed) and not (as_before and key[0] in OWN_NAMES)
+    }
+    if stored_counts != wanted_counts and not blocked_since:
         problems.append("counts of names differ")
     kept = (0, 0) if now_us is None else series.oldest(now_us)
     wanted_series = expected_series(expected, listed_series, most_series)
-    if _since(wanted_series, kept) != _since(stored_series, kept):
+    if not as_before and _since(wanted_series, kept) != _since(stored_series, kept):
         problems.append("series differ")
     problems += [f"values for segments of profile {pid:x} differ" for pid in unlike]
     return problems[:most]
+
+
+def not_compared(database: Database, workspace_id: int) -> str:
+    """What cannot be compared, since some of the requests were applied by an earlier version, to which it was not
+    known; "" for nothing."""
+    with database.read() as connection:
+        if min(lane.versions(connection, workspace_id), default=VERSION) >= VERSION:
+            return ""
+    return "series, single sessions and active days, and profiles that would be blocked today"
+
+
+def _without_activity(profile: Profile) -> Profile:
+    """A profile without what only this version knows of sessions."""
+    section: dict[str, Any] = profile.devices or {}
+    kept = {name: value for name, value in section.items() if name != "active"}
+    if "devices" in kept:
+        kept["devices"] = {
+            key: {name: value for name, value in device.items() if name != "session_at"}
+            for key, device in kept["devices"].items()
+        }
+    return replace(profile, devices=kept, size=0)
 
 
 def _without_hurry(connection: Connection) -> None:

@@ -207,7 +207,8 @@ def _lanes(settings: Settings) -> Check:
 def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Replay the inbox of a workspace in memory and compare: stored profiles must equal the reference.
 
-    Needs the whole inbox, so it works until the first requests have aged out. Reads only.
+    Needs the whole inbox, so it works until the first requests have aged out. Says what it cannot compare, where an
+    earlier version applied some of the requests. Reads only.
     """
     settings = settings_for(data_dir)
     with opened_workspace(data_dir, workspace) as (database, caller):
@@ -223,6 +224,9 @@ def verify(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAU
             )
         except LookupError:
             raise fail("The inbox no longer goes back to the first request.") from None
+        left_out = replay.not_compared(database, caller.workspace_id)
+    if left_out:
+        typer.echo(f"an earlier version applied some of the requests; not compared: {left_out}", err=True)
     for line in found:
         out.print(line, highlight=False)
     if found:

@@ -5,12 +5,17 @@ well: whatever the contract accepts has an effect here or leaves a problem with 
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from app.domain.commands import Request
 from app.domain.effects import EFFECTS
 from app.domain.order import in_order
 from app.domain.state import State
 from app.domain.step import Step
+
+#: Of what commands do, kept with what was applied. A step of it says that some of what was applied before would have
+#: another effect today, which workers.replay then does not compare. 1: series, blocked profiles, sessions one by one.
+VERSION: Final = 1
 
 
 def reduce(requests: Iterable[Request], state: State, workspace_id: int, secret: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, text
 
+from app.domain.apply import VERSION
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, StreamKey
 from app.domain.profile import Problem
 from app.domain.reasons import PROBLEMS_OMITTED
@@ -64,13 +65,14 @@ _ADVANCE = {
     for stream, name in enumerate(STREAM_COLUMNS)
 }
 _SETTINGS = text("update lane set settings = :settings where workspace_id = :workspace_id")
-_LAST_APPLIED = text("select stream from applied where workspace_id = :workspace_id and n = :n")
+_LAST_APPLIED = text("select stream from applied where workspace_id = :workspace_id and n = :n and version = :version")
 _EXTEND = text("update applied set to_seq = :to_seq where workspace_id = :workspace_id and n = :n")
 _APPLIED = text(
-    "insert into applied (workspace_id, n, stream, from_seq, to_seq)"
-    " values (:workspace_id, :n, :stream, :from_seq, :to_seq)"
+    "insert into applied (workspace_id, n, stream, from_seq, to_seq, version)"
+    " values (:workspace_id, :n, :stream, :from_seq, :to_seq, :version)"
 )
 _RANGES = text("select stream, from_seq, to_seq from applied where workspace_id = :workspace_id order by n")
+_VERSIONS = text("select distinct version from applied where workspace_id = :workspace_id")
 _PROBLEMS = text("select doc from problem where workspace_id = :workspace_id and stream = :stream and seq = :seq")
 _WRITE_PROBLEMS = BulkWrite(ProblemRow)
 
@@ -152,13 +154,14 @@ def discount_attempt(connection: Connection, workspace_id: int) -> None:
 def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored) -> None:
     """Move the cursor of the stream to a request, and extend the record of what was applied in which order."""
     stream, seq = last.stream, last.seq
-    before = connection.execute(_LAST_APPLIED, {"workspace_id": workspace_id, "n": lane.applied_n}).scalar()
+    last_range = {"workspace_id": workspace_id, "n": lane.applied_n, "version": VERSION}
+    before = connection.execute(_LAST_APPLIED, last_range).scalar()
     if before == stream:
         connection.execute(_EXTEND, {"workspace_id": workspace_id, "n": lane.applied_n, "to_seq": seq})
     else:
         lane.applied_n += 1
         values = {"n": lane.applied_n, "stream": stream, "from_seq": lane.cursors[stream] + 1, "to_seq": seq}
-        connection.execute(_APPLIED, {"workspace_id": workspace_id, **values})
+        connection.execute(_APPLIED, {"workspace_id": workspace_id, "version": VERSION, **values})
     lane.cursors[stream], lane.hours[stream], lane.attempts = seq, last.accepted_us // HOUR, 0
     connection.execute(
         _ADVANCE[stream],
@@ -173,6 +176,11 @@ def save_settings(connection: Connection, workspace_id: int, settings: ApplySett
 def ranges(connection: Connection, workspace_id: int) -> list[tuple[int, int, int]]:
     """(stream, first, last) of everything applied, in the order in which it was applied."""
     return [tuple(row) for row in connection.execute(_RANGES, {"workspace_id": workspace_id})]
+
+
+def versions(connection: Connection, workspace_id: int) -> set[int]:
+    """The versions of the reducer that applied something."""
+    return set(connection.execute(_VERSIONS, {"workspace_id": workspace_id}).scalars())
 
 
 def write_problems(

@@ -88,6 +88,8 @@ class Applied(SQLModel, table=True):
     stream: int = small()
     from_seq: int = big()
     to_seq: int = big()
+    #: app.domain.apply.VERSION of whoever applied them; 0 = it was not recorded yet.
+    version: int = big(default=0)
 
 
 class ProblemRow(SQLModel, table=True):
