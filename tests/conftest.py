@@ -5,11 +5,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from tests.e2e.service import Service, up
+from tests.docs.command import forking
+from tests.e2e.service import Service, environment, up
 from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
 from tests.stores import database, database_url, postgres_template, sqlite_template
 
@@ -55,6 +57,13 @@ def onefold(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFa
     }
     with up(tmp_path_factory.mktemp("up"), env=env) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def forked_onefold() -> Iterator[str]:
+    """`onefold`, forked from a process that has imported all of it: to start the real one takes two seconds of CPU."""
+    with tempfile.TemporaryDirectory(prefix="onefold-") as folder, forking(Path(folder), environment()) as found:
+        yield str(found / "onefold")
 
 
 def _enter_or_skip(stack: ExitStack, server: AbstractContextManager[T]) -> T:

@@ -7,17 +7,15 @@ import signal
 import socket
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psutil
 import pytest
 
-from tests.docs.command import forking
 from tests.e2e.service import ONEFOLD, Service, command, environment, free_port, up
 from tests.polling import gone, until
 from tests.servers import PostgresServer, ValkeyServer
@@ -26,11 +24,10 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 TRACK = {"attributes": [{"external_id": "eve", "logins": {"inc": 1}}]}
 
 
-@pytest.fixture(scope="module")
-def cli() -> Iterator[Command]:
-    """Runs the command line, forked from a process that has imported all of it; only `up` starts as users start it."""
-    with TemporaryDirectory(prefix="onefold-") as folder, forking(Path(folder), environment()) as found:
-        yield partial(command, str(found / "onefold"))
+@pytest.fixture
+def cli(forked_onefold: str) -> Command:
+    """Runs the command line. `up` alone starts as users start it."""
+    return partial(command, forked_onefold)
 
 
 def logins(service: Service) -> int:

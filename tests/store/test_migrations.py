@@ -17,7 +17,7 @@ from app.store.partitions import numbers
 from app.store.profiles.dump import dump
 from app.store.profiles.save import save
 from tests.domain.builders import profile, state_of
-from tests.e2e.service import ONEFOLD, environment
+from tests.e2e.service import environment
 from tests.stores import workspace
 
 
@@ -59,12 +59,12 @@ def test_an_empty_database_is_not_current_and_upgrading_twice_is_harmless(databa
     database.dispose()
 
 
-def test_first_migrations_at_the_same_time_all_succeed(database_url: str, tmp_path: Path) -> None:
+def test_first_migrations_at_the_same_time_all_succeed(database_url: str, tmp_path: Path, forked_onefold: str) -> None:
     data_dir = Path(database_url.removeprefix("sqlite:///")).parent if "sqlite" in database_url else tmp_path / "data"
     env = {} if "sqlite" in database_url else {"DATABASE_URL": database_url}
     started = [
         subprocess.Popen(
-            [ONEFOLD, "migrate", "--data-dir", str(data_dir)],
+            [forked_onefold, "migrate", "--data-dir", str(data_dir)],
             env=environment(env),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
