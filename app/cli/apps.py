@@ -1,9 +1,8 @@
 """`onefold apps`: apps, and the public keys with which their SDKs send."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -15,11 +14,11 @@ from app.cli.context import (
     InWorkspace,
     fail,
     opened_workspace,
+    refused,
     settings_for,
 )
 from app.cli.output import AsJson, errors, out, show_list
 from app.contract import apps as contract
-from app.contract.errors import RefusedError
 from app.domain import times
 from app.services import apps
 from app.services.refusals import TooManyAppsError, UnknownAppError
@@ -33,17 +32,10 @@ Origins = Annotated[
 ]
 
 
-@contextmanager
-def _failing() -> Iterator[None]:
-    """A block whose refusals end the command."""
-    try:
-        yield
-    except RefusedError as refused:
-        raise fail(refused.message) from None
-    except TooManyAppsError:
-        raise fail(contract.TOO_MANY) from None
-    except UnknownAppError:
-        raise fail(contract.UNKNOWN) from None
+_REFUSALS: Final[Mapping[type[Exception], str]] = {
+    TooManyAppsError: contract.TOO_MANY,
+    UnknownAppError: contract.UNKNOWN,
+}
 
 
 def _say(made: apps.App) -> None:
@@ -62,7 +54,7 @@ def create_app(
 ) -> None:
     """Make an app; prints its public SDK key, and on stderr its app_id. Known at once to a service that runs."""
     most = settings_for(data_dir).max_apps
-    with opened_workspace(data_dir, workspace) as (database, caller), _failing():
+    with opened_workspace(data_dir, workspace) as (database, caller), refused(_REFUSALS):
         wanted = [contract.ANY_ORIGIN] if not origins else contract.checked_origins(origins)
         named, kind = contract.checked_name(name), contract.checked_platform(platform)
         made = apps.create(database, caller, named, kind, wanted, now_us=now_us(), most=most)
@@ -120,7 +112,7 @@ def update_app(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Change an app. A service that runs sees it within some seconds."""
-    with opened_workspace(data_dir, workspace) as (database, caller), _failing():
+    with opened_workspace(data_dir, workspace) as (database, caller), refused(_REFUSALS):
         values: dict[str, object] = {}
         if name is not None:
             values["name"] = contract.checked_name(name)
@@ -144,6 +136,6 @@ def update_app(
 @app.command("rotate")
 def rotate_key(app_id: AppId, workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Give an app another SDK key, and print it. The one before works no more within some seconds."""
-    with opened_workspace(data_dir, workspace) as (database, caller), _failing():
+    with opened_workspace(data_dir, workspace) as (database, caller), refused(_REFUSALS):
         made = apps.rotate(database, caller, app_id)
     _say(made)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from app.adapters import private_files
 from app.adapters.clock import now_us
 from app.adapters.embedded import socket_path, urls
 from app.cli.output import errors
+from app.contract.errors import RefusedError
 from app.services import workspaces
 from app.services.caller import Caller
 from app.services.networks import parse_networks
@@ -143,6 +144,17 @@ def opened_workspace(data_dir: Path, name: str, by: str = "") -> Iterator[tuple[
         except workspaces.UnknownNameError:
             raise fail("No workspace has this name: see `onefold workspaces list`.") from None
         yield database, caller
+
+
+@contextmanager
+def refused(messages: Mapping[type[Exception], str]) -> Iterator[None]:
+    """A block whose refusals end the command: the contract's own, and those of services, by type, with our words."""
+    try:
+        yield
+    except RefusedError as error:
+        raise fail(error.message) from None
+    except tuple(messages) as error:
+        raise fail(messages[type(error)]) from None
 
 
 def executable(name: str) -> str:

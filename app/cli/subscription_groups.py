@@ -1,8 +1,7 @@
 """`onefold subscription-groups`: groups of e-mail, SMS and WhatsApp that people subscribe to."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 import typer
 
@@ -14,11 +13,11 @@ from app.cli.context import (
     InWorkspace,
     fail,
     opened_workspace,
+    refused,
     settings_for,
 )
 from app.cli.output import AsJson, out, show_list
 from app.contract import subscription_groups as contract
-from app.contract.errors import RefusedError
 from app.domain import times
 from app.services import subscription_groups
 from app.services.refusals import GroupTakenError, TooManyGroupsError, UnknownGroupError
@@ -26,19 +25,11 @@ from app.services.refusals import GroupTakenError, TooManyGroupsError, UnknownGr
 app = typer.Typer(help="Subscription groups of e-mail, SMS and WhatsApp.", no_args_is_help=True)
 
 
-@contextmanager
-def _failing() -> Iterator[None]:
-    """A block whose refusals end the command."""
-    try:
-        yield
-    except RefusedError as refused:
-        raise fail(refused.message) from None
-    except GroupTakenError:
-        raise fail(contract.TAKEN) from None
-    except TooManyGroupsError:
-        raise fail(contract.TOO_MANY) from None
-    except UnknownGroupError:
-        raise fail(contract.UNKNOWN) from None
+_REFUSALS: Final[Mapping[type[Exception], str]] = {
+    GroupTakenError: contract.TAKEN,
+    TooManyGroupsError: contract.TOO_MANY,
+    UnknownGroupError: contract.UNKNOWN,
+}
 
 
 @app.command("create")
@@ -53,7 +44,7 @@ def create_group(
     if channel not in contract.CHANNELS:
         raise fail(contract.BAD_CHANNEL)
     most = settings_for(data_dir).max_subscription_groups
-    with opened_workspace(data_dir, workspace) as (database, caller), _failing():
+    with opened_workspace(data_dir, workspace) as (database, caller), refused(_REFUSALS):
         wanted = None if group_id is None else contract.checked_id(group_id)
         named = contract.checked_name(name)
         made = subscription_groups.create(database, caller, named, channel, wanted, now_us=now_us(), most=most)
@@ -90,6 +81,6 @@ def update_group(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Rename a group. Its id and its channel stay."""
-    with opened_workspace(data_dir, workspace) as (database, caller), _failing():
+    with opened_workspace(data_dir, workspace) as (database, caller), refused(_REFUSALS):
         subscription_groups.rename(database, caller, contract.checked_id(group_id), contract.checked_name(name))
     out.print("renamed", highlight=False)
