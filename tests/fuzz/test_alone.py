@@ -25,6 +25,7 @@ from app.domain.commands import (
     Archive,
     BookRevenue,
     ChangeFlags,
+    CleanUpImport,
     Command,
     CountRefused,
     Delete,
@@ -265,6 +266,7 @@ def about(identifier: Identifier) -> Iterator[Command]:
         yield BookRevenue(0, value)
         yield DeleteMarked(0, value)
         yield Archive(0, value, NOW_US)
+        yield CleanUpImport(0, value)
     yield CountRefused(0, NAMES[0], "MISSING_PROPERTY", 2)
 
 
