@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     #: Of one batch of SDK data: its size, and its records.
     max_sdk_batch_kilobytes: int = Field(256, ge=1, le=4_096)
     max_sdk_records: int = Field(500, ge=1, le=2_000)
+    #: Of what tracking SDKs send: the size of a batch, and of one call in it.
+    max_tracking_batch_kilobytes: int = Field(500, ge=1, le=4_096)
+    max_tracking_call_kilobytes: int = Field(32, ge=1, le=4_096)
+    #: Message ids that are remembered of an app, for seven days at most.
+    max_message_ids: int = Field(1_000_000, ge=1)
     #: Segments of a workspace.
     max_segments: int = Field(500, ge=1)
     #: How long a segment may be counted for an answer: the preview, and why somebody is in it.

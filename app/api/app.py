@@ -16,7 +16,7 @@ from app.api.apps import endpoints as apps
 from app.api.catalogue import endpoints as catalogue
 from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
-from app.api.endpoint import SDK_KEY, serve
+from app.api.endpoint import SDK_KEY, WRITE_KEY, serve
 from app.api.exports import endpoints as exports
 from app.api.file_exports import endpoints as file_exports
 from app.api.flags import endpoints as flags
@@ -39,6 +39,7 @@ from app.api.spam_blocks import endpoints as spam_blocks
 from app.api.subscriptions import endpoints as subscriptions
 from app.api.subscriptions import groups as subscription_groups
 from app.api.track import endpoints as track
+from app.api.tracking import endpoints as tracking
 from app.api.workspaces import endpoints as workspaces
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services.registry import Services
@@ -66,6 +67,7 @@ FAMILIES = (
     subscription_groups.endpoints,
     apps.endpoints,
     sdk.endpoints,
+    tracking.endpoints,
     subscriptions.endpoints,
     messages.endpoints,
     segments.endpoints,
@@ -75,6 +77,8 @@ FAMILIES = (
 )
 
 
+#: How those endpoints are served that ask for no REST API key.
+SERVED = {SDK_KEY: sdk.serve, WRITE_KEY: tracking.serve}
 #: The paths without a key, likewise.
 PROBES = (health.probes, jobs.probes, script.probes)
 
@@ -101,7 +105,7 @@ def create_app(services: Services) -> FastAPI:
     probes = [probe for family in PROBES for probe in family(services)]
     # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
     for endpoint in endpoints:
-        handling = sdk.serve if endpoint.permission == SDK_KEY else serve
+        handling = SERVED.get(endpoint.permission or "", serve)
         handler = metrics.counted(services, endpoint.path, handling(services, endpoint))
         app.router.routes.append(Route(endpoint.path, Serving(handler), methods=[endpoint.method]))
     for probe in probes:
@@ -122,7 +126,7 @@ def create_app(services: Services) -> FastAPI:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    if (found := sdk.preflight(request)) is not None:
+    if (found := sdk.preflight(request) or tracking.preflight(request)) is not None:
         return found
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status in (404, 405):

@@ -13,6 +13,7 @@ TAGS: Final = {
     "Subscriptions": "Consent: subscription groups, and states of e-mail addresses and phone numbers.",
     "Apps": "What people use, with the public keys of their SDKs.",
     "SDK data": "What devices of apps send, with the public key of the app.",
+    "Tracking": "What the SDKs of Segment, RudderStack and Jitsu send, with the same key.",
     "Messages": "What people got, and what is told of addresses.",
     "Merges": "What merges would do and did, and taking them back.",
     "Merge rules": "Duplicates by e-mail address or phone number: previews, runs and their schedule, taking runs back.",

@@ -28,6 +28,8 @@ MAX_READ_VALUES: Final = 10_000
 
 #: Stands for the permission where an app's SDK key is asked for instead of a REST API key.
 SDK_KEY: Final = "SDK key"
+#: The same key, where SDKs made for somebody else send it.
+WRITE_KEY: Final = "write key"
 
 Action = Callable[[Caller, Request], Awaitable[Answer]]
 #: What accepts a request: to be answered at once, or when it was applied.

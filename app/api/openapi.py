@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from app.api.documentation import TAGS, Documentation, Parameter
-from app.api.endpoint import SDK_KEY, Endpoint, Probe
+from app.api.endpoint import SDK_KEY, WRITE_KEY, Endpoint, Probe
 from app.api.refusals import BodyRefusal, RateLimited, Refusal
 
 Json = dict[str, Any]
@@ -93,6 +93,11 @@ def document(endpoints: Iterable[Endpoint], probes: Iterable[Probe]) -> Json:
                     "name": "X-Onefold-SDK-Key",
                     "description": "The public SDK key of an app; or the member `sdk_key` of the body.",
                 },
+                "writeKey": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "The public SDK key of an app as the user; or X-Write-Key, or `writeKey`.",
+                },
             },
         },
     }
@@ -115,9 +120,10 @@ def _operation(endpoint: Endpoint, told: Documentation) -> tuple[Json, set[Any]]
     # A 400 may come from the HTTP itself, before anybody is counted.
     answers |= {status: (type_, () if status == 400 else _RATE) for status, type_ in told.answers.items()}
     operation = _described(endpoint.method, endpoint.path, told, answers)
-    operation["security"] = [{"sdkKey" if endpoint.permission == SDK_KEY else "key": []}]
+    schemes = {SDK_KEY: "sdkKey", WRITE_KEY: "writeKey"}
+    operation["security"] = [{schemes.get(endpoint.permission or "", "key"): []}]
     needs = "any key of the workspace" if endpoint.permission is None else f"a key with `{endpoint.permission}`"
-    if endpoint.permission == SDK_KEY:
+    if endpoint.permission in schemes:
         needs = "the SDK key of an app"
     operation["description"] += f"\n\nNeeds {needs}. Counted by the limit `{endpoint.group}`."
     return operation, _types(told, answers)

@@ -76,7 +76,7 @@ def services(settings: Settings) -> Services:
     # A connection of its own: whoever holds one workspace's counter row must not hold up the others for long.
     seconds = settings.database_timeout_seconds
     writing = Database(settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS)
-    writer = InboxWriter(writing, now_us, settings.answer_seconds, bell.ring)
+    writer = InboxWriter(writing, now_us, settings.answer_seconds, bell.ring, settings.max_message_ids)
     calls = StoreCalls(store_threads, settings.answer_seconds)
     # Threads of their own, so that counting holds up no other call.
     counting_threads = Threads("segments", 2)
@@ -123,6 +123,8 @@ def services(settings: Settings) -> Services:
             per_app=settings.sdk_batches_per_app,
             bytes=settings.max_sdk_batch_kilobytes * 1024,
             records=settings.max_sdk_records,
+            calls_bytes=settings.max_tracking_batch_kilobytes * 1024,
+            call_bytes=settings.max_tracking_call_kilobytes * 1024,
         ),
         now_us,
         settings.key_cache_seconds,

@@ -26,6 +26,8 @@ class Checked:
     answer: bytes = b""
     #: Why objects of the request were left out. The answer says so already.
     errors: tuple[ObjectError, ...] = ()
+    #: Of calls of a tracking SDK: by what each is known, b"" = by nothing (app.contract.tracking.batch).
+    messages: tuple[bytes, ...] = ()
 
 
 def commands_checked(commands: Sequence[Command], answer: bytes = b"") -> Checked:

@@ -35,6 +35,7 @@ TRACK: Final = 1
 SETTINGS: Final = 2
 DELETE: Final = 7
 SDK: Final = 22
+TRACKING: Final = 23
 REMOVE: Final = 9
 FLAGS: Final = 16
 
@@ -74,6 +75,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     20: Kind("archive", Archive),
     21: Kind("clean_up", CleanUpImport),
     SDK: Kind("sdk"),
+    TRACKING: Kind("tracking"),
 }
 
 #: The kind that stores commands of a class.

@@ -5,7 +5,7 @@ sequence numbers. A wall clock never decides an order: it only says how long bef
 time lies behind the receipt, nor before that of the record before it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -210,12 +210,12 @@ def _read_all(records: list[Any], sender: Sender) -> tuple[list[_Record], list[O
 
 def _read(record: dict[str, Any], index: int, sender: Sender) -> _Record:
     kind, sequence = record.get("type"), numbers.integer(record.get("seq"))
-    if not isinstance(kind, str) or kind not in _READERS:
-        raise ObjectRefusedError(BAD_TYPE % ", ".join(_READERS))
+    if not isinstance(kind, str) or kind not in READERS:
+        raise ObjectRefusedError(BAD_TYPE % ", ".join(READERS))
     if sequence is None or not 1 <= sequence <= MAX_NUMBER:
         raise ObjectRefusedError(BAD_SEQUENCE)
     at, ago = (_number(record.get(name)) for name in ("at", "ago"))
-    stored, payload, ignored = _READERS[kind](record, index, sender)
+    stored, payload, ignored = READERS[kind](record, index, sender)
     return _Record(index, stored, sequence, at, ago, payload, ignored)
 
 
@@ -337,7 +337,9 @@ def _user(record: dict[str, Any], _index: int, sender: Sender) -> _Read:
     return "change_user", {"user": user}, []
 
 
-_READERS: Final[dict[str, Callable[[dict[str, Any], int, Sender], _Read]]] = {
+#: The reader of each type of record: the kind under which it is stored, its members, and (field, reason) of what was
+#: left out. Raises ObjectRefusedError.
+READERS: Final[Mapping[str, Callable[[dict[str, Any], int, Sender], _Read]]] = {
     "session_start": _start,
     "session_end": _nothing("session_end"),
     "device": _described,
@@ -409,19 +411,23 @@ def decode(body: bytes) -> list[Command]:
     ]
     for index, kind, sequence, time_us, payload, ignored in document[ARRAY]:
         try:
-            commands += _commands(document, key, (index, kind, sequence, time_us), payload, ignored)
+            commands += commands_of(document, key, (index, kind, sequence, time_us), payload, ignored)
         except ObjectRefusedError:
             commands.append(Unreadable(index, ARRAY))
     return commands
 
 
-def _commands(
-    document: dict[str, Any],
+def commands_of(
+    document: Mapping[str, Any],
     key: Identifier,
     place: tuple[int, str, int, int],
     payload: dict[str, Any],
-    ignored: list[tuple[str, str]],
+    ignored: Sequence[tuple[str, str]],
 ) -> Iterator[Command]:
+    """The commands of a record: its index, stored kind, sequence number and time. `document` tells of the app.
+
+    Raises ObjectRefusedError for what another version of a reader took.
+    """
     index, kind, sequence, time_us = place
     region = document["region"]
     dropped = [(name, reason) for name, reason in ignored]

@@ -9,7 +9,8 @@ import msgspec
 
 from app.contract import sdk, track
 from app.contract.checked import CODEC_COMMANDS, Checked
-from app.contract.kinds import KINDS, SDK, SETTINGS, TRACK
+from app.contract.kinds import KINDS, SDK, SETTINGS, TRACK, TRACKING
+from app.contract.tracking import batch as tracking
 from app.domain.commands import ChangeSettings, Command
 
 #: Bit of the codec: before the body stands who sent it.
@@ -52,6 +53,8 @@ def commands(kind: int, codec: int, body: bytes) -> list[Command]:
         return [ChangeSettings(0, msgspec.json.decode(body))]
     if kind == SDK:
         return sdk.decode(body)
+    if kind == TRACKING:
+        return tracking.decode(body)
     decoder = _DECODERS.get(kind)
     if decoder is not None and codec == CODEC_COMMANDS:
         decoded: list[Command] = decoder.decode(body)

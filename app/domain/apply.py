@@ -31,6 +31,8 @@ def apply_commands(step: Step, positions: Iterable[int]) -> None:
     for ordinal in positions:
         if step.is_over:
             return
-        step.ordinal = ordinal
         command = commands[ordinal]
+        if step.ended[1] >= 0 and step.has_ended(ordinal, command):
+            continue
+        step.ordinal = ordinal
         EFFECTS[type(command)].apply(step, command)

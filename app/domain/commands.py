@@ -445,8 +445,8 @@ class ChangeUser:
     index: int
     identifier: Identifier
     external_id: str
-    #: Sequence number of the record.
-    sequence: int
+    #: Sequence number of the record; 0 where the SDK numbers nothing.
+    sequence: int = 0
 
     input_array = "records"
 
@@ -480,6 +480,80 @@ class DeviceEvent(TrackEvent):
 @dataclass(slots=True)
 class DevicePurchase(TrackPurchase):
     input_array = "records"
+
+
+# What calls of tracking SDKs say: app.domain.tracking. A request holds calls of many people; `index` is that of the
+# call, and `identifier` is the device, or the external id of a call that names no device.
+
+
+@dataclass(slots=True)
+class Visit:
+    """A call comes from a device of an app."""
+
+    index: int
+    identifier: Identifier
+    #: As in SdkBatch, for one call.
+    signed: bool = False
+    signed_by: str | None = None
+
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class AliasUser(ChangeUser):
+    """Whoever used a device anonymously is somebody. What the call calls the device may be an external id instead."""
+
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class DropCall:
+    """A call that has no effect, as was found when it was accepted."""
+
+    index: int
+    reason: str
+
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallUser(ChangeUser):
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallSession(StartSession):
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallSessionEnd(EndSession):
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallDevice(DescribeDevice):
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallAttributes(TrackAttributes):
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallTokens(TrackTokens):
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallEvent(TrackEvent):
+    input_array = "batch"
+
+
+@dataclass(slots=True)
+class CallPurchase(TrackPurchase):
+    input_array = "batch"
 
 
 Track = TrackAttributes | TrackEvent | TrackPurchase

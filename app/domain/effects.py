@@ -17,12 +17,22 @@ from app.domain import (
     sdk,
     subscriptions,
     track,
+    tracking,
 )
 from app.domain.commands import (
     AddAlias,
     AddressEvent,
+    AliasUser,
     Archive,
     BookRevenue,
+    CallAttributes,
+    CallDevice,
+    CallEvent,
+    CallPurchase,
+    CallSession,
+    CallSessionEnd,
+    CallTokens,
+    CallUser,
     ChangeFlags,
     ChangeSettings,
     ChangeUser,
@@ -35,6 +45,7 @@ from app.domain.commands import (
     DeviceEvent,
     DevicePurchase,
     DeviceTokens,
+    DropCall,
     EndSession,
     Identify,
     ImportToken,
@@ -57,6 +68,7 @@ from app.domain.commands import (
     UndoMerge,
     Unreadable,
     UpdateAlias,
+    Visit,
 )
 from app.domain.identifiers import FIELD_KINDS, ChannelAddress
 from app.domain.merging import duplicates
@@ -262,13 +274,24 @@ _ROWS: Final[dict[type, Effect]] = {
     AddAlias: Effect(sdk.add_alias, selectors=sdk.selectors_of_alias),
     ChangeUser: Effect(sdk.change_user, selectors=sdk.selectors_of_change),
     LogOut: Effect(sdk.log_out, selectors=lambda command: (Selector(command.identifier),)),
+    Visit: Effect(tracking.visit, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
+    CallUser: Effect(tracking.call_user, selectors=sdk.selectors_of_change),
+    AliasUser: Effect(tracking.alias_user, selectors=tracking.selectors_of_alias),
+    DropCall: Effect(tracking.drop),
 }
-#: What a device sends does what the same object of /users/track does.
-_OF_DEVICES: Final[dict[type, type]] = {
+#: What a device sends does what the same object of /users/track does, and what a call says what the same record does.
+_THE_SAME: Final[dict[type, type]] = {
     DeviceAttributes: TrackAttributes,
     DeviceTokens: TrackTokens,
     DeviceEvent: TrackEvent,
     DevicePurchase: TrackPurchase,
+    CallSession: StartSession,
+    CallSessionEnd: EndSession,
+    CallDevice: DescribeDevice,
+    CallAttributes: TrackAttributes,
+    CallTokens: TrackTokens,
+    CallEvent: TrackEvent,
+    CallPurchase: TrackPurchase,
 }
 
-EFFECTS: Final[Mapping[type, Effect]] = _ROWS | {one: _ROWS[other] for one, other in _OF_DEVICES.items()}
+EFFECTS: Final[Mapping[type, Effect]] = _ROWS | {one: _ROWS[other] for one, other in _THE_SAME.items()}

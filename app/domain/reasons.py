@@ -40,6 +40,10 @@ BATCH_KNOWN: Final = "batch_known"
 BATCH_LATE: Final = "batch_late"
 #: The device belongs to somebody else than the signature does.
 NOT_SIGNED: Final = "not_signed"
+#: A call of a tracking SDK with this message id was accepted before.
+MESSAGE_KNOWN: Final = "message_known"
+#: A call could not be accepted, and others of its batch were.
+CALL_REFUSED: Final = "call_refused"
 #: A session of this id was counted.
 SESSION_KNOWN: Final = "session_known"
 #: Somebody has the push token, so it is not imported.

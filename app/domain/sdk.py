@@ -48,9 +48,9 @@ def begin(step: Step, command: SdkBatch) -> None:
     state, key = step.state, command.identifier
     profile = state.owner(key)
     if profile is None:
-        profile = _anonymous(step)
-        _give(step, profile, key, {"app": key[1], "id": key[2]})
-    elif command.signed and profile.external_id is not None and not _is(state, profile, command.signed_by):
+        profile = anonymous(step)
+        give(step, profile, key, {"app": key[1], "id": key[2]})
+    elif command.signed and profile.external_id is not None and not is_person(state, profile, command.signed_by):
         step.end_here(command, reasons.NOT_SIGNED)
         return
     elif spam.is_blocked(profile):
@@ -67,13 +67,14 @@ def begin(step: Step, command: SdkBatch) -> None:
     else:
         arrived = (arrived << min(-behind, WINDOW) | 1) & ((1 << WINDOW) - 1)
     batches = [max(last, command.number), arrived, changed]
-    _describe(state, profile, key, {"batches": batches, "last_seen": step.request.accepted_us})
-    _touch(step, profile)
+    set_members(state, profile, key, {"batches": batches, "last_seen": step.request.accepted_us})
+    touch(step, profile)
     if command.first < changed:
         step.end_here(command, reasons.BATCH_LATE)
 
 
-def _is(state: State, profile: Profile, external_id: str | None) -> bool:
+def is_person(state: State, profile: Profile, external_id: str | None) -> bool:
+    """Whether the profile is that of an external id, or of a former one."""
     former: list[str] = state.section(profile, CORE).get("deprecated", [])
     return external_id is not None and external_id in (profile.external_id, *former)
 
@@ -81,7 +82,7 @@ def _is(state: State, profile: Profile, external_id: str | None) -> bool:
 def start_session(step: Step, command: StartSession) -> None:
     """Count a session of the person and of the app."""
     state = step.state
-    profile = _owner(step, command.identifier)
+    profile = owner_of(step, command.identifier)
     us = min(command.time_us, step.request.accepted_us)
     begun: dict[str, Any] = {"session_at": us}
     if command.session_id:
@@ -89,7 +90,7 @@ def start_session(step: Step, command: StartSession) -> None:
             step.refuse(command, reasons.SESSION_KNOWN)
             return
         begun["session"] = command.session_id
-    _describe(state, profile, command.identifier, begun)
+    set_members(state, profile, command.identifier, begun)
     profile.session_count = clamped(profile.session_count + 1)
     profile.first_session_us = least(profile.first_session_us, us)
     profile.last_session_us = greatest(profile.last_session_us, us)
@@ -108,24 +109,24 @@ def start_session(step: Step, command: StartSession) -> None:
         put(state, profile, ("devices", "active", active), mark)
     series.book(state, series.SESSIONS, "", app_id, us, 1)
     _occurred(step, profile, NAME_SESSION, app_id, us, 1)
-    _touch(step, profile)
+    touch(step, profile)
     spam.check(step, profile)
 
 
 def end_session(step: Step, command: EndSession) -> None:
     """The app was in use until then, and the session of the device, if one goes on, took that long."""
-    profile = _owner(step, command.identifier)
+    profile = owner_of(step, command.identifier)
     us = min(command.time_us, step.request.accepted_us)
     app_id = command.identifier[1]
     begun: int | None = _device(step.state, profile, command.identifier).get("session_at")
     if begun is not None:
-        _describe(step.state, profile, command.identifier, {"session_at": None})
+        set_members(step.state, profile, command.identifier, {"session_at": None})
         _occurred(step, profile, NAME_SESSION_END, app_id, us, max(0, us - begun) // times.SECOND)
-        _touch(step, profile)
+        touch(step, profile)
     app: dict[str, Any] | None = step.state.section(profile, DEVICES).get("apps", {}).get(app_id)
     if app is not None and us > app.get("last_used", 0):
         put(step.state, profile, ("devices", "apps", app_id), app | {"last_used": us})
-        _touch(step, profile)
+        touch(step, profile)
 
 
 def describe(step: Step, command: DescribeDevice) -> None:
@@ -133,7 +134,7 @@ def describe(step: Step, command: DescribeDevice) -> None:
     state = step.state
     for name, reason in command.ignored:
         step.skip(command, reason, name)
-    profile = _owner(step, command.identifier)
+    profile = owner_of(step, command.identifier)
     guessed: dict[str, str] = _device(state, profile, command.identifier).get("detected", {})
     core = state.section(profile, CORE)
     for name, value in command.detected.items():
@@ -142,14 +143,14 @@ def describe(step: Step, command: DescribeDevice) -> None:
     members: dict[str, object] = dict(command.members)
     if command.detected:
         members["detected"] = guessed | command.detected
-    _describe(state, profile, command.identifier, members)
-    _touch(step, profile)
+    set_members(state, profile, command.identifier, members)
+    touch(step, profile)
 
 
 def add_alias(step: Step, command: AddAlias) -> None:
     """Another name for the person."""
     state = step.state
-    profile = _owner(step, command.identifier)
+    profile = owner_of(step, command.identifier)
     aliases: dict[str, str] = state.section(profile, CORE).get("aliases", {})
     if aliases.get(command.label) == command.name:
         return
@@ -163,7 +164,7 @@ def add_alias(step: Step, command: AddAlias) -> None:
         state.add_alias(profile, command.label, command.name)
         step.happened(profile, history.ALIAS_ADDED)
         state.changes.counts.aliases += 1
-        _touch(step, profile)
+        touch(step, profile)
 
 
 def change_user(step: Step, command: ChangeUser) -> None:
@@ -171,7 +172,7 @@ def change_user(step: Step, command: ChangeUser) -> None:
     to the other one alone."""
     state, key = step.state, command.identifier
     external: Identifier = (EXTERNAL, "", command.external_id)
-    profile = _owner(step, key)
+    profile = owner_of(step, key)
     owner = state.owner(external)
     if guard.is_junk(external, state.settings):
         step.refuse(command, reasons.JUNK_IDENTIFIER)
@@ -183,7 +184,7 @@ def change_user(step: Step, command: ChangeUser) -> None:
         _identify(step, profile, external)
         owner = profile
     elif owner is None:
-        owner = _anonymous(step)
+        owner = anonymous(step)
         _identify(step, owner, external)
     if owner is not profile:
         if profile.external_id is None and combine(step, command, owner, profile, MERGE):
@@ -195,9 +196,9 @@ def change_user(step: Step, command: ChangeUser) -> None:
 
 def log_out(step: Step, command: LogOut) -> None:
     """Whoever comes next is somebody new. An anonymous visitor stays who it is."""
-    profile = _owner(step, command.identifier)
+    profile = owner_of(step, command.identifier)
     if profile.external_id is not None:
-        visitor = _anonymous(step)
+        visitor = anonymous(step)
         _move(step, command.identifier, profile, visitor)
         _changed_hands(step, visitor, command)
 
@@ -212,7 +213,8 @@ def selectors_of_alias(command: AddAlias) -> tuple[Selector, ...]:
     return Selector(command.identifier), Selector((ALIAS, command.label, command.name))
 
 
-def _anonymous(step: Step) -> Profile:
+def anonymous(step: Step) -> Profile:
+    """The new profile of a visitor."""
     profile = step.new_profile()
     profile.created_from = SDK
     return profile
@@ -226,7 +228,7 @@ def _identify(step: Step, profile: Profile, external: Identifier) -> None:
     step.state.changes.counts.identified += 1
 
 
-def _owner(step: Step, key: Identifier) -> Profile:
+def owner_of(step: Step, key: Identifier) -> Profile:
     """Whose the device is: the batch has begun, so it is somebody's."""
     profile = step.state.owner(key)
     assert profile is not None  # noqa: S101 - `begin` made one, or ended the request
@@ -248,24 +250,24 @@ def _device(state: State, profile: Profile, key: Identifier) -> dict[str, Any]:
     return found
 
 
-def _describe(state: State, profile: Profile, key: Identifier, members: dict[str, Any]) -> None:
+def set_members(state: State, profile: Profile, key: Identifier, members: dict[str, Any]) -> None:
     """Set members of a device; None removes one."""
     described = {**_device(state, profile, key), **members}
     kept = {name: value for name, value in described.items() if value is not None}
     put(state, profile, ("devices", "devices", key_in_section(key[1], key[2])), kept)
 
 
-def _give(step: Step, profile: Profile, key: Identifier, device: dict[str, Any]) -> None:
+def give(step: Step, profile: Profile, key: Identifier, device: dict[str, Any]) -> None:
     """Give a profile a device. Of too many those go that were heard of longest ago."""
     state = step.state
     entry = device | {"last_seen": step.request.accepted_us}
     put(state, profile, ("devices", "devices", key_in_section(key[1], key[2])), entry)
     state.add_identifier(profile, key)
     devices: dict[str, Any] = state.section(profile, DEVICES)["devices"]
-    for oldest in oldest_beyond(devices, "last_seen", state.settings.max_devices_per_profile):
-        gone = devices[oldest]
-        _take(state, profile, oldest, gone)
-        devices = state.section(profile, DEVICES)["devices"]
+    # A request may give somebody many devices at the same moment: the one in hand stays.
+    others = {name: one for name, one in devices.items() if name != key_in_section(key[1], key[2])}
+    for oldest in oldest_beyond(others, "last_seen", state.settings.max_devices_per_profile - 1):
+        _take(state, profile, oldest, others[oldest])
 
 
 def _take(state: State, profile: Profile, key: str, device: dict[str, Any]) -> None:
@@ -285,21 +287,23 @@ def _move(step: Step, key: Identifier, source: Profile, target: Profile) -> None
         if (entry.get("app"), entry.get("device_id")) == key[1:]
     }
     _take(state, source, key_in_section(key[1], key[2]), device)
-    _give(step, target, key, device)
+    give(step, target, key, device)
     for token, entry in tokens.items():
         take_token(state, source, token)
         put(state, target, ("devices", "tokens", token), entry)
         state.add_identifier(target, (TOKEN, "", token))
-    _touch(step, source)
-    _touch(step, target)
+    touch(step, source)
+    touch(step, target)
 
 
 def _changed_hands(step: Step, profile: Profile, command: ChangeUser | LogOut) -> None:
     """What was recorded before, and arrives later, is not this person's."""
-    last, arrived, _ = _device(step.state, profile, command.identifier)["batches"]
-    _describe(step.state, profile, command.identifier, {"batches": [last, arrived, command.sequence]})
-    _touch(step, profile)
+    if command.sequence:
+        last, arrived, _ = _device(step.state, profile, command.identifier)["batches"]
+        set_members(step.state, profile, command.identifier, {"batches": [last, arrived, command.sequence]})
+    touch(step, profile)
 
 
-def _touch(step: Step, profile: Profile) -> None:
+def touch(step: Step, profile: Profile) -> None:
+    """The profile was written by the command in hand."""
     step.state.touch(profile, step.request.accepted_us, step.ordinal)

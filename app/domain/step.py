@@ -25,6 +25,7 @@ class Step:
     """A request, the state that it changes, and the position of the command in hand."""
 
     __slots__ = (
+        "ended",
         "groups",
         "is_over",
         "omits",
@@ -50,6 +51,8 @@ class Step:
         self.omits = False
         #: The commands that are left of the request have no effect.
         self.is_over = False
+        #: (position of a command, its index): what follows of the object at that index has no effect.
+        self.ended = (0, -1)
         self.work = Work()
         #: What merge rules decided about a group of duplicates before the request changed it, by what they share.
         #: The number of the profile that is kept, or None and why.
@@ -78,6 +81,16 @@ class Step:
         """Neither the command nor those behind it have an effect."""
         self.refuse(command, reason)
         self.is_over = True
+
+    def end_object(self, command: Command, reason: str) -> None:
+        """Neither the command nor those behind it have an effect that come from the same object."""
+        self.refuse(command, reason)
+        self.ended = (self.ordinal, command.index)
+
+    def has_ended(self, ordinal: int, command: Command) -> bool:
+        """Whether the command at this position comes from an object that has no effect any more. A part of a request
+        may be applied again, so the command that ended it is looked at again."""
+        return command.index == self.ended[1] and ordinal > self.ended[0]
 
     def skip(self, command: Command, reason: str, field: str) -> None:
         """One field of the command has no effect."""

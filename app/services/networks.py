@@ -50,6 +50,12 @@ def client_address(peer: str | None, forwarded: Sequence[str], trusted: Sequence
     return address
 
 
+def is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
+    """Whether the other end of a connection is one of our proxies."""
+    address = _address(peer or "")
+    return address is not None and contains(trusted, address)
+
+
 def origin(address: Address | None) -> str:
     """What stands for a client where clients are told apart: its address, of IPv6 the network of it."""
     if isinstance(address, IPv6Address):

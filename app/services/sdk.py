@@ -15,6 +15,7 @@ from app.contract import addresses, sdk, signatures, track
 from app.contract.apps import ANY_ORIGIN
 from app.contract.sdk import Sender, Verify
 from app.contract.signatures import PublicKey
+from app.contract.tracking import batch as tracking
 from app.quota.bucket import Bucket
 from app.quota.local import LocalBuckets
 from app.services import budget
@@ -53,6 +54,9 @@ class SdkLimits:
     #: Of one batch.
     bytes: int
     records: int
+    #: Of a batch of calls of a tracking SDK, and of one call.
+    calls_bytes: int
+    call_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +155,38 @@ class SdkGateway:
         device = await self._acceptor.read(caller, sdk.device_of, body)
         self._take("sdk-device", (app.id, device))
         groups = await self._acceptor.read(caller, sdk.group_ids, body)
-        sender = Sender(
+        sender = replace(
+            self._sender(known),
+            most_records=self.limits.records,
+            groups=await self._groups.channels(caller, groups) if groups else {},
+        )
+        return await self._acceptor.queue(caller, partial(sdk.check, sender=sender, received_us=self._now_us()), body)
+
+    async def accept_calls(self, known: Known, body: bytes, kind: str | None) -> Accepted:
+        """Commit a call of a tracking SDK, or a batch of them for None. Raises as `accept`."""
+        caller = known.caller
+        for device in await self._acceptor.read(caller, tracking.devices_of, body):
+            self._take("sdk-device", (known.app.id, device))
+        check = partial(
+            tracking.check,
+            sender=self._sender(known),
+            received_us=self._now_us(),
+            secret=caller.workspace_secret,
+            kind=kind,
+            most_bytes=self.limits.call_bytes,
+        )
+        return await self._acceptor.queue(caller, check, body)
+
+    def _sender(self, known: Known) -> Sender:
+        options, app = known.caller.options, known.app
+        return Sender(
             app.id,
             app.name,
             app.platform,
-            region=addresses.region_of(caller.options),
-            ecommerce_events=track.wants_ecommerce(caller.options),
-            most_records=self.limits.records,
-            groups=await self._groups.channels(caller, groups) if groups else {},
+            region=addresses.region_of(options),
+            ecommerce_events=track.wants_ecommerce(options),
             verify=self._verifying(known) if app.sdk_authentication else None,
         )
-        return await self._acceptor.queue(caller, partial(sdk.check, sender=sender, received_us=self._now_us()), body)
 
     def _verifying(self, known: Known) -> Verify:
         return lambda token: signatures.subject(token, known.keys, self._now_us() / 1_000_000)

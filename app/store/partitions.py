@@ -10,6 +10,7 @@ from app.domain.commands import StreamKey
 from app.domain.times import DAY, HOUR
 from app.store import chunks, dead_letters, lane
 from app.store.engine import Database
+from app.store.inbox import messages
 from app.store.tables import INBOX_TABLES
 
 log = structlog.get_logger()
@@ -20,11 +21,11 @@ PROBLEM_DAYS: Final = 30
 #: Whole days behind the present one for which idempotency keys are kept: at least 24 hours, at most 48.
 IDEMPOTENCY_DAYS: Final = 1
 #: What is partitioned.
-TABLES: Final = frozenset(("inbox", "problem", "occurrence", "idempotency"))
+TABLES: Final = frozenset(("inbox", "problem", "occurrence", "idempotency", "inbox_message"))
 #: Partitions made ahead of time, in units of each table. Clocks that step do not outrun them.
-_AHEAD: Final = {"inbox": 6, "problem": 2, "occurrence": 2, "idempotency": 1}
-_UNIT_US: Final = {"inbox": HOUR, "problem": DAY, "occurrence": DAY, "idempotency": DAY}
-_COLUMN: Final = {"inbox": "hour", "problem": "day", "occurrence": "day", "idempotency": "day"}
+_AHEAD: Final = {"inbox": 6, "problem": 2, "occurrence": 2, "idempotency": 1, "inbox_message": 1}
+_UNIT_US: Final = {table: HOUR if table == "inbox" else DAY for table in _AHEAD}
+_COLUMN: Final = {table: "hour" if table == "inbox" else "day" for table in _AHEAD}
 
 
 def prepare(database: Database, now_us: int) -> None:
@@ -53,6 +54,7 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
         "problem": now_us // DAY - PROBLEM_DAYS,
         "occurrence": now_us // DAY - OCCURRENCE_DAYS,
         "idempotency": now_us // DAY - IDEMPOTENCY_DAYS,
+        "inbox_message": now_us // DAY - messages.DAYS,
     }
     dropped: dict[str, int] = {}
     for table, limit in limits.items():

@@ -18,6 +18,7 @@ API_WRITES: Final = {
     "inbox_head": "update, delete",
     "workspace_deletion": "insert",
     "idempotency": "insert",
+    "inbox_message": "insert, delete",
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
     "subscription_group": "insert, update (name)",
@@ -42,7 +43,7 @@ WORKER_WRITES: Final = {
     "app": "delete",
 }
 #: Partitioned tables, which age out by dropping partitions.
-GROWING: Final = ("inbox", "idempotency", "problem", "occurrence")
+GROWING: Final = ("inbox", "idempotency", "inbox_message", "problem", "occurrence")
 
 _OWNED = text("select pg_has_role(current_user, relowner, 'usage') from pg_class where oid = to_regclass(:name)")
 _PARTITIONS = text("select inhrelid::regclass::text from pg_inherits where inhparent = cast(:name as regclass)")

@@ -85,6 +85,7 @@ INPUT_ARRAYS: Final = (
     *("braze_id", "email_address", "phone", "device_id"),
     "flags",
     "records",
+    "batch",
 )
 
 

@@ -9,16 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.api.app import FAMILIES
-from app.api.endpoint import SDK_KEY, Endpoint
+from app.api.endpoint import SDK_KEY, WRITE_KEY, Endpoint
 from app.contract.plans import GROUPS, TRACK
 from app.services.permissions import PERMISSIONS, allows
 from tests.api.harness import Answer, Service, Workspace
 
 
 def endpoints(service: Service) -> Iterator[Endpoint]:
-    """All that keys of a workspace open: what SDK keys of apps do is in tests/api/test_sdk.py."""
+    """All that keys of a workspace open: what SDK keys of apps do is in tests/api/test_sdk.py and test_tracking.py."""
     for family in FAMILIES:
-        yield from (endpoint for endpoint in family(service.services) if endpoint.permission != SDK_KEY)
+        yield from (
+            endpoint for endpoint in family(service.services) if endpoint.permission not in (SDK_KEY, WRITE_KEY)
+        )
 
 
 def call(service: Service, endpoint: Endpoint, key: str | None) -> Answer:

@@ -343,7 +343,7 @@ def test_a_wrong_record_is_named_and_the_others_go_on(workspace: Workspace) -> N
     shop = Shop(workspace)
     wrong: list[tuple[Any, str]] = [
         (5, "must be an object"),
-        ({"type": "page", "seq": 1}, sdk.BAD_TYPE % ", ".join(sdk._READERS)),
+        ({"type": "page", "seq": 1}, sdk.BAD_TYPE % ", ".join(sdk.READERS)),
         (event("a", seq=0), sdk.BAD_SEQUENCE),
         (event("a", seq=7), sdk.REPEATED_SEQUENCE),
         (event("a", seq=8, ago=-1), sdk.BAD_MOMENT),

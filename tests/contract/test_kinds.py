@@ -8,10 +8,19 @@ import pytest
 
 from app.contract import stored
 from app.contract.checked import CODEC_COMMANDS, commands_checked
-from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SDK, SETTINGS, TRACK, name_of
+from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SDK, SETTINGS, TRACK, TRACKING, name_of
 from app.domain import commands
 from app.domain.commands import (
     AddAlias,
+    AliasUser,
+    CallAttributes,
+    CallDevice,
+    CallEvent,
+    CallPurchase,
+    CallSession,
+    CallSessionEnd,
+    CallTokens,
+    CallUser,
     ChangeSettings,
     ChangeUser,
     Command,
@@ -21,6 +30,7 @@ from app.domain.commands import (
     DeviceEvent,
     DevicePurchase,
     DeviceTokens,
+    DropCall,
     EndSession,
     ImportToken,
     LogOut,
@@ -31,6 +41,7 @@ from app.domain.commands import (
     TrackPurchase,
     TrackTokens,
     Unreadable,
+    Visit,
 )
 from app.domain.effects import EFFECTS
 
@@ -55,6 +66,17 @@ APART = {
     DeviceTokens: SDK,
     DeviceEvent: SDK,
     DevicePurchase: SDK,
+    Visit: TRACKING,
+    AliasUser: TRACKING,
+    DropCall: TRACKING,
+    CallUser: TRACKING,
+    CallSession: TRACKING,
+    CallSessionEnd: TRACKING,
+    CallDevice: TRACKING,
+    CallAttributes: TRACKING,
+    CallTokens: TRACKING,
+    CallEvent: TRACKING,
+    CallPurchase: TRACKING,
     TrackEvent: TRACK,
     TrackPurchase: TRACK,
     Unreadable: TRACK,
@@ -93,6 +115,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         20: "archive",
         21: "clean_up",
         22: "sdk",
+        23: "tracking",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}

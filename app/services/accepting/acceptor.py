@@ -238,8 +238,9 @@ def _first(caller: Caller, first: Repeated) -> Accepted:
 def entry_of(caller: Caller, checked: Checked, key: IdempotencyKey | None = None) -> Entry:
     """What the inbox gets. Kinds that histories tell of are signed with the name of the key."""
     if not KINDS[checked.kind].signed:
-        return Entry(checked.kind, checked.codec, checked.body, key)
-    return Entry(checked.kind, *stored.signed(checked.codec, checked.body, caller.key_name), key)
+        return Entry(checked.kind, checked.codec, checked.body, key, checked.messages)
+    signed = stored.signed(checked.codec, checked.body, caller.key_name)
+    return Entry(checked.kind, *signed, key, checked.messages)
 
 
 def idempotency_key(

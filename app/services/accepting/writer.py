@@ -19,7 +19,7 @@ from app.domain.commands import StreamKey
 from app.services import budget
 from app.services.refusals import UnavailableError
 from app.store.engine import DATABASE_ERRORS, Database, is_locked
-from app.store.inbox import idempotency
+from app.store.inbox import idempotency, messages
 from app.store.inbox import log as inbox
 from app.store.inbox.idempotency import KeyReusedError, Outcome
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
@@ -51,12 +51,17 @@ class InboxWriter:
         now_us: Callable[[], int],
         timeout: float,
         on_stored: Callable[[StreamKey], None],
+        max_messages: int = 1_000_000,
     ) -> None:
-        """`timeout` in seconds bounds a wait for a place. `on_stored` gets every stream that has new requests."""
+        """`timeout` in seconds bounds a wait for a place. `on_stored` gets every stream that has new requests.
+
+        `max_messages`: message ids that are remembered of an app.
+        """
         self._database = database
         self._now_us = now_us
         self._timeout = timeout
         self._on_stored = on_stored
+        self._max_messages = max_messages
         self._pending: dict[StreamKey, list[Waiter]] = {}
         self._runner: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
@@ -155,7 +160,7 @@ class InboxWriter:
 
     def _wait(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
         with self._database.write(self._database.inbox) as connection:
-            return _append(connection, key, entries, self._now_us())
+            return self._append(connection, key, entries)
 
     def _take(self) -> list[tuple[StreamKey, list[Waiter]]]:
         """The next commit: streams in the order in which they came, within MAX_GROUP and MAX_FLUSH_BYTES.
@@ -191,10 +196,10 @@ class InboxWriter:
         if not work:
             return []
         try:
-            if len(work) == 1 and self._database.is_postgresql and not _any_key(work[0][1]):
+            if len(work) == 1 and self._database.is_postgresql and not _any_name(work[0][1]):
                 return [self._flush_one(*work[0])]
             with self._database.write(self._database.inbox, lock_ms=SHARED_LOCK_MS) as connection:
-                return [_append(connection, key, entries, self._now_us()) for key, entries in work]
+                return [self._append(connection, key, entries) for key, entries in work]
         except UnknownWorkspaceError as error:
             if len(work) == 1:
                 return [error]
@@ -203,6 +208,15 @@ class InboxWriter:
                 return [error] * len(work)
         # One workspace that is gone, or whose row somebody holds, must not fail the others.
         return [result for group in work for result in self._flush([group])]
+
+    def _append(self, connection: Connection, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
+        """Requests without keys and message ids, nearly all, do not pay for those that have some."""
+        now_us = self._now_us()
+        if any(entry.messages for entry in entries):
+            entries = messages.mark(connection, *key, entries, now_us, self._max_messages)
+        if any(entry.idempotency is not None for entry in entries):
+            return idempotency.append(connection, *key, entries, now_us)
+        return [*inbox.append(connection, *key, entries, now_us)]
 
     def _flush_one(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
         """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
@@ -242,15 +256,9 @@ class InboxWriter:
         self._on_stored(key)
 
 
-def _any_key(entries: list[Entry]) -> bool:
-    return any(entry.idempotency is not None for entry in entries)
-
-
-def _append(connection: Connection, key: StreamKey, entries: list[Entry], now_us: int) -> list[Outcome]:
-    """Requests without keys, nearly all, do not pay for those with one."""
-    if _any_key(entries):
-        return idempotency.append(connection, *key, entries, now_us)
-    return [*inbox.append(connection, *key, entries, now_us)]
+def _any_name(entries: list[Entry]) -> bool:
+    """Whether anything of them is known by a name that has to be looked up."""
+    return any(entry.idempotency is not None or entry.messages for entry in entries)
 
 
 def _give_up(future: asyncio.Future[Stored]) -> None:

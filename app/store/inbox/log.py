@@ -34,6 +34,8 @@ class Entry:
     codec: int
     body: bytes
     idempotency: IdempotencyKey | None = None
+    #: By what its calls are known, b"" = by nothing: see app.store.inbox.messages.
+    messages: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     inbox_head       workspace_id, stream                             -
     inbox            workspace_id, stream, seq, hour                  -   (by hour)
     idempotency      workspace_id, digest, day                        -   (by day)
+    inbox_message    workspace_id, digest, day                        app, n   (by day)
     lane             workspace_id                                     -
     applied          workspace_id, n                                  -
     problem          workspace_id, stream, seq, day                   -   (by day)
@@ -50,7 +51,17 @@ collation, compression) is in the migrations; the columns and indexes here are t
 """
 
 from app.store.tables.events import Name, NameCount, OccurrenceRow, Series, SeriesDay, SeriesHour
-from app.store.tables.inbox import INBOX_TABLES, Applied, Dead, Idempotency, Inbox, InboxHead, Lane, ProblemRow
+from app.store.tables.inbox import (
+    INBOX_TABLES,
+    Applied,
+    Dead,
+    Idempotency,
+    Inbox,
+    InboxHead,
+    InboxMessage,
+    Lane,
+    ProblemRow,
+)
 from app.store.tables.jobs import JobPartRow, JobRow
 from app.store.tables.merges import (
     Deletion,
@@ -89,6 +100,7 @@ __all__ = [
     "IdentifierRow",
     "Inbox",
     "InboxHead",
+    "InboxMessage",
     "JobPartRow",
     "JobRow",
     "Lane",

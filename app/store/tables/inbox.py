@@ -55,6 +55,24 @@ class Idempotency(SQLModel, table=True):
     answer: bytes = binary()
 
 
+class InboxMessage(SQLModel, table=True):
+    """By what a call of a tracking SDK is known, once it was accepted. Hashes, no value of a client."""
+
+    __tablename__ = "inbox_message"
+    __table_args__ = (Index("inbox_message_app", "workspace_id", "app", "n"),)
+
+    workspace_id: int = big(key=True)
+    #: Of app and message id, that of the app first. Unique without `day` while it is remembered, which the lock of the
+    #: stream's counter row sees to.
+    digest: bytes = binary(key=True)
+    #: Days since 1970; the partition key on PostgreSQL.
+    day: int = big(key=True)
+    #: Of the app.
+    app: bytes = binary()
+    #: One more for each of the app, as long as any is remembered.
+    n: int = big()
+
+
 class Lane(SQLModel, table=True):
     """How far a workspace is applied. Whoever holds the row lock is the only writer of its profiles."""
 
@@ -128,4 +146,4 @@ class Dead(SQLModel, table=True):
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.
-INBOX_TABLES: Final = ("inbox_head", "inbox", "idempotency")
+INBOX_TABLES: Final = ("inbox_head", "inbox", "idempotency", "inbox_message")

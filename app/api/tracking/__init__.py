@@ -1,0 +1,1 @@
+"""What the SDKs of Segment, RudderStack and Jitsu send, and what they ask for before."""
