@@ -60,6 +60,7 @@ LEFT_OUT = {
     "name_count": "counts of a workspace",
     "segment_size": "counts of a workspace",
     "idempotency": "Idempotency keys",
+    "inbox_message": "Message ids of calls",
     "problem": "Problems",
     "deletion": "That a profile was deleted",
     "erasure": "people whose events are still to be deleted",
