@@ -146,7 +146,7 @@ def _types(told: Documentation, answers: dict[int, tuple[Any, tuple[str, ...]]])
 
 def _described(method: str, path: str, told: Documentation, answers: dict[int, tuple[Any, tuple[str, ...]]]) -> Json:
     operation: Json = {
-        "operationId": "_".join((method.lower(), *re.findall(r"\w+", path))),
+        "operationId": "_".join((method.lower(), *re.findall(r"\w+|/$", path))).replace("/", "slash"),
         "summary": told.title,
         "description": told.text,
         "tags": [told.tag],
