@@ -23,6 +23,8 @@ from fastapi import FastAPI
 
 from app.adapters.clock import now_us
 from app.api.app import create_app
+from app.api.sdk import endpoints as sdk
+from app.api.tracking import endpoints as tracking
 from app.bootstrap import background, serving
 from app.contract import export, segments
 from app.contract.export import View
@@ -246,6 +248,12 @@ class Service:
         self.database.dispose()
 
 
+#: The header that has the SDK key of an app, of the paths that ask for one.
+KEY_HEADERS: Final = {sdk.PATH: sdk.HEADER} | dict.fromkeys(
+    (*tracking.PATHS, *tracking.BATCH, *tracking.JITSU, tracking.SETTINGS, *tracking.SOURCES), tracking.HEADER
+)
+
+
 @dataclass
 class Workspace:
     """A tenant of its own for one test."""
@@ -265,12 +273,13 @@ class Workspace:
         }
 
     def headers_for(self, path: str, **more: str) -> dict[str, str]:
-        """The headers that open a path: what devices send needs the SDK key of an app."""
-        if path != "/v1/sdk/data":
+        """The headers that open a path: what devices and tracking SDKs send needs the SDK key of an app."""
+        name = KEY_HEADERS.get(path)
+        if name is None:
             return self.headers(**more)
         app = apps.App(str(uuid.uuid4()), "Shop", "web", apps.new_sdk_key(), times_now())
         apps.create(self.service.database, self.id, app, 100)
-        return self.headers(X_Onefold_SDK_Key=app.sdk_key, **more)
+        return self.headers(**{name: app.sdk_key}, **more)
 
     def post(self, path: str, body: object, *, drain: bool = True, **headers: str) -> Answer:
         """POST a JSON value (or bytes as they are), then apply what was accepted."""

@@ -107,10 +107,7 @@ def ask(workspace: Workspace, method: str, path: str, operation: Json, **headers
     if "requestBody" in operation:
         body = operation["requestBody"]["content"]["application/json"]["example"]
         content = msgspec.json.encode(body | _segment_of(workspace, template) if template in OF_A_SEGMENT else body)
-    if template == "/v1/sdk/data":
-        made = workspace.post("/v1/apps", {"name": "filled", "platform": "web"}, drain=False)
-        headers |= {"X_Onefold_SDK_Key": made.body["sdk_key"]}
-    return workspace.service.send(method, path, content, workspace.headers(**headers), workspace.key)
+    return workspace.service.send(method, path, content, workspace.headers_for(template, **headers), workspace.key)
 
 
 _EMAIL = "email=ada@example.org"
@@ -159,6 +156,8 @@ def filled(workspace: Workspace, path: str) -> str:
         return _of_a_segment(workspace, path)
     if "{" not in path:
         return path
+    if "{call}" in path or "{write_key}" in path:
+        return path.replace("{call}", "track").replace("{write_key}", "filled")
     if "{app_id}" in path:
         made = workspace.post("/v1/apps", {"name": "filled", "platform": "web"}, drain=False)
         return path.replace("{app_id}", made.body["app_id"])
