@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.domain import sizes
@@ -12,7 +12,17 @@ from app.domain.identifiers import identifiers_of
 from app.domain.merging.consents import consents, is_refusal
 from app.domain.merging.merge import MERGE, NONE, get, perform, plan_merge
 from app.domain.merging.undo import undo
-from app.domain.profile import BRAZE, CHANNEL_EMAIL, SUBSCRIPTION_STATES, Address, AddressState, Identifier, Profile
+from app.domain.profile import (
+    BRAZE,
+    CHANNEL_EMAIL,
+    SUBSCRIBED,
+    SUBSCRIPTION_STATES,
+    UNSUBSCRIBED,
+    Address,
+    AddressState,
+    Identifier,
+    Profile,
+)
 from app.domain.state import State
 from tests.domain.builders import profile, state_of
 
@@ -32,6 +42,7 @@ def _some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 _summaries = _dicts(st.tuples(st.integers(1, 9), TIMES, TIMES).map(lambda t: [t[0], min(t[1:]), max(t[1:])]))
 _states = st.tuples(st.sampled_from(SUBSCRIPTION_STATES), TIMES).map(list)
+_group_states = st.tuples(st.sampled_from([SUBSCRIBED, UNSUBSCRIBED]), TIMES).map(list)
 _apps = _some(
     st.fixed_dictionaries(
         {"sessions": st.integers(1, 5)}, optional={"first_used": TIMES, "last_used": TIMES, "version": NAMES}
@@ -100,17 +111,23 @@ def people(draw: st.DrawFn, most: int = 2) -> list[Profile]:
         address = draw(st.none() | st.sampled_from(EMAILS))
         if address is not None:
             core["email"] = address
-        elif draw(st.booleans()):
-            core["email_subscribe"] = draw(_states)
+        else:
+            own = {"email_subscribe": _states, "email_groups": _some(_group_states)}
+            core |= draw(st.fixed_dictionaries({}, optional=own))
         number = draw(st.sampled_from([{}, {"phone": "+1", "phone_raw": "1"}, {"phone_raw": f"x{pid}"}]))
         made.append(profile(pid, **values, **core, **number))
     return made
 
 
 _addresses = st.dictionaries(
-    st.sampled_from(EMAILS).map(lambda email: (CHANNEL_EMAIL, email, "")),
+    st.tuples(st.just(CHANNEL_EMAIL), st.sampled_from(EMAILS), st.just("")),
     st.sampled_from(SUBSCRIPTION_STATES).map(lambda state: AddressState(state, 3)),
     max_size=2,
+)
+_groups = st.dictionaries(
+    st.tuples(st.just(CHANNEL_EMAIL), st.sampled_from(EMAILS), NAMES),
+    st.sampled_from([SUBSCRIBED, UNSUBSCRIBED]).map(lambda state: AddressState(state, 3)),
+    max_size=3,
 )
 _policies = st.sampled_from((MERGE, NONE))
 
@@ -232,11 +249,24 @@ def _rank(state: AddressState | None) -> int:
     return SUBSCRIPTION_STATES.index("subscribed" if state is None else state.state)
 
 
+def _meeting(own: dict[str, Any]) -> list[Profile]:
+    """A profile without address that has states of its own, and one with an address that it takes."""
+    return [profile(1, **own), profile(2, email=EMAILS[0])]
+
+
 @settings(deadline=None, max_examples=60)
-@given(people(), _addresses, _policies)
+@given(people(), _addresses, _groups, _policies)
+@example(_meeting({"email_subscribe": [UNSUBSCRIBED, 1]}), {}, {}, MERGE)
+@example(_meeting({"email_groups": {"a": [SUBSCRIBED, 1]}}), {}, {}, MERGE)
+@example(_meeting({"email_groups": {"a": [UNSUBSCRIBED, 1]}}), {}, {}, MERGE)
 def test_an_undo_restores_both_profiles(
-    found: list[Profile], addresses: dict[Address, AddressState], policy: str
+    found: list[Profile],
+    addresses: dict[Address, AddressState],
+    groups: dict[Address, AddressState],
+    policy: str,
 ) -> None:
+    # New profiles: those of an explicit example are there once for all runs.
+    found, addresses = [_copy(each) for each in found], addresses | groups
     state = state_of(*found, addresses=addresses)
     plan = plan_merge(state.profiles[1], state.profiles[2], policy, state.topics)
     # An address that the merge made more restrictive stays so: an undo subscribes nobody.
@@ -249,7 +279,8 @@ def test_an_undo_restores_both_profiles(
     assert [one.size for one in state.profiles.values()] == [sizes.of_profile(one) for one in state.profiles.values()]
     record = state.records[done]
     assert record is not None
-    assert record.unseparated == ["email_subscribe"] * len(refused)
+    named = (consent.address[2] for consent in refused)
+    assert record.unseparated == [f"email_groups.{group}" if group else "email_subscribe" for group in named]
 
 
 @settings(deadline=None, max_examples=60)

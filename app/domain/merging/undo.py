@@ -5,6 +5,7 @@ cannot be told apart: it is treated as the merge's, and named in the record.
 """
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from app.domain import activity, sizes
@@ -101,12 +102,16 @@ def _separate(state: State, kept: Profile, record: MergeRecord, plan: MergePlan)
             put(state, kept, change.path, deepcopy(value))
         put(state, kept, ("last_merge",), record.previous)
     for consent in consents(plan):
-        if state.address(consent.address) == consent.after:
-            # An undo subscribes nobody: whether the person refused again meanwhile left no trace.
-            if is_refusal(consent.after, consent.before):
-                unseparated.append(_name_of(consent))
-            else:
-                state.set_address(consent.address, consent.before)
+        now = state.address(consent.address)
+        # Perhaps nobody has the address at present: that says nothing about who set its state.
+        if now is None or replace(now, forget_us=None) != consent.after:
+            continue
+        # An undo subscribes nobody: whether the person refused again meanwhile left no trace.
+        if is_refusal(consent.after, consent.before):
+            unseparated.append(_name_of(consent))
+        else:
+            before = consent.before and replace(consent.before, forget_us=now.forget_us)
+            state.set_address(consent.address, before)
     if not written:
         kept.updated_us, kept.updated_index = record.kept_updated
     return unseparated
