@@ -154,6 +154,12 @@ TABLE: Final[list[tuple[str, Any, Any, Any]]] = [
     ),
     (
         "devices",
+        {"active": {"": [10, 0b1]}},
+        {"active": {"": [12, 0b1], "Shop": [12, 0b1]}},
+        {"active": {"": [12, 0b101], "Shop": [12, 0b1]}},
+    ),
+    (
+        "devices",
         {"apps": {"Shop": {"sessions": 5, "first_used": 11, "last_used": 20, "version": "1", "platform": "ios"}}},
         {
             "apps": {
