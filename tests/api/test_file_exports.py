@@ -12,12 +12,14 @@ import pytest
 from app.adapters.http_out import HttpOut
 from app.bootstrap import background
 from app.contract import file_exports as contract
+from app.domain.jobs import TIME_LIMIT
 from app.domain.times import HOUR
 from app.store import job_parts, jobs
 from app.store.jobs import Job
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from tests.api.jobs import download, job_worker, jobs_of, users_of, work_off
 from workers.jobs import parts as job_files
+from workers.jobs.run import JobFailedError
 from workers.jobs.upkeep import tidy
 
 PATH = "/users/export/global_control_group"
@@ -202,18 +204,24 @@ def test_a_cancelled_job_stops(service: Service, workspace: Workspace) -> None:
     assert download(service, url).status_code == 404
 
 
-def test_a_holder_whose_lease_ended_writes_nothing(service: Service, workspace: Workspace) -> None:
-    """It stands still while it makes the file; another one makes it; then it goes on."""
+@pytest.mark.parametrize("fails", [False, True], ids=["goes on", "fails"])
+@pytest.mark.parametrize("step", ["part_recorded", "part_written", "file_written"])
+def test_a_holder_whose_lease_ended_does_nothing(
+    service: Service, workspace: Workspace, step: str, fails: bool
+) -> None:
+    """It stands still while it makes the file; another one makes it; then it goes on, or fails."""
     members(workspace, 2)
     url = start(workspace).body["url"]
     meanwhile: list[str] = []
 
     def stands(_job: Job, at: str) -> None:
-        if at == "file_written" and not meanwhile:
+        if at == step and not meanwhile:
             meanwhile.append("")
             with service.database.write() as connection:
                 jobs.revive(connection, times_now() + 10 * HOUR)
             meanwhile.extend(work_off(service))
+            if fails:
+                raise JobFailedError(TIME_LIMIT)
 
     assert work_off(service, after_step=stands) == ["lost"]
     assert meanwhile == ["", "done"]

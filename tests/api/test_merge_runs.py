@@ -161,12 +161,14 @@ def test_an_undo_leaves_what_it_cannot_take_back_and_says_why(service: Service, 
 STEPS = ["merges_queued", "merges_recorded", "undo_queued", "undo_recorded"]
 
 
+@pytest.mark.parametrize("applied", [False, True], ids=["queued", "applied"])
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_any_step(
-    service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str, nth: int
+    service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str, nth: int, applied: bool
 ) -> None:
-    """Each merge is asked for once, whatever dies when; and so is each undo."""
+    """Each merge is asked for once, whatever dies when; and so is each undo. `applied`: what was queued by then is
+    applied before the next attempt."""
     with small(monkeypatch):
         people(workspace, 7)
         before = facts(workspace)
@@ -186,6 +188,8 @@ def test_killed_at_any_step(
                 try:
                     runner.run_next()
                 except Dead:
+                    if applied:
+                        workspace.drain()
                     with service.database.write() as connection:
                         jobs.revive(connection, times_now() + 10 * HOUR)
                     runner.run_next()

@@ -84,9 +84,11 @@ def test_members_are_marked_wait_and_are_deleted(service: Service, workspace: Wo
     assert equal(workspace)
 
 
-def _let_it_begin(service: Service, workspace: Workspace) -> None:
+def _let_it_begin(service: Service, workspace: Workspace, job_id: str = "%") -> None:
     with service.database.write() as connection:
-        connection.execute(text(f"update job set due_us = 0 where workspace_id = {workspace.id}"))
+        connection.execute(
+            text("update job set due_us = 0 where workspace_id = :w and id like :id"), {"w": workspace.id, "id": job_id}
+        )
 
 
 def test_cancelled_in_the_waiting_period(service: Service, workspace: Workspace) -> None:
@@ -103,6 +105,21 @@ def test_cancelled_in_the_waiting_period(service: Service, workspace: Workspace)
     assert work(service, workspace) == ["done"]
     assert marked(workspace) == []
     assert len(left(workspace)) == 8
+    assert equal(workspace)
+
+
+def test_one_that_comes_first_leaves_the_marks_of_the_others(service: Service, workspace: Workspace) -> None:
+    people(workspace, 8)
+    gold, everybody = segment(workspace), segment(workspace, name="all", groups=[])
+    first, second = begin(workspace, gold).body["job"]["id"], begin(workspace, everybody).body["job"]["id"]
+    assert work(service, workspace) == ["done", "done"]
+    workspace.track({"attributes": [{"external_id": "u3", "tier": "silver"}]})
+    _let_it_begin(service, workspace, first)
+    assert work(service, workspace) == ["done"]
+    assert marked(workspace) == sorted([*OTHERS, "u3"])
+    _let_it_begin(service, workspace, second)
+    assert work(service, workspace) == ["done"]
+    assert left(workspace) == []
     assert equal(workspace)
 
 

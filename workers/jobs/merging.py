@@ -1,8 +1,9 @@
 """Runs of merge rules, and taking one back: both queue requests in the bulk stream, and nobody else writes profiles.
 
 A run looks at the identifiers in their order, page by page, and queues a request whenever so many merges have come
-together. Each request is queued under a key of its own, so an attempt that was killed right behind it finds it there
-and goes on behind its last group. Where it stands is in the request itself: no table of runs names anybody.
+together. Each request is queued under a key of its own, with what is to be recorded of it. An attempt that follows one
+which was killed right behind that finds it there, records it, and goes on behind its last group, whether it was applied
+meanwhile or not. Where it stands is in the request itself: no table of runs names anybody.
 """
 
 import time
@@ -17,7 +18,7 @@ from app.contract import idempotency as contract
 from app.contract import stored
 from app.contract.checked import commands_checked
 from app.domain.commands import STREAM_BULK, Command, MergeDuplicate, StreamKey, UndoMerge
-from app.domain.jobs import INTERNAL_ERROR, TARGET_GONE
+from app.domain.jobs import TARGET_GONE
 from app.domain.merging.match import Group, MergeRule, commands
 from app.domain.settings import ApplySettings
 from app.store import duplicates, jobs, lane, merge_runs
@@ -43,6 +44,7 @@ _KEYS: Final = "merge run"
 def run_rules(run: Run) -> None:
     """The work of a job: rule after rule. One begins when the merges of the one before are done, and finds what they
     left."""
+    adopt(run, run.parts.secret(run.job.workspace_id), run.job.id)
     with run.parts.database.read() as connection:
         found = merge_runs.fetch(connection, run.job.workspace_id, run.job.id)
         if found is None:
@@ -127,9 +129,10 @@ class _Running:
     def _queue(self, rule: int, merges: list[MergeDuplicate], alone: Counter[str], scanned: int) -> None:
         self.settle(AHEAD - 1)
         number = len(self.queued) + 1
-        seq, asked = queue(self.run, self.secret, f"{self.run.job.id}/{number}", merges)
+        told = msgspec.json.encode(_Told(rule, len(merges), scanned, dict(alone)))
+        seq = queue(self.run, self.secret, f"{self.run.job.id}/{number}", merges, told)
         self.run.parts.after_step(self.run.job, "merges_queued")
-        self._record(Queued(number, rule, seq, len(asked), scanned, dict(alone)))
+        self._record(Queued(number, rule, seq, len(merges), scanned, dict(alone)))
 
     def _record(self, queued: Queued) -> None:
         run = self.run
@@ -174,7 +177,8 @@ def undo_run(run: Run) -> None:
     for done, queued in enumerate(undoable, 1):
         _settle_undo(run, secret, waiting, AHEAD - 1)
         name = f"{job.id}/{queued.n}"
-        seq = queued_before(run, secret, name) or queue(run, secret, name, _undos(run, secret, queued))[0]
+        before = queued_before(run, secret, name)
+        seq = before.seq if before is not None else queue(run, secret, name, _undos(run, secret, queued))
         run.parts.after_step(job, "undo_queued")
         if seq:
             with database.write() as connection:
@@ -211,45 +215,54 @@ def _settle_undo(run: Run, secret: bytes, waiting: list[Queued], most: int) -> N
         patience.pause(moved=len(waiting) < before)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is recorded of a request of merges beside its number."""
+
+    rule: int
+    merges: int
+    scanned: int
+    alone: dict[str, int]
+
+
 def adopt(run: Run, secret: bytes, run_id: str) -> None:
-    """Record a request that a run queued and could not record any more, since it was killed and then cancelled."""
+    """Record a request that a run queued and could not record any more, since it was killed."""
     workspace_id, database = run.job.workspace_id, run.parts.database
     with database.read() as connection:
-        queued = merge_runs.requests(connection, workspace_id, run_id)
-    number = len(queued) + 1
-    seq = queued_before(run, secret, f"{run_id}/{number}")
-    merges = read_back(run, seq) if seq else []
-    if merges:
-        last = queued[-1] if queued else Queued(0, 0, 0, 0, 0, {})
-        with database.write() as connection:
-            row = Queued(number, last.rule, seq, len(merges), last.scanned, {})
-            merge_runs.keep(connection, workspace_id, run_id, row)
+        number = len(merge_runs.requests(connection, workspace_id, run_id)) + 1
+    before = queued_before(run, secret, f"{run_id}/{number}")
+    if before is None:
+        return
+    if before.answer:
+        told = msgspec.json.decode(before.answer, type=_Told)
+    else:  # an earlier version queued it
+        told = _Told(0, len(read_back(run, before.seq)), 0, {})
+    with database.write() as connection:
+        row = Queued(number, told.rule, before.seq, told.merges, told.scanned, told.alone)
+        merge_runs.keep(connection, workspace_id, run_id, row)
 
 
-def queue(run: Run, secret: bytes, name: str, asked: Sequence[Command]) -> tuple[int, Sequence[Command]]:
-    """Queue a request under a name, once: (its number, its commands). Where an attempt before did that, these are the
-    commands of then. Nothing is queued where nothing is asked for, and then the number is 0."""
+def queue(run: Run, secret: bytes, name: str, asked: Sequence[Command], told: bytes = b"") -> int:
+    """Queue a request under a name that was not used before: its number, 0 where nothing is asked for. `told` is kept
+    with the name."""
     run.check()
     if not asked:
-        return 0, asked
+        return 0
     job, database, checked = run.job, run.parts.database, commands_checked(asked)
     signed = stored.signed(checked.codec, checked.body, job.created_by)
-    entry = Entry(checked.kind, *signed, _key(secret, name))
+    entry = Entry(checked.kind, *signed, _key(secret, name, told))
     with database.write(database.inbox) as connection:
         (outcome,) = idempotency.append(connection, job.workspace_id, STREAM_BULK, [entry], run.parts.now_us())
     run.parts.ring(StreamKey(job.workspace_id, STREAM_BULK))
-    if isinstance(outcome, Appended):
-        return outcome.seq, asked
-    if not isinstance(outcome, Repeated):
-        raise JobFailedError(INTERNAL_ERROR)
-    return outcome.seq, read_back(run, outcome.seq) or asked
+    if not isinstance(outcome, Appended):  # somebody else has the job by now, and was there first
+        raise LostError
+    return outcome.seq
 
 
-def queued_before(run: Run, secret: bytes, name: str) -> int:
-    """The number of the request that was queued under a name; 0 where none was."""
+def queued_before(run: Run, secret: bytes, name: str) -> Repeated | None:
+    """The request that was queued under a name; None where none was."""
     with run.parts.database.read(run.parts.database.inbox) as connection:
-        first = idempotency.find(connection, run.job.workspace_id, _key(secret, name))
-    return 0 if first is None else first.seq
+        return idempotency.find(connection, run.job.workspace_id, _key(secret, name))
 
 
 def read_back(run: Run, seq: int) -> list[Command]:
@@ -263,8 +276,8 @@ def read_back(run: Run, seq: int) -> list[Command]:
     return stored.commands(rows[0].kind, codec, body)
 
 
-def _key(secret: bytes, name: str) -> IdempotencyKey:
-    return IdempotencyKey(contract.digest(secret, _KEYS, name), contract.fingerprint(secret, b""))
+def _key(secret: bytes, name: str, told: bytes = b"") -> IdempotencyKey:
+    return IdempotencyKey(contract.digest(secret, _KEYS, name), contract.fingerprint(secret, b""), answer=told)
 
 
 class _Patience:

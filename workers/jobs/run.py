@@ -229,8 +229,11 @@ class Runner:
     def _fail(self, job: Job, reason: str, summary: Summary) -> None:
         summary.state, summary.error = "failed", reason
         with self._parts.database.write() as connection:
-            jobs.finish(connection, job, self._parts.now_us(), error=reason)
-        self._parts.files.remove(job.workspace_id, job.id)
+            ended = jobs.finish(connection, job, self._parts.now_us(), error=reason)
+        if ended:  # else somebody else has the job, and its files, by now
+            self._parts.files.remove(job.workspace_id, job.id)
+        else:
+            summary.state, summary.error = "lost", ""
 
     def _give_back(self, job: Job) -> None:
         with suppress(*DATABASE_ERRORS), self._parts.database.write() as connection:  # else the lease ends

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from sqlalchemy import Connection
+
 from app.contract.errors import RefusedError
 from app.domain.commands import ChangeFlags, DeleteMarked
 from app.domain.jobs import DELETE_SEGMENT, SEGMENT_TOO_BROAD, TARGET_GONE
@@ -21,6 +23,7 @@ from app.domain.segments.model import Definition
 from app.store import job_parts, jobs
 from app.store.inbox import log as inbox
 from app.store.job_parts import Part
+from app.store.jobs import Job
 from app.store.profiles import look_up
 from app.store.segments import run as segments
 from app.store.segments import saved
@@ -53,8 +56,7 @@ def unmark(run: Run) -> None:
     job = replace(run.job, id=run.job.target)
     with run.parts.database.read() as connection:
         parts = job_parts.of(connection, job)
-        others = jobs.unfinished_of(connection, job.workspace_id, DELETE_SEGMENT)
-        needed = {pid for other in others for part in job_parts.of(connection, other) for pid in part.pids}
+        needed = _needed_by_others(connection, job)
     done = 0
     for part in parts:
         bulk.send(run, _marks([one for one in _people(run, part) if one.pid not in needed], on=False))
@@ -103,6 +105,7 @@ def _delete_marked(run: Run) -> None:
     definition = _definition(run)
     with parts.database.read() as connection:
         known = job_parts.of(connection, job)
+        needed = _needed_by_others(connection, job)
     last, done, total = 0, 0, sum(len(part.pids) for part in known)
     for part in known:
         people = _people(run, part)
@@ -111,7 +114,8 @@ def _delete_marked(run: Run) -> None:
             inside = segments.matches(connection, job.workspace_id, pids, definition, now_us)
         deletions = [DeleteMarked(n, one.braze_id) for n, one in enumerate(people) if one.pid in inside]
         last = bulk.send(run, deletions) or last
-        last = bulk.send(run, _marks([one for one in people if one.pid not in inside], on=False)) or last
+        left = [one for one in people if one.pid not in inside and one.pid not in needed]
+        last = bulk.send(run, _marks(left, on=False)) or last
         parts.after_step(job, "part_sent")
         done += len(part.pids)
         bulk.progress(run, done, total)
@@ -121,6 +125,12 @@ def _delete_marked(run: Run) -> None:
         job_parts.forget(connection, job)
         if not jobs.finish(connection, job, parts.now_us(), result={"users": gone}):
             raise LostError
+
+
+def _needed_by_others(connection: Connection, job: Job) -> set[int]:
+    """Whom another deletion has marked, too."""
+    others = [one for one in jobs.unfinished_of(connection, job.workspace_id, DELETE_SEGMENT) if one.id != job.id]
+    return {pid for other in others for part in job_parts.of(connection, other) for pid in part.pids}
 
 
 def _definition(run: Run) -> Definition:
