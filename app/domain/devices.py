@@ -53,8 +53,9 @@ def set_token(step: Step, profile: Profile, command: Command, token: str, entry:
     if owner is not profile:
         state.add_identifier(profile, (TOKEN, "", token))
     put(state, profile, ("devices", "tokens", token), entry | {"at": request.accepted_us})
-    tokens = tokens_of(state.section(profile, DEVICES))
-    for oldest in oldest_beyond(tokens, "at", state.settings.max_devices_per_profile):
+    # A request may give somebody many tokens at the same moment: the one in hand stays.
+    others = {name: one for name, one in tokens_of(state.section(profile, DEVICES)).items() if name != token}
+    for oldest in oldest_beyond(others, "at", state.settings.max_devices_per_profile - 1):
         take_token(state, profile, oldest)
 
 

@@ -1,7 +1,7 @@
 """All commands: what each does, and what it looks up, needs and changes. One row for each class."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Final
 
@@ -268,10 +268,10 @@ _ROWS: Final[dict[type, Effect]] = {
     ),
     CountRefused: Effect(ecommerce.count_refused),
     SdkBatch: Effect(sdk.begin, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
-    StartSession: Effect(sdk.start_session, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
-    EndSession: Effect(sdk.end_session, identifier=_addressed, sections=lambda _command: DEVICES),
-    DescribeDevice: Effect(sdk.describe, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
-    AddAlias: Effect(sdk.add_alias, selectors=sdk.selectors_of_alias),
+    StartSession: Effect(sdk.told(sdk.start_session), identifier=_addressed, sections=lambda _command: CORE | DEVICES),
+    EndSession: Effect(sdk.told(sdk.end_session), identifier=_addressed, sections=lambda _command: DEVICES),
+    DescribeDevice: Effect(sdk.told(sdk.describe), identifier=_addressed, sections=lambda _command: CORE | DEVICES),
+    AddAlias: Effect(sdk.told(sdk.add_alias), selectors=sdk.selectors_of_alias),
     ChangeUser: Effect(sdk.change_user, selectors=sdk.selectors_of_change),
     LogOut: Effect(sdk.log_out, selectors=lambda command: (Selector(command.identifier),)),
     Visit: Effect(tracking.visit, identifier=_addressed, sections=lambda _command: CORE | DEVICES),
@@ -279,19 +279,21 @@ _ROWS: Final[dict[type, Effect]] = {
     AliasUser: Effect(tracking.alias_user, selectors=tracking.selectors_of_alias),
     DropCall: Effect(tracking.drop),
 }
+
+
+def _told(same: type) -> Effect:
+    return replace(_ROWS[same], apply=sdk.told(_ROWS[same].apply))
+
+
 #: What a device sends does what the same object of /users/track does, and what a call says what the same record does.
-_THE_SAME: Final[dict[type, type]] = {
-    DeviceAttributes: TrackAttributes,
-    DeviceTokens: TrackTokens,
-    DeviceEvent: TrackEvent,
-    DevicePurchase: TrackPurchase,
-    CallSession: StartSession,
-    CallSessionEnd: EndSession,
-    CallDevice: DescribeDevice,
-    CallAttributes: TrackAttributes,
-    CallTokens: TrackTokens,
-    CallEvent: TrackEvent,
-    CallPurchase: TrackPurchase,
+_THE_SAME: Final[dict[type, Effect]] = {
+    **dict.fromkeys((DeviceAttributes, CallAttributes), _told(TrackAttributes)),
+    **dict.fromkeys((DeviceTokens, CallTokens), _told(TrackTokens)),
+    **dict.fromkeys((DeviceEvent, CallEvent), _told(TrackEvent)),
+    **dict.fromkeys((DevicePurchase, CallPurchase), _told(TrackPurchase)),
+    CallSession: _ROWS[StartSession],
+    CallSessionEnd: _ROWS[EndSession],
+    CallDevice: _ROWS[DescribeDevice],
 }
 
-EFFECTS: Final[Mapping[type, Effect]] = _ROWS | {one: _ROWS[other] for one, other in _THE_SAME.items()}
+EFFECTS: Final[Mapping[type, Effect]] = _ROWS | _THE_SAME

@@ -4,6 +4,7 @@ An unknown device is that of a new anonymous profile. A device belongs to one pr
 else logs in or the person logs out; data never moves with it, save that of an anonymous profile whose person logs in.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from app.domain import activity, guard, history, reasons, series, spam, times
@@ -44,18 +45,17 @@ WINDOW: Final = 60
 
 
 def begin(step: Step, command: SdkBatch) -> None:
-    """Find the device or make a profile for it. A batch that was applied before ends the request here."""
+    """Find the device or make a profile for it. A batch that was applied before ends the request here.
+
+    A batch that somebody else has signed, or nobody, may say who has the device from now on, and nothing before that.
+    """
     state, key = step.state, command.identifier
     profile = state.owner(key)
     if profile is None:
         profile = anonymous(step)
         give(step, profile, key, {"app": key[1], "id": key[2]})
     elif command.signed and profile.external_id is not None and not is_person(state, profile, command.signed_by):
-        step.end_here(command, reasons.NOT_SIGNED)
-        return
-    elif spam.is_blocked(profile):
-        step.end_here(command, reasons.PROFILE_BLOCKED)
-        return
+        step.withheld = (None, reasons.NOT_SIGNED)
     device = _device(state, profile, key)
     last, arrived, changed = device.get("batches", (0, 0, 0))
     behind = last - command.number
@@ -71,6 +71,24 @@ def begin(step: Step, command: SdkBatch) -> None:
     touch(step, profile)
     if command.first < changed:
         step.end_here(command, reasons.BATCH_LATE)
+
+
+def told(apply: Callable[[Step, Any], None]) -> Callable[[Step, Any], None]:
+    """What a command does that tells of the person who has a device, where that may be said and the profile takes data.
+
+    All that devices tell goes through here, so it is the same in one batch and in many.
+    """
+
+    def apply_told(step: Step, command: Any) -> None:
+        withheld, profile = step.withheld, step.state.owner(command.identifier)
+        if withheld is not None and withheld[0] in (None, command.index):
+            step.end_object(command, withheld[1])
+        elif profile is not None and spam.is_blocked(profile):
+            step.end_object(command, reasons.PROFILE_BLOCKED)
+        else:
+            apply(step, command)
+
+    return apply_told
 
 
 def is_person(state: State, profile: Profile, external_id: str | None) -> bool:
@@ -297,7 +315,8 @@ def _move(step: Step, key: Identifier, source: Profile, target: Profile) -> None
 
 
 def _changed_hands(step: Step, profile: Profile, command: ChangeUser | LogOut) -> None:
-    """What was recorded before, and arrives later, is not this person's."""
+    """What was recorded before, and arrives later, is not this person's. Who has the device was said by right."""
+    step.withheld = None
     if command.sequence:
         last, arrived, _ = _device(step.state, profile, command.identifier)["batches"]
         set_members(step.state, profile, command.identifier, {"batches": [last, arrived, command.sequence]})

@@ -35,6 +35,7 @@ class Step:
         "request",
         "secret",
         "state",
+        "withheld",
         "work",
         "workspace_id",
     )
@@ -53,24 +54,26 @@ class Step:
         self.is_over = False
         #: (position of a command, its index): what follows of the object at that index has no effect.
         self.ended = (0, -1)
+        #: (index of an object, or None for all, why): what a device tells has no effect until it changes hands.
+        self.withheld: tuple[int | None, str] | None = None
         self.work = Work()
         #: What merge rules decided about a group of duplicates before the request changed it, by what they share.
         #: The number of the profile that is kept, or None and why.
         self.groups: dict[Identifier, tuple[int | None, str]] = {}
 
-    def begin(self, state: State) -> tuple[int, int]:
+    def begin(self, state: State) -> tuple[int, int, tuple[int | None, str] | None]:
         """Go on with another part of the workspace. Returns what `back_to` needs."""
         self.state = state
         self.work.take_up(state.profiles.values())
-        return self.problems, self.work.left
+        return self.problems, self.work.left, self.withheld
 
     def end(self) -> None:
         """The profiles go out of memory: another part may hold some of them again."""
         self.work.put_away(self.state.profiles.values())
 
-    def back_to(self, before: tuple[int, int]) -> None:
+    def back_to(self, before: tuple[int, int, tuple[int | None, str] | None]) -> None:
         """Forget what was done since `begin`."""
-        self.problems, self.work.left = before
+        self.problems, self.work.left, self.withheld = before
 
     def refuse(self, command: Command, reason: str, field: str = "") -> None:
         """The whole command has no effect. `field` names the member that is to blame, where there are several."""

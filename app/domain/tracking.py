@@ -4,7 +4,7 @@ A call that names a device and a person is a log-in, as in app.domain.sdk. Other
 any order: what a call with both ids says goes to the person, whoever had the device before.
 """
 
-from app.domain import reasons, sdk, spam
+from app.domain import reasons, sdk
 from app.domain.commands import AliasUser, CallUser, DropCall, Selector, Visit
 from app.domain.profile import EXTERNAL
 from app.domain.step import Step
@@ -14,15 +14,12 @@ def visit(step: Step, command: Visit) -> None:
     """Find the device of a call, or make an anonymous profile for it."""
     state, key = step.state, command.identifier
     profile = state.owner(key)
+    step.withheld = None
     if profile is None:
         profile = sdk.anonymous(step)
         sdk.give(step, profile, key, {"app": key[1], "id": key[2]})
     elif command.signed and profile.external_id is not None and not sdk.is_person(state, profile, command.signed_by):
-        step.end_object(command, reasons.NOT_SIGNED)
-        return
-    elif spam.is_blocked(profile):
-        step.end_object(command, reasons.PROFILE_BLOCKED)
-        return
+        step.withheld = (command.index, reasons.NOT_SIGNED)
     else:
         sdk.set_members(state, profile, key, {"last_seen": step.request.accepted_us})
     sdk.touch(step, profile)

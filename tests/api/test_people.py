@@ -16,6 +16,7 @@ from app.contract.cursor import BAD_CURSOR
 from app.domain import times
 from app.domain.profile import Profile
 from app.domain.state import State
+from app.store import lane
 from app.store.engine import Database
 from app.store.profiles import search
 from app.store.profiles.save import save
@@ -369,7 +370,8 @@ def test_only_indexes_are_used(service: Service, workspace: Workspace) -> None:
     seen: list[tuple[str, Any]] = []
 
     def look(_c: object, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
-        if statement.lstrip().startswith(("select", "with")):
+        # The API itself looks at the lanes of all workspaces every second.
+        if statement.lstrip().startswith(("select", "with")) and statement != str(lane._CURSORS):
             seen.append((statement, parameters))
 
     engine = service.services.people._database.main

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 from typing import Any
 
 import httpx
@@ -543,4 +544,63 @@ def test_with_sdk_authentication_nobody_posts_as_somebody_else(workspace: Worksp
     assert shop.post(shop.batch(event("d"), signature=EXPIRED)).status == 403
     shop.send(event("e"), signature=ADA)
     assert people(workspace) == [person("ada", DEVICE_ID, a=1, b=1, e=1)]
+    # What the record itself says may have expired while it waited.
+    shop.send(login("ada") | {"signature": EXPIRED}, event("f"), signature=ADA)
+    # Who has the device next may be said, and then tells of himself.
+    answer = shop.send(event("g"), login("bob") | {"signature": BOB}, event("h"))
+    assert workspace.skipped(answer.request_id) == [("records", 0, "", "not_signed")]
+    answer = shop.send(event("i"), {"type": "device", "device": {"model": "m"}}, LOGOUT, event("j"))
+    assert workspace.skipped(answer.request_id) == [("records", n, "", "not_signed") for n in range(2)]
+    assert people(workspace) == [
+        person("ada", a=1, b=1, e=1, f=1),
+        person("bob", h=1),
+        person(None, DEVICE_ID, j=1),
+    ]
+    assert equal(workspace)
+
+
+ALL_TOLD: list[Json] = [
+    SESSION,
+    {"type": "session_end"},
+    {"type": "device", "device": {"model": "m"}},
+    {"type": "attributes", "attributes": {"tier": "gold"}},
+    event("a"),
+    {"type": "purchase", "product_id": "p", "currency": "USD", "price": 1},
+    {"type": "alias", "alias_label": "l", "alias_name": "n"},
+    {"type": "push_token", "token": "t"},
+]
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one batch", "many"])
+def test_a_device_leaves_a_blocked_profile(workspace: Workspace, apart: bool) -> None:
+    """Nothing that it tells has an effect there, whatever it is, and it may log in as somebody else, or log out."""
+    shop = Shop(workspace)
+    workspace.track({"attributes": [{"external_id": "dummy"}]})
+    workspace.post("/v1/flags", {"flags": [{"external_id": "dummy", "spam_blocked": True}]})
+    records = [login("dummy"), *ALL_TOLD, login("ada"), event("b"), login("dummy"), LOGOUT, event("c")]
+    sent = [shop.send(one) for one in records] if apart else [shop.send(*records)]
+    reasons = [reason for answer in sent for *_, reason in workspace.skipped(answer.request_id)]
+    # The visitor is not merged into it either.
+    assert reasons == ["profile_blocked"] * (1 + len(ALL_TOLD))
+    assert people(workspace) == [
+        person("dummy", created="rest"),
+        person(None),
+        person("ada", b=1),
+        person(None, DEVICE_ID, c=1),
+    ]
+    (dummy,) = workspace.export(external_ids=["dummy"])
+    assert not {"custom_attributes", "purchases", "push_tokens", "apps"} & dummy.keys()
+    assert dummy["user_aliases"] == []
+    assert equal(workspace)
+
+
+def test_a_person_gets_many_tokens_at_once(workspace: Workspace) -> None:
+    """Those that came before go, and never the one in hand."""
+    shop, names = Shop(workspace), [f"token-{n:03}" for n in range(130)]
+    random.Random(7).shuffle(names)
+    answer = shop.send(login("ada"), *({"type": "push_token", "token": name} for name in names))
+    assert workspace.skipped(answer.request_id) == []
+    (ada,) = workspace.export(external_ids=["ada"])
+    assert names[-1] in [one["token"] for one in ada["push_tokens"]]
+    assert len(ada["push_tokens"]) == 100
     assert equal(workspace)

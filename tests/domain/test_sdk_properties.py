@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -13,18 +14,21 @@ from app.domain import sizes
 from app.domain.apply import reduce
 from app.domain.commands import Request
 from app.domain.identifiers import identifiers_of
-from app.domain.profile import BRAZE
+from app.domain.profile import BRAZE, SPAM_BLOCKED, Profile
 from app.domain.state import State
+from tests.domain.builders import profile, state_of
 
-SENDER = sdk.Sender("app", "Shop", "web")
 DEVICES = ("device-a", "device-b", "device-c")
 PEOPLE = ("ada", "bob")
+SENDER = sdk.Sender("app", "Shop", "web")
+#: Where data of known people needs a signature: here that is a person's name.
+SIGNED = sdk.Sender("app", "Shop", "web", verify=lambda token: token if token in PEOPLE else None)
 
 _records = st.lists(
     st.one_of(
         st.sampled_from(["one", "two"]).map(lambda name: {"type": "event", "name": name}),
         st.just({"type": "session_start"}),
-        st.sampled_from(PEOPLE).map(lambda user: {"type": "change_user", "user_id": user}),
+        st.sampled_from(PEOPLE).map(lambda user: {"type": "change_user", "user_id": user, "signature": user}),
         st.just({"type": "logout"}),
     ),
     min_size=1,
@@ -38,12 +42,14 @@ class Person:
     events: Counter[str] = field(default_factory=Counter)
     sessions: int = 0
     devices: set[str] = field(default_factory=set)
+    blocked: bool = False
 
 
 @dataclass
 class Model:
     """What docs/sdk.md says, without anything else."""
 
+    needs_signature: bool = False
     people: list[Person] = field(default_factory=list)
     arrived: dict[str, set[int]] = field(default_factory=dict)
     changed: Counter[str] = field(default_factory=Counter)
@@ -67,27 +73,32 @@ class Model:
         self.arrived[device].add(number)
         if batch["records"][0]["seq"] < self.changed[device]:
             return
+        who = self.owner(device).who
+        may_tell = not self.needs_signature or who in (None, batch.get("signature"))
         for record in batch["records"]:
-            self.record(device, record)
+            may_tell = self.record(device, record, may_tell=may_tell)
 
-    def record(self, device: str, record: dict[str, Any]) -> None:
+    def record(self, device: str, record: dict[str, Any], *, may_tell: bool) -> bool:
+        """Whether the next record of the batch may tell something of whoever has the device then."""
         person = self.owner(device)
-        if record["type"] == "event":
-            person.events[record["name"]] += 1
-        elif record["type"] == "session_start":
-            person.sessions += 1
-        elif record["type"] == "logout":
+        if record["type"] in ("event", "session_start"):
+            if may_tell and not person.blocked:
+                person.events[record.get("name", "")] += "name" in record
+                person.sessions += "name" not in record
+            return may_tell
+        if record["type"] == "logout":
             if person.who is not None:
                 self.people.append(Person())
                 self.give(device, self.people[-1], record["seq"])
         else:
             self.log_in(device, person, record["user_id"], record["seq"])
+        return True
 
     def log_in(self, device: str, person: Person, who: str, sequence: int) -> None:
         known = next((one for one in self.people if one.who == who), None)
         if person.who is None and known is None:
             person.who, known = who, person
-        elif person.who is None and known is not None:
+        elif person.who is None and known is not None and not known.blocked:
             self.people.remove(person)
             known.events += person.events
             known.sessions += person.sessions
@@ -120,7 +131,8 @@ def deliveries(draw: st.DrawFn) -> list[dict[str, Any]]:
         for record in draw(_records):
             sequences[device] += 1
             records.append(record | {"seq": sequences[device], "ago": 0})
-        batches.append({"device_id": device, "batch": numbers[device], "records": records})
+        signature = draw(st.sampled_from([{}, *({"signature": who} for who in PEOPLE)]))
+        batches.append({"device_id": device, "batch": numbers[device], "records": records, **signature})
     arriving = list(batches)
     for _ in range(draw(st.integers(0, 5))):
         arriving.insert(draw(st.integers(0, len(arriving))), draw(st.sampled_from(batches)))
@@ -129,33 +141,35 @@ def deliveries(draw: st.DrawFn) -> list[dict[str, Any]]:
     return arriving
 
 
-def reduced(arriving: list[dict[str, Any]]) -> State:
-    state = State(complete=True)
+def reduced(arriving: list[dict[str, Any]], sender: sdk.Sender = SENDER, known: Sequence[Profile] = ()) -> State:
+    state = state_of(*(replace(one) for one in known))
     requests = []
     for seq, batch in enumerate(arriving, 1):
-        checked = sdk.check(json.dumps(batch).encode(), SENDER, seq * 1_000_000)
+        checked = sdk.check(json.dumps(batch).encode(), sender, seq * 1_000_000)
         requests.append(Request(0, seq, seq * 1_000_000, sdk.decode(checked.body)))
     reduce(requests, state, 1, b"secret")
     return state
 
 
-@settings(deadline=None, max_examples=150)
-@given(deliveries())
-def test_visitors_are_those_of_the_model(arriving: list[dict[str, Any]]) -> None:
-    model = Model()
+@settings(deadline=None, max_examples=200)
+@given(deliveries(), st.booleans(), st.booleans())
+def test_visitors_are_those_of_the_model(arriving: list[dict[str, Any]], signed: bool, blocked: bool) -> None:
+    """`signed`: data of known people needs a signature. `blocked`: ada takes no data."""
+    model = Model(signed, [Person("ada", blocked=True)] if blocked else [])
     for batch in arriving:
         model.apply(batch)
-    state = reduced(arriving)
+    known = [profile(1, external_id="ada", flags=SPAM_BLOCKED)] if blocked else []
+    state = reduced(arriving, SIGNED if signed else SENDER, known)
     found = []
-    for profile in state.profiles.values():
-        events = {name: count for name, (count, _, _) in (profile.events or {}).items()}
-        section: dict[str, Any] = profile.devices or {}
-        devices = section.get("devices", {})
-        found.append(shown(profile.external_id, events, profile.session_count, {one["id"] for one in devices.values()}))
-        assert profile.size == sizes.of_profile(profile)
+    for one in state.profiles.values():
+        events = {name: count for name, (count, _, _) in (one.events or {}).items()}
+        section: dict[str, Any] = one.devices or {}
+        devices = {device["id"] for device in section.get("devices", {}).values()}
+        found.append(shown(one.external_id, events, one.session_count, devices))
+        assert one.size == sizes.of_profile(one)
     assert sorted(found) == model.shown()
     held = {key: pids for key, pids in state.index.items() if pids and key[0] != BRAZE}
-    assert held == {key: {pid} for pid, profile in state.profiles.items() for key in identifiers_of(profile)}
+    assert held == {key: {pid} for pid, one in state.profiles.items() for key in identifiers_of(one)}
 
 
 @settings(deadline=None, max_examples=30)
