@@ -1,26 +1,17 @@
 """When workspaces are archived: on Sundays at 05:30 of their time zone, those that want it."""
 
-import threading
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-import structlog
+from sqlalchemy import Connection
 
 from app.domain.jobs import ARCHIVAL
-from app.store import jobs, workspaces
-from app.store.engine import DATABASE_ERRORS, Database
-from app.store.segments import run as segments
+from app.store.tables import Workspace
+from workers.scheduled import Scheduled
 
-log = structlog.get_logger()
-
-INTERVAL_S: Final = 60.0
 #: Option of a workspace: since when it wants it, in microseconds; null = it does not.
 OPTION: Final = "archival"
-#: Whose deletions these are in histories.
-OPERATOR: Final = "onefold archival"
 _SUNDAY: Final = 6
 
 
@@ -34,33 +25,12 @@ def due_us(now_us: int, zone: ZoneInfo) -> int:
     return int(at.timestamp()) * 1_000_000
 
 
-def queue(database: Database, now_us: int) -> int:
-    """Queue the archival of the workspaces for which it is time; how many."""
-    queued = 0
-    for workspace in workspaces.listed(database):
-        since = workspace.options.get(OPTION)
-        if not isinstance(since, int):
-            continue
-        number = workspaces.number(workspace)
-        with database.read() as connection:
-            due = due_us(now_us, segments.zone_of(connection, number))
-            latest = jobs.latest(connection, number, ARCHIVAL, "")
-        if due <= since or (latest is not None and latest.created_us >= due):
-            continue
-        try:
-            with database.write() as connection:
-                jobs.create(connection, number, str(uuid4()), ARCHIVAL, "", {}, OPERATOR, now_us)
-        except jobs.JobUnderWayError:
-            continue
-        queued += 1
-    return queued
+def _is_on(workspace: Workspace) -> bool:
+    return isinstance(workspace.options.get(OPTION), int)
 
 
-def run(database: Database, now_us: Callable[[], int], stop: threading.Event) -> None:
-    """Queue what is due every minute, until `stop`."""
-    while not stop.wait(INTERVAL_S):
-        try:
-            if queued := queue(database, now_us()):
-                log.info("archival_queued", workspaces=queued)
-        except DATABASE_ERRORS as error:
-            log.warning("archival_failed", error=type(error).__name__)
+def _is_wanted(_connection: Connection, workspace: Workspace, due: int, _now_us: int) -> bool:
+    return bool(workspace.options[OPTION] < due)
+
+
+SCHEDULED: Final = Scheduled(ARCHIVAL, "onefold archival", due_us, _is_wanted, _is_on)

@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
 from app.store.retained import Keeping
-from workers import archival, merge_schedule, rates, segments, token_clean_up, values
+from workers import archival, merge_schedule, rates, scheduled, segments, token_clean_up, values
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention
@@ -89,7 +89,7 @@ def _values(parts: Parts) -> Work:
 
 
 def _archival(parts: Parts) -> Work:
-    return lambda stop: archival.run(parts.database, parts.now_us, stop)
+    return lambda stop: scheduled.run(parts.database, parts.now_us, stop, archival.SCHEDULED)
 
 
 def _nothing(stop: threading.Event) -> None:
@@ -99,7 +99,7 @@ def _nothing(stop: threading.Event) -> None:
 def _token_clean_up(parts: Parts) -> Work:
     if not parts.settings.token_clean_up:
         return _nothing
-    return lambda stop: token_clean_up.run(parts.database, parts.now_us, stop)
+    return lambda stop: scheduled.run(parts.database, parts.now_us, stop, token_clean_up.SCHEDULED)
 
 
 def _workspaces(parts: Parts) -> Work:

@@ -29,7 +29,8 @@ from tests.api.harness import Service, Workspace, times_now
 from tests.api.jobs import job_worker, jobs_of
 from tests.api.test_flags import equal
 from tests.domain.builders import profile, state_of
-from workers.archival import due_us, queue
+from workers.archival import SCHEDULED, due_us
+from workers.scheduled import queue
 
 NOW = 3_000 * DAY
 MAIL, NUMBER = (CHANNEL_EMAIL, "a@example.org"), (CHANNEL_PHONE, "+34600123456")
@@ -114,16 +115,16 @@ def test_the_weekly_archival(service: Service, workspace: Workspace) -> None:
     workspace.track({"attributes": [{"external_id": "here"}]})
     name = next(one.name for one in workspaces.listed(database) if one.id == workspace.id)
     week, now = 7 * DAY, times_now()
-    assert queue(database, now + week) == 0  # it is off
+    assert queue(database, now + week, SCHEDULED) == 0  # it is off
     change(database, name, {"archival": True}, now)
     workspace.drain()
-    assert queue(database, now) == 0  # not before the next Sunday
-    assert (queue(database, now + week), queue(database, now + week)) == (1, 0)
+    assert queue(database, now, SCHEDULED) == 0  # not before the next Sunday
+    assert (queue(database, now + week, SCHEDULED), queue(database, now + week, SCHEDULED)) == (1, 0)
 
     with service.draining(workspace.id), job_worker(service, archival_profiles=5) as runner:
         assert runner.run_next().state == "done"
     assert len(workspace.state().profiles) == 4  # it has too few for that
-    assert queue(database, now + 2 * week) == 1
+    assert queue(database, now + 2 * week, SCHEDULED) == 1
     workspace.track({"attributes": [{"external_id": "back", "n": 1}]})
     with service.draining(workspace.id), job_worker(service, archival_profiles=4) as runner:
         assert runner.run_next().state == "done"
@@ -133,7 +134,7 @@ def test_the_weekly_archival(service: Service, workspace: Workspace) -> None:
     workspace.track({"attributes": [{"external_id": "gone", "tier": "gold"}]})
     assert workspace.user("gone")["custom_attributes"] == {"tier": "gold"}  # somebody new
     change(database, name, {"archival": False}, now)
-    assert queue(database, now + 9 * week) == 0
+    assert queue(database, now + 9 * week, SCHEDULED) == 0
 
 
 def test_a_redo_makes_the_same(service: Service, workspace: Workspace) -> None:

@@ -15,7 +15,8 @@ from tests.api.jobs import job_worker, jobs_of
 from tests.api.test_flags import equal
 from tests.api.test_sdk import Shop
 from tests.domain.builders import profile, state_of
-from workers.token_clean_up import due_us, queue
+from workers.scheduled import queue
+from workers.token_clean_up import SCHEDULED, due_us
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_the_monthly_clean_up(service: Service, workspace: Workspace) -> None:
         return [{"app_id": shop.app.id, "token": name} for name in names]
 
     first = due_us(times_now() + 40 * DAY, ZoneInfo("UTC"))
-    assert queue(database, first) == 0  # nobody was ever imported
+    assert queue(database, first, SCHEDULED) == 0  # nobody was ever imported
     imported = {"push_token_import": True, "push_tokens": tokens("gone", "kept", "known")}
     workspace.track({"attributes": [imported, {"external_id": "ada"}]})
     people = {
@@ -81,7 +82,7 @@ def test_the_monthly_clean_up(service: Service, workspace: Workspace) -> None:
     told = [{"type": "uninstall", "braze_id": people[name]} for name in ("gone", "known")]
     assert workspace.post("/v1/address_events", {"events": told}).counts == {"events": 2}
     workspace.track({"attributes": [{"braze_id": people["known"], "email": "k@example.org"}]})
-    assert [queue(database, at) for at in (first - 1, first + 5 * DAY, first, first)] == [0, 0, 1, 0]
+    assert [queue(database, at, SCHEDULED) for at in (first - 1, first + 5 * DAY, first, first)] == [0, 0, 1, 0]
     rung: list[tuple[int, int]] = []
     with service.draining(workspace.id), job_worker(service, ring=rung.append) as runner:
         assert runner.run_next().state == "done"
