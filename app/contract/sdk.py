@@ -63,7 +63,9 @@ BAD_SEQUENCE: Final = "'seq' must be an integer from 1 to 9007199254740991"
 REPEATED_SEQUENCE: Final = "'seq' is that of another record"
 BAD_MOMENT: Final = "'at' and 'ago' must be numbers of milliseconds"
 BAD_SESSION: Final = f"'session_id' must be a text of at most {MAX_SESSION} characters"
-BAD_ATTRIBUTES: Final = "'attributes' must be an object without identifiers, control keys and push tokens"
+BAD_ATTRIBUTES: Final = (
+    "'attributes' must be an object without identifiers, control keys, push tokens, sessions and spam marks"
+)
 BAD_DESCRIPTION: Final = "'device' must be an object"
 BAD_TOKEN: Final = "'token' must be a text of 1 to 4,096 bytes"  # noqa: S105 - a sentence
 BAD_USER: Final = "'user_id' must be a non-empty text of at most 987 bytes"
@@ -74,10 +76,14 @@ MEMBERS: Final = (
     "idfv", "idfa", "google_ad_id", "roku_ad_id",
 )  # fmt: skip
 TRACKING: Final = "ad_tracking_enabled"
-#: What a record of attributes may not have: a device addresses nobody but its own person.
+#: What a record of attributes may not have: a device addresses nobody but its own person, its sessions are counted,
+#: and only who sends messages knows of spam marks.
 _NOT_OF_DEVICES: Final = frozenset(
-    ("external_id", "user_alias", "braze_id", "_update_existing_only", "push_token_import", "push_tokens")
-)
+    (
+        "external_id", "user_alias", "braze_id", "_update_existing_only", "push_token_import", "push_tokens",
+        "first_session", "last_session", "marked_email_as_spam_at",
+    )
+)  # fmt: skip
 #: Stands for the device where the readers of /users/track ask for an identifier.
 _ANYBODY: Final = {"external_id": "-"}
 

@@ -65,7 +65,11 @@ _WORKSPACES: Final = text("select id from workspace order by id")
 
 
 def make(connection: Connection, workspace_id: int, changes: Changes, known: NameCache, most: int) -> NameCache:
-    """Numbers of the batch's series that are not known yet; new ones are stored, as far as there is room."""
+    """Numbers of the batch's series that are not known yet; new ones are stored, as far as there is room.
+
+    For the few of the workspace as a whole there always is: whoever makes names, a visitor's page perhaps, cannot take
+    those away.
+    """
     booked = {bucket[:3] for bucket in changes.series}
     wanted = sorted(key for key in booked if (workspace_id, *key) not in known)
     made: NameCache = {}
@@ -79,9 +83,9 @@ def make(connection: Connection, workspace_id: int, changes: Changes, known: Nam
     rows: list[dict[str, Any]] = []
 
     def add(key: Key, most: int) -> bool:
-        if taken + len(rows) >= most:
-            return False
         kind, name, app = key
+        if (name or app) and taken + len(rows) >= most:
+            return False
         number = made[workspace_id, kind, name, app] = taken + len(rows) + 1
         rows.append({"kind": kind, "name": name, "app": app, "id": number})
         return True

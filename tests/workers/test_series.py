@@ -168,6 +168,18 @@ def bought(product: str, price: float = 1, quantity: int = 1, app: str | None = 
     return {**obj, "time": WHEN} | ({} if app is None else {"app_id": app})
 
 
+def test_names_leave_room_for_the_sums_of_the_workspace(database: Database) -> None:
+    one = workspace(database)
+    for body in ({"events": [event(f"name {n}") for n in range(9)]}, {"purchases": [bought("p", 2, 3, "ios")]}):
+        assert send(database, one, body)
+        applier(database, most_series=4).drain(one)
+    with database.read() as connection:
+        found = {key for key, unit, _ in series.everything(connection, one) if unit == "day"}
+    assert {(kinds.NEW_USERS, "", ""), (kinds.PURCHASES, "", "")} < found
+    assert (kinds.PRODUCTS, "p", "") not in found
+    assert replay.differences(database, one, workspaces.secret(database, one), most_series=4) == []
+
+
 def test_the_series_are_full(database: Database) -> None:
     """What comes beyond half of the room is counted without its app; beyond all of it not at all, and told of."""
     one = workspace(database)
