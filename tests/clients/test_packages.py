@@ -57,20 +57,20 @@ REFUSED: Final[Json] = {"attributes": [{"first_name": "nobody"}]}
 def python(package: str, client: list[str], calls: list[Call]) -> list[Any]:
     folder = INSTALLED / package
     if not folder.is_dir():
-        _missing(f"the Python package for {package}")
+        missing(f"the Python package for {package}")
     return _made([sys.executable, str(DRIVERS / "calls.py")], {"PYTHONPATH": str(folder)}, client, calls)
 
 
 def node(client: list[str], calls: list[Call]) -> list[Any]:
     program = shutil.which("node")
     if program is None or not (INSTALLED / ".npm").exists():
-        _missing("node, or the npm package braze-api")
+        missing("node, or the npm package braze-api")
     return _made(
         [str(program), str(DRIVERS / "calls.js")], {"NODE_PATH": str(INSTALLED / "node_modules")}, client, calls
     )
 
 
-def _missing(what: str) -> None:
+def missing(what: str) -> None:
     """As with servers: skipped on a developer's machine, and a failure in CI, where nobody reads skips."""
     reason = f"{what} is not installed, see `make clients`"
     if os.environ.get("CI"):
