@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.api.statuses import STATUSES
 from app.cli.main import app
-from app.cli.run import _first_start
+from app.cli.starting import DEMO_WORKSPACE, default_key, demo_shop, is_loopback
 from app.services import refusals
 from app.services.permissions import PERMISSIONS
 from app.services.refusals import ServiceError
-from app.store import keys, migrate
+from app.store import apps, keys, migrate, workspaces
 from app.store.engine import Database
 from tests.api.harness import Service, Workspace
 from tests.api.jobs import work_off
@@ -121,7 +122,7 @@ def test_the_default_key_has_all_permissions_after_an_upgrade(tmp_path: Path) ->
     migrate.upgrade(database)
 
     def started() -> tuple[str, frozenset[str]]:
-        key = _first_start(database, tmp_path).read_text().strip()
+        key = default_key(database, tmp_path).read_text().strip()
         return key, permissions(key)
 
     def permissions(key: str) -> frozenset[str]:
@@ -142,6 +143,51 @@ def test_the_default_key_has_all_permissions_after_an_upgrade(tmp_path: Path) ->
     (tmp_path / "default.key").write_text(own)
     assert started() == (own, frozenset(("users.track",)))
     database.dispose()
+
+
+def test_the_demo_has_a_workspace_of_its_own(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
+    migrate.upgrade(database)
+    default_key(database, tmp_path)
+    sdk_key, file = demo_shop(database, tmp_path, 8080)
+    record = keys.find(database, keys.public_id(file.read_text()) or "")
+    assert record is not None
+    found = apps.by_sdk_key(database, sdk_key)
+    assert found is not None
+    assert (found[0], found[1].allowed_origins[0]) == (record.workspace_id, "http://127.0.0.1:8080")
+    assert demo_shop(database, tmp_path, 8123) == (sdk_key, file)  # on another port, by pages from there
+    found = apps.by_sdk_key(database, sdk_key)
+    assert found is not None
+    assert found[1].allowed_origins == ("http://127.0.0.1:8123", "http://localhost:8123", "http://[::1]:8123")
+    database.dispose()
+
+
+def test_the_demo_takes_no_workspace_of_somebody_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
+    migrate.upgrade(database)
+    workspaces.create(database, DEMO_WORKSPACE, "legacy", 1)
+    with pytest.raises(typer.Exit):
+        demo_shop(database, tmp_path, 8080)
+    assert "there is another one of that name" in capsys.readouterr().err
+    assert not (tmp_path / "demo.key").exists()
+    database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.0.7", False),
+        ("shop.example.org", False),
+    ],
+)
+def test_the_demo_is_for_this_machine(host: str, *, ours: bool) -> None:
+    assert is_loopback(host) is ours
 
 
 def test_former_names_work(named: str) -> None:

@@ -19,6 +19,7 @@ from app.domain.changes import Counts
 from app.store import workspaces
 from tests.api.harness import Json, Service, Workspace, running
 from tests.api.jobs import work_off
+from tests.api.test_sdk import SESSION, Shop, event
 from tests.polling import until
 from workers import replay
 from workers.jobs.run import Summary as JobSummary
@@ -132,6 +133,26 @@ def test_jobs_are_told(measured: Service) -> None:
     measured.loop.run(watch.look())
     told = read(measured)
     assert (value(told, "onefold_jobs", **of), value(told, "onefold_job_oldest_seconds", **of)) == (0, 0)
+
+
+def test_sdk_data_is_counted(measured: Service) -> None:
+    shop = Shop(measured.workspace())
+    device = shop.batch(SESSION, event("a"), event("a"), event(""), device="device-1", dropped=7)
+    for body, status in ((device, 201), (device, 201), (shop.batch(event("")), 400), ({"device_id": 5}, 400)):
+        assert shop.post(body, drain=False).status == status
+    found = {
+        (name.removeprefix("onefold_sdk_"), *(label for _, label in labels)): number
+        for (name, labels), number in read(measured).items()
+        if name.startswith("onefold_sdk_")
+    }
+    assert found == {
+        ("batches_total", "taken"): 2,
+        ("batches_total", "refused"): 2,
+        ("records_total", "session_start"): 2,
+        ("records_total", "event"): 4,
+        ("records_dropped_total", "gateway"): 2,
+        ("records_dropped_total", "device"): 14,
+    }
 
 
 def test_an_attempt_at_a_job_is_counted() -> None:

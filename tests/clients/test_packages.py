@@ -10,12 +10,11 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
-
-import pytest
+from typing import Any, Final, NoReturn
 
 from tests.api.harness import Json, stable, summary
 from tests.e2e.service import Service
+from tests.missing import missing
 
 ROOT: Final = Path(__file__).parents[2]
 INSTALLED: Final = ROOT / ".clients"
@@ -57,25 +56,21 @@ REFUSED: Final[Json] = {"attributes": [{"first_name": "nobody"}]}
 def python(package: str, client: list[str], calls: list[Call]) -> list[Any]:
     folder = INSTALLED / package
     if not folder.is_dir():
-        missing(f"the Python package for {package}")
+        not_installed(f"the Python package for {package}")
     return _made([sys.executable, str(DRIVERS / "calls.py")], {"PYTHONPATH": str(folder)}, client, calls)
 
 
 def node(client: list[str], calls: list[Call]) -> list[Any]:
     program = shutil.which("node")
     if program is None or not (INSTALLED / ".npm").exists():
-        missing("node, or the npm package braze-api")
+        not_installed("node, or the npm package braze-api")
     return _made(
         [str(program), str(DRIVERS / "calls.js")], {"NODE_PATH": str(INSTALLED / "node_modules")}, client, calls
     )
 
 
-def missing(what: str) -> None:
-    """As with servers: skipped on a developer's machine, and a failure in CI, where nobody reads skips."""
-    reason = f"{what} is not installed, see `make clients`"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+def not_installed(what: str) -> NoReturn:
+    missing(f"{what} is not installed, see `make clients`")
 
 
 def _made(argv: list[str], more: dict[str, str], client: list[str], calls: list[Call]) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.api.harness import Json
-from tests.clients.test_packages import DRIVERS, INSTALLED, missing
+from tests.clients.test_packages import DRIVERS, INSTALLED, not_installed
 from tests.e2e.service import Service
 
 Call = tuple[str, Json]
@@ -34,12 +34,12 @@ def made(sdk: str, url: str, key: str, calls: list[Call]) -> None:
     if sdk == "segment-python":
         folder = INSTALLED / "segment"
         if not folder.is_dir():
-            missing("the Python package for segment")
+            not_installed("the Python package for segment")
         argv, more = [sys.executable, str(DRIVERS / "tracking.py")], {"PYTHONPATH": str(folder)}
     else:
         program = shutil.which("node")
         if program is None or not (INSTALLED / ".npm").exists():
-            missing("node, or an npm package")
+            not_installed("node, or an npm package")
         argv, more = [str(program), str(DRIVERS / "tracking.js")], {"NODE_PATH": str(INSTALLED / "node_modules")}
     run = subprocess.run(
         argv,
