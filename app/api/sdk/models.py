@@ -31,6 +31,7 @@ class Batch(Struct):
     sdk_key: Annotated[str, Meta(description="Where the header cannot be set.")] | UnsetType = UNSET
     sent_at: Annotated[_Moment, Meta(description="The device's clock at the sending.")] | UnsetType = UNSET
     app_version: Annotated[str, Meta(max_length=255)] | UnsetType = UNSET
+    dropped: Annotated[int, Meta(description="Records that the device has lost since.")] | UnsetType = UNSET
     signature: Any = UNSET
 
 

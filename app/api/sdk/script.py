@@ -1,4 +1,4 @@
-"""GET /sdk/onefold.js: the web SDK, as the build in sdk/web made it, for pages of any origin."""
+"""GET /sdk/onefold.js: the web SDK and its types, as the build in sdk/web made them, for pages of any origin."""
 
 import hashlib
 from base64 import b64encode
@@ -13,23 +13,28 @@ from app.api.documentation import Documentation
 from app.api.endpoint import Probe
 from app.services.registry import Services
 
-#: File by path: for a script tag, and for `import`.
-FILES: Final = {"/sdk/onefold.js": "onefold.js", "/sdk/onefold.mjs": "onefold.mjs"}
+#: File by path: for a script tag, for `import`, and for TypeScript.
+FILES: Final = {f"/sdk/{name}": name for name in ("onefold.js", "onefold.mjs", "onefold.d.ts")}
+_TYPES: Final = {"onefold.d.ts": "text/plain"}
 #: A page asks again after an hour, and is told in a few bytes that nothing changed.
 CACHED: Final = "public, max-age=3600"
 
-_DOCUMENTATION: Final = Documentation(
-    "The web SDK",
-    "SDK data",
-    "For pages, without a key. See docs/sdk.md.",
-    {200: str},
-    media_type="text/javascript",
-    headers={"X-Integrity": "What the attribute `integrity` of a script tag has to be.", "ETag": "The same."},
-)
+_HEADERS: Final = {"X-Integrity": "What the attribute `integrity` of a script tag has to be.", "ETag": "The same."}
 
 
 def probes(_services: Services) -> list[Probe]:
-    return [Probe(path, _served(name), _DOCUMENTATION) for path, name in FILES.items()]
+    return [Probe(path, _served(name), _told(name)) for path, name in FILES.items()]
+
+
+def _told(name: str) -> Documentation:
+    return Documentation(
+        "Types of the web SDK" if name in _TYPES else "The web SDK",
+        "SDK data",
+        "For pages, without a key. See docs/sdk.md.",
+        {200: str},
+        media_type=_TYPES.get(name, "text/javascript"),
+        headers=_HEADERS,
+    )
 
 
 def integrity(script: bytes) -> str:
@@ -57,6 +62,6 @@ def _served(name: str) -> Callable[[Request], Awaitable[Response]]:
         named = headers | {"X-Request-Id": str(uuid4())}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=named)
-        return Response(script, media_type="text/javascript", headers=named)
+        return Response(script, media_type=_TYPES.get(name, "text/javascript"), headers=named)
 
     return serve

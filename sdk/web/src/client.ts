@@ -1,31 +1,11 @@
-import { deviceId, deviceInfo, isCrawler, uuid, type DeviceProperty } from "./device.js";
+import { deviceId, deviceInfo, isCrawler, uuid } from "./device.js";
+import type { Options } from "./options.js";
 import { Queue, type Batch, type Entry } from "./queue.js";
 import { Sender } from "./sender.js";
 import { Sessions } from "./session.js";
 import { keep, type Keep } from "./storage.js";
 import { User } from "./user.js";
 import { isName, plain, type Properties } from "./values.js";
-
-export interface Options {
-  /** Where Onefold is reached: https://data.example.org. At first where the script came from. */
-  baseUrl?: string;
-  /** False: nothing is stored or sent before `enableSDK`, on each page anew. */
-  allow?: boolean;
-  /** A session ends when nothing happens for so long; at first 1,800. */
-  sessionTimeoutInSeconds?: number;
-  /** What waits is sent so often; at first every 10. */
-  flushIntervalInSeconds?: number;
-  /** Known from other SDKs. This one sets no cookies in any case. */
-  noCookies?: boolean;
-  /** What may be told of the browser; at first all of it. */
-  devicePropertyAllowlist?: DeviceProperty[];
-  /** True: crawlers count as visitors as well. */
-  allowCrawlerActivity?: boolean;
-  /** Of the page's application. */
-  appVersion?: string;
-  /** Records that may wait; the oldest are dropped, and counted. At first 1,000. */
-  maxQueuedRecords?: number;
-}
 
 export const VERSION = "1.0.0";
 const PATH = "/v1/sdk/data";
@@ -81,7 +61,6 @@ export class Client {
 
   /** Forget the device: its id, what waits, who it was. The next call makes another one. */
   wipe(): void {
-    if (!this.allowed) return;
     for (const key of this.keep.keys()) {
       if (key !== OFF) this.keep.remove(key);
     }
@@ -154,7 +133,7 @@ export class Client {
   }
 
   flush(): Promise<boolean> {
-    return this.sender?.flush() ?? Promise.resolve(false);
+    return this.sender?.now() ?? Promise.resolve(false);
   }
 
   private record(type: string, data: object): boolean {
@@ -215,7 +194,7 @@ export class Client {
       sdk: `web ${VERSION}`,
       app_version: this.options.appVersion,
       signature: this.signature,
-      dropped: this.queue.dropped() || undefined,
+      dropped: batch.dropped || undefined,
       sent_at: now,
       // How long ago it was is said by this page's clock that is never set, where that saw it.
       records: entries.map(({ type, data, at, page, offset: then }, n) => ({
@@ -241,6 +220,7 @@ function later(open: () => Keep): Keep {
     get shared() {
       return it().shared;
     },
+    hidden: (key) => it().hidden(key),
     get: (key) => it().get(key),
     set: (key, value) => it().set(key, value),
     remove: (key) => it().remove(key),

@@ -1,15 +1,5 @@
+import type { DeviceInfo, DeviceProperty } from "./options.js";
 import type { Keep } from "./storage.js";
-
-/** What is told of the browser, where the page allows it (option `devicePropertyAllowlist`). */
-export interface DeviceInfo {
-  browser?: string;
-  browser_version?: string;
-  os?: string;
-  resolution?: string;
-  locale?: string;
-  time_zone?: string;
-}
-export type DeviceProperty = keyof DeviceInfo;
 
 const DEVICE = "device";
 

@@ -1,19 +1,6 @@
 import type { Client } from "./client.js";
+import type { FormOptions } from "./options.js";
 import type { Properties } from "./values.js";
-
-/** What a form tells, by the names of its fields. */
-export interface FormOptions {
-  /** The alias that the visitor gets: which field names it, and its label. At first the e-mail field, "email". */
-  alias?: { field?: string; label?: string };
-  /** Field by attribute, for names that differ: { first_name: "given-name" }. */
-  attributes?: { [attribute: string]: string };
-  /** Attributes that every visitor of this form gets: { is_lead_profile: true }. */
-  set?: Properties;
-  /** What was bought, when the form is sent. */
-  purchase?: { product_id: string; price: number; currency?: string; quantity?: number; properties?: Properties };
-  /** An event to log, such as "Newsletter". */
-  event?: string;
-}
 
 const KNOWN: { [attribute: string]: string[] } = {
   email: ["email", "e-mail", "mail"],
@@ -48,8 +35,10 @@ export function capture(client: Client, form: HTMLFormElement, options: FormOpti
     }
     for (const [name, value] of Object.entries(attributes)) client.user.setCustomUserAttribute(name, value);
     if (options.event) client.event(options.event);
-    const bought = options.purchase;
-    if (bought) client.purchase(bought.product_id, bought.price, bought.currency, bought.quantity, bought.properties);
+    const bought = typeof options.purchase === "function" ? options.purchase() : options.purchase;
+    for (const { product_id, price, currency, quantity, properties } of [bought ?? []].flat()) {
+      client.purchase(product_id, price, currency, quantity, properties);
+    }
     void client.flush();
   };
   form.addEventListener("submit", sent);

@@ -1,18 +1,19 @@
 /** Onefold's web SDK. Nothing happens when it is imported, so that it can be on a server as well. */
-import { Client, VERSION, type Options } from "./client.js";
-import { capture, type FormOptions } from "./form.js";
+import { Client, VERSION } from "./client.js";
+import { capture } from "./form.js";
+import type { FormOptions, Options } from "./options.js";
 import type { User } from "./user.js";
 import type { Properties } from "./values.js";
 
-export type { DeviceInfo, DeviceProperty } from "./device.js";
-export type { FormOptions } from "./form.js";
-export type { Gender, SubscriptionType } from "./user.js";
+export type { DeviceInfo, DeviceProperty, FormOptions, Options, Purchase } from "./options.js";
+export type { Gender, SubscriptionType, User } from "./user.js";
 export type { Properties, Value } from "./values.js";
-export type { Options, User };
 
 export const version = VERSION;
 
 let client: Client | null = null;
+/** Where the script tag led to. Known only while the file runs for the first time; null for a module. */
+const loadedFrom = typeof document === "undefined" ? null : document.currentScript;
 
 /** Begin, with the SDK key of an app. False when the options cannot be used, or where there is no window. */
 export function initialize(sdkKey: string, options: Options = {}): boolean {
@@ -68,7 +69,7 @@ export function logEcommerceEvent(name: string, properties: Properties): boolean
   return client?.event(name, properties) ?? false;
 }
 
-/** Send what waits at once. True when nothing waits any more. */
+/** Send what waits at once, from this tab. True when nothing waits any more. */
 export function requestImmediateDataFlush(callback?: (success: boolean) => void): Promise<boolean> {
   const flushed = client?.flush() ?? Promise.resolve(false);
   if (callback) void flushed.then(callback);
@@ -119,11 +120,10 @@ export function captureForm(form: HTMLFormElement, options?: FormOptions): () =>
   return client ? capture(client, form, options) : () => undefined;
 }
 
-/** The origin of the service: as said, or the one that the script came from. */
+/** The origin of the service: as said, or the one that the script tag led to, or that of the page. */
 function baseOf(sent: string | undefined): string | null {
   try {
-    const script = document.currentScript ?? document.querySelector('script[src*="/sdk/onefold.js"]');
-    const url = new URL(sent ?? (script as HTMLScriptElement | null)?.src ?? location.href, location.href);
+    const url = new URL(sent ?? ((loadedFrom as HTMLScriptElement | null)?.src || location.href), location.href);
     return url.protocol === "https:" || url.protocol === "http:" ? url.origin : null;
   } catch {
     return null;

@@ -16,6 +16,8 @@ export interface Batch {
   /** The sequence number of its first record; the others follow. Two tabs may have given the same one twice. */
   first: number;
   keys: string[];
+  /** Records that were lost since the batch before it. */
+  dropped: number;
 }
 
 const WAITING = "q.";
@@ -24,10 +26,14 @@ const NUMBER = "number";
 const SEQ = "seq";
 const SENT = "sent";
 const DROPPED = "dropped";
+/** Characters that a batch takes in the storage. They are taken once, so that it can be begun where no room is left. */
+const BATCH_SIZE = 3_000;
 
 /** Records that wait, over all tabs of the device. Each has a key of its own, so that no two tabs overwrite each other's. */
 export class Queue {
   private readonly tab = Math.random().toString(36).slice(2, 8);
+  /** A batch of records that no other tab sees. */
+  private own: Batch | null = null;
 
   constructor(
     private readonly keep: Keep,
@@ -35,9 +41,10 @@ export class Queue {
   ) {}
 
   add(entry: Entry): void {
+    if (this.keep.get(BATCH) === null) this.begin(null);
     const waiting = this.waiting();
     for (const key of waiting.slice(0, Math.max(0, waiting.length - this.most + 1))) {
-      if (this.begun()?.keys.includes(key)) continue;
+      if (this.current()?.keys.includes(key)) continue;
       this.keep.remove(key); // the oldest: what comes later says more about the visitor of now
       this.count(1);
     }
@@ -54,13 +61,21 @@ export class Queue {
       .sort();
   }
 
+  /** Whether records wait that no other tab sees, since the storage has no room for them. */
+  hidden(): boolean {
+    return this.keep.shared && this.waiting().some((key) => this.keep.hidden(key));
+  }
+
   /** The batch that was begun, or a new one of what waits: at most so many records and characters. */
   next(records: number, characters: number): Batch | null {
-    const begun = this.begun();
+    const begun = this.current();
     if (begun) return begun;
+    const waiting = this.waiting().slice(0, records);
+    const isOwn = waiting.some((key, n) => n === 0 && this.keep.hidden(key));
     const keys: string[] = [];
     let size = 0;
-    for (const key of this.waiting().slice(0, records)) {
+    for (const key of waiting) {
+      if (this.keep.hidden(key) !== isOwn) break; // other tabs see the whole of a batch, or nothing of it
       size += (this.keep.get(key) ?? "").length * 3; // UTF-8 takes three bytes a character at the most
       if (size > characters && keys.length) break;
       keys.push(key);
@@ -73,8 +88,9 @@ export class Queue {
     const last = first + keys.length - 1;
     this.keep.set(SENT, String(last));
     if ((Number(this.keep.get(SEQ)) || 0) < last) this.keep.set(SEQ, String(last));
-    const batch = { number, first, keys };
-    this.keep.set(BATCH, JSON.stringify(batch));
+    const batch = { number, first, keys, dropped: this.dropped() };
+    if (isOwn) this.own = batch;
+    else this.begin(batch);
     return batch;
   }
 
@@ -85,21 +101,28 @@ export class Queue {
   /** The batch was answered: its records wait no more. `lost`: the service does not take them. */
   done(batch: Batch, lost: boolean): void {
     if (lost) this.count(batch.keys.length);
-    this.keep.remove(BATCH);
+    this.count(-batch.dropped); // it is told
+    // The records go first: were the page to end in between, what is left would be sent under the same number.
     for (const key of batch.keys) this.keep.remove(key);
+    if (this.own?.number === batch.number) this.own = null;
+    else if (this.current()?.number === batch.number) this.begin(null); // another tab may have begun the next one
   }
 
-  /** Records that were lost since the device is known: no room, or not taken. */
-  dropped(): number {
+  /** Records that were lost and not told of yet: no room, or not taken. */
+  private dropped(): number {
     return Number(this.keep.get(DROPPED)) || 0;
   }
 
   private count(lost: number): void {
-    this.keep.set(DROPPED, String(this.dropped() + lost));
+    if (lost) this.keep.set(DROPPED, String(Math.max(0, this.dropped() + lost)));
   }
 
-  private begun(): Batch | null {
-    return read<Batch>(this.keep.get(BATCH));
+  private current(): Batch | null {
+    return this.own ?? read<Batch>(this.keep.get(BATCH));
+  }
+
+  private begin(batch: Batch | null): void {
+    this.keep.set(BATCH, JSON.stringify(batch).padEnd(BATCH_SIZE));
   }
 }
 

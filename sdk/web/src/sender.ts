@@ -12,6 +12,7 @@ const LONGEST_PAUSE = 300_000;
 /** Sends batches one after another, from one tab at a time. */
 export class Sender {
   private leads = false;
+  private waiting: AbortController | null = null;
   private release: (() => void) | null = null;
   private sending: Promise<boolean> | null = null;
   private pause = 0;
@@ -28,13 +29,19 @@ export class Sender {
     private readonly refused: () => void,
   ) {
     this.lead();
-    this.timer = window.setInterval(() => void this.flush(), interval);
+    this.timer = window.setInterval(() => void (this.queue.hidden() ? this.now() : this.flush()), interval);
   }
 
-  /** Send all that waits. True when nothing waits any more; false when it failed, or when another tab sends. */
+  /** Send all that waits, unless another tab does. True when nothing waits any more, false when that failed. */
   flush(): Promise<boolean> {
     this.sending ??= this.all().finally(() => (this.sending = null));
     return this.sending;
+  }
+
+  /** Send all that waits from this tab, whoever did so far. */
+  async now(): Promise<boolean> {
+    if (!this.leads && !this.stopped) await this.take();
+    return this.flush();
   }
 
   /** The page is hidden and may never come back: what waits leaves in one call that outlives it. */
@@ -54,7 +61,9 @@ export class Sender {
 
   stop(): void {
     this.stopped = true;
+    this.leads = false;
     window.clearInterval(this.timer);
+    this.waiting?.abort();
     this.release?.();
   }
 
@@ -64,12 +73,30 @@ export class Sender {
       this.leads = true;
       return;
     }
-    void navigator.locks.request(this.lock, () => {
-      if (this.stopped) return;
-      this.leads = true;
-      void this.flush();
-      return new Promise<void>((resolve) => (this.release = resolve));
-    });
+    this.waiting = new AbortController();
+    this.hold({ signal: this.waiting.signal });
+  }
+
+  /** Take the lock from the tab that holds it. What that tab is sending is sent twice then, and counts once. */
+  private take(): Promise<void> {
+    this.waiting?.abort();
+    return new Promise((taken) => this.hold({ steal: true }, taken));
+  }
+
+  private hold(options: LockOptions, held?: () => void): void {
+    navigator.locks
+      .request(this.lock as string, options, () => {
+        held?.();
+        if (this.stopped) return;
+        this.leads = true;
+        void this.flush();
+        return new Promise<void>((resolve) => (this.release = resolve));
+      })
+      .catch(() => {
+        if (options.signal?.aborted) return; // this tab took it, or stops
+        this.leads = false;
+        if (!this.stopped) this.lead();
+      });
   }
 
   private async all(): Promise<boolean> {

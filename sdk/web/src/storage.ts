@@ -7,6 +7,8 @@ export interface Keep {
   keys(): string[];
   /** Whether other tabs and later pages see what is kept. */
   readonly shared: boolean;
+  /** Whether this key is in memory, where others do not see it. */
+  hidden(key: string): boolean;
 }
 
 /** What has no room in local storage stays in memory: it is lost with the page, but not before. */
@@ -15,34 +17,42 @@ export function keep(prefix: string): Keep {
   const local = localStorageOf();
   return {
     shared: local !== null,
+    hidden: (key) => memory.has(key),
     get(key) {
-      return memory.get(key) ?? local?.getItem(prefix + key) ?? null;
+      return memory.get(key) ?? tried(() => local?.getItem(prefix + key)) ?? null;
     },
     set(key, value) {
-      try {
-        if (local) {
-          local.setItem(prefix + key, value);
-          memory.delete(key);
-          return;
-        }
-      } catch {
-        // full, or taken away meanwhile
-      }
-      memory.set(key, value);
+      const isKept = tried(() => {
+        local?.setItem(prefix + key, value);
+        return local !== null;
+      });
+      if (isKept) memory.delete(key);
+      else memory.set(key, value);
     },
     remove(key) {
       memory.delete(key);
-      local?.removeItem(prefix + key);
+      tried(() => local?.removeItem(prefix + key));
     },
     keys() {
       const found = new Set(memory.keys());
-      for (let n = 0; local && n < local.length; n++) {
-        const key = local.key(n);
-        if (key?.startsWith(prefix)) found.add(key.slice(prefix.length));
-      }
+      tried(() => {
+        for (let n = 0; local && n < local.length; n++) {
+          const key = local.key(n);
+          if (key?.startsWith(prefix)) found.add(key.slice(prefix.length));
+        }
+      });
       return [...found];
     },
   };
+}
+
+/** What storage gives; undefined when it is full, or was taken away: a page must never see an error of ours. */
+function tried<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
+  }
 }
 
 function localStorageOf(): Storage | null {

@@ -1,6 +1,6 @@
 import { isName, plain, type Properties, type Value } from "./values.js";
 
-/** Where a user's calls go. */
+/** Where a user's calls go. @internal */
 export interface Recorder {
   record(type: string, data: object): boolean;
   userId(): string | null;
@@ -11,6 +11,7 @@ export type SubscriptionType = "opted_in" | "subscribed" | "unsubscribed";
 
 /** The visitor, anonymous or not. Each call returns whether it was taken; what is wrong changes nothing. */
 export class User {
+  /** @internal */
   constructor(private readonly recorder: Recorder) {}
 
   /** The external id, null for an anonymous visitor. */

@@ -5,7 +5,7 @@ export type Properties = { [name: string]: Value };
 const MAX_NAME = 255;
 const MAX_DEPTH = 8;
 
-/** Whether it can be the name of an event, an attribute or a product. */
+/** Whether it can be the name of an event, an attribute or a product. @internal */
 export function isName(name: unknown): name is string {
   return typeof name === "string" && name.trim() !== "" && name.length <= MAX_NAME;
 }
@@ -13,6 +13,7 @@ export function isName(name: unknown): name is string {
 /**
  * A copy that JSON can carry: moments as ISO 8601, what is no value left out. A copy, since the page may change its
  * object later on.
+ * @internal
  */
 export function plain(value: unknown, depth = 0): Value | undefined {
   if (value === null || typeof value === "boolean" || typeof value === "string") return value;
