@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(512, ge=1)
     #: Whether the API serves /openapi.json and /docs, to anybody.
     docs: bool = False
+    #: SDK key of the app whose shop is served under /demo, to browsers of this machine; empty = no shop. `onefold up
+    #: --demo` sets it.
+    demo_sdk_key: str = ""
     #: Requests that one API process has in hand at once, and megabytes of their bodies and answers; beyond it 503.
     #: A workspace gets at most half of what the others leave.
     max_requests: int = Field(1_000, ge=2)

@@ -16,6 +16,7 @@ from app.api.apps import endpoints as apps
 from app.api.catalogue import endpoints as catalogue
 from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
+from app.api.demo import endpoints as demo
 from app.api.endpoint import SDK_KEY, WRITE_KEY, serve
 from app.api.exports import endpoints as exports
 from app.api.file_exports import endpoints as file_exports
@@ -118,6 +119,8 @@ def create_app(services: Services) -> FastAPI:
     app.openapi = document  # type: ignore[method-assign] # FastAPI's way to have another document than its own
     if services.docs:
         docs.add(app, document())
+    if services.demo_sdk_key:
+        demo.add(app, services, services.demo_sdk_key)
     if services.metrics_token:
         metrics.add(app, services, services.metrics_token)
     app.add_exception_handler(HTTPException, _http_error)

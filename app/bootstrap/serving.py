@@ -150,7 +150,7 @@ def services(settings: Settings) -> Services:
     job_watch = JobWatch(database, calls)
     job_watch.start()
     readings = ApiReadings(
-        database, watch, writer, acceptor, quotas, bell, gate, connections, canary, job_watch, now_us
+        database, watch, writer, acceptor, quotas, bell, gate, connections, canary, job_watch, gateway.counts, now_us
     )
 
     segments = Segments(database, reader, calls, counting, now_us, settings.max_segments)
@@ -217,6 +217,7 @@ def services(settings: Settings) -> Services:
         aclose=aclose,
         receive_timeout_seconds=settings.receive_timeout_seconds,
         docs=settings.docs,
+        demo_sdk_key=settings.demo_sdk_key,
         trusted_proxies=trusted_proxies,
         answer_seconds=settings.answer_seconds,
     )

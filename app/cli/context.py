@@ -69,6 +69,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "REDIS_URL": settings.redis(),
         "BROKER_URL": settings.broker_url,
         "ONEFOLD_METRICS_TOKEN": settings.metrics_token.get_secret_value() if settings.metrics_token else "",
+        "ONEFOLD_DEMO_SDK_KEY": settings.demo_sdk_key,
         "PYTHONUNBUFFERED": "1",
     }
     return {**os.environ, **{name: value for name, value in known.items() if value}}

@@ -5,7 +5,6 @@ import secrets
 import shlex
 import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -16,9 +15,8 @@ from pydantic import SecretStr
 from app.adapters import embedded, metrics
 from app.adapters.clock import now_us
 from app.adapters.launcher import Launcher, StartError
-from app.adapters.private_files import read_secret, write_secret
 from app.adapters.processes import Child
-from app.cli import children
+from app.cli import children, starting
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -31,14 +29,9 @@ from app.cli.context import (
     settings_for,
 )
 from app.cli.output import errors, out
-from app.contract.plans import DEFAULT_PLAN
-from app.services import workspaces
-from app.services.permissions import PERMISSIONS
 from app.settings import Settings, token_problem
-from app.store import keys, migrate, roles
+from app.store import migrate, roles
 from app.store import workspaces as stored
-from app.store.engine import Database
-from app.store.keys import KeyRecord
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
@@ -51,6 +44,9 @@ def up(
     host: Host = "127.0.0.1",
     flower_port: FlowerPort = 5555,
     workers: Workers = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="A shop to try the web SDK on, under /demo, for this machine alone.")
+    ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Run everything: API, Celery worker, sweeper, Flower, and what is not configured elsewhere.
@@ -65,6 +61,8 @@ def up(
     settings = settings_for(data_dir)
     close_to_others(data_dir)
     settings = _with_metrics(settings)
+    if demo and not starting.is_loopback(host):
+        raise fail(starting.DEMO_NOT_LOCAL)
     for name, address, number in (("port", host, port), ("flower-port", "127.0.0.1", flower_port)):
         if number and not children.is_free(address, number):
             raise fail(f"Port {number} of {address} is in use: stop what listens there, or give another --{name}.")
@@ -72,7 +70,11 @@ def up(
     if not os.environ.get("REDIS_URL") and not os.environ.get("ONEFOLD_REDIS_URL"):
         family.append(children.valkey(settings))
     with opened(settings, make=True) as database:
-        key_file = _first_start(database, data_dir)
+        key_file = starting.default_key(database, data_dir)
+        demo_key_file = None
+        if demo:
+            sdk_key, demo_key_file = starting.demo_shop(database, data_dir, port)
+            settings = settings.model_copy(update={"demo_sdk_key": sdk_key})
     processes = workers or (1 if not settings.database_url else max(1, (os.cpu_count() or 2) - 1))
     # The API comes last: when it answers and the worker listens, everything is there, and nothing waited for anything.
     ready_file = data_dir / "worker.ready"
@@ -83,7 +85,7 @@ def up(
     family.append(children.api(settings, host, port, ready_file))
 
     def started() -> None:
-        _greet(children.url(host, port), key_file, flower_port, data_dir)
+        _greet(children.url(host, port), key_file, demo_key_file, flower_port, data_dir)
 
     try:
         Launcher(family, _report, started).run()
@@ -130,27 +132,6 @@ def _report(line: str) -> None:
     errors.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _first_start(database: Database, data_dir: Path) -> Path:
-    """The first start makes a workspace and a key with all permissions, which lies in a file that only we may read.
-
-    After an upgrade the file gets another key, with the permissions that are new. The one before keeps those that it
-    was made with: no key ever gains any (spec api-keys.md 2).
-    """
-    path = data_dir / "default.key"
-    known = {workspace.name: workspace for workspace in stored.listed(database)}
-    if DEFAULT_WORKSPACE not in known:
-        with suppress(workspaces.NameTakenError):  # another machine's first start, at the same time
-            workspaces.create(database, DEFAULT_WORKSPACE, {"plan": DEFAULT_PLAN}, now_us())
-        known[DEFAULT_WORKSPACE] = stored.get(database, DEFAULT_WORKSPACE)
-    number = stored.number(known[DEFAULT_WORKSPACE])
-    record = _key_in(database, path)
-    ours = record is not None and record.workspace_id == number and record.key_name.startswith("default")
-    if record is None or (ours and not record.permissions.issuperset(PERMISSIONS)):
-        name = f"default {secrets.token_hex(3)}"
-        write_secret(path, keys.create(database, number, name, PERMISSIONS, now_us()))
-    return path
-
-
 def _with_metrics(settings: Settings) -> Settings:
     """A token for the metrics, made at the first start, and an empty directory for what the processes count."""
     folder = settings.data_dir / "metrics"
@@ -162,17 +143,14 @@ def _with_metrics(settings: Settings) -> Settings:
     return settings.model_copy(update={"metrics_token": SecretStr(token)})
 
 
-def _key_in(database: Database, path: Path) -> KeyRecord | None:
-    """The live key of this database in the file; None for one of another that was used with the same folder."""
-    identifier = keys.public_id(read_secret(path))
-    return None if identifier is None else keys.find(database, identifier)
-
-
-def _greet(url: str, key_file: Path, flower_port: int, data_dir: Path) -> None:
+def _greet(url: str, key_file: Path, demo_key_file: Path | None, flower_port: int, data_dir: Path) -> None:
     payload = '{"attributes":[{"external_id":"ada","first_name":"Ada","tier":"gold"}]}'
     key = f'"Authorization: Bearer $(cat {shlex.quote(str(key_file))})"'
     typer.echo(f"Onefold answers on {url}")
     typer.echo(f"API key of the workspace `{DEFAULT_WORKSPACE}`: {key_file}")
+    if demo_key_file is not None:
+        typer.echo(f"A shop to try it on: {url}/demo")
+        typer.echo(f"API key of the shop's workspace `{starting.DEMO_WORKSPACE}`: {demo_key_file}")
     if flower_port:
         typer.echo(f"Flower: http://127.0.0.1:{flower_port} (user and password: {data_dir / 'flower.auth'})")
     typer.echo(f"Logs: {data_dir / 'logs'}")

@@ -45,6 +45,8 @@ from app.domain.reasons import INVALID_NAME, INVALID_VALUE
 CODEC_BATCH: Final = 1
 ARRAY: Final = "records"
 MAX_NUMBER: Final = 2**53 - 1
+#: Of the records that a device says it has lost.
+MAX_DROPPED: Final = 100_000
 MAX_SESSION: Final = 64
 MAX_TEXT: Final = 255
 #: A record is not older than that when it arrives.
@@ -89,6 +91,16 @@ _ANYBODY: Final = {"external_id": "-"}
 
 Verify = Callable[[str], str | None]
 """A signature to the external id that it is about; None for one that is not valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBatch(Checked):
+    """A batch that is taken, and what is counted of it."""
+
+    #: Types of its records.
+    types: tuple[str, ...] = ()
+    #: Records that the device has lost since its last batch, as it says.
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +151,7 @@ def group_ids(body: bytes) -> set[str]:
     return named | {one for record in found for one in subscription_states.group_ids(_group_states(record))}
 
 
-def check(body: bytes, sender: Sender, received_us: int) -> Checked:
+def check(body: bytes, sender: Sender, received_us: int) -> CheckedBatch:
     """Check a batch. Raises RefusedError when nothing of it can be processed."""
     document = bodies.parse_object(body)
     if document is None:
@@ -185,7 +197,17 @@ def check(body: bytes, sender: Sender, received_us: int) -> Checked:
     if errors:
         answer["errors"] = [error.as_json() for error in errors]
     encoded = msgspec.json.encode(stored)
-    return Checked(SDK, CODEC_BATCH, encoded, msgspec.json.encode(answer), tuple(errors))
+    types = tuple("event" if one.kind == "recommended" else one.kind for one in read)
+    dropped = numbers.integer(document.get("dropped")) or 0
+    return CheckedBatch(
+        SDK,
+        CODEC_BATCH,
+        encoded,
+        msgspec.json.encode(answer),
+        tuple(errors),
+        types,
+        min(max(dropped, 0), MAX_DROPPED),
+    )
 
 
 @dataclass(slots=True)

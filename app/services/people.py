@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from app.contract.cursor import Cursors, Page, Position
 from app.contract.export import View
 from app.contract.people import Query
-from app.domain.identifiers import identifiers_of
+from app.domain.identifiers import device_key, identifiers_of
 from app.domain.profile import (
     ALIAS,
     ALL_SECTIONS,
@@ -18,6 +18,7 @@ from app.domain.profile import (
     CHANNEL_PHONE,
     CORE,
     DEPRECATED,
+    DEVICE,
     EMAIL,
     EVENTS,
     EXTERNAL,
@@ -105,6 +106,12 @@ class People:
         """
         now_us = self._reader.now_us
         return await self._reader.read(caller, lambda: show(self._database, caller, braze_id, page, now_us()))
+
+    async def of_device(self, caller: Caller, app_id: str, device_id: str, page: Page) -> Seen[Person]:
+        """As `show`, for whoever uses a device of an app."""
+        key = device_key(app_id, device_id)
+        now_us = self._reader.now_us
+        return await self._reader.read(caller, lambda: _person(self._database, caller, key, page, now_us()))
 
     async def timeline(self, caller: Caller, braze_id: str, page: Page) -> Seen[Timeline]:
         """What somebody did. Raises as `show`."""
@@ -199,9 +206,13 @@ def _first(profile: Profile, ranges: Sequence[Range], labels: Sequence[str]) -> 
 
 def show(database: Database, caller: Caller, braze_id: str, page: Page, now_us: int) -> Person:
     """As People.show, of what is applied."""
+    return _person(database, caller, (BRAZE, "", braze_id), page, now_us)
+
+
+def _person(database: Database, caller: Caller, key: Identifier, page: Page, now_us: int) -> Person:
     workspace_id = caller.workspace_id
     with database.read() as connection:
-        profile = _profile(connection, workspace_id, braze_id, 0)
+        profile = _profile(connection, workspace_id, key, 0)
         found = look_up.fetch(connection, workspace_id, {profile.pid: ALL_SECTIONS})
         (view,) = views_of(connection, workspace_id, [profile.pid], found, now_us)
         consents: list[tuple[Address, AddressState]] = []
@@ -215,16 +226,15 @@ def show(database: Database, caller: Caller, braze_id: str, page: Page, now_us: 
 def events_of(database: Database, caller: Caller, braze_id: str, page: Page, now_us: int) -> Timeline:
     """As People.timeline, of what is applied."""
     with database.read() as connection:
-        profile = _profile(connection, caller.workspace_id, braze_id, EVENTS | PURCHASES)
+        profile = _profile(connection, caller.workspace_id, (BRAZE, "", braze_id), EVENTS | PURCHASES)
         return _timeline(connection, caller, profile, page, now_us)
 
 
-def _profile(connection: Connection, workspace_id: int, braze_id: str, sections: int) -> Profile:
-    key = (BRAZE, "", braze_id)
+def _profile(connection: Connection, workspace_id: int, key: Identifier, sections: int) -> Profile:
     pids = look_up.find(connection, workspace_id, {key})[key]
     for profile in look_up.fetch(connection, workspace_id, dict.fromkeys(pids, sections)):
         return profile
-    raise UnknownProfileError(key)
+    raise UnknownProfileError(None if key[0] == DEVICE else key)
 
 
 def _timeline(connection: Connection, caller: Caller, profile: Profile, page: Page, now_us: int) -> Timeline:

@@ -18,6 +18,7 @@ from app.services.accepting.writer import InboxWriter
 from app.services.canary import Canary
 from app.services.connections import Connections
 from app.services.job_watch import JobWatch
+from app.services.sdk import SdkCounts
 from app.store.engine import Database
 from app.store.inbox import backlog
 
@@ -38,6 +39,7 @@ class ApiReadings:
     connections: Connections
     canary: Canary
     jobs: JobWatch
+    sdk: SdkCounts
     now_us: Callable[[], int]
 
     def read(self) -> Iterator[Reading]:
@@ -62,6 +64,13 @@ class ApiReadings:
             "Recommended e-commerce events that do not follow their schema, by event and fault.",
             ("event", "fault"),
             {of: float(count) for of, count in self.acceptor.refused_events.total.items()},
+        )
+        yield "onefold_sdk_batches_total", "Batches of SDK data, by result.", *_by("result", self.sdk.batches)
+        yield "onefold_sdk_records_total", "Records of batches that were taken.", *_by("type", self.sdk.records)
+        yield (
+            "onefold_sdk_records_dropped_total",
+            "Records that cannot be taken (gateway), or that devices lost before they sent them (device).",
+            *_by("by", self.sdk.dropped),
         )
         rung = {"rung": self.bell.rung, "suppressed": self.bell.suppressed, "failed": self.bell.failed}
         yield "onefold_doorbells_total", "Doorbells; suppressed: one was outstanding.", *_by("result", rung)

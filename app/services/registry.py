@@ -79,6 +79,8 @@ class Services:
     receive_timeout_seconds: float
     #: Whether /openapi.json and /docs are served.
     docs: bool
+    #: Of the app whose shop is served to browsers of this machine; empty = no shop.
+    demo_sdk_key: str
     #: Whose X-Forwarded-For is believed.
     trusted_proxies: tuple[Network, ...]
     #: From the arrival of a request, without the time that its body takes, to the answer.

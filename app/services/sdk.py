@@ -3,9 +3,10 @@
 import asyncio
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -13,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.contract import addresses, sdk, signatures, track
 from app.contract.apps import ANY_ORIGIN
-from app.contract.sdk import Sender, Verify
+from app.contract.errors import RefusedError
+from app.contract.sdk import CheckedBatch, Sender, Verify
 from app.contract.signatures import PublicKey
 from app.contract.tracking import batch as tracking
 from app.quota.bucket import Bucket
@@ -70,6 +72,24 @@ class Known:
     until: float
 
 
+@dataclass(slots=True)
+class SdkCounts:
+    """What arrived, since the process began."""
+
+    #: By what became of them: `taken`, `refused`, `throttled`.
+    batches: Counter[str] = field(default_factory=Counter)
+    #: Of batches that were taken, by type.
+    records: Counter[str] = field(default_factory=Counter)
+    #: By who dropped them: `gateway`, since they cannot be taken, or `device`, as it says.
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def took(self, batch: CheckedBatch) -> None:
+        self.batches["taken"] += 1
+        self.records.update(batch.types)
+        self.dropped["gateway"] += len(batch.errors)
+        self.dropped["device"] += batch.dropped
+
+
 class SdkGateway:
     """One per API process. A change of an app is seen at most `cache_seconds` later."""
 
@@ -96,6 +116,7 @@ class SdkGateway:
         self._cache_seconds = cache_seconds
         self._timeout = timeout
         self._known: dict[str, Known] = {}
+        self.counts = SdkCounts()
         self._buckets = {
             name: (LocalBuckets(), Bucket(name, most, _MINUTE_MS)) if most else None
             for name, most in (
@@ -151,6 +172,13 @@ class SdkGateway:
 
     async def accept(self, known: Known, body: bytes) -> Accepted:
         """Commit a batch. Raises RefusedError, TooFrequentError; else as Acceptor.append."""
+        try:
+            return await self._accept(known, body)
+        except RefusedError:
+            self.counts.batches["refused"] += 1
+            raise
+
+    async def _accept(self, known: Known, body: bytes) -> Accepted:
         caller, app = known.caller, known.app
         device = await self._acceptor.read(caller, sdk.device_of, body)
         self._take("sdk-device", (app.id, device))
@@ -160,7 +188,16 @@ class SdkGateway:
             most_records=self.limits.records,
             groups=await self._groups.channels(caller, groups) if groups else {},
         )
-        return await self._acceptor.queue(caller, partial(sdk.check, sender=sender, received_us=self._now_us()), body)
+        received_us = self._now_us()
+        checked: list[CheckedBatch] = []
+
+        def check(content: bytes) -> CheckedBatch:
+            checked.append(sdk.check(content, sender, received_us))
+            return checked[-1]
+
+        accepted = await self._acceptor.queue(caller, check, body)
+        self.counts.took(checked[-1])
+        return accepted
 
     async def accept_calls(self, known: Known, body: bytes, kind: str | None) -> Accepted:
         """Commit a call of a tracking SDK, or a batch of them for None. Raises as `accept`."""
@@ -214,6 +251,7 @@ class SdkGateway:
             levels, bucket = found
             (grant,) = levels.take(owner, (bucket,), 1, self._now_us() // 1000)
             if not grant.granted:
+                self.counts.batches["throttled"] += 1
                 raise TooFrequentError(grant)
 
 

@@ -1,0 +1,1 @@
+"""A shop to try the web SDK on, for this machine alone."""
