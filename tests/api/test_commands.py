@@ -150,7 +150,7 @@ def test_the_demo_has_a_workspace_of_its_own(tmp_path: Path) -> None:
     migrate.upgrade(database)
     default_key(database, tmp_path)
     sdk_key, file = demo_shop(database, tmp_path, 8080)
-    record = keys.find(database, keys.public_id(file.read_text()) or "")
+    record = keys.find(database, keys.public_id(file.read_text().strip()) or "")
     assert record is not None
     found = apps.by_sdk_key(database, sdk_key)
     assert found is not None
