@@ -205,8 +205,8 @@ def check(body: bytes, sender: Sender, received_us: int) -> CheckedBatch:
         encoded,
         msgspec.json.encode(answer),
         tuple(errors),
-        types,
-        min(max(dropped, 0), MAX_DROPPED),
+        types=types,
+        dropped=min(max(dropped, 0), MAX_DROPPED),
     )
 
 

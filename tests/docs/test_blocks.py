@@ -22,7 +22,14 @@ from tests.docs.command import forking
 from tests.docs.markdown import ROOT, Block, blocks
 from tests.e2e.service import Service, environment
 
-PAGES = ["README.md", "docs/guide.md", *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/api/*.md")))]
+PAGES = [
+    "README.md",
+    "docs/guide.md",
+    "docs/sdk.md",
+    "docs/tracking.md",
+    "docs/visitors.md",
+    *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/api/*.md"))),
+]
 #: The address in the pages.
 ADDRESS = "http://127.0.0.1:8080"
 TERMINAL = {"COLUMNS": "200"}
