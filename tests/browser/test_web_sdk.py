@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.api.test_sdk import ADA, EXPIRED, PEM
 from tests.browser.chromium import Chromium, Meddling, Page, Visitor
 from tests.browser.pages import site
 from tests.browser.shop import Json, Shop, events, trail
@@ -298,3 +299,55 @@ def test_crawlers_are_no_visitors(browser: Chromium, shop: Shop) -> None:
     assert page.run("() => [onefold.logCustomEvent('a'), onefold.isDisabled()]") == [False, True]
     page.run("() => onefold.enableSDK()")
     assert (page.run(STORED), sent(visitor)) == (0, [])
+
+
+SIGN = "(signature) => onefold.setSdkAuthenticationSignature(signature)"
+
+
+def test_each_record_goes_with_the_signature_of_who_had_the_device(browser: Chromium, shop: Shop) -> None:
+    """Also when that person has logged out since, or the page was loaded anew and has not signed anything yet."""
+    wanted = {"public_keys": [PEM], "sdk_authentication": True}
+    assert shop.onefold.call("PUT", f"/v1/apps/{shop.app_id}", wanted, shop.key)[0] == 200
+    visitor = browser.visitor()
+    page = shop.visit(visitor)
+    log(page, "a")
+    shop.person({"a": 1})
+    visitor.offline()
+    page.run("(signature) => onefold.changeUser('ada', signature)", ADA)
+    log(page, "b")
+    page.run("() => onefold.logout()")
+    log(page, "c")
+    visitor.online()
+
+    def found() -> list[tuple[str | None, Json]]:
+        return [(one.get("external_id"), events(one)) for one in shop.people()]
+
+    until(lambda: found() == [("ada", {"a": 1, "b": 1}), (None, {"c": 1})], 15, 0.05, "log-out")
+    # What is asked for again is the signature of the one who has the device.
+    page.run("() => void onefold.subscribeToSdkAuthenticationFailures(() => (window.asked = (window.asked ?? 0) + 1))")
+    page.run("(signature) => onefold.changeUser('ada', signature)", EXPIRED)
+    log(page, "d")
+    until(lambda: page.run("() => window.asked > 0"))
+    page.run(SIGN, ADA)
+    until(lambda: found() == [("ada", {"a": 1, "b": 1, "c": 1, "d": 1})], 15, 0.05, "a new signature")
+    page.reload()
+    log(page, "e")
+    until(lambda: found()[0][1].get("e") == 1, 15, 0.05, "a reload")
+
+
+def test_a_visit_ends_when_something_happened_last(browser: Chromium, shop: Shop) -> None:
+    visitor = browser.visitor()
+    page = shop.visit(visitor)
+    log(page, "a")
+    shop.person({"a": 1})
+    page.run("() => { const now = Date.now; Date.now = () => now() + 4 * 86400000; onefold.openSession(); }")
+    until(lambda: shop.person()["sessions"]["count"] == 2)
+    (end,) = [one for batch in sent(visitor) for one in batch["records"] if one["type"] == "session_end"]
+    assert abs(end["at"] / 1000 - datetime.now(UTC).timestamp()) < 60
+
+
+def test_a_large_record_of_many_bytes_holds_nobody_up(browser: Chromium, shop: Shop) -> None:
+    page = shop.visit(browser.visitor())
+    page.run("() => onefold.logCustomEvent('large', { text: '\\u6f22'.repeat(30000) })")
+    log(page, "a")
+    assert events(shop.person({"a": 1}))["a"] == 1

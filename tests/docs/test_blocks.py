@@ -22,13 +22,11 @@ from tests.docs.command import forking
 from tests.docs.markdown import ROOT, Block, blocks
 from tests.e2e.service import Service, environment
 
+#: The pages about SDKs come last: they log in as people whom others have, which merges profiles into them.
 PAGES = [
-    "README.md",
-    "docs/guide.md",
-    "docs/sdk.md",
-    "docs/tracking.md",
-    "docs/visitors.md",
+    *("README.md", "docs/guide.md"),
     *(str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/api/*.md"))),
+    *("docs/sdk.md", "docs/tracking.md", "docs/visitors.md"),
 ]
 #: The address in the pages.
 ADDRESS = "http://127.0.0.1:8080"

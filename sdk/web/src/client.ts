@@ -12,6 +12,9 @@ const PATH = "/v1/sdk/data";
 const OFF = "off";
 const USER = "user";
 const INFO = "info";
+const SIGNATURES = "signatures";
+/** People of whom a signature is kept: who logged out last may have records that wait. */
+const SIGNERS = 3;
 
 /** One app on one page. */
 export class Client {
@@ -22,7 +25,6 @@ export class Client {
   private readonly page = uuid();
   private sender: Sender | null = null;
   private allowed: boolean;
-  private signature: string | undefined;
   private readonly failures = new Set<() => void>();
   private readonly hidden = (): void => {
     if (document.visibilityState === "hidden") this.sender?.leave();
@@ -64,6 +66,7 @@ export class Client {
     for (const key of this.keep.keys()) {
       if (key !== OFF) this.keep.remove(key);
     }
+    this.queue.forget();
   }
 
   destroy(): void {
@@ -86,7 +89,7 @@ export class Client {
       this.sessions.touch(now);
       return true;
     }
-    this.endSession();
+    this.endSession(true);
     this.tellDevice();
     const id = uuid();
     this.sessions.begin(id, now);
@@ -96,20 +99,18 @@ export class Client {
   /** The visitor turns out to be somebody, or somebody else. */
   changeUser(id: string, signature?: string): boolean {
     if (this.isDisabled() || !isName(id)) return false;
-    if (signature !== undefined) this.setSignature(signature);
+    if (signature !== undefined) this.sign(id, signature);
     const before = this.keep.get(USER);
     if (before === id) return true;
-    this.keep.set(USER, id);
-    const change = { user_id: id, signature: this.signature };
-    if (before === null) return this.record("change_user", change);
-    return this.become("change_user", change); // another person: the visit of the first one is over
+    const change = { user_id: id };
+    // Another person: the visit of the first one is over.
+    const become = (): void => this.keep.set(USER, id);
+    return before === null ? this.record("change_user", change, become) : this.become("change_user", change, become);
   }
 
   logout(): boolean {
     if (this.isDisabled() || this.keep.get(USER) === null) return false;
-    this.keep.remove(USER);
-    this.signature = undefined;
-    return this.become("logout", {});
+    return this.become("logout", {}, () => this.keep.remove(USER));
   }
 
   event(name: string, properties?: Properties | null): boolean {
@@ -123,8 +124,8 @@ export class Client {
   }
 
   setSignature(signature: string): void {
-    this.signature = signature;
-    this.sender?.retry();
+    const user = this.keep.get(USER);
+    if (user !== null) this.sign(user, signature);
   }
 
   onRefused(subscriber: () => void): () => void {
@@ -136,24 +137,59 @@ export class Client {
     return this.sender?.now() ?? Promise.resolve(false);
   }
 
-  private record(type: string, data: object): boolean {
+  /** `then`: what follows from it, for the records behind it. */
+  private record(type: string, data: object, then?: () => void): boolean {
     if (this.isDisabled()) return false;
     const at = Date.now();
     this.sessions.touch(at);
-    this.queue.add({ type, data, at, page: this.page, offset: Math.round(performance.now()) });
+    this.add(type, data, at, this.page);
+    then?.();
     return true;
   }
 
-  private become(type: string, data: object): boolean {
+  private add(type: string, data: object, at: number, page: string): void {
+    const offset = Math.round(performance.now());
+    this.queue.add({ type, data, at, page, offset, user: this.keep.get(USER) });
+  }
+
+  private become(type: string, data: object, then: () => void): boolean {
     const visits = this.sessions.current(Date.now()) !== null;
-    this.endSession();
-    const done = this.record(type, data);
+    this.endSession(!visits);
+    const done = this.record(type, data, then);
     return visits ? this.openSession() : done;
   }
 
-  private endSession(): void {
+  /** `past`: it was over when something happened last. */
+  private endSession(past: boolean): void {
     const ended = this.sessions.end();
-    if (ended) this.record("session_end", { session_id: ended });
+    if (!ended) return;
+    const at = past ? Math.min(ended.seen, Date.now()) : Date.now();
+    this.add("session_end", { session_id: ended.id }, at, past ? "" : this.page);
+  }
+
+  private signatures(): [string, string][] {
+    try {
+      return JSON.parse(this.keep.get(SIGNATURES) ?? "[]") as [string, string][];
+    } catch {
+      return [];
+    }
+  }
+
+  private signatureOf(user: string | null): string | undefined {
+    return this.signatures().find(([signer]) => signer === user)?.[1];
+  }
+
+  private sign(user: string, signature: string): void {
+    const others = this.signatures().filter(([signer]) => signer !== user);
+    this.keep.set(SIGNATURES, JSON.stringify([[user, signature], ...others].slice(0, SIGNERS)));
+    this.sender?.retry();
+  }
+
+  /** Ask the page for a signature, where it can still give one: for who has the device now. */
+  private refused(entries: Entry[]): boolean {
+    const user = this.keep.get(USER);
+    this.failures.forEach((subscriber) => subscriber());
+    return entries.some((one) => one.user === user || who(one) === user);
   }
 
   private tellDevice(): void {
@@ -173,7 +209,7 @@ export class Client {
       this.queue,
       (this.options.flushIntervalInSeconds ?? 10) * 1_000,
       (batch, entries) => this.body(batch, entries),
-      () => this.failures.forEach((subscriber) => subscriber()),
+      (entries) => this.refused(entries),
     );
   }
 
@@ -193,7 +229,7 @@ export class Client {
       batch: batch.number,
       sdk: `web ${VERSION}`,
       app_version: this.options.appVersion,
-      signature: this.signature,
+      signature: this.signatureOf(entries[0]?.user ?? null),
       dropped: batch.dropped || undefined,
       sent_at: now,
       // How long ago it was is said by this page's clock that is never set, where that saw it.
@@ -202,9 +238,15 @@ export class Client {
         seq: batch.first + n,
         ...(page === this.page ? { ago: Math.max(0, Math.round(offset - then)) } : { at }),
         ...data,
+        ...(type === "change_user" ? { signature: this.signatureOf((data as { user_id: string }).user_id) } : {}),
       })),
     });
   }
+}
+
+/** Who logs in by a record. */
+function who(entry: Entry): string | undefined {
+  return entry.type === "change_user" ? (entry.data as { user_id: string }).user_id : undefined;
 }
 
 function kept(properties: Properties | null | undefined): { properties?: Properties } {

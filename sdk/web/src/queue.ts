@@ -6,6 +6,8 @@ export interface Entry {
   at: number;
   page: string;
   offset: number;
+  /** Who had the device: a batch is signed for one person. */
+  user: string | null;
   type: string;
   data: object;
 }
@@ -48,9 +50,10 @@ export class Queue {
       this.keep.remove(key); // the oldest: what comes later says more about the visitor of now
       this.count(1);
     }
-    const seq = Math.max(Number(this.keep.get(SEQ)) || 0, 0) + 1;
+    // Time goes on where the storage has no room for the last number, or was emptied.
+    const seq = Math.max(Number(this.keep.get(SEQ)) || 0, Date.now()) + 1;
     this.keep.set(SEQ, String(seq));
-    this.keep.set(`${WAITING}${String(seq).padStart(12, "0")}.${this.tab}`, JSON.stringify(entry));
+    this.keep.set(`${WAITING}${String(seq).padStart(16, "0")}.${this.tab}`, JSON.stringify(entry));
   }
 
   /** The keys of what waits, in the order of the device. */
@@ -74,8 +77,10 @@ export class Queue {
     const isOwn = waiting.some((key, n) => n === 0 && this.keep.hidden(key));
     const keys: string[] = [];
     let size = 0;
+    const user = this.userOf(waiting[0]);
     for (const key of waiting) {
       if (this.keep.hidden(key) !== isOwn) break; // other tabs see the whole of a batch, or nothing of it
+      if (this.userOf(key) !== user) break;
       size += (this.keep.get(key) ?? "").length * 3; // UTF-8 takes three bytes a character at the most
       if (size > characters && keys.length) break;
       keys.push(key);
@@ -96,6 +101,15 @@ export class Queue {
 
   entries(batch: Batch): Entry[] {
     return batch.keys.map((key) => read<Entry>(this.keep.get(key))).filter((one): one is Entry => one !== null);
+  }
+
+  private userOf(key: string | undefined): string | null {
+    return (key === undefined ? null : read<Entry>(this.keep.get(key)))?.user ?? null;
+  }
+
+  /** Forget the batch that only this tab knows. */
+  forget(): void {
+    this.own = null;
   }
 
   /** The batch was answered: its records wait no more. `lost`: the service does not take them. */

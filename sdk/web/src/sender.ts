@@ -26,7 +26,8 @@ export class Sender {
     private readonly queue: Queue,
     interval: number,
     private readonly body: (batch: Batch, entries: Entry[]) => string,
-    private readonly refused: () => void,
+    /** A batch was refused. Whether that may change: another signature may come. */
+    private readonly refused: (entries: Entry[]) => boolean,
   ) {
     this.lead();
     this.timer = window.setInterval(() => void (this.queue.hidden() ? this.now() : this.flush()), interval);
@@ -105,9 +106,8 @@ export class Sender {
       if (!batch) return true;
       const entries = this.queue.entries(batch);
       const outcome = entries.length ? await this.send(this.body(batch, entries)) : "done";
-      if (outcome === "refused") this.refused();
-      if (outcome === "refused" || outcome === "again") return false;
-      this.queue.done(batch, outcome === "dropped");
+      if (outcome === "again" || (outcome === "refused" && this.refused(entries))) return false;
+      this.queue.done(batch, outcome !== "done");
     }
     return false;
   }
@@ -119,7 +119,7 @@ export class Sender {
         method: "POST",
         body, // as text/plain, which a browser sends without asking first
         credentials: "omit",
-        keepalive: body.length < CHARACTERS,
+        keepalive: new Blob([body]).size < CHARACTERS,
       });
     } catch {
       return this.later(0);

@@ -1,6 +1,6 @@
 import type { Keep } from "./storage.js";
 
-interface Session {
+export interface Session {
   id: string;
   /** When something happened last. */
   seen: number;
@@ -36,11 +36,10 @@ export class Sessions {
   }
 
   /** End the session; which one it was. */
-  end(): string | null {
+  end(): Session | null {
     const session = this.last();
-    if (!session) return null;
-    this.keep.remove(SESSION);
-    return session.id;
+    if (session) this.keep.remove(SESSION);
+    return session;
   }
 
   private last(): Session | null {
