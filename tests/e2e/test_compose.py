@@ -159,7 +159,12 @@ class Native:
         words = [self._translated(word) for word in words]
         argv = ["/bin/sh", "-c", words[0].replace("$$", "$")] if kind == "CMD-SHELL" else words
         seconds = int(self._service["healthcheck"]["timeout"].removesuffix("s"))
-        check = subprocess.run(argv, check=False, env=self.environment, cwd=ROOT, capture_output=True, timeout=seconds)
+        try:
+            check = subprocess.run(
+                argv, check=False, env=self.environment, cwd=ROOT, capture_output=True, timeout=seconds
+            )
+        except subprocess.TimeoutExpired:  # Docker asks again then, too
+            return False
         return check.returncode == 0
 
     def run(self, *argv: str) -> str:
