@@ -22,6 +22,7 @@ from app.domain.profile import (
 )
 from app.domain.state import State
 from app.domain.times import DAY
+from app.store import partitions
 from app.store.engine import Database
 from app.store.profiles.save import save
 from app.store.segments import values
@@ -48,6 +49,8 @@ def fill(site: Site, users: int) -> float:
     database = site.open()
     postgresql = database.is_postgresql
     try:
+        # Else millions of occurrences lie in the default partition, which every new one has to be compared with.
+        partitions.prepare(database, NOW_US)
         with database.write() as connection:
             if postgresql:
                 connection.execute(text("set local statement_timeout = 0"))
