@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from app.domain.profile import DEPRECATED, EVENTS, EXTERNAL, PURCHASES, SPAM_BLOCKED
 from app.store.profiles import look_up
 
-#: What the index has, said so that PostgreSQL expects few: of `<> 0` it expects nearly all, and starts processes for them.
+#: What the index has. Of `<> 0` PostgreSQL expects nearly all profiles, and starts processes for them; of this few.
 _BLOCKED: Final = f"(p.flags & {SPAM_BLOCKED}) = {SPAM_BLOCKED}"
 _IDS: Final = text(
     "select p.external_id, c.doc from profile p"
