@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     max_segments: int = Field(500, ge=1)
     #: How long a segment may be counted for an answer: the preview, and why somebody is in it.
     segment_seconds: float = Field(10.0, gt=0)
+    #: PostgreSQL: what segments are counted from goes so long after a workspace had one, or asked for a preview.
+    segment_values_days: float = Field(7.0, ge=0)
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.

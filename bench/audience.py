@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 from sqlmodel import SQLModel
 
+from app.adapters.clock import now_us
 from app.domain import sizes
 from app.domain.identifiers import identifiers_of
 from app.domain.profile import (
@@ -71,7 +72,7 @@ def fill(site: Site, users: int) -> float:
 
 def _give_values(database: Database, site: Site) -> None:
     """As for a workspace that uses segments."""
-    values.begin(database, site.workspace_id)
+    values.begin(database, site.workspace_id, now_us())
     began = time.monotonic()
     while database.is_postgresql and not values.fill(database, site.workspace_id, FILL_SECONDS):
         pass

@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import text
 
+from app.adapters.clock import now_us
 from app.store.segments import values
 from bench import applying, data, preload
 from bench.options import Options
@@ -24,7 +25,7 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
     preload.fill(site, options.users)
     database = site.open()
     try:
-        values.begin(database, site.workspace_id)
+        values.begin(database, site.workspace_id, now_us())
         if not values.fill(database, site.workspace_id, 600):
             raise BenchError("values for segments were not filled in time")
     finally:

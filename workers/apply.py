@@ -230,6 +230,7 @@ class Applier:
                     self._most_names,
                     self._most_series,
                     with_values=locked.with_values,
+                    has_values=locked.has_values,
                 )
                 applied = parts.apply(requests, lambda n: decoded(batch[n]))
                 if applied.requests < len(batch):

@@ -88,9 +88,10 @@ class Parts:
         most_series: int,
         *,
         with_values: bool,
+        has_values: bool,
     ) -> None:
         """`limits` says how many holders of an address are loaded at first; `names` are those that are known, and the
-        workspace may have `most_names`, and `most_series` series. `with_values` is that of the lane."""
+        workspace may have `most_names`, and `most_series` series. `with_values`, `has_values`: those of the lane."""
         self._loader = loader
         self._connection = loader.connection
         self._workspace_id = loader.workspace_id
@@ -101,6 +102,7 @@ class Parts:
         self._most_names = most_names
         self._most_series = most_series
         self._with_values = with_values
+        self._has_values = has_values
         self._applied = Applied()
 
     def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
@@ -196,6 +198,7 @@ class Parts:
             self._most_names,
             self._most_series,
             with_values=self._with_values,
+            has_values=self._has_values,
         )
         if changes.erased:  # sent again, a letter would bring the person back
             named = frozenset(changes.erased_identifiers)

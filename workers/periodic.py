@@ -85,7 +85,7 @@ def _segments(parts: Parts) -> Work:
 
 
 def _values(parts: Parts) -> Work:
-    return lambda stop: values.run(parts.database, stop)
+    return lambda stop: values.run(parts.database, parts.now_us, parts.settings.segment_values_days, stop)
 
 
 def _archival(parts: Parts) -> Work:

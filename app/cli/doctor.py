@@ -24,12 +24,14 @@ from app.cli.context import (
     settings_for,
 )
 from app.cli.output import out, show_table
+from app.domain.times import DAY
 from app.settings import Settings
 from app.store import dead_letters, durability, lane, migrate
 from app.store.engine import Database, ping
 from app.store.inbox import backlog
 from app.store.inbox import log as inbox
 from app.store.retained import Keeping
+from app.store.segments import upkeep
 from workers import replay
 
 
@@ -37,7 +39,7 @@ def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check every dependency and say what to do about what is missing."""
     settings = settings_for(data_dir)
     checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings), _job_workers(settings)]
-    checks += [_backlog(settings), _lanes(settings), _dead_letters(settings)]
+    checks += [_backlog(settings), _lanes(settings), _dead_letters(settings), _values(settings)]
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:
         table.add_row(name, f"[green]{state}[/green]" if ok else f"[red]{state}[/red]", "" if ok else advice)
@@ -172,6 +174,35 @@ def _dead_letters(settings: Settings) -> Check:
     counts = ", ".join(f"{number} in {name}" for name, number in letters.items())
     advice = "see `onefold dead-letters list`; once the reason is mended, `onefold dead-letters replay`"
     return ("dead letters", False, counts, advice)
+
+
+#: Copies that fell behind within this long are told of, also where they were made anew since.
+_BEHIND_US: Final = DAY
+
+
+def _values(settings: Settings) -> Check:
+    """PostgreSQL: whether what segments are counted from has everything that was applied."""
+    unknown = ("segments", False, "unknown", "the database has to answer first")
+    if missing(settings) is not None:
+        return unknown
+    database = Database(settings.database())
+    try:
+        if not database.is_postgresql:
+            return ("segments", True, "counted from the profiles", "")
+        with database.read() as connection:
+            copies = upkeep.states(connection)
+    except SQLAlchemyError:
+        return unknown
+    finally:
+        database.dispose()
+    recently = now_us() - _BEHIND_US
+    if behind := [c for c in copies if c.behind or (c.behind_us is not None and c.behind_us > recently)]:
+        numbers = ", ".join(str(copy.workspace_id) for copy in behind)
+        advice = "restart every worker: one of an earlier version applied requests; the sweeper makes the copy anew"
+        return ("segments", False, f"the copy of workspace {numbers} fell behind", advice)
+    complete = sum(copy.filled for copy in copies)
+    rest = "" if complete == len(copies) else f", {len(copies) - complete} being made or removed"
+    return ("segments", True, f"{complete} copies complete{rest}", "")
 
 
 #: The sweeper looks every second, so a request that waits longer does not wait for its turn.

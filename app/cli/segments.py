@@ -31,7 +31,7 @@ from app.services.calls import direct_calls
 from app.services.refusals import JobUnderWayError, TooManyJobsError, UnknownSegmentError
 from app.settings import Settings
 from app.store.engine import Database
-from app.store.segments import values
+from app.store.segments import upkeep
 from app.store.segments.compile import TooBroadError
 
 app = typer.Typer(help="Segments: people by filters.", no_args_is_help=True)
@@ -139,7 +139,7 @@ async def _begin(settings: Settings, database: Database, caller: Caller, segment
 def rebuild_values(workspace: InWorkspace = DEFAULT_WORKSPACE, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Make anew what PostgreSQL counts segments from, where `onefold verify` found it different from the profiles."""
     with opened_workspace(data_dir, workspace) as (database, caller):
-        out.print(f"{values.rebuild(database, caller.workspace_id)} profiles", highlight=False)
+        out.print(f"{upkeep.rebuild(database, caller.workspace_id, now_us())} profiles", highlight=False)
 
 
 @app.command("schema")

@@ -22,7 +22,7 @@ from app.services.segments import Segments
 from app.store import job_parts, jobs
 from app.store.engine import Database
 from app.store.profiles import look_up
-from app.store.segments import run
+from app.store.segments import run, upkeep
 
 #: So long what a job counted is given to whoever asks for the same.
 FRESH_US: Final = 10 * 60 * 1_000_000
@@ -112,6 +112,7 @@ def preview(
     database: Database, caller: Caller, document: dict[str, Any], now_us: int, sample: int, seconds: float
 ) -> tuple[int, list[Profile]]:
     """(how many, some of them); a statement takes at most `seconds`. Raises RefusedError, TooBroadError."""
+    upkeep.touch(database, caller.workspace_id, now_us)
     with database.read(seconds=seconds) as connection:
         wanted = segments.definition(connection, caller.workspace_id, document)
         size = run.count(connection, caller.workspace_id, wanted, now_us)

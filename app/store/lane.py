@@ -34,6 +34,8 @@ class Lane:
     settings: ApplySettings
     #: Whether sections are written to `profile_value` as well: see app.store.segments.values.
     with_values: bool
+    #: Whether there may be rows in `profile_value`, also such as are being removed.
+    has_values: bool
 
 
 _CREATE = text(
@@ -46,7 +48,7 @@ _CREATE = text(
 )
 _COLUMNS: Final = (
     "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings,"
-    " with_values"
+    " with_values, values_at"
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
@@ -57,9 +59,12 @@ _ATTEMPT = text(
     " where workspace_id = :workspace_id and attempts = :attempts"
 )
 _DISCOUNT = text("update lane set attempts = attempts - 1 where workspace_id = :workspace_id and attempts > 0")
+#: `values_at` stays behind for good once a batch was applied that did not move it: see app.store.segments.values.
 _ADVANCE = {
     stream: text(
-        f"update lane set cursor_{name} = :seq, hour_{name} = :hour, applied_n = :n, attempts = 0"
+        f"update lane set cursor_{name} = :seq, hour_{name} = :hour, applied_n = :n, attempts = 0, values_at ="
+        " case when with_values and values_at = cursor_normal + cursor_bulk"
+        f" then values_at + :seq - cursor_{name} else values_at end"
         " where workspace_id = :workspace_id"
     )
     for stream, name in enumerate(STREAM_COLUMNS)
@@ -93,6 +98,7 @@ def _lane(row: Any) -> Lane:
         trial=(row.trial_stream, row.trial_last),
         settings=ApplySettings(**{name: value for name, value in settings.items() if name in known}),
         with_values=bool(row.with_values),
+        has_values=row.values_at is not None,
     )
 
 

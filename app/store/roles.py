@@ -27,6 +27,7 @@ API_WRITES: Final = {
     "job_part": "insert",
     "segment": "insert, update, delete",
     "segment_size": "delete",
+    "value_filling": "update (used_us)",
     "merge_setup": "insert, update",
     "merge_run": "insert",
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"

@@ -21,7 +21,8 @@ from app.services.permissions import PERMISSIONS
 from app.services.refusals import ServiceError
 from app.store import apps, keys, migrate, workspaces
 from app.store.engine import Database
-from tests.api.harness import Service, Workspace
+from app.store.segments import upkeep, values
+from tests.api.harness import Service, Workspace, times_now
 from tests.api.jobs import work_off
 from tests.api.test_dead_letters import poison
 from tests.api.test_merge_runs import drains, people
@@ -249,6 +250,31 @@ def test_doctor_is_red_while_dead_letters_can_be_sent_again(workspace: Workspace
     assert f"1 in {named}" not in before
     assert f"1 in {named}" in line()
     assert "onefold dead-letters replay" in line()
+
+
+def test_doctor_is_red_where_a_copy_for_segments_fell_behind(service: Service) -> None:
+    workspace, database = service.workspace(), service.database
+    env = {"DATABASE_URL": database.url, "REDIS_URL": service.settings.redis(), "BROKER_URL": ""}
+
+    def line() -> str:
+        shown = run("doctor", "--data-dir", str(service.settings.data_dir), fails=True, env=env)
+        return next(line for line in shown.splitlines() if "segments" in line)
+
+    values.begin(database, workspace.id, times_now())
+    if not database.is_postgresql:
+        assert "counted from the profiles" in line()
+        return
+    assert f"workspace {workspace.id} " not in line()
+    moved = text("update lane set cursor_normal = cursor_normal + :n where workspace_id = :w")
+    with database.write() as connection:  # as a worker of an earlier version does
+        connection.execute(moved, {"n": 1, "w": workspace.id})
+    assert f"workspace {workspace.id} fell behind" in line()
+    upkeep.end(database, workspace.id, times_now())
+    assert f"workspace {workspace.id} fell behind" in line()
+    with database.write() as connection:
+        connection.execute(moved, {"n": -1, "w": workspace.id})
+        connection.execute(text("delete from value_filling where workspace_id = :w"), {"w": workspace.id})
+    assert f"workspace {workspace.id} " not in line()
 
 
 def test_every_refusal_of_a_service_has_a_status() -> None:

@@ -281,7 +281,7 @@ def personal(service: Service, workspace: Workspace, *words: str) -> set[str]:
 
 
 def test_a_deletion_leaves_nothing_of_a_person(service: Service, workspace: Workspace) -> None:
-    values.begin(service.database, workspace.id)
+    values.begin(service.database, workspace.id, 0)
     workspace.post("/users/track", PEOPLE)
     workspace.post("/users/merge", MERGE)
     kept = braze_id(workspace, "ada")

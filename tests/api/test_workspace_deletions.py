@@ -61,7 +61,7 @@ def fill(workspace: Workspace) -> None:
     workspace.service.drain(workspace.id)
     assert workspace.post("/users/export/global_control_group", {}, drain=False).status == 201
     assert work_off(workspace.service)[-1] == "done"
-    values.tick(workspace.service.database)
+    values.tick(workspace.service.database, times_now())
     workspace.post("/users/track/bulk", {"attributes": [{"external_id": f"{MARK} queued"}]}, drain=False)
 
 

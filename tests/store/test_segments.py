@@ -45,7 +45,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.id = workspace(database)
-        values.begin(database, self.id)
+        values.begin(database, self.id, 0)
 
     def ways(self) -> Iterator[str]:
         """What sections are read from."""

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.contract import deletion, kinds
+from app.domain import times
 from app.domain.commands import STREAM_NORMAL
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
-from app.store.segments import saved, values
+from app.store.segments import saved, upkeep, values
 from app.store.tables import Segment
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
@@ -87,10 +88,10 @@ def test_any_log_beside_copies(database: Database, sent: list[tuple[dict[str, An
             if then in ("drain", "delete"):
                 worker.drain(one)
             if then == "copy" and database.is_postgresql:
-                values.begin(database, one)
+                values.begin(database, one, NOW_US)
                 values._copy(database, one)
         worker.drain(one)
-        values.begin(database, one)
+        values.begin(database, one, NOW_US)
         if database.is_postgresql:
             assert values.fill(database, one, 60)
     finally:
@@ -107,7 +108,7 @@ def test_only_workspaces_with_segments_have_values(database: Database) -> None:
         worker.drain(each)
     use_segments(database, one)
     filled = 1 if database.is_postgresql else 0
-    assert [workers_values.tick(database) for _ in range(2)] == [filled, 0]
+    assert [workers_values.tick(database, NOW_US) for _ in range(2)] == [filled, 0]
     for each in (one, other):
         send(database, each, {"attributes": [{"external_id": "bo", "tier": "gold"}]})
         worker.drain(each)
@@ -129,7 +130,7 @@ def filled(database: Database) -> int:
     one = workspace(database)
     send(database, one, {"attributes": [{"external_id": "ada", "tier": "gold"}, {"external_id": "bo", "tier": 1}]})
     applier(database).drain(one)
-    values.begin(database, one)
+    values.begin(database, one, NOW_US)
     return one
 
 
@@ -144,7 +145,7 @@ def test_verify_sees_a_difference(database: Database, filled: int) -> None:
         with database.write() as connection:
             connection.execute(text(damage))
         assert any("values for segments" in line for line in differences(database, filled)), damage
-        assert values.rebuild(database, filled) == 2
+        assert upkeep.rebuild(database, filled, NOW_US) == 2
         assert differences(database, filled) == [], damage
 
 
@@ -169,3 +170,66 @@ def test_a_text_that_jsonb_cannot_hold_stops_nobody(database: Database, filled: 
     assert values.fill(database, filled, 60)
     found = [doc for (_, part), doc in held(database, filled).items() if part == 2]
     assert found == [{"a": "x\ufffdy", "b": "\\u0000", "c": "\\\ufffd"}] * 2
+
+
+def in_lane(database: Database, workspace_id: int) -> tuple[bool, bool]:
+    """(whether batches write values, whether there may be some)"""
+    with database.read() as connection:
+        found = lane.read(connection, workspace_id)
+    assert found is not None
+    return found.with_values, found.has_values
+
+
+def test_values_go_when_segments_are_used_no_more(database: Database, filled: int) -> None:
+    """And come back. Meanwhile batches write none, and whoever is deleted has none left at once."""
+    worker, day = applier(database), times.DAY
+    use_segments(database, filled)
+    assert workers_values.tick(database, NOW_US) == 1
+    assert workers_values.tick(database, NOW_US + 30 * day) == 0
+    assert ready(database, filled)
+    with database.write() as connection:
+        saved.remove(connection, filled, "s")
+    workers_values.tick(database, NOW_US + 36 * day)
+    assert ready(database, filled)
+    upkeep.touch(database, filled, NOW_US + 36 * day)  # a preview
+    workers_values.tick(database, NOW_US + 42 * day)
+    assert ready(database, filled)
+    workers_values.tick(database, NOW_US + 44 * day, seconds=-1)
+    assert (ready(database, filled), in_lane(database, filled)) == (False, (False, True))
+    assert len(held(database, filled)) > 0
+    delete(database, filled, "ada")
+    send(database, filled, {"attributes": [{"external_id": "bo", "tier": 2}, {"external_id": "cy"}]})
+    worker.drain(filled)
+    assert len({pid for pid, _ in held(database, filled)}) == 1
+    values.begin(database, filled, NOW_US)  # somebody uses segments before they are gone
+    assert in_lane(database, filled) == (False, True)
+    workers_values.tick(database, NOW_US + 44 * day)
+    assert (held(database, filled), in_lane(database, filled)) == ({}, (False, False))
+    use_segments(database, filled)
+    assert workers_values.tick(database, NOW_US + 45 * day) == 1
+    assert (ready(database, filled), held(database, filled)) == (True, texts(database, filled))
+
+
+def test_a_worker_that_knows_no_values_is_noticed(database: Database, filled: int) -> None:
+    """Its batches move the cursors alone. Segments read the text then, until the values were made anew."""
+    use_segments(database, filled)
+    assert values.fill(database, filled, 60)
+    worker = applier(database)
+    before = held(database, filled)
+    with database.write() as connection:
+        connection.execute(text("update lane set with_values = false"))
+    send(database, filled, {"attributes": [{"external_id": "ada", "tier": "none"}]})
+    worker.drain(filled)
+    with database.write() as connection:
+        connection.execute(text("update lane set with_values = true"))
+    assert (ready(database, filled), held(database, filled)) == (False, before)
+    send(database, filled, {"attributes": [{"external_id": "bo", "tier": 3}]})
+    worker.drain(filled)  # one that knows them does not hide it
+    with database.read() as connection:
+        assert [(copy.filled, copy.behind) for copy in upkeep.states(connection)] == [(True, True)]
+    assert not ready(database, filled)
+    assert workers_values.tick(database, NOW_US) == 1
+    assert (ready(database, filled), held(database, filled)) == (True, texts(database, filled))
+    with database.read() as connection:
+        (copy,) = upkeep.states(connection)
+    assert copy == upkeep.Copy(filled, filled=True, leaving=False, behind=False, behind_us=NOW_US)

@@ -75,15 +75,17 @@ def save(
     most_series: int = series.MAX_SERIES,
     *,
     with_values: bool = False,
+    has_values: bool = False,
 ) -> NameCache:
     """Write what changed. Returns newly made names and series, to be remembered once the transaction is committed.
 
-    `with_values`: as the lane says, sections are written to `profile_value` as well.
+    As the lane says: `with_values`, whether sections are written to `profile_value` as well, and `has_values`, whether
+    whoever is deleted may have some there.
     """
     changes = state.changes
     made = _make_names(connection, workspace_id, changes, names, most_names)
     made |= series.make(connection, workspace_id, changes, names, most_series)
-    _delete(connection, workspace_id, changes, with_values=with_values)
+    _delete(connection, workspace_id, changes, has_values=has_values or with_values)
     lineage.save(connection, workspace_id, changes.lineage)
     family = lineage.erase(connection, workspace_id, changes.erased)
     changes.erased_identifiers |= merges.identifiers(connection, workspace_id, family)
@@ -125,11 +127,11 @@ def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[
     return [{"pid": pid, "doc": encode(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
 
 
-def _delete(connection: Connection, workspace_id: int, changes: Changes, *, with_values: bool) -> None:
+def _delete(connection: Connection, workspace_id: int, changes: Changes, *, has_values: bool) -> None:
     """What is gone goes before anything is written: a unique identifier may have moved to another profile."""
     if changes.removed:
         gone = [{"workspace_id": workspace_id, "pid": pid} for pid in sorted(changes.removed)]
-        for statement in (*_DELETE_PROFILE, _DELETE_VALUES) if with_values else _DELETE_PROFILE:
+        for statement in (*_DELETE_PROFILE, _DELETE_VALUES) if has_values else _DELETE_PROFILE:
             connection.execute(statement, gone)
     if changes.forgotten:
         connection.execute(

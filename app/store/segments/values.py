@@ -5,6 +5,11 @@ The sections themselves stay text and are what is true. Only workspaces that use
 * `begin` marks the workspace in its lane, under the lane's lock. Every batch from then on writes both.
 * `fill` copies what was there before, some profiles at a time, and goes on where it was when it is called again.
 * Once all are copied, `is_filled` says so, and segments read `profile_value`; until then they read the text.
+* `app.store.segments.upkeep` removes them again.
+
+A worker of an earlier version, which knows nothing of values, may still apply requests. So each batch that writes
+values notes in the lane how far both cursors are then (`lane.values_at`), and only where they were as noted before.
+Where the two differ, a batch wrote no values, and segments read the text.
 
 A copy never replaces what a batch wrote, and it holds its profiles against deletion: what it copies is there when it
 commits, or a deletion that waited for it takes the copy along. It gives up soon where it has to wait for a batch.
@@ -50,18 +55,28 @@ def also(part: str) -> str:
     )
 
 
-_MARK: Final = text("update lane set with_values = true where workspace_id = :workspace_id and not with_values")
-_BEGIN: Final = text("insert into value_filling (workspace_id, pid) values (:workspace_id, -1) on conflict do nothing")
-_FILLED: Final = text("select 1 from value_filling where workspace_id = :workspace_id and pid is null")
+HOLD_LANE: Final = text("select 1 from lane where workspace_id = :workspace_id for update")
+MARK: Final = text(
+    "update lane set with_values = true, values_at = cursor_normal + cursor_bulk"
+    " where workspace_id = :workspace_id and not with_values"
+)
+_BEGIN: Final = text(
+    "insert into value_filling (workspace_id, pid, used_us) values (:workspace_id, -1, :now_us) on conflict do nothing"
+)
+_LEAVING: Final = text("select leaving from value_filling where workspace_id = :workspace_id")
+_COPIED: Final = text("select 1 from value_filling where workspace_id = :workspace_id and pid is null and not leaving")
+_IN_STEP: Final = text(
+    "select 1 from lane where workspace_id = :workspace_id and with_values and values_at = cursor_normal + cursor_bulk"
+)
 #: One process at a time.
-_AT: Final = text("select pid from value_filling where workspace_id = :workspace_id for update")
+_AT: Final = text("select pid from value_filling where workspace_id = :workspace_id and not leaving for update")
 _MOVE: Final = text("update value_filling set pid = :pid where workspace_id = :workspace_id")
 _USERS: Final = text(
     """
     select workspace_id from segment
-    union select workspace_id from job where kind = :preview
+    union select workspace_id from job where kind = :preview and created_us >= :since_us
     union select workspace_id from value_filling
-    except select workspace_id from value_filling where pid is null
+    except select workspace_id from value_filling where pid is null or leaving
     except select workspace_id from workspace_deletion
     order by workspace_id
     """
@@ -69,9 +84,6 @@ _USERS: Final = text(
 _HOLD: Final = text(
     "select pid from profile where workspace_id = :workspace_id and pid > :pid order by pid limit :most for key share"
 )
-_HOLD_LANE: Final = text("select 1 from lane where workspace_id = :workspace_id for update")
-_REMOVE: Final = text("delete from profile_value where workspace_id = :workspace_id and pid > :after and pid <= :to")
-_TOP: Final = 2**63 - 1
 _COPY: Final = [
     text(
         f"{_INTO} select workspace_id, pid, {part}, {_parsed('doc')} from {table} where workspace_id = :workspace_id"
@@ -97,21 +109,26 @@ _DIFFERENT: Final = text(
 )
 
 
-def waiting(connection: Connection) -> list[int]:
-    """Workspaces that use segments and are not filled; none on SQLite."""
+def waiting(connection: Connection, since_us: int) -> list[int]:
+    """Workspaces that use segments and are not filled; none on SQLite. A preview that became a job is a use until it is
+    older than `since_us`."""
     if connection.dialect.name != "postgresql":
         return []
-    return list(connection.execute(_USERS, {"preview": SEGMENT_PREVIEW}).scalars())
+    return list(connection.execute(_USERS, {"preview": SEGMENT_PREVIEW, "since_us": since_us}).scalars())
 
 
-def begin(database: Database, workspace_id: int) -> None:
-    """Let every batch of the workspace from now on write values as well. Harmless when it does, and on SQLite."""
+def begin(database: Database, workspace_id: int, now_us: int) -> None:
+    """Let every batch of the workspace from now on write values as well. Harmless when it does, on SQLite, and while
+    earlier values are being removed, which has to come to its end first."""
     if not database.is_postgresql:
         return
     with database.write() as connection:
         lane.create(connection, workspace_id)
-        connection.execute(_MARK, {"workspace_id": workspace_id})
-        connection.execute(_BEGIN, {"workspace_id": workspace_id})
+        values = {"workspace_id": workspace_id}
+        connection.execute(HOLD_LANE, values)
+        connection.execute(_BEGIN, {**values, "now_us": now_us})
+        if not connection.execute(_LEAVING, values).scalar_one():
+            connection.execute(MARK, values)
 
 
 def fill(database: Database, workspace_id: int, seconds: float) -> bool:
@@ -126,24 +143,35 @@ def fill(database: Database, workspace_id: int, seconds: float) -> bool:
             if _copy(database, workspace_id):
                 return True
         except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) != _NOT_AVAILABLE:
+            if not is_awaited(error):
                 raise
-        time.sleep(min(time.monotonic() - began, _LONGEST_PAUSE_SECONDS))
+        time.sleep(min(time.monotonic() - began, LONGEST_PAUSE_SECONDS))
     return False
 
 
 #: SQLSTATE of a lock that was waited for too long.
 _NOT_AVAILABLE: Final = "55P03"
-_LONGEST_PAUSE_SECONDS: Final = 0.1
+#: Between two transactions. A pause is as long as the transaction before it.
+LONGEST_PAUSE_SECONDS: Final = 0.1
+
+
+def give_way(connection: Connection) -> None:
+    """Let the transaction give up soon where it has to wait for a batch: see `is_awaited`."""
+    connection.exec_driver_sql(f"set local lock_timeout = {_LOCK_MS}")
+
+
+def is_awaited(error: OperationalError) -> bool:
+    """Whether the transaction gave way."""
+    return getattr(error.orig, "sqlstate", None) == _NOT_AVAILABLE
 
 
 def _copy(database: Database, workspace_id: int) -> bool:
     """The next profiles, in the order in which a batch writes them. True behind the last one."""
     values = {"workspace_id": workspace_id}
     with database.write() as connection:
-        connection.exec_driver_sql(f"set local lock_timeout = {_LOCK_MS}")
+        give_way(connection)
         at = connection.execute(_AT, values).scalar()
-        if at is None:  # filled, or the workspace was deleted
+        if at is None:  # filled, being removed, or the workspace was deleted
             return True
         pids = list(connection.execute(_HOLD, {**values, "pid": at, "most": CHUNK}).scalars())
         for statement in _COPY if pids else ():
@@ -153,40 +181,20 @@ def _copy(database: Database, workspace_id: int) -> bool:
     return not pids
 
 
-def rebuild(database: Database, workspace_id: int) -> int:
-    """Make all values of a workspace anew, where it has some; of how many profiles.
-
-    The lane is held for each step, since another writer knew nothing of values. A batch is applied between two of them.
-    """
-    if not database.is_postgresql:
-        return 0
-    values = {"workspace_id": workspace_id}
-    after, done = -1, 0
-    while True:
-        with database.write() as connection:
-            connection.execute(_HOLD_LANE, values)
-            if connection.execute(_AT, values).one_or_none() is None:
-                return 0
-            pids = list(connection.execute(_HOLD, {**values, "pid": after, "most": CHUNK}).scalars())
-            # Behind the last profile there may still be values of somebody who is gone.
-            connection.execute(_REMOVE, {**values, "after": after, "to": pids[-1] if pids else _TOP})
-            for statement in _COPY if pids else ():
-                connection.execute(statement, {**values, "pids": pids})
-            connection.execute(_MARK, values)
-        if not pids:
-            return done
-        after, done = pids[-1], done + len(pids)
-
-
 def is_filled(connection: Connection, workspace_id: int) -> bool:
-    """Whether all sections of the workspace are there."""
-    if connection.dialect.name != "postgresql":
-        return False
-    return connection.execute(_FILLED, {"workspace_id": workspace_id}).scalar() is not None
+    """Whether all sections of the workspace are there, as they are now."""
+    values = {"workspace_id": workspace_id}
+    return _is_copied(connection, workspace_id) and connection.execute(_IN_STEP, values).scalar() is not None
 
 
 def different(connection: Connection, workspace_id: int, most: int) -> list[int]:
-    """Profiles whose values are not those of their sections, at most so many; none where they are not filled."""
-    if not is_filled(connection, workspace_id):
+    """Profiles whose values are not those of their sections, at most so many; none where not all are copied."""
+    if not _is_copied(connection, workspace_id):
         return []
     return list(connection.execute(_DIFFERENT, {"workspace_id": workspace_id, "most": most}).scalars())
+
+
+def _is_copied(connection: Connection, workspace_id: int) -> bool:
+    if connection.dialect.name != "postgresql":
+        return False
+    return connection.execute(_COPIED, {"workspace_id": workspace_id}).scalar() is not None

@@ -94,6 +94,8 @@ class Lane(SQLModel, table=True):
     settings: dict[str, Any] = document()
     #: Whether batches write `profile_value` as well.
     with_values: bool = flag()
+    #: The sum of both cursors up to which they did, without a gap. None: there is nothing in `profile_value`.
+    values_at: int | None = big(nullable=True)
 
 
 class Applied(SQLModel, table=True):

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column
 from sqlmodel import Field, SQLModel
 
-from app.store.tables.columns import big, document, small, text
+from app.store.tables.columns import big, document, flag, small, text
 
 
 class Segment(SQLModel, table=True):
@@ -54,10 +54,16 @@ class ProfileValue(SQLModel, table=True):
 
 
 class ValueFilling(SQLModel, table=True):
-    """A workspace whose sections are in `profile_value`, all or some of them."""
+    """A workspace whose sections are in `profile_value`, all or some of them: see app.store.segments.upkeep."""
 
     __tablename__ = "value_filling"
 
     workspace_id: int = big(key=True)
-    #: Number of a profile: those up to it are there. None: all are.
+    #: Number of a profile: those up to it are there, or gone where they are `leaving`. None: all are there.
     pid: int | None = big(nullable=True)
+    #: When a segment was there last, or a preview was asked for, about.
+    used_us: int = big(default=0)
+    #: Whether they are being removed.
+    leaving: bool = flag()
+    #: When they were found behind the profiles last, and were begun anew.
+    behind_us: int | None = big(nullable=True)
