@@ -15,7 +15,7 @@ from app.domain.segments.model import AND, ANY_ELEMENT, Criterion, Definition, F
 from app.domain.values import MISSING
 from app.store.segments import consents, devices, fields, orders, windows
 from app.store.segments.conditions import Comparer
-from app.store.segments.leaves import Expression, Json, Leaf, Listed, Rows, negated
+from app.store.segments.leaves import Expression, Json, Leaf, Likeness, Listed, Rows, negated
 from app.store.segments.makers import Many
 from app.store.segments.scope import Scope, each_of
 
@@ -28,8 +28,12 @@ _SEARCHED: Final = 4
 _BOOLEANS: Final = {"is_true": True, "is_false": False}
 #: Filters that look at more than one section.
 _WIDER: Final = (Kind.WINDOW, Kind.MEMBER, Kind.GROUP)
-#: Operators that a text matches because of one of some texts; whether that has to be all of it.
-_ONE_OF: Final = {"equals": True, "is_any_of": True, "contains_any_of": False}
+#: Operators that decide by whether any value is a text like one of some texts. Whoever has no value has none like it.
+_LIKENESSES: Final = {
+    **dict.fromkeys(("equals", "is_any_of", "is_none_of"), Likeness.SAME),
+    **dict.fromkeys(("contains_any_of", "contains_none_of"), Likeness.WITHIN),
+    "does_not_equal": Likeness.FOLDED,
+}
 _NOBODY: Final = Person(Profile(0, "", 0, 0, 0))
 
 
@@ -114,10 +118,13 @@ class Compiler:
         kind = FIELDS[one.field].kind
         if kind == Kind.WINDOW:
             criteria = [self._criterion(each, self._of_properties) for each in one.criteria]
-            leaf = windows.total(
-                self.scope, self.how.clock, one, lambda json, rows: [made(json, rows) for made in criteria]
+            return windows.condition(
+                self.scope,
+                self.how.clock,
+                one,
+                lambda json, rows: [made(json, rows) for made in criteria],
+                lambda leaf: self._comparer.condition(one.op, evaluate.wanted_x(one), leaf),
             )
-            return self._comparer.condition(one.op, evaluate.wanted_x(one), leaf)
         if kind == Kind.MEMBER:
             inside = false() if one.segment is None else self._definition(one.segment)
             return inside if one.op == "is_member" else negated(inside)
@@ -140,8 +147,10 @@ class Compiler:
         if one.op == "any_element":
             conditions = [self._criterion(each, self._comparer)(many.json, many.rows) for each in one.criteria]
             return Listed(many.tables, many.where, and_(*conditions))
-        if many.has_text is not None and one.op in _ONE_OF:
-            return or_(*(many.has_text(_ONE_OF[one.op], text) for text in _texts(one)))
+        likeness = _likeness(one)
+        if many.has_text is not None and likeness is not None:
+            found = or_(*(many.has_text(likeness, text) for text in _texts(one)))
+            return negated(found) if one.op in NEGATIVE else found
         condition = self._comparer.condition(one.op, operand(one), many.leaf)
         nothing = holds(self.how, one.op, operand(one), MISSING)
         return Listed(many.tables, many.where, condition, every=one.op in NEGATIVE, none=nothing)
@@ -219,6 +228,12 @@ class Compiler:
         if len(matching) <= _FEW:
             return lambda text: text.in_(matching)
         return lambda text: text.in_(each_of(self.scope.postgresql, matching))
+
+
+def _likeness(one: Filter) -> Likeness | None:
+    if one.op == "does_not_equal" and not (isinstance(one.value, str) and one.value.isascii()):
+        return None  # letters that are not ASCII are folded by us alone
+    return _LIKENESSES.get(one.op)
 
 
 def _texts(one: Filter) -> Sequence[str]:

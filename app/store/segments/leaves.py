@@ -5,6 +5,7 @@ A leaf's columns are null where the value is of another type. Conditions made of
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import reduce
 from typing import Any, Final
 
@@ -153,6 +154,32 @@ def plain(key: str) -> bool:
     return not any(letter in '"\\' or letter < " " for letter in key)
 
 
+class Likeness(Enum):
+    """How a text is to be like another one."""
+
+    SAME = "the same"
+    FOLDED = "the same but for case; ASCII only"
+    WITHIN = "has the other one in it"
+
+    def of(self, text: str) -> str:
+        """The end of the condition of a JSON path."""
+        if self is Likeness.SAME:
+            return f"== {encode(text)}"
+        if self is Likeness.WITHIN:
+            return holding(text)
+        # Classes of letters instead of a flag, whose meaning depends on the collation.
+        letters = "".join(f"[{_letter(one.lower())}{_letter(one.upper())}]" for one in text)
+        return f"like_regex {encode(f'^{letters}$')}"
+
+
+def _letter(letter: str) -> str:
+    return f"\\u{ord(letter):04x}"
+
+
+HasText = Callable[[Likeness, str], Expression]
+"""Whether one of several values is a text like another one."""
+
+
 class PgJson:
     """A value inside a jsonb document."""
 
@@ -205,24 +232,19 @@ class PgJson:
             finds=lambda condition: func.coalesce(self._finds(f"strict $[*] ? ({condition})"), false()),
         )
 
-    def has_key(self) -> Callable[[bool, str], Expression]:
-        """Whether it is an object with a key, or with one that has a text in it."""
+    def has_key(self) -> HasText:
+        """Whether it is an object with such a key."""
 
-        def has(whole: bool, text: str) -> Expression:
-            if whole:
+        def has(likeness: Likeness, text: str) -> Expression:
+            if likeness is Likeness.SAME:
                 return self.value.op("?", is_comparison=True)(literal(text, Text))
-            return self._finds(f'$.keyvalue() ? (@.key like_regex {encode(text)} flag "q")')
+            return self._finds(f"$.keyvalue() ? (@.key {likeness.of(text)})")
 
         return has
 
-    def member_has_text(self, key: str) -> Callable[[bool, str], Expression]:
-        """Whether it is an object of objects, one of which has a member that is a text, or has it in it."""
-
-        def has(whole: bool, text: str) -> Expression:
-            wanted = f"== {encode(text)}" if whole else f'like_regex {encode(text)} flag "q"'
-            return self._finds(f"strict $.* ? (@.{encode(key)} {wanted})")
-
-        return has
+    def member_has_text(self, key: str) -> HasText:
+        """Whether it is an object of objects, one of which has such a member."""
+        return lambda likeness, text: self._finds(f"strict $.* ? (@.{encode(key)} {likeness.of(text)})")
 
     def _finds(self, path: str) -> Expression:
         """A subselect would leave the rows to one process."""

@@ -9,7 +9,7 @@ from sqlalchemy import FromClause, false, func
 from app.domain.profile import CORE
 from app.domain.segments.clock import Clock
 from app.domain.segments.model import Filter
-from app.store.segments.leaves import Expression, Json, Leaf, Rows, column_leaf, flag_leaf, given
+from app.store.segments.leaves import Expression, HasText, Json, Leaf, Rows, column_leaf, flag_leaf, given
 from app.store.segments.scope import Scope
 
 
@@ -21,8 +21,8 @@ class Many:
     leaf: Leaf
     json: Json
     where: tuple[Expression, ...] = ()
-    #: PostgreSQL, where there is a quick way: whether one of them is a text, or has it in it where the first is false.
-    has_text: Callable[[bool, str], Expression] | None = None
+    #: PostgreSQL, where there is a quick way.
+    has_text: HasText | None = None
 
     @property
     def rows(self) -> Rows:

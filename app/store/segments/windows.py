@@ -8,10 +8,11 @@ from sqlalchemy import BigInteger, FromClause, Select, and_, case, cast, false, 
 from app.domain import times
 from app.domain.profile import COMMERCE, NAME_PRODUCT, NAME_SESSION_END, OWN_NAMES
 from app.domain.segments.clock import Clock
-from app.domain.segments.evaluate import COUNTED_PURCHASES, COUNTED_SESSIONS, KINDS
+from app.domain.segments.compare import number_holds
+from app.domain.segments.evaluate import COUNTED_PURCHASES, COUNTED_SESSIONS, KINDS, wanted_x
 from app.domain.segments.fields import MOST_DAYS
 from app.domain.segments.model import Filter
-from app.store.segments.leaves import Expression, Json, Leaf, Rows, document
+from app.store.segments.leaves import Expression, Json, Leaf, Rows, document, negated
 from app.store.segments.scope import Scope, each_of, table
 
 #: No sum of SQLite's overflows with amounts cut to this. PostgreSQL's sums do not overflow.
@@ -19,13 +20,15 @@ _MOST: Final = 10**16
 
 Criteria = Callable[[Json, Rows], list[Expression]]
 """The conditions on the properties of an occurrence."""
+Compared = Callable[[Leaf], Expression]
+"""Whether a number is as the filter wants it."""
 
 
-def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
-    """How often, how many or how many cents; 0 for whoever did nothing."""
+def condition(scope: Scope, clock: Clock, one: Filter, criteria: Criteria, compared: Compared) -> Expression:
+    """Whether it matches how often, how many or how many cents; 0 for whoever did nothing."""
     first, last = clock.window(one.y)
     if one.field in ("x_orders_in_y_days", "x_revenue_in_y_days"):
-        return _of_days(scope, first // times.DAY, 0 if one.field == "x_orders_in_y_days" else 1)
+        return compared(_of_days(scope, first // times.DAY, 0 if one.field == "x_orders_in_y_days" else 1))
     o = table("occurrence").alias()
     kind = KINDS[one.field]
     where = [
@@ -41,14 +44,17 @@ def total(scope: Scope, clock: Clock, one: Filter, criteria: Criteria) -> Leaf:
         pid, joined = _whose(scope, o)
         ranked = select(pid.label("pid"), o.c.cents, _rank(o, pid)).select_from(joined).where(*where).subquery()
         amount = _sum(scope, ranked.c.cents)
-        grouped = select(ranked.c.pid, amount.label("n")).where(ranked.c.n <= COUNTED_PURCHASES).group_by(ranked.c.pid)
+        grouped = select(ranked.c.pid).where(ranked.c.n <= COUNTED_PURCHASES).group_by(ranked.c.pid)
     else:
         amount = _sum(scope, o.c.quantity) if kind == NAME_PRODUCT else func.count()
-        grouped = _summed(scope, o, amount, where)
-    found = grouped.subquery()
+        grouped, amount = _summed(scope, o, amount, where)
+    # Whoever did nothing is not among them. So it is they who match, or they who do not.
+    matching = compared(Leaf(Rows(tuple), false(), number=amount, whole=True))
+    without = number_holds(one.op, wanted_x(one), 0)
+    found = grouped.having(negated(matching) if without else matching).subquery()
     scope.join(found, found.c.pid == scope.profile.c.pid)
     scope.looked_at.append(found)
-    return Leaf(Rows(lambda: (found,)), false(), number=func.coalesce(found.c.n, 0), whole=True)
+    return found.c.pid.is_(None) if without else found.c.pid.is_not(None)
 
 
 def median_duration(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
@@ -78,19 +84,19 @@ def median_duration(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
     return Leaf(Rows(lambda: (found,)), found.c.n.is_(None), number=found.c.n)
 
 
-def _summed(scope: Scope, o: FromClause, amount: Expression, where: list[Expression]) -> Select[Any]:
-    """What each person did altogether."""
+def _summed(scope: Scope, o: FromClause, amount: Expression, where: list[Expression]) -> tuple[Select[Any], Expression]:
+    """(a row for each person, what each did altogether)"""
     if scope.postgresql:
         # By whom it happened to first: there are far fewer of them than occurrences, and hardly any was merged.
-        own = select(o.c.pid, amount.label("n")).where(*where).group_by(o.c.pid)
+        own = select(o.c.pid).where(*where).group_by(o.c.pid)
         merged = table("lineage")
         some = select(merged.c.member_pid).where(merged.c.workspace_id == scope.workspace_id).limit(1)
         if scope.connection.execute(some).first() is None:
-            return own
-        o, where = own.subquery(), []
+            return own, amount
+        o, where = own.add_columns(amount.label("n")).subquery(), []
         amount = func.sum(o.c.n)
     pid, joined = _whose(scope, o)
-    return select(pid.label("pid"), amount.label("n")).select_from(joined).where(*where).group_by(pid)
+    return select(pid.label("pid")).select_from(joined).where(*where).group_by(pid), amount
 
 
 def _whose(scope: Scope, o: FromClause) -> tuple[Expression, FromClause]:
