@@ -58,16 +58,22 @@ def fill(site: Site, users: int) -> float:
             save(connection, site.workspace_id, _templates(), {})
             _multiply(connection, site, users // TEMPLATES - 1, postgresql)
             _occurrences(connection, site, users, postgresql)
+        _tidy(database, postgresql)
         _give_values(database, site)
-        with database.main.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if postgresql:
-                connection.exec_driver_sql("set statement_timeout = 0")
-            connection.exec_driver_sql("vacuum analyze" if postgresql else "analyze")
-            if postgresql:
-                connection.exec_driver_sql("checkpoint")
+        _tidy(database, postgresql)
     finally:
         database.dispose()
     return time.monotonic() - began
+
+
+def _tidy(database: Database, postgresql: bool) -> None:
+    """What autovacuum does beside a load that comes over days."""
+    with database.main.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if postgresql:
+            connection.exec_driver_sql("set statement_timeout = 0")
+        connection.exec_driver_sql("vacuum analyze" if postgresql else "analyze")
+        if postgresql:
+            connection.exec_driver_sql("checkpoint")
 
 
 def _give_values(database: Database, site: Site) -> None:

@@ -233,3 +233,18 @@ def test_a_worker_that_knows_no_values_is_noticed(database: Database, filled: in
     with database.read() as connection:
         (copy,) = upkeep.states(connection)
     assert copy == upkeep.Copy(filled, filled=True, leaving=False, behind=False, behind_us=NOW_US)
+
+
+def test_a_copy_reads_its_profiles_alone(database: Database, filled: int) -> None:
+    """Also without statistics, as behind a large import: it looked through the whole workspace for each of them."""
+    with database.write() as connection:
+        connection.execute(
+            text("insert into profile_part select :w, n, 4, '{}' from generate_series(1, 5000) n"), {"w": filled}
+        )
+        for statement in values._COPY:
+            explained = text(f"explain {statement.text}")
+            plan = [row[0] for row in connection.execute(explained, {"workspace_id": filled, "pids": [*range(1, 500)]})]
+            looked_up = [line for line in plan if "Index Cond" in line]
+            assert len(looked_up) == 1, plan
+            assert "pid = " in looked_up[0], plan
+        connection.rollback()

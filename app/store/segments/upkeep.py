@@ -18,8 +18,8 @@ from app.domain.times import DAY, HOUR
 from app.store.engine import Database
 from app.store.segments import values
 
-#: Profiles whose values one transaction removes.
-CHUNK: Final = 500
+#: Rows that one transaction removes.
+CHUNK: Final = 3_000
 _TURN_SECONDS: Final = 10.0
 #: `used_us` is as exact as this: what is used all the time is not written down all the time.
 _NOTED_US: Final = HOUR
@@ -60,7 +60,7 @@ _LEAVE: Final = text(
 _UNMARK: Final = text("update lane set with_values = false where workspace_id = :workspace_id")
 _AT: Final = text("select pid from value_filling where workspace_id = :workspace_id and leaving for update")
 _NEXT: Final = text(
-    "select max(pid) from (select distinct pid from profile_value where workspace_id = :workspace_id and pid > :after"
+    "select max(pid) from (select pid from profile_value where workspace_id = :workspace_id and pid > :after"
     " order by pid limit :most) p"
 )
 _REMOVE: Final = text("delete from profile_value where workspace_id = :workspace_id and pid > :after and pid <= :to")

@@ -84,10 +84,12 @@ _USERS: Final = text(
 _HOLD: Final = text(
     "select pid from profile where workspace_id = :workspace_id and pid > :pid order by pid limit :most for key share"
 )
+#: Lateral, behind `offset 0`: where statistics are missing, the planner may look through the whole workspace otherwise.
 _COPY: Final = [
     text(
-        f"{_INTO} select workspace_id, pid, {part}, {_parsed('doc')} from {table} where workspace_id = :workspace_id"
-        f" and pid = any(:pids){condition} order by pid on conflict do nothing"
+        f"{_INTO} select :workspace_id, p.pid, {part}, {_parsed('s.doc')} from unnest(cast(:pids as bigint[])) p(pid)"
+        f" cross join lateral (select s.doc from {table} s where s.workspace_id = :workspace_id and s.pid = p.pid"
+        f"{condition} offset 0) s on conflict do nothing"
     )
     for part, table, condition in (
         (CORE, "profile_core", ""),
