@@ -32,7 +32,9 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the first round; the next one has the next number.")] = 1,
     store: Annotated[Store, typer.Option(help="Where a scenario runs on both.")] = Store.both,
     slack: Annotated[float, typer.Option(min=1, help="Backlogs may take so many times as long: a busy machine.")] = 1.0,
-    short: Annotated[bool, typer.Option("--short", help="A few scenarios, one round each: minutes, for CI.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="A few scenarios, or those named, one round each: minutes, for CI.")
+    ] = False,
 ) -> None:
     """Hit Onefold while clients write, and compare everything afterwards."""
     chosen = [s for s in ALL if (s.number in scenario if scenario else s.number in SHORT if short else True)]
@@ -41,10 +43,10 @@ def main(
     wanted = rounds or (1 if short else 20)
     began = time.monotonic()
     lines = [
-        _scenario(_relaxed(one, slack), where, wanted, seed)
+        _scenario(_relaxed(one, slack), where, wanted, seed, short=short)
         for one in chosen
         for where in one.stores
-        if store in (Store.both, where) and not (short and where not in SHORT[one.number])
+        if store in (Store.both, where) and not (short and not scenario and where not in SHORT[one.number])
     ]
     say("")
     say(table([line.cells() for line in lines]))
@@ -62,17 +64,17 @@ def _relaxed(scenario: Scenario, slack: float) -> Scenario:
     return replace(scenario, layout=layout, lag_seconds=scenario.lag_seconds * slack)
 
 
-def _scenario(scenario: Scenario, store: str, wanted: int, seed: int) -> Line:
+def _scenario(scenario: Scenario, store: str, wanted: int, seed: int, *, short: bool) -> Line:
     line = Line(scenario, store, wanted)
     say(f"\n{scenario.number} {scenario.name}, {store}; counts when: {scenario.proof}")
     prepare = contextmanager(scenario.prepare) if scenario.prepare else None
     try:
         if prepare is None:
             with stack.started(store, scenario.layout, seed) as running:
-                _rounds(line, running, seed)
+                _rounds(line, running, seed, short=short)
         else:
             with prepare(scenario.layout) as layout, stack.started(store, layout, seed) as running:
-                _rounds(line, running, seed)
+                _rounds(line, running, seed, short=short)
     except AssertionError as stuck:  # before the first round: whatever was started does not work at all
         line.verdicts.append(Verdict(seed, 0, 0.0, [f"start: {stuck}"], 0, {}))
         say(f"  seed {seed}: DIFFERENT\n    start: {stuck}")
@@ -82,10 +84,10 @@ def _scenario(scenario: Scenario, store: str, wanted: int, seed: int) -> Line:
     return line
 
 
-def _rounds(line: Line, running: stack.Stack, seed: int) -> None:
+def _rounds(line: Line, running: stack.Stack, seed: int, *, short: bool) -> None:
     while line.counted < line.wanted and len(line.verdicts) < TRIES * line.wanted:
         began = time.monotonic()
-        verdict = Round(running, line.scenario, seed + len(line.verdicts)).run()
+        verdict = Round(running, line.scenario, seed + len(line.verdicts), short=short).run()
         line.verdicts.append(verdict)
         state = "EQUAL" if verdict.equal else "DIFFERENT"
         notes = "".join(f", {name} {value:.3g}" for name, value in verdict.notes.items())

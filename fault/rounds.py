@@ -79,10 +79,12 @@ class Verdict:
 class Round:
     """What a scenario's blow works with."""
 
-    def __init__(self, stack: Stack, scenario: Scenario, seed: int) -> None:
+    def __init__(self, stack: Stack, scenario: Scenario, seed: int, *, short: bool = False) -> None:
+        """`short`: a scenario that takes long does less."""
         self.stack = stack
         self.scenario = scenario
         self.seed = seed
+        self.short = short
         self.rng = random.Random(f"{seed}/blows")
         self.workspace: Workspace = stack.workspace(scenario.load.plan, scenario.load.burst)
         self.load = Load(stack.ports, self.workspace.key, scenario.load, seed)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from fault.rounds import Scenario
-from fault.scenarios import deletions, deploy, jobs, load, merging, postgres, redis, workers
+from fault.scenarios import deletions, deploy, jobs, load, merging, postgres, redis, visitors, workers
 
 ALL: Final[tuple[Scenario, ...]] = tuple(
     sorted(
@@ -16,6 +16,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *jobs.SCENARIOS,
             *merging.SCENARIOS,
             *deletions.SCENARIOS,
+            *visitors.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )
@@ -37,4 +38,5 @@ SHORT: Final = {
     39: ("sqlite",),
     40: ("postgresql",),
     41: ("sqlite",),
+    42: ("sqlite",),
 }
