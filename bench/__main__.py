@@ -18,6 +18,7 @@ from bench import (
     exporting,
     fair,
     flat,
+    gateway,
     plans,
     preload,
     quota,
@@ -34,7 +35,7 @@ from bench.table import BenchError, Row, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("storage", "plans", "quota", "crowd", "fair", "segments", "series", "values")
+EXTRA = ("gateway", "storage", "plans", "quota", "crowd", "fair", "segments", "series", "values")
 WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
 
@@ -130,6 +131,7 @@ def _segments(running: Stack, options: Options) -> Iterator[Row]:
 
 #: Name -> (what is said, what needs no figure of another one), in this order.
 _ALONE: Final[dict[str, tuple[str, Callable[[Stack, Options], Iterator[Row]]]]] = {
+    "gateway": ("SDK data", gateway.measure),
     "quota": ("quota", quota.measure),
     "crowd": ("everybody with one address", crowd.measure),
     "segments": ("segments", _segments),

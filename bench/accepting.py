@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,28 @@ ROUNDS = 3
 WARM_SECONDS = 0.7
 
 
+@dataclass(slots=True)
+class Turns:
+    """What the floor and the real API did in turns. `cost`: milliseconds of CPU of the API for a request."""
+
+    floors: list[Result] = field(default_factory=list)
+    ours: list[Result] = field(default_factory=list)
+    accepted: int = 0
+    shares: str = ""
+    cost: float = 0.0
+
+    def rows(self, store: str, what: str, connections: int, objects: int, unit: str) -> list[Row]:
+        """`objects`: in a request."""
+        rate, floor = median([one.rate for one in self.ours]), median([one.rate for one in self.floors])
+        label = f"{connections} connection{'s' if connections > 1 else ''}"
+        notes = f"{_latency(self.ours)}; all 201; {self.cost:.2f} ms of CPU each. {self.shares}"
+        return [
+            Row(f"bare FastAPI route, {label}", floor, "requests/s", notes=f"the floor; {_latency(self.floors)}"),
+            Row(f"{what}, {label}, {store}", rate, "requests/s", floor, notes),
+            Row(f"{what}, {label}, {store}", rate * objects, unit, floor * objects),
+        ]
+
+
 def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """The API alone on an empty database: no worker runs."""
     site = stack.site("accept")
@@ -29,37 +52,30 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
         stack.generator(options.users, data.UNIFORM, options.bodies) as generator,
     ):
         for connections in CONNECTIONS:
-            floors: list[Result] = []
-            ours: list[Result] = []
-            shares = ""
-            for number in range(ROUNDS + 1):
-                seconds = options.seconds / ROUNDS if number else WARM_SECONDS
-                floor = _run(generator, floor_port, site, connections, seconds)
-                before = stack.meter.read()
-                found = _run(generator, port, site, connections, seconds)
-                accepted += found.accepted
-                if number:
-                    floors.append(floor)
-                    ours.append(found)
-                    shares = stack.meter.shares(before)
-            say(f"  accept, {connections} connections: {shares}")
-            yield from _rows(stack, connections, floors, ours, shares)
-        _counted(site, accepted)
+            floor, ours = (Run(one, site.key, connections, 0.0) for one in (floor_port, port))
+            turns = in_turns(stack, generator, floor, ours, options)
+            accepted += turns.accepted
+            yield from turns.rows(stack.store, "accept", connections, data.OBJECTS, "objects/s")
+        counted(site, accepted)
     yield _commit_floor(stack, options)
 
 
-def _run(generator: Generator, port: int, site: Site, connections: int, seconds: float) -> Result:
-    return generator.run(Run(port, site.key, connections, seconds))
-
-
-def _rows(stack: Stack, connections: int, floors: list[Result], ours: list[Result], shares: str) -> list[Row]:
-    rate, floor = median([one.rate for one in ours]), median([one.rate for one in floors])
-    label = f"{connections} connection{'s' if connections > 1 else ''}"
-    return [
-        Row(f"bare FastAPI route, {label}", floor, "requests/s", notes=f"the floor; {_latency(floors)}"),
-        Row(f"accept, {label}, {stack.store}", rate, "requests/s", floor, f"{_latency(ours)}; all 201. {shares}"),
-        Row(f"accept, {label}, {stack.store}", rate * data.OBJECTS, "objects/s", floor * data.OBJECTS),
-    ]
+def in_turns(stack: Stack, generator: Generator, floor: Run, ours: Run, options: Options) -> Turns:
+    """Several rounds of the two, each as long as `options` says; one before them warms both up."""
+    turns = Turns()
+    for number in range(ROUNDS + 1):
+        seconds = options.seconds / ROUNDS if number else WARM_SECONDS
+        bare = generator.run(replace(floor, seconds=seconds))
+        before = stack.meter.read()
+        found = generator.run(replace(ours, seconds=seconds))
+        turns.accepted += found.accepted
+        if number:
+            turns.floors.append(bare)
+            turns.ours.append(found)
+            turns.shares = stack.meter.shares(before)
+            turns.cost = 1000 * stack.meter.used("api", before) / max(1, found.accepted)
+    say(f"  {ours.connections} connections: {turns.shares}")
+    return turns
 
 
 def _latency(results: list[Result]) -> str:
@@ -67,7 +83,7 @@ def _latency(results: list[Result]) -> str:
     return f"median {p50:.2f} ms, p99 {p99:.1f} ms"
 
 
-def _counted(site: Site, accepted: int) -> None:
+def counted(site: Site, accepted: int) -> None:
     """Every 201 is in the inbox, and nothing else is."""
     database = site.open()
     try:

@@ -41,6 +41,10 @@ class Meter:
         machine = sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
         return Reading(time.monotonic(), seconds, machine, processes)
 
+    def used(self, name: str, before: Reading) -> float:
+        """CPU seconds of one kind of process since a reading."""
+        return self.read().seconds[name] - before.seconds.get(name, 0.0)
+
     def shares(self, before: Reading) -> str:
         """Per cent of one core since a reading, with the number of processes where there are several."""
         now = self.read()

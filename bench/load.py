@@ -15,7 +15,7 @@ from typing import cast
 
 import uvloop
 
-from bench import data
+from bench import data, devices
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.002
@@ -31,8 +31,9 @@ class Run:
     connections: int
     seconds: float
     rate: float = 0.0
-    #: A further one, "Name: value".
+    #: A further one, "Name: value". Without a `key` it says who sends.
     header: str = ""
+    path: str = "/users/track"
 
 
 @dataclass(slots=True)
@@ -162,26 +163,30 @@ class _Session:
         return result
 
 
-def rendered(key: str, body: bytes, header: str = "") -> bytes:
+def rendered(run: Run, body: bytes) -> bytes:
     """A whole HTTP request."""
-    further = f"{header}\r\n" if header else ""
+    further = f"Authorization: Bearer {run.key}\r\n" if run.key else ""
+    further += f"{run.header}\r\n" if run.header else ""
     head = (
-        f"POST /users/track HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{further}\r\n"
+        f"POST {run.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{further}\r\n"
     )
     return head.encode() + body
 
 
 def main(count: int, users: int, distribution: str, seed: int) -> None:
     """Make the bodies, say so, and serve runs until stdin ends."""
-    bodies = data.bodies(count, users, distribution, seed)
+    if distribution == devices.DEVICES:
+        bodies = devices.batches(count, seed)
+    else:
+        bodies = data.bodies(count, users, distribution, seed)
     print("ready", flush=True)
-    requests: dict[tuple[str, str], Iterator[bytes]] = {}
+    requests: dict[tuple[str, str, str], Iterator[bytes]] = {}
     for line in sys.stdin:
         run = Run(**json.loads(line))
-        what = run.key, run.header
+        what = run.key, run.header, run.path
         if what not in requests:
-            requests[what] = itertools.cycle([rendered(run.key, body, run.header) for body in bodies])
+            requests[what] = itertools.cycle([rendered(run, body) for body in bodies])
         result = uvloop.run(_Session(run, requests[what]).measure())
         print(json.dumps(asdict(result)), flush=True)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -77,9 +78,9 @@ class Stack:
         return self.sites[name]
 
     @contextmanager
-    def api(self, site: Site) -> Iterator[int]:
+    def api(self, site: Site, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[int]:
         """An API process; gives its port."""
-        with self._uvicorn("api", "app.asgi:create", site, "/readyz") as port:
+        with self._uvicorn("api", "app.asgi:create", site, "/readyz", settings) as port:
             yield port
 
     @contextmanager
@@ -138,14 +139,16 @@ class Stack:
             self.meter.remove(name)
 
     @contextmanager
-    def _uvicorn(self, name: str, target: str, site: Site | None, path: str) -> Iterator[int]:
+    def _uvicorn(
+        self, name: str, target: str, site: Site | None, path: str, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[int]:
         port = _free_port()
         loop, http = ("app.api.event_loop:Loop", "app.api.protocol:Protocol")  # as `onefold api` does
         if site is None:
             loop, http = "uvloop", "httptools"
         argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
         options = ("--loop", loop, "--http", http, "--no-access-log", "--no-server-header")
-        env = dict(os.environ) if site is None else self._environment(site)
+        env = dict(os.environ) if site is None else self._environment(site) | settings
         more = ("--timeout-keep-alive", "65", "--no-proxy-headers")
         with self.process(name, (*argv, *options, *more), env) as process:
             until(lambda: process.poll() is not None or _answers(port, path), 30, message=f"{name} does not answer")
