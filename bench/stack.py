@@ -148,7 +148,7 @@ class Stack:
             loop, http = "uvloop", "httptools"
         argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
         options = ("--loop", loop, "--http", http, "--no-access-log", "--no-server-header")
-        env = dict(os.environ) if site is None else self._environment(site) | settings
+        env = dict(os.environ) if site is None else {**self._environment(site), **settings}
         more = ("--timeout-keep-alive", "65", "--no-proxy-headers")
         with self.process(name, (*argv, *options, *more), env) as process:
             until(lambda: process.poll() is not None or _answers(port, path), 30, message=f"{name} does not answer")

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fault.mutants import MUTANTS, Mutant, plant
+from fault.bugs import MUTANTS, Mutant
+from fault.mutants import plant
 from fault.processes import ROOT
 from fault.scenarios import ALL
+from tests.docs.markdown import rows, section
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -18,3 +20,8 @@ def test_a_planted_bug_can_still_be_planted(mutant: Mutant, tmp_path: Path) -> N
     compile(copy.read_text(), mutant.file, "exec")
     assert copy.read_text() != (ROOT / mutant.file).read_text()
     assert mutant.scenario in {scenario.number for scenario in ALL}
+
+
+def test_the_page_has_a_row_for_every_planted_bug() -> None:
+    shown = [int(scenario) for _, scenario, *_ in rows(section("docs/reliability.md", "## Bugs on purpose"))]
+    assert shown == [mutant.scenario for mutant in MUTANTS]

@@ -12,7 +12,9 @@ from app.domain.apply import reduce
 from app.domain.commands import Request
 from app.domain.profile import NAME_EVENT, NAME_SESSION
 from app.domain.state import State
-from fault.devices import Browser, Delivery, Device, Tracker
+from fault.browser import Browser
+from fault.devices import Delivery, Device
+from fault.tracker import Tracker
 from fault.visitors import Visitors, shown
 from tests.domain.builders import state_of
 
