@@ -19,6 +19,8 @@ from fault.devices import Delivery, Device
 CONNECTIONS: Final = 96
 TWICE: Final = 0.05
 CUT: Final = 0.01
+#: Seconds before another try: at first, and at most.
+WAIT: Final = (0.1, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +162,15 @@ class Couriers:
 
     async def _until_accepted(self, delivery: Delivery) -> bool:
         """False where it was refused, or nobody took it in time: both are findings."""
+        wait, most = WAIT
         while not await self._once(delivery):
             if self.findings:
                 return False
             if time.monotonic() > self.deadline:
                 self.findings.append(f"visitors: no 2xx for {PATIENCE_SECONDS:g} s, seen {dict(self.statuses)}")
                 return False
-            await asyncio.sleep(self._rng.uniform(0.05, 0.3))
+            await asyncio.sleep(self._rng.uniform(wait / 2, wait))
+            wait = min(2 * wait, most)
         return True
 
     async def _once(self, delivery: Delivery) -> bool:

@@ -38,5 +38,5 @@ SHORT: Final = {
     39: ("sqlite",),
     40: ("postgresql",),
     41: ("sqlite",),
-    42: ("sqlite",),
+    42: ("postgresql",),
 }

@@ -92,6 +92,8 @@ def hit_visitors(now: Round) -> None:
 
 def _blows(now: Round, site: Workspace, crowd: Crowd, visiting: Future[None]) -> None:
     blows = _POSTGRESQL if now.stack.postgres is not None else _SQLITE
+    if now.short:  # an API takes some seconds to start again
+        blows = tuple(blow for blow in blows if blow is not _kill_api)
     order: list[Blow] = []
     for _ in range(FEW_BLOWS if now.short else BLOWS):
         order = order or now.rng.sample(blows, len(blows))
@@ -163,7 +165,7 @@ def _judge(now: Round, site: Workspace, crowd: Crowd) -> None:
     couriers = crowd.couriers
     assert couriers is not None
     now.findings += couriers.findings[:5]
-    now.notes["sent"] = couriers.statuses.total()
+    now.notes["thousand batches"] = len(couriers.places) / 1000
     now.notes["twice"], now.notes["cut"] = couriers.twice, couriers.cut
     until(lambda: now.stack.behind(site.id) == 0, DONE_SECONDS, 0.1, "the visits are not applied")
     now.findings += judge.dead(now.stack.database, site, ())
