@@ -182,7 +182,6 @@ def check(body: bytes, sender: Sender, received_us: int) -> CheckedBatch:
         "version": version or "",
         "device": device,
         "batch": number,
-        "first": read[0].sequence,
         "signed": sender.verify is not None,
         "by": signed_by,
         "region": sender.region,
@@ -441,10 +440,20 @@ def decode(body: bytes) -> list[Command]:
     """
     document = msgspec.json.decode(body)
     key = device_key(document["app"], document["device"])
+    records = document[ARRAY]
+    numbered = tuple((index, sequence) for index, _, sequence, *_ in records)
+    first_change = next((sequence for _, kind, sequence, *_ in records if kind in ("change_user", "logout")), 0)
     commands: list[Command] = [
-        SdkBatch(key, document["batch"], document["first"], signed=document["signed"], signed_by=document["by"])
+        SdkBatch(
+            key,
+            document["batch"],
+            numbered,
+            first_change,
+            signed=document["signed"],
+            signed_by=document["by"],
+        )
     ]
-    for index, kind, sequence, time_us, payload, ignored in document[ARRAY]:
+    for index, kind, sequence, time_us, payload, ignored in records:
         try:
             commands += commands_of(document, key, (index, kind, sequence, time_us), payload, ignored)
         except ObjectRefusedError:

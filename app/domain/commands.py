@@ -373,8 +373,10 @@ class SdkBatch:
     identifier: Identifier
     #: Of the device, one more for each batch.
     number: int
-    #: Sequence number of the first record.
-    first: int
+    #: (index, sequence number) of each record, in the order of the latter.
+    records: tuple[tuple[int, int], ...]
+    #: Sequence number of the first log-in or log-out of the batch; 0 = it has none.
+    first_change: int = 0
     index: int = 0
     #: Whether data of a known person needs a signature, and whose it is; None = nobody's.
     signed: bool = False

@@ -4,13 +4,14 @@ A device and a push token belong to one profile of the workspace each, so both a
 `max_devices_per_profile` of either: those that were heard of longest ago go.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from app.domain import ids, reasons
 from app.domain.commands import CleanUpImport, Command, Selector, TrackTokens
 from app.domain.identifiers import identifiers_of
 from app.domain.identity import combine
+from app.domain.merging.devices import oldest_beyond
 from app.domain.merging.merge import MERGE, put
 from app.domain.profile import BRAZE, DEVICES, GLOBAL_CONTROL_GROUP, TEST_USER, TOKEN, Profile
 from app.domain.state import State
@@ -53,9 +54,14 @@ def set_token(step: Step, profile: Profile, command: Command, token: str, entry:
     if owner is not profile:
         state.add_identifier(profile, (TOKEN, "", token))
     put(state, profile, ("devices", "tokens", token), entry | {"at": request.accepted_us})
-    # A request may give somebody many tokens at the same moment: the one in hand stays.
-    others = {name: one for name, one in tokens_of(state.section(profile, DEVICES)).items() if name != token}
-    for oldest in oldest_beyond(others, "at", state.settings.max_devices_per_profile - 1):
+    bound_tokens(state, profile, {token})
+
+
+def bound_tokens(state: State, profile: Profile, in_hand: Collection[str]) -> None:
+    """Of too many push tokens those go that were heard of longest ago. A request may give somebody many at the same
+    moment: those in hand stay."""
+    others = {name: one for name, one in tokens_of(state.section(profile, DEVICES)).items() if name not in in_hand}
+    for oldest in oldest_beyond(others, "at", max(0, state.settings.max_devices_per_profile - len(in_hand))):
         take_token(state, profile, oldest)
 
 
@@ -87,18 +93,6 @@ def clean_up(step: Step, command: CleanUpImport) -> None:
     else:
         step.state.remove(profile, step.erased_id(profile), step.origin())
         step.state.changes.counts.deleted += 1
-
-
-def oldest_beyond(entries: dict[str, Any], moment: str, most: int) -> list[str]:
-    """The keys of those that are too many, the oldest first."""
-    if len(entries) <= most:
-        return []
-    return sorted(entries, key=lambda key: (entries[key].get(moment, 0), key))[: len(entries) - most]
-
-
-def key_in_section(app_id: str, device_id: str) -> str:
-    """Under which key a device lies in the section."""
-    return f"{app_id}/{device_id}"
 
 
 def uninstalled(state: State, profile: Profile, app_id: str | None, us: int) -> None:

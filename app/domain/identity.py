@@ -70,13 +70,21 @@ def merge(step: Step, command: Merge) -> None:
         combine(step, command, kept, merged, MERGE)
 
 
-def combine(step: Step, command: Command, kept: Profile, merged: Profile, policy: str) -> bool:
-    """Merge one profile into another. False when one of them must be left alone."""
+def combine(
+    step: Step,
+    command: Command,
+    kept: Profile,
+    merged: Profile,
+    policy: str,
+    in_hand: Identifier | None = None,
+) -> bool:
+    """Merge one profile into another. False when one of them must be left alone. The device in hand goes along."""
     reason = guard.refusal(kept, merged, step.state.settings)
     if reason is not None:
         step.refuse(command, reason)
         return False
-    plan = plan_merge(kept, merged, policy, step.state.topics)
+    most = step.state.settings.max_devices_per_profile
+    plan = plan_merge(kept, merged, policy, step.state.topics, most, in_hand)
     if not guard.may_hold(kept, growth(plan), step.state.settings):
         step.refuse(command, reasons.PROFILE_FULL)
         return False

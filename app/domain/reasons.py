@@ -36,7 +36,7 @@ PROFILE_FULL: Final = "profile_full"
 # Push tokens and devices
 #: The batch of a device was applied before, or is older than what is remembered of the device's batches.
 BATCH_KNOWN: Final = "batch_known"
-#: The batch was sent before the device changed hands, and arrived afterwards: it is nobody's.
+#: The record is from before the device changed hands, and arrived afterwards: it is nobody's.
 BATCH_LATE: Final = "batch_late"
 #: The device belongs to somebody else than the signature does.
 NOT_SIGNED: Final = "not_signed"

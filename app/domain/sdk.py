@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from app.domain import activity, guard, history, reasons, series, spam, times
+from app.domain.batches import Batches
 from app.domain.commands import (
     AddAlias,
     ChangeUser,
@@ -18,9 +19,10 @@ from app.domain.commands import (
     Selector,
     StartSession,
 )
-from app.domain.devices import key_in_section, oldest_beyond, take_token, tokens_of
+from app.domain.devices import bound_tokens, take_token, tokens_of
 from app.domain.identifiers import device_key
 from app.domain.identity import combine
+from app.domain.merging.devices import key_in_section, oldest_beyond
 from app.domain.merging.merge import MERGE, put
 from app.domain.numbers import clamped, greatest, least
 from app.domain.profile import (
@@ -40,14 +42,13 @@ from app.domain.step import Step
 
 #: Profile.created_from of a visitor.
 SDK: Final = "sdk"
-#: Batches of a device that are remembered: the last one's number, and which of so many up to it arrived.
-WINDOW: Final = 60
 
 
 def begin(step: Step, command: SdkBatch) -> None:
     """Find the device or make a profile for it. A batch that was applied before ends the request here.
 
-    A batch that somebody else has signed, or nobody, may say who has the device from now on, and nothing before that.
+    Records from before the device changed hands have no effect: they are of somebody who has it no more. A batch that
+    somebody else has signed, or nobody, may say who has the device from now on, and nothing before that.
     """
     state, key = step.state, command.identifier
     profile = state.owner(key)
@@ -56,21 +57,26 @@ def begin(step: Step, command: SdkBatch) -> None:
         give(step, profile, key, {"app": key[1], "id": key[2]})
     elif command.signed and profile.external_id is not None and not is_person(state, profile, command.signed_by):
         step.withheld = (None, reasons.NOT_SIGNED)
-    device = _device(state, profile, key)
-    last, arrived, changed = device.get("batches", (0, 0, 0))
-    behind = last - command.number
-    if behind >= WINDOW or (behind >= 0 and arrived >> behind & 1):
+    batches = _batches(state, profile, key)
+    if batches.knows(command.number):
         step.end_here(command, reasons.BATCH_KNOWN)
         return
-    if behind >= 0:
-        arrived |= 1 << behind
-    else:
-        arrived = (arrived << min(-behind, WINDOW) | 1) & ((1 << WINDOW) - 1)
-    batches = [max(last, command.number), arrived, changed]
-    set_members(state, profile, key, {"batches": batches, "last_seen": step.request.accepted_us})
+    batches = batches.with_batch(command.number)
+    set_members(state, profile, key, {"batches": batches.stored(), "last_seen": step.request.accepted_us})
     touch(step, profile)
-    if command.first < changed:
-        step.end_here(command, reasons.BATCH_LATE)
+    step.late = batches.late(command)
+
+
+def timely(apply: Callable[[Step, Any], None]) -> Callable[[Step, Any], None]:
+    """What a command does, unless it was recorded before the device changed hands, and arrived afterwards."""
+
+    def apply_timely(step: Step, command: Any) -> None:
+        if command.index in step.late:
+            step.refuse(command, reasons.BATCH_LATE)
+        else:
+            apply(step, command)
+
+    return apply_timely
 
 
 def told(apply: Callable[[Step, Any], None]) -> Callable[[Step, Any], None]:
@@ -88,7 +94,7 @@ def told(apply: Callable[[Step, Any], None]) -> Callable[[Step, Any], None]:
         else:
             apply(step, command)
 
-    return apply_told
+    return timely(apply_told)
 
 
 def is_person(state: State, profile: Profile, external_id: str | None) -> bool:
@@ -204,21 +210,27 @@ def change_user(step: Step, command: ChangeUser) -> None:
     elif owner is None:
         owner = anonymous(step)
         _identify(step, owner, external)
-    if owner is not profile:
-        if profile.external_id is None and combine(step, command, owner, profile, MERGE):
-            state.changes.counts.identified += 1
-        else:  # nothing but the device moves; an anonymous profile that may not be merged stays as it is
-            _move(step, key, profile, owner)
-    _changed_hands(step, owner, command)
+    is_moved = owner is not profile
+    if is_moved and profile.external_id is None and combine(step, command, owner, profile, MERGE, key):
+        state.changes.counts.identified += 1
+        is_moved = False
+    if is_moved:  # nothing but the device moves; an anonymous profile that may not be merged stays as it is
+        _move(step, key, profile, owner)
+    _said(step, owner, command, moved=is_moved)
+    step.withheld = None  # who has the device was said by right
+    touch(step, owner)
 
 
 def log_out(step: Step, command: LogOut) -> None:
     """Whoever comes next is somebody new. An anonymous visitor stays who it is."""
     profile = owner_of(step, command.identifier)
-    if profile.external_id is not None:
-        visitor = anonymous(step)
-        _move(step, command.identifier, profile, visitor)
-        _changed_hands(step, visitor, command)
+    if profile.external_id is None:
+        _said(step, profile, command, moved=False)
+        return
+    visitor = anonymous(step)
+    _move(step, command.identifier, profile, visitor)
+    _said(step, visitor, command, moved=True)
+    step.withheld = None
 
 
 def selectors_of_change(command: ChangeUser) -> tuple[Selector, ...]:
@@ -268,6 +280,10 @@ def _device(state: State, profile: Profile, key: Identifier) -> dict[str, Any]:
     return found
 
 
+def _batches(state: State, profile: Profile, key: Identifier) -> Batches:
+    return Batches.read(_device(state, profile, key).get("batches", ()))
+
+
 def set_members(state: State, profile: Profile, key: Identifier, members: dict[str, Any]) -> None:
     """Set members of a device; None removes one."""
     described = {**_device(state, profile, key), **members}
@@ -310,17 +326,17 @@ def _move(step: Step, key: Identifier, source: Profile, target: Profile) -> None
         take_token(state, source, token)
         put(state, target, ("devices", "tokens", token), entry)
         state.add_identifier(target, (TOKEN, "", token))
+    if tokens:
+        bound_tokens(state, target, tokens)
     touch(step, source)
     touch(step, target)
 
 
-def _changed_hands(step: Step, profile: Profile, command: ChangeUser | LogOut) -> None:
-    """What was recorded before, and arrives later, is not this person's. Who has the device was said by right."""
-    step.withheld = None
+def _said(step: Step, profile: Profile, command: ChangeUser | LogOut, *, moved: bool) -> None:
+    """Remember that somebody logged in or out. A call of a tracking SDK has no place among the records."""
     if command.sequence:
-        last, arrived, _ = _device(step.state, profile, command.identifier)["batches"]
-        set_members(step.state, profile, command.identifier, {"batches": [last, arrived, command.sequence]})
-    touch(step, profile)
+        batches = _batches(step.state, profile, command.identifier).after(command.sequence, moved=moved)
+        set_members(step.state, profile, command.identifier, {"batches": batches.stored()})
 
 
 def touch(step: Step, profile: Profile) -> None:

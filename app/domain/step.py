@@ -28,6 +28,7 @@ class Step:
         "ended",
         "groups",
         "is_over",
+        "late",
         "omits",
         "ordinal",
         "problem_bytes",
@@ -56,6 +57,8 @@ class Step:
         self.ended = (0, -1)
         #: (index of an object, or None for all, why): what a device tells has no effect until it changes hands.
         self.withheld: tuple[int | None, str] | None = None
+        #: Indices of records from before the device changed hands.
+        self.late: frozenset[int] = frozenset()
         self.work = Work()
         #: What merge rules decided about a group of duplicates before the request changed it, by what they share.
         #: The number of the profile that is kept, or None and why.

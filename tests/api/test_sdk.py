@@ -181,14 +181,25 @@ def test_a_batch_that_arrives_again_counts_once(workspace: Workspace) -> None:
 
 def test_batches_may_change_their_order_but_not_their_person(workspace: Workspace) -> None:
     shop = Shop(workspace)
-    one, two, three, four = (shop.batch(event(name)) for name in "abcd")
+    one, two, three, four, five = (shop.batch(event(name)) for name in "abcde")
     for body in (two, four, one, one, four):
         shop.post(body)
     assert people(workspace) == [person(None, DEVICE_ID, a=1, b=1, d=1)]
     shop.send(login("ada"))
-    late = shop.post(three)
+    late = shop.post(three)  # may be of before a log-in of somebody else, in the batch that has not arrived
     assert workspace.skipped(late.request_id) == [("records", 0, "", "batch_late")]
-    assert people(workspace) == [person("ada", DEVICE_ID, a=1, b=1, d=1)]
+    shop.post(five)
+    assert people(workspace) == [person("ada", DEVICE_ID, a=1, b=1, d=1, e=1)]
+    six, seven = shop.batch(event("a"), login("bob"), event("b")), shop.batch(event("c"), login("ada"), event("d"))
+    shop.post(seven)
+    late = shop.post(six)
+    assert workspace.skipped(late.request_id) == [("records", n, "", "batch_late") for n in range(3)]
+    assert people(workspace) == [person("ada", DEVICE_ID, a=1, b=1, c=1, d=2, e=1)]
+    eight, nine = shop.batch(event("e")), shop.batch(event("a"), {"type": "logout"}, event("f"))
+    shop.post(nine)
+    late = shop.post(eight | {"records": [*eight["records"], event("g") | {"seq": 1_000}]})
+    assert workspace.skipped(late.request_id) == [("records", 0, "", "batch_late")]
+    assert people(workspace) == [person("ada", a=2, b=1, c=1, d=2, e=1), person(None, DEVICE_ID, f=1, g=1)]
     assert equal(workspace)
 
 

@@ -13,8 +13,9 @@ from uuid import UUID
 import httpx
 import pytest
 
+from app.api.tracking.endpoints import ALLOWED
 from app.contract import errors, sdk
-from app.contract.tracking import batch, calls
+from app.contract.tracking import batch, calls, surroundings
 from app.domain import times
 from app.domain.profile import DEVICE, EXTERNAL
 from app.store import apps
@@ -341,6 +342,27 @@ def test_traits_and_context(workspace: Workspace) -> None:
     assert equal(workspace)
 
 
+APP, SDK = {"name": "Shop", "version": "1.2"}, {"name": "SDK", "version": "3.0"}
+
+
+@pytest.mark.parametrize(
+    ("context", "version"),
+    [
+        ({"app": APP}, "1.2"),
+        ({"app": {"version": "1.2"}, "library": {}}, "1.2"),
+        ({"app": APP, "library": SDK}, "1.2"),
+        ({"app": SDK, "library": SDK | {"snippet": "x"}}, ""),
+        ({"app": APP, "library": {"version": "1.2"}}, "1.2"),
+        ({"library": SDK}, ""),
+        ({"app": {"version": 1}}, ""),
+        ({"app": "1.2", "library": None}, ""),
+    ],
+    ids=["an app", "no name", "beside a library", "a library", "of the same version", "no app", "no text", "no object"],
+)
+def test_the_version_of_the_app(context: Json, version: str) -> None:
+    assert surroundings.version(context) == version
+
+
 ORDER: Json = {
     "order_id": "o-1", "affiliation": "Shop", "total": "27.50", "currency": "USD", "coupon": "spring",
     "products": [
@@ -415,14 +437,25 @@ def test_what_sdks_fetch_before(workspace: Workspace) -> None:
 
 
 def test_a_browser_asks_before(on_sqlite: Service) -> None:
-    async def asked(path: str) -> httpx.Response:
+    async def asked(path: str, wanted: str | None = None) -> httpx.Response:
         headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+        headers |= {} if wanted is None else {"Access-Control-Request-Headers": wanted}
         return await on_sqlite._client.request("OPTIONS", path, headers=headers)
 
     for path in ("/v1/i", "/v1/batch", "/api/s/track", "/beacon/v1/batch", "/sourceConfig/", "/v1/projects/k/settings"):
         answer = on_sqlite.loop.run(asked(path))
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, "https://a.example"), path
-        assert "authorization" in answer.headers["access-control-allow-headers"].lower()
+        assert answer.headers["access-control-allow-headers"] == ALLOWED
+    for wanted, granted in (
+        ("anonymousid,authorization,content-type,rsa-retry-attempt,sentat", True),
+        ("x-of-tomorrow", True),
+        ("", False),
+        ("a b", False),
+        ("a" * 101, False),
+        (",".join("a" * 51), False),
+    ):
+        answer = on_sqlite.loop.run(asked("/v1/t", wanted))
+        assert answer.headers["access-control-allow-headers"] == (wanted if granted else ALLOWED), wanted
 
 
 def test_pages_of_allowed_origins(workspace: Workspace) -> None:

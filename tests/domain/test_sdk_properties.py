@@ -24,6 +24,8 @@ SENDER = sdk.Sender("app", "Shop", "web")
 #: Where data of known people needs a signature: here that is a person's name.
 SIGNED = sdk.Sender("app", "Shop", "web", verify=lambda token: token if token in PEOPLE else None)
 
+LOG_IN = {"type": "change_user", "user_id": "ada", "signature": "ada"}
+
 _records = st.lists(
     st.one_of(
         st.sampled_from(["one", "two"]).map(lambda name: {"type": "event", "name": name}),
@@ -53,15 +55,24 @@ class Model:
     people: list[Person] = field(default_factory=list)
     arrived: dict[str, set[int]] = field(default_factory=dict)
     changed: Counter[str] = field(default_factory=Counter)
+    #: Of the last log-in or log-out: its sequence number, and the greatest number of a batch then.
+    said: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def owner(self, device: str) -> Person:
         return next(one for one in self.people if device in one.devices)
 
-    def give(self, device: str, person: Person, sequence: int) -> None:
+    def give(self, device: str, person: Person) -> None:
         for one in self.people:
             one.devices.discard(device)
         person.devices.add(device)
-        self.changed[device] = sequence
+
+    def late(self, batch: dict[str, Any]) -> int:
+        """Records with a lower number than this come too late."""
+        device = batch["device_id"]
+        said, said_at = self.said.get(device, (0, 0))
+        told = [record["seq"] for record in batch["records"] if record["type"] in ("change_user", "logout")]
+        missing = set(range(batch["batch"] + 1, said_at)) - self.arrived[device]
+        return said if missing or any(sequence < said for sequence in told) else self.changed[device]
 
     def apply(self, batch: dict[str, Any]) -> None:
         device, number = batch["device_id"], batch["batch"]
@@ -71,12 +82,11 @@ class Model:
         if number in self.arrived[device]:
             return
         self.arrived[device].add(number)
-        if batch["records"][0]["seq"] < self.changed[device]:
-            return
-        who = self.owner(device).who
+        who, late = self.owner(device).who, self.late(batch)
         may_tell = not self.needs_signature or who in (None, batch.get("signature"))
         for record in batch["records"]:
-            may_tell = self.record(device, record, may_tell=may_tell)
+            if record["seq"] >= late:
+                may_tell = self.record(device, record, may_tell=may_tell)
 
     def record(self, device: str, record: dict[str, Any], *, may_tell: bool) -> bool:
         """Whether the next record of the batch may tell something of whoever has the device then."""
@@ -86,28 +96,35 @@ class Model:
                 person.events[record.get("name", "")] += "name" in record
                 person.sessions += "name" not in record
             return may_tell
-        if record["type"] == "logout":
-            if person.who is not None:
-                self.people.append(Person())
-                self.give(device, self.people[-1], record["seq"])
-        else:
-            self.log_in(device, person, record["user_id"], record["seq"])
+        if record["type"] == "change_user":
+            moved = self.log_in(device, person, record["user_id"])
+        elif moved := person.who is not None:
+            self.people.append(Person())
+            self.give(device, self.people[-1])
+        if moved:
+            self.changed[device] = record["seq"]
+        self.said[device] = record["seq"], max(self.arrived[device])
         return True
 
-    def log_in(self, device: str, person: Person, who: str, sequence: int) -> None:
+    def log_in(self, device: str, person: Person, who: str) -> bool:
+        """Whether somebody else has the device since."""
         known = next((one for one in self.people if one.who == who), None)
         if person.who is None and known is None:
-            person.who, known = who, person
-        elif person.who is None and known is not None and not known.blocked:
+            person.who = who
+            return False
+        if person is known:
+            return False
+        if person.who is None and known is not None and not known.blocked:
             self.people.remove(person)
             known.events += person.events
             known.sessions += person.sessions
             known.devices |= person.devices
-        elif known is None:
+            return False
+        if known is None:
             known = Person(who)
             self.people.append(known)
-        assert known is not None
-        self.give(device, known, sequence)
+        self.give(device, known)
+        return True
 
     def shown(self) -> list[str]:
         return sorted(shown(one.who, one.events, one.sessions, one.devices) for one in self.people)
@@ -170,6 +187,23 @@ def test_visitors_are_those_of_the_model(arriving: list[dict[str, Any]], signed:
     assert sorted(found) == model.shown()
     held = {key: pids for key, pids in state.index.items() if pids and key[0] != BRAZE}
     assert held == {key: {pid} for pid, one in state.profiles.items() for key in identifiers_of(one)}
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.sampled_from(["event", "change_user"]), min_size=2, max_size=8), st.data())
+def test_a_batch_that_comes_behind_the_next_one_loses_nothing(kinds: list[str], data: st.DataObject) -> None:
+    """As long as the device stays with one person, who may log in again and again."""
+    made: dict[str, Any] = {"event": {"type": "event", "name": "one"}, "change_user": LOG_IN}
+    batches = [
+        {"device_id": DEVICES[0], "batch": n, "records": [made[kind] | {"seq": n}]} for n, kind in enumerate(kinds, 1)
+    ]
+    at = data.draw(st.integers(0, len(batches) - 2))
+    batches[at], batches[at + 1] = batches[at + 1], batches[at]
+    (person,) = reduced(batches).profiles.values()
+    assert {name: count for name, (count, _, _) in (person.events or {}).items()} == (
+        {"one": kinds.count("event")} if "event" in kinds else {}
+    )
+    assert person.external_id == ("ada" if "change_user" in kinds else None)
 
 
 @settings(deadline=None, max_examples=30)

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -32,13 +33,12 @@ JITSU: Final = ("/api/s/{call}", "/api/s/s2s/{call}")
 SETTINGS: Final = "/v1/projects/{write_key}/settings"
 SOURCES: Final = ("/sourceConfig", "/sourceConfig/")
 
-#: What a page may send, for a day: the headers of these SDKs. Which app it is for is asked then.
-PREFLIGHT: Final = {
-    "Access-Control-Allow-Methods": "POST, GET",
-    "Access-Control-Allow-Headers": f"Content-Type, Authorization, {HEADER}, AnonymousId, X-Retry-Count, X-IP-Policy,"
-    " X-Enable-Debug, rsa-is-retry",
-    "Access-Control-Max-Age": "86400",
-}
+#: What a page may send, for a day. Which app it is for is asked then.
+PREFLIGHT: Final = {"Access-Control-Allow-Methods": "POST, GET", "Access-Control-Max-Age": "86400"}
+#: Headers that are allowed where the browser names none that can be read.
+ALLOWED: Final = f"Content-Type, Authorization, {HEADER}"
+#: Names of headers, as a browser asks for them.
+_NAMES: Final = re.compile(r"[A-Za-z0-9-]{1,100}(?:, ?[A-Za-z0-9-]{1,100}){0,49}")
 
 _TAG: Final = "Tracking"
 _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
@@ -157,10 +157,17 @@ def _user(value: str) -> str | None:
 
 
 def preflight(request: Request) -> Response | None:
-    """The answer to a browser that asks whether a page may send; None where nothing of ours is asked for."""
+    """The answer to a browser that asks whether a page may send; None where nothing of ours is asked for.
+
+    Versions of these SDKs add headers of their own, such as RudderStack's `Rsa-Retry-Attempt`. None of them means
+    anything here, so whatever a page wants to send is allowed.
+    """
     if request.method != "OPTIONS" or not _is_ours(request.scope["path"]):
         return None
-    return allowed(Response(status_code=204, headers=PREFLIGHT), request.headers.get("origin"))
+    asked = request.headers.get("access-control-request-headers", "")
+    names = asked if _NAMES.fullmatch(asked) else ALLOWED
+    response = Response(status_code=204, headers=PREFLIGHT | {"Access-Control-Allow-Headers": names})
+    return allowed(response, request.headers.get("origin"))
 
 
 def _is_ours(path: str) -> bool:

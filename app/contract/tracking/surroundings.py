@@ -34,8 +34,10 @@ Json = dict[str, Any]
 
 
 def version(context: Mapping[str, Any]) -> str:
-    """The version of the app; "" where none is told."""
-    return _text(_object(context.get("app")).get("version")) or ""
+    """The version of the app; "" where none is told. RudderStack's web SDK tells its own, as that of an app."""
+    app, library = (_object(context.get(name)) for name in ("app", "library"))
+    is_sdk = "name" in app and all(app.get(name) == library.get(name) for name in ("name", "version"))
+    return "" if is_sdk else _text(app.get("version")) or ""
 
 
 def records(context: Mapping[str, Any], event: str | None) -> list[Json]:

@@ -15,6 +15,7 @@ from app.domain.address_book import NotLoadedError
 from app.domain.history import MERGED, MERGED_INTO, Happening, Origin
 from app.domain.identifiers import identifiers_from, identifiers_of
 from app.domain.merging.consents import TopicsOf, consents, email_consent, group_consents
+from app.domain.merging.devices import MOMENTS, beyond
 from app.domain.merging.leaves import ByKey, Leaf, Members, Pair, Path, Rule, same
 from app.domain.merging.plan import Change, MergePlan, MergeRecord
 from app.domain.merging.rules import KEEP, RULES
@@ -24,6 +25,7 @@ from app.domain.profile import (
     CORE_FIELDS,
     CUSTOM,
     SECTION_NAMES,
+    Identifier,
     Profile,
 )
 from app.domain.state import State
@@ -33,6 +35,8 @@ from app.domain.times import DAY
 MERGE: Final = "merge"
 #: Only push tokens, message history and aliases (spec identify.md 6).
 NONE: Final = "none"
+#: Places of what is bounded.
+_BOUNDED: Final = frozenset(("devices", name) for name in MOMENTS)
 
 
 def plan_merge(
@@ -40,10 +44,13 @@ def plan_merge(
     merged: Profile,
     policy: str = MERGE,
     topics_of: TopicsOf = lambda _channel, _address: {},
+    most_devices: int | None = None,
+    in_hand: Identifier | None = None,
 ) -> MergePlan:
     """What becomes of `kept` when `merged` is merged into it. Both have all sections.
 
-    `topics_of` tells what is recorded of an address (State.topics). Raises NotLoadedError for a missing section,
+    `topics_of` tells what is recorded of an address (State.topics). `kept` has at most so many devices and push tokens
+    afterwards, None for any number, among them the device in hand. Raises NotLoadedError for a missing section,
     ValueError for one profile given twice.
     """
     if kept.pid == merged.pid:
@@ -70,6 +77,8 @@ def plan_merge(
                 external_id = result
         if merged_value not in (None, 0) and not same(result, merged_value) and _is_lost(leaf, policy):
             lost.append(Change(path, kept_value, merged_value, result))
+    if most_devices is not None and any(change.path[:2] in _BOUNDED for change in changes):
+        _bound(devices, changes, lost, kept, merged, beyond(devices, most_devices, in_hand))
     afterwards = identifiers_from(external_id, core, devices)
     had = identifiers_of(merged)
     return MergePlan(
@@ -88,6 +97,26 @@ def plan_merge(
         consent=email_consent(kept, merged, core.get("email"), topics_of) if policy == MERGE else None,
         groups=group_consents(kept, merged, core, topics_of) if policy == MERGE else (),
     )
+
+
+def _bound(
+    devices: dict[str, Any],
+    changes: list[Change],
+    lost: list[Change],
+    kept: Profile,
+    merged: Profile,
+    paths: Iterator[Path],
+) -> None:
+    """Neither profile's device or push token at these places is there afterwards."""
+    for path in list(paths):
+        _, name, key = path
+        had, came = ((profile.devices or {}).get(name, {}).get(key) for profile in (kept, merged))
+        del devices[name][key]
+        changes[:] = [change for change in changes if change.path != path]
+        if had is not None:
+            changes.append(Change(path, had, came, None))
+        if came is not None:
+            lost.append(Change(path, had, came, None))
 
 
 def perform(state: State, plan: MergePlan, origin: Origin, merge_id: str) -> None:

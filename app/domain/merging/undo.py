@@ -10,12 +10,13 @@ from typing import Any
 
 from app.domain import activity, sizes
 from app.domain.history import RESTORED, UNMERGED, Happening, Origin
-from app.domain.identifiers import device_key, identifiers_of
+from app.domain.identifiers import identifiers_of
 from app.domain.merging.consents import consents, is_refusal
-from app.domain.merging.leaves import Undone
+from app.domain.merging.devices import MOMENTS, beyond, given_up, identifier_at
+from app.domain.merging.leaves import Path, Undone
 from app.domain.merging.merge import MERGE, get, leaf_of, put, rekeyed
 from app.domain.merging.plan import Consent, MergePlan, MergeRecord
-from app.domain.profile import ALIAS, CORE, DEPRECATED, EXTERNAL, GROUP_FIELDS, TOKEN, Identifier, Profile
+from app.domain.profile import ALIAS, CORE, DEPRECATED, DEVICES, EXTERNAL, GROUP_FIELDS, Identifier, Profile
 from app.domain.reasons import (
     ALREADY_UNDONE,
     IDENTIFIER_REUSED,
@@ -74,17 +75,22 @@ def _taken(state: State, key: Identifier, kept: Profile, plan: MergePlan) -> boo
 def _without_devices_of_others(state: State, restored: Profile) -> None:
     """A device may have gone to somebody else since, who logged in on it; so may a push token. They stay there."""
     section: dict[str, Any] = restored.devices or {}
-    for name in ("devices", "tokens"):
+    for name in MOMENTS:
         for key, entry in list(section.get(name, {}).items()):
-            if name == "tokens":
-                taken = bool(state.holders((TOKEN, "", key)))
-            else:
-                taken = "id" in entry and bool(state.holders(device_key(entry["app"], entry["id"])))
-            if taken:
+            identifier = identifier_at(("devices", name, key), entry)
+            if identifier is not None and state.holders(identifier):
                 del section[name][key]
                 restored.size -= sizes.of_member(key, entry)
         if name in section and not section[name]:
             restored.size -= sizes.of_member(name, section.pop(name))
+
+
+def _is_somebodys(state: State, kept: Profile, path: Path, value: Any) -> bool:
+    """Whether a device or a push token, which the merge took from the kept profile, is somebody else's by now."""
+    if path[1] not in MOMENTS:
+        return False
+    identifier = identifier_at(path, value)
+    return identifier is not None and bool(state.holders(identifier) - {kept.pid})
 
 
 def _separate(state: State, kept: Profile, record: MergeRecord, plan: MergePlan) -> list[str]:
@@ -99,8 +105,13 @@ def _separate(state: State, kept: Profile, record: MergeRecord, plan: MergePlan)
             )
             if not exact:
                 unseparated.append(".".join(change.path))
+            if change.path[0] == "devices" and value is not None and _is_somebodys(state, kept, change.path, value):
+                value = None
             put(state, kept, change.path, deepcopy(value))
         put(state, kept, ("last_merge",), record.previous)
+        if given_up(plan):  # they are back, and others may have come since
+            for path in list(beyond(state.section(kept, DEVICES), state.settings.max_devices_per_profile)):
+                put(state, kept, path, None)
     for consent in consents(plan):
         now = state.address(consent.address)
         # Perhaps nobody has the address at present: that says nothing about who set its state.

@@ -23,6 +23,8 @@ KNOWN: Final = ord("\t")
 APP_BYTES: Final = 8
 #: Of an app that has too many, so many more are forgotten with each flush than it adds.
 _SPARE: Final = 100
+#: A flush may hold many large batches, and SQLite takes 32,766 values in a statement.
+_MOST_AT_ONCE: Final = 10_000
 
 _FIND: Final = text(
     "select digest from inbox_message where workspace_id = :workspace_id and digest in :digests and day >= :day"
@@ -73,8 +75,12 @@ def _known(connection: Connection, workspace_id: int, digests: Iterable[bytes], 
     if not (wanted := sorted(digests)):
         return set()
     find = _FIND_POSTGRESQL if connection.dialect.name == "postgresql" else _FIND
-    rows = connection.execute(find, {"workspace_id": workspace_id, "digests": wanted, "day": day})
-    return {bytes(digest) for (digest,) in rows}
+    found: set[bytes] = set()
+    for at in range(0, len(wanted), _MOST_AT_ONCE):
+        part = wanted[at : at + _MOST_AT_ONCE]
+        rows = connection.execute(find, {"workspace_id": workspace_id, "digests": part, "day": day})
+        found.update(bytes(digest) for (digest,) in rows)
+    return found
 
 
 def _keep(connection: Connection, values: Mapping[str, Any], digests: Sequence[bytes], most: int) -> None:

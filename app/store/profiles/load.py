@@ -24,6 +24,7 @@ from app.domain.loading import (
     shared_addresses,
 )
 from app.domain.merging.consents import consents
+from app.domain.merging.devices import given_up
 from app.domain.merging.plan import MergeRecord
 from app.domain.profile import (
     ALL_SECTIONS,
@@ -249,6 +250,7 @@ def _load_records(
     state.lineage = lineage.above(connection, workspace_id, {record.kept_pid for record in present})
     people = [record.snapshot for record in present if record.snapshot is not None] + list(state.profiles.values())
     keys = {key for profile in people for key in identifiers_of(profile)}
+    keys |= {key for record in present if record.plan is not None for key in given_up(record.plan)}
     keys |= {(kind, "", key[2]) for key in keys if key[0] in (EXTERNAL, DEPRECATED) for kind in (EXTERNAL, DEPRECATED)}
     missing = find(connection, workspace_id, keys - state.index.keys(), len(people) + 1)
     state.index |= missing
