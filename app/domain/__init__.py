@@ -13,6 +13,7 @@ To be read in this order:
 * `loading`: what the store has to load before commands can be applied.
 * `track`, `consent`, `custom_attributes`: what attributes, events and purchases do.
 * `subscriptions`, `messages`: what subscription calls do, and what is told of addresses and of messages.
+* `sdk`, `batches`, `devices`, `tracking`: what devices of apps send: visitors, log-ins, sessions, push tokens.
 * `spam`: profiles of nobody, which collect what thousands do, and are blocked.
 * `archival`: who is deleted because nobody has heard of them for long.
 * `identity`, `guard`: what identify, merge, aliases, deletion and renames do, and which merges are refused.

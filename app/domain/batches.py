@@ -1,7 +1,7 @@
 """What is remembered of the batches of a device: which arrived, and up to where its records are somebody else's.
 
-Batches may arrive in another order than they were sent. Whatever a late one tells goes to whoever has the device, as long
-as that is whom it is about.
+Batches may arrive in another order than they were sent. Whatever a late one tells goes to whoever has the device, as
+long as that is whom it is about.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
-"""What the public key of an app opens, over all endpoints from the table that is served: it writes for devices of its app,
-reads nothing, and reaches nobody else.
+"""What the public key of an app opens, over all endpoints from the table that is served: it writes for devices of its
+app, reads nothing, and reaches nobody else.
 """
 
 import json
@@ -120,7 +120,9 @@ def test_it_reads_nothing(workspace: Workspace) -> None:
     service, app = workspace.service, made_app(workspace)
     with_ada(workspace, app)
     for endpoint in endpoints(service):
-        known, unknown = (send(service, endpoint, app.sdk_key, body_of(endpoint, device)) for device in (DEVICE, STRANGER))
+        known, unknown = (
+            send(service, endpoint, app.sdk_key, body_of(endpoint, device)) for device in (DEVICE, STRANGER)
+        )
         assert 200 <= known.status < 300, (where(endpoint), known.text)
         assert (known.status, known.body) == (unknown.status, unknown.body), where(endpoint)
         shown = known.text + json.dumps(list(known.headers.multi_items()))

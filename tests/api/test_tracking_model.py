@@ -1,5 +1,5 @@
-"""Any calls of tracking SDKs, by any path, some of them again, against a plain model: the whole state, and why what has no
-effect has none.
+"""Any calls of tracking SDKs, by any path, some of them again, against a plain model: the whole state, and why some
+have no effect.
 """
 
 import json
@@ -134,7 +134,9 @@ def some(strategy: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
 
 
 _SAID: Final[dict[str, st.SearchStrategy[Json]]] = {
-    "identify": st.fixed_dictionaries({"traits": st.dictionaries(st.sampled_from("ab"), st.integers(1, 3), min_size=1)}),
+    "identify": st.fixed_dictionaries(
+        {"traits": st.dictionaries(st.sampled_from("ab"), st.integers(1, 3), min_size=1)}
+    ),
     "track": st.fixed_dictionaries({"event": st.sampled_from(["one", "two", ""])}),
     "page": st.fixed_dictionaries({"name": st.sampled_from(["Home", ""])}),
     "screen": st.fixed_dictionaries({"name": st.sampled_from(["Home", ""])}),

@@ -1,5 +1,5 @@
-"""SDKs of others on a page, as they are (`make clients`) and with documented options alone: every call lands once, on the
-right profile, whatever becomes of tabs and answers; and nothing is asked of any host but Onefold and the site.
+"""SDKs of others on a page, as they are (`make clients`) and with documented options alone: every call lands once, on
+the right profile, whatever becomes of tabs and answers; and nothing is asked of any host but Onefold and the site.
 """
 
 import json

@@ -167,8 +167,7 @@ def test_the_same_calls_by_several_processes_at_once(database: Database) -> None
     def process(order: list[str]) -> None:
         own = Database(database.url)
         start.wait()
-        for name in order:
-            found.append((name, *accept(own, one, [entry(name)])))
+        found.extend((name, *accept(own, one, [entry(name)])) for name in order)
         own.dispose()
 
     threads = [threading.Thread(target=process, args=(order,)) for order in (names, names[::-1], names)]

@@ -46,4 +46,3 @@ def given_up(plan: MergePlan) -> set[Identifier]:
     lost = (change for change in plan.changes if change.path[0] == "devices" and change.path[1] in MOMENTS)
     found = (identifier_at(change.path, change.kept) for change in lost if change.kept is not None)
     return {identifier for identifier in found if identifier is not None}
-
