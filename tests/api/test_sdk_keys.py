@@ -187,7 +187,7 @@ def test_nobody_posts_as_somebody_else(on_sqlite: Service) -> None:
             send(on_sqlite, endpoint, app.sdk_key, body_of(endpoint, device, **more))
         if endpoint.permission == SDK_KEY:
             record = {"type": "change_user", "user_id": "ada"}
-            answer = send(on_sqlite, endpoint, app.sdk_key, body_of(endpoint, STRANGER, **record))
+            answer = send(on_sqlite, endpoint, app.sdk_key, body_of(endpoint, "another device", **record))
             assert answer.status == 403
     workspace.drain()
     after = asdict(profile_of(workspace, app))

@@ -193,13 +193,13 @@ def check(service: Service, requests: list[tuple[str, list[Json]]], *, twice: bo
     assert equal(workspace)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_requests, st.booleans())
 def test_calls_are_those_of_the_model(on_sqlite: Service, requests: list[tuple[str, list[Json]]], twice: bool) -> None:
     check(on_sqlite, requests, twice=twice)
 
 
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_requests, st.booleans())
 def test_on_the_other_store_too(on_postgres: Service, requests: list[tuple[str, list[Json]]], twice: bool) -> None:
     check(on_postgres, requests, twice=twice)

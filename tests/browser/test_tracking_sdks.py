@@ -15,20 +15,20 @@ from tests.e2e.service import Service
 from tests.missing import missing
 from tests.polling import until
 
-#: What loads each SDK. It leaves behind `sdk`, with the methods of the tracking API.
+#: What loads each SDK. It leaves behind `sdk`, with the methods of the tracking API. HOST is Onefold.
 SEGMENT: Final = """
 <script src="/files/@segment/analytics-next/dist/umd/index.js"></script>
-<script>window.sdk = AnalyticsNext.AnalyticsBrowser.load({writeKey: KEY, cdnURL: URL}, OPTIONS)</script>"""
+<script>window.sdk = AnalyticsNext.AnalyticsBrowser.load({writeKey: KEY, cdnURL: HOST}, OPTIONS)</script>"""
 RUDDERSTACK: Final = """
 <script src="/files/@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js"></script>
 <script>
   window.sdk = new rudderanalytics.RudderAnalytics();
-  sdk.load(KEY, URL, {configUrl: URL, ...OPTIONS});
+  sdk.load(KEY, HOST, {configUrl: HOST, ...OPTIONS});
 </script>"""
 JITSU: Final = """
 <script type="module">
   import { jitsuAnalytics } from "/files/@jitsu/js/dist/jitsu.es.js";
-  window.sdk = jitsuAnalytics({host: URL, writeKey: `${KEY}:secret`, ...OPTIONS});
+  window.sdk = jitsuAnalytics({host: HOST, writeKey: `${KEY}:secret`, ...OPTIONS});
 </script>"""
 BATCHES: Final = {"strategy": "batching", "config": {"size": 4, "timeout": 200}}
 #: What loads an SDK, and its options.
@@ -38,7 +38,6 @@ SDKS: Final[dict[str, tuple[str, Json]]] = {
     "rudderstack": (RUDDERSTACK, {}),
     "rudderstack, batches": (RUDDERSTACK, {"queueOptions": {"batch": {"enabled": True, "flushInterval": 200}}}),
     "rudderstack, beacons": (RUDDERSTACK, {"useBeacon": True, "beaconQueueOptions": {"flushQueueInterval": 200}}),
-    "jitsu": (JITSU, {}),
 }
 #: Those that keep what is not answered yet, for the next page.
 KEEPING: Final = [name for name in SDKS if name != "jitsu"]
@@ -64,9 +63,11 @@ class Shop:
         self._key = onefold.workspace("legacy")
         _, app, _ = onefold.call("POST", "/v1/apps", {"name": "Shop", "platform": "web"}, self._key)
         loading, options = SDKS[sdk]
-        for name, value in (("KEY", app["sdk_key"]), ("URL", onefold.url), ("OPTIONS", options)):
-            loading = loading.replace(name, json.dumps(value))
-        self.pages = {"/": f'<!doctype html><link rel="icon" href="data:,"><title>Shop</title>{loading}', "/away": ""}
+        given = [
+            f"{n} = {json.dumps(v)}" for n, v in (("KEY", app["sdk_key"]), ("HOST", onefold.url), ("OPTIONS", options))
+        ]
+        head = f'<!doctype html><link rel="icon" href="data:,"><script>const {", ".join(given)}</script>'
+        self.pages = {"/": head + loading, "/away": head}
         self.origin = ""
 
     def visit(self, visitor: Visitor) -> Page:
@@ -112,7 +113,7 @@ def nothing_else(visitor: Visitor, shop: Shop, onefold: Service) -> None:
 def test_a_visit(browser: Chromium, onefold: Service, shop: Shop, sdk: str) -> None:
     visitor = browser.visitor(locale="de-AT", timezoneId="Europe/Vienna", viewport={"width": 900, "height": 700})
     page = shop.visit(visitor)
-    tell(page, ["page", "Home"], ["track", "Looked", {"sku": "mug"}])
+    tell(page, ["page", "Home", {"path": "/"}], ["track", "Looked", {"sku": "mug"}])
     shop.person(**{"Viewed Home Page": 1, "Looked": 1})
     page.reload()
     until(lambda: page.run("() => 'sdk' in window"))
@@ -136,14 +137,14 @@ def test_a_visit(browser: Chromium, onefold: Service, shop: Shop, sdk: str) -> N
         "ada@example.org",
         {"plan": "pro", "group_id": "engines", "group_traits": {"seats": 3}},
     )
-    print(json.dumps(person, indent=1))
     (device,) = person["devices"]
-    assert (device["browser"], device["locale"], device["resolution"]) == ("Chrome", "de-AT", device["resolution"])
+    assert (device["browser"], device["locale"]) == ("Chrome", "de-AT")
+    assert all("version" not in app for app in person.get("apps", ()))
     nothing_else(visitor, shop, onefold)
 
 
 @pytest.mark.parametrize("sdk", KEEPING)
-def test_whoever_leaves_at_once_loses_nothing(browser: Chromium, onefold: Service, shop: Shop, sdk: str) -> None:
+def test_whoever_leaves_at_once_loses_nothing(browser: Chromium, shop: Shop, sdk: str) -> None:
     """The page is left in the moment of the call: what was not sent then is sent by the next page."""
     visitor = browser.visitor()
     page = shop.visit(visitor)
@@ -153,7 +154,6 @@ def test_whoever_leaves_at_once_loses_nothing(browser: Chromium, onefold: Servic
     until(lambda: page.call("url").endswith("/away"))
     tell(shop.visit(visitor), ["track", "Back"])
     shop.person(Looked=1, Left=1, Back=1)
-    nothing_else(visitor, shop, onefold)
 
 
 @pytest.mark.parametrize("sdk", ["segment", "rudderstack"])
@@ -167,7 +167,7 @@ def test_an_answer_that_is_lost(browser: Chromium, shop: Shop, sdk: str) -> None
         visitor.meddle(what, "**/v1/t*")
         before = len(visitor.requests("/v1/t"))
         tell(page, ["track", f"Met {what}"])
-        until(lambda before=before: len(visitor.requests("/v1/t")) > before)
+        until(lambda before=before: any("status" in one for one in visitor.requests("/v1/t")[before:]))
         visitor.meddle("pass", "**/v1/t*")
     shop.person(**{"Looked": 1, "Met lose": 1, "Met 503": 1, "Met 429": 1})
 
