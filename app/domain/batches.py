@@ -32,7 +32,7 @@ class Batches:
     def read(cls, stored: Sequence[int]) -> "Batches":
         """Earlier versions stored the first three, and all log-ins as changes."""
         if len(stored) == 3:
-            return cls(*stored, said=stored[2], said_at=stored[0])
+            return cls(*stored, stored[2], stored[0])
         return cls(*stored)
 
     def stored(self) -> list[int]:

@@ -65,7 +65,7 @@ class Model:
             person.events[event_of(call)] += 1
         return ""
 
-    def alias(self, previous: str, user: str) -> str:
+    def alias(self, previous: Any, user: Any) -> str:
         was = self.owner(previous) or self.who(previous)
         if was is not None and was.who is not None:
             return "already_identified" if was.who == user else "identified_otherwise"

@@ -4,6 +4,7 @@ the right profile, whatever becomes of tabs and answers; and nothing is asked of
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -156,6 +157,11 @@ def test_whoever_leaves_at_once_loses_nothing(browser: Chromium, shop: Shop, sdk
     shop.person(Looked=1, Left=1, Back=1)
 
 
+def answered(visitor: Visitor, before: int) -> bool:
+    """Whether it is known what became of a call, behind so many others."""
+    return any("status" in one for one in visitor.requests("/v1/t")[before:])
+
+
 @pytest.mark.parametrize("sdk", ["segment", "rudderstack"])
 def test_an_answer_that_is_lost(browser: Chromium, shop: Shop, sdk: str) -> None:
     """The SDK sends the call again, with the same message id."""
@@ -167,7 +173,7 @@ def test_an_answer_that_is_lost(browser: Chromium, shop: Shop, sdk: str) -> None
         visitor.meddle(what, "**/v1/t*")
         before = len(visitor.requests("/v1/t"))
         tell(page, ["track", f"Met {what}"])
-        until(lambda before=before: any("status" in one for one in visitor.requests("/v1/t")[before:]))
+        until(partial(answered, visitor, before))
         visitor.meddle("pass", "**/v1/t*")
     shop.person(**{"Looked": 1, "Met lose": 1, "Met 503": 1, "Met 429": 1})
 
@@ -177,5 +183,5 @@ def test_an_alias(browser: Chromium, shop: Shop, sdk: str) -> None:
     visitor = browser.visitor()
     page = shop.visit(visitor)
     tell(page, ["track", "Looked"], ["alias", "ada"])
-    person = until(lambda: (found := shop.person(Looked=1)).get("external_id") and found)
-    assert person["external_id"] == "ada"
+    until(lambda: [one.get("external_id") for one in shop.people()] == ["ada"], 15, 0.05)
+    shop.person(Looked=1)

@@ -38,7 +38,8 @@ def section(devices: dict[str, int], tokens: dict[str, int]) -> dict[str, Any]:
 
 def names(one: Profile, kind: str = "devices") -> str:
     """One letter for each device or push token."""
-    held: dict[str, Any] = (one.devices or {}).get(kind, {})
+    section_: dict[str, Any] = one.devices or {}
+    held: dict[str, Any] = section_.get(kind, {})
     return "".join(sorted(key.removeprefix(f"{APP}/") for key in held))
 
 

@@ -110,7 +110,8 @@ def _bound(
     """Neither profile's device or push token at these places is there afterwards."""
     for path in list(paths):
         _, name, key = path
-        had, came = ((profile.devices or {}).get(name, {}).get(key) for profile in (kept, merged))
+        sections: list[dict[str, Any]] = [profile.devices or {} for profile in (kept, merged)]
+        had, came = (section.get(name, {}).get(key) for section in sections)
         del devices[name][key]
         changes[:] = [change for change in changes if change.path != path]
         if had is not None:
