@@ -166,16 +166,19 @@ def not_compared(database: Database, workspace_id: int) -> str:
     with database.read() as connection:
         if min(lane.versions(connection, workspace_id), default=VERSION) >= VERSION:
             return ""
-    return "series, single sessions and active days, and profiles that would be blocked today"
+    return (
+        "series, single sessions and active days, which batches of devices arrived, and profiles that would be blocked"
+        " today"
+    )
 
 
 def _without_activity(profile: Profile) -> Profile:
-    """A profile without what only this version knows of sessions."""
+    """A profile without what only this version knows of sessions and batches."""
     section: dict[str, Any] = profile.devices or {}
     kept = {name: value for name, value in section.items() if name != "active"}
     if "devices" in kept:
         kept["devices"] = {
-            key: {name: value for name, value in device.items() if name != "session_at"}
+            key: {name: value for name, value in device.items() if name not in ("session_at", "batches")}
             for key, device in kept["devices"].items()
         }
     return replace(profile, devices=kept, size=0)
