@@ -32,7 +32,8 @@ class Batches:
     def read(cls, stored: Sequence[int]) -> "Batches":
         """Earlier versions stored the first three, and all log-ins as changes."""
         if len(stored) == 3:
-            return cls(*stored, stored[2], stored[0])
+            last, arrived, changed = stored
+            return cls(last, arrived, changed, changed, last)
         return cls(*stored)
 
     def stored(self) -> list[int]:
