@@ -40,7 +40,9 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
     for name, value in obj.items():
         reader = FIELDS.get(name)
         if reader is None:
-            if invisible.visible(name) in FIELDS:  # neither the reserved field, nor a name of a custom attribute
+            # With what nobody sees it is neither the reserved field, nor a name of a custom attribute. A plain word has
+            # nothing of that.
+            if not (name.isascii() and name.isidentifier()) and invisible.visible(name) in FIELDS:
                 ignored.append((name, INVALID_NAME))
                 continue
             custom[name] = value

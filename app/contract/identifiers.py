@@ -81,6 +81,9 @@ def of(obj: dict[str, Any], region: str = addresses.DEFAULT_REGION) -> Identifie
     null and "" count as not sent. A primary identifier beats e-mail and phone, and e-mail beats phone. `region` is
     that of a phone number without a `+`.
     """
+    external = obj.get("external_id")
+    if type(external) is str and external and "user_alias" not in obj and "braze_id" not in obj:
+        return (EXTERNAL, "", external_id(external))  # nearly every object
     sent = [name for name in ("external_id", "user_alias", "braze_id") if is_sent(obj.get(name))]
     if len(sent) > 1:
         if "user_alias" in sent:

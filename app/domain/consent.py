@@ -35,17 +35,26 @@ _KINDS: Final = {EMAIL: CHANNEL_EMAIL, PHONE: CHANNEL_PHONE}
 #: Reserved fields that read or write what is recorded of an e-mail address.
 _EMAIL_FIELDS: Final = ("email", "email_subscribe", "marked_email_as_spam_at")
 _GROUPS: Final = "subscription_groups"
+#: Reserved fields that say something about an address, beside having one.
+_SAYS: Final = frozenset(("email_subscribe", "marked_email_as_spam_at", _GROUPS))
 #: Reserved fields that are set here.
 FIELDS: Final = frozenset(("email", "phone", "email_subscribe", "marked_email_as_spam_at", _GROUPS))
 
 
 def set_addresses(step: Step, profile: Profile, fields: Mapping[str, Any]) -> None:
     """Set or clear the addresses that an attributes object has."""
+    changed = _changed_addresses(step.state.section(profile, CORE), fields)
+    if not changed:  # nearly every write repeats the address
+        return
     said = {entry[0] for entry in fields.get(_GROUPS, ())}
-    if "email" in fields:
+    if "email" in changed:
         set_email(step, profile, fields["email"], explicit="email_subscribe" in fields, said=said)
-    if "phone" in fields:
+    if "phone" in changed:
         set_phone(step, profile, fields["phone"], said)
+
+
+def _changed_addresses(core: Mapping[str, Any], fields: Mapping[str, Any]) -> list[str]:
+    return [name for name in ("email", "phone") if name in fields and fields[name] != core.get(name)]
 
 
 def set_field(step: Step, profile: Profile, name: str, value: Any) -> None:
@@ -192,8 +201,12 @@ def addresses_of_attributes(command: TrackAttributes, state: State, moving: bool
 
     Nearly every write repeats the address that its profile already has, and such a write needs nothing.
     """
-    found = addresses_of_occurrence(command, state, moving)
     fields = command.fields
+    if not moving and _SAYS.isdisjoint(fields):
+        profiles = state.found_by(command.identifier)
+        if len(profiles) == 1 and not _changed_addresses(profiles[0].core or {}, fields):
+            return set()
+    found = addresses_of_occurrence(command, state, moving)
     groups = {entry[1] for entry in _said(fields)}
     if CHANNEL_EMAIL in groups or not fields.keys().isdisjoint(_EMAIL_FIELDS):
         says = CHANNEL_EMAIL in groups or any(name in fields for name in _EMAIL_FIELDS[1:])

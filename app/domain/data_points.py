@@ -5,7 +5,7 @@ that are sent to be stored. What has no effect for a reason (see app.domain.reas
 is no custom attribute.
 """
 
-from app.domain.custom_attributes import MISSING, TIME, UNSET
+from app.domain.custom_attributes import TIME
 
 
 def cost(raw: object) -> int:
@@ -19,16 +19,6 @@ def cost(raw: object) -> int:
     if isinstance(raw, list) and any(isinstance(element, dict) and TIME not in element for element in raw):
         return _members(raw)
     return 1
-
-
-def is_repeated(before: object, value: object, *, in_place: bool) -> bool:
-    """Whether an attribute has the value that it had, so that nobody who sends what has changed would have sent it.
-
-    `in_place`: the request changed the value before, so what it was is not known any more.
-    """
-    if value is UNSET:
-        return before is MISSING
-    return not in_place and type(value) is type(before) and value == before
 
 
 def _members(objects: object) -> int:

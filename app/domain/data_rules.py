@@ -31,14 +31,14 @@ _NUMERIC: Final = re.compile(r"[+-]?(\d{1,19}|\d{1,40}\.\d{0,40}|\.\d{1,40})([eE
 _BOOLEANS: Final[dict[object, bool]] = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
 
 
+_SCALARS: Final = {bool: BOOLEAN, int: NUMBER, float: NUMBER, str: STRING}
+
+
 def type_of(value: object) -> str:
     """The type of a stored value, one of TYPES."""
-    if isinstance(value, bool):
-        return BOOLEAN
-    if isinstance(value, (int, float)):
-        return NUMBER
-    if isinstance(value, str):
-        return STRING
+    scalar = _SCALARS.get(type(value))
+    if scalar is not None:
+        return scalar
     if isinstance(value, dict):
         return TIMES if TIME in value else OBJECT
     if isinstance(value, list) and any(isinstance(element, dict) and TIME not in element for element in value):

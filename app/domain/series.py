@@ -80,13 +80,18 @@ def day_of(state: State, us: int) -> int:
     return place(state.settings.time_zone, us // QUARTER_US)[0]
 
 
+def sums(state: State, bucket: Bucket) -> list[int]:
+    """The [count, amount] that is added to a bucket, to be changed in place."""
+    found = state.changes.series.get(bucket)
+    if found is None:
+        found = state.changes.series[bucket] = [0, 0]
+    return found
+
+
 def _add(state: State, bucket: Bucket, count: int, amount: int) -> None:
-    sums = state.changes.series.get(bucket)
-    if sums is None:
-        state.changes.series[bucket] = [count, amount]
-    else:
-        sums[0] += count
-        sums[1] += amount
+    added = sums(state, bucket)
+    added[0] += count
+    added[1] += amount
 
 
 @lru_cache(maxsize=20_000)

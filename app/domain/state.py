@@ -69,6 +69,8 @@ class State(AddressBook):
 
     def owner(self, identifier: Identifier) -> Profile | None:
         """The one profile that has a unique identifier; a deprecated external id resolves as well."""
+        if pids := self.index.get(identifier):
+            return self.profiles[next(iter(pids))]
         for each in with_former(identifier):
             for pid in self.holders(each):
                 return self.profiles[pid]
@@ -76,6 +78,8 @@ class State(AddressBook):
 
     def found_by(self, identifier: Identifier) -> list[Profile]:
         """The profiles of which a command with this identifier may mean one; a former external id is one of theirs."""
+        if pids := self.index.get(identifier):
+            return [self.profiles[pid] for pid in pids]
         for each in with_former(identifier):
             if pids := self.holders(each):
                 return [self.profiles[pid] for pid in pids]

@@ -3,6 +3,7 @@
 from typing import Final
 
 from app.domain import ids, series, sizes
+from app.domain.changes import Changes
 from app.domain.commands import Command, Request
 from app.domain.history import CREATED, Happening, Origin
 from app.domain.profile import Identifier, Problem, Profile
@@ -25,6 +26,7 @@ class Step:
     """A request, the state that it changes, and the position of the command in hand."""
 
     __slots__ = (
+        "data_points",
         "ended",
         "groups",
         "is_over",
@@ -60,6 +62,8 @@ class Step:
         #: Indices of records from before the device changed hands.
         self.late: frozenset[int] = frozenset()
         self.work = Work()
+        #: [data points, how many of them deltas would have saved] of the day, in these changes.
+        self.data_points: tuple[Changes | None, list[int]] = (None, [])
         #: What merge rules decided about a group of duplicates before the request changed it, by what they share.
         #: The number of the profile that is kept, or None and why.
         self.groups: dict[Identifier, tuple[int | None, str]] = {}
@@ -115,6 +119,16 @@ class Step:
         self.state.changes.problems.append(
             Problem(request.stream, request.seq, self.ordinal, command.input_array, command.index, field, reason)
         )
+
+    def count_data_points(self, points: int, saved: int) -> None:
+        """Add to the series of data points (app.domain.data_points)."""
+        changes, sums = self.data_points
+        if changes is not self.state.changes:
+            day = series.day_of(self.state, self.request.accepted_us)
+            sums = series.sums(self.state, (series.DATA_POINTS, "", "", day, series.NO_HOUR))
+            self.data_points = (self.state.changes, sums)
+        sums[0] += points
+        sums[1] += saved
 
     def origin(self) -> Origin:
         """Where the command in hand comes from."""

@@ -1,5 +1,6 @@
 """What attributes, events and purchases do to a profile (spec track.md)."""
 
+from functools import lru_cache
 from typing import Any, Final
 
 from app.domain import (
@@ -17,6 +18,7 @@ from app.domain import (
     spam,
 )
 from app.domain.commands import ImportToken, Track, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
+from app.domain.custom_attributes import MISSING, TIME, UNSET, Skip
 from app.domain.numbers import canonical, clamped, greatest, least
 from app.domain.profile import (
     ALIAS,
@@ -51,7 +53,9 @@ from app.domain.work import Work
 #: Occurrences older than this at acceptance serve no filter (X times in the last Y <= 30 days, UTC calendar days).
 OCCURRENCE_WINDOW_US = 32 * DAY
 
-_SCALARS = frozenset((str, int, float, bool))
+_SCALARS: Final = frozenset((str, int, float, bool))
+#: Of one size, whatever they are.
+_NUMBERS: Final = frozenset((int, float, bool))
 #: Bytes of [count, first_us, last_us], whatever they are.
 _SUMMARY: Final = sizes.of([0, 0, 0])
 
@@ -62,6 +66,9 @@ _BOUNDED: Final = frozenset(
         "current_location", "facebook", "twitter", "image_url", "native_line_id",
     )
 )  # fmt: skip
+
+#: Fields that lie elsewhere than under their name, or with more than their value.
+_WITH_EFFECTS: Final = frozenset(("push_subscribe", "push_tokens", "first_session", "last_session"))
 
 
 def skip_unreadable(step: Step, command: Unreadable) -> None:
@@ -158,9 +165,17 @@ def _attributes(step: Step, profile: Profile, command: TrackAttributes) -> None:
     state, fields = step.state, command.fields
     # Set the addresses first: a state in the same object belongs to the new ones.
     consent.set_addresses(step, profile, fields)
+    core = state.section(profile, CORE)
     for name, value in fields.items():
         if name in consent.FIELDS:
             consent.set_field(step, profile, name, value)
+        elif name not in _WITH_EFFECTS:
+            if core.get(name) == value:  # most writes repeat what is there
+                continue
+            if name in _BOUNDED and not _fits(step, profile, name, value):
+                step.skip(command, PROFILE_FULL, name)
+            else:
+                state.set_core(profile, name, value)
         elif name == "push_subscribe":
             current: Any = state.section(profile, CORE).get(name)
             if current is None or current[0] != value:
@@ -169,93 +184,117 @@ def _attributes(step: Step, profile: Profile, command: TrackAttributes) -> None:
             devices.set_tokens(step, profile, command, value)
         elif name == "first_session":
             profile.first_session_us = value  # type: ignore[assignment]
-        elif name == "last_session":
-            profile.last_session_us = value  # type: ignore[assignment]
-        elif name in _BOUNDED and not _fits(step, profile, name, value):
-            step.skip(command, PROFILE_FULL, name)
         else:
-            state.set_core(profile, name, value)
+            profile.last_session_us = value  # type: ignore[assignment]
     if command.custom:
         _custom(step, profile, command)
 
 
 def _fits(step: Step, profile: Profile, name: str, value: object) -> bool:
-    """Whether a reserved field may be set, as to the size of the profile."""
+    """Whether a reserved field may be changed, as to the size of the profile."""
     before = step.state.section(profile, CORE).get(name)
-    grown = 0 if before == value else sizes.of_member(name, value) - sizes.of_member(name, before)
+    grown = sizes.of_member(name, value) - sizes.of_member(name, before)
     return guard.has_room(profile, grown, step.state.settings)
+
+
+@lru_cache(maxsize=64)
+def _options(merge_objects: bool, array_max: int, nested_null_deletes: bool) -> custom_attributes.Options:
+    return custom_attributes.Options(merge_objects, array_max, nested_null_deletes)
 
 
 def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
     state, custom = step.state, step.state.section(profile, CUSTOM)
     settings = state.settings
-    options = custom_attributes.Options(
-        merge_objects=command.merge_objects,
-        array_max=settings.array_max,
-        nested_null_deletes=settings.nested_null_deletes,
-    )
-    rules, written, work = settings.attributes, state.changes.written, step.work
-    changed = False
+    options = _options(command.merge_objects, settings.array_max, settings.nested_null_deletes)
     # Data points, and those of them that would not have been sent if clients sent what has changed alone.
-    points = saved = repeated = 0
-    left_out: list[tuple[str, str]] = []
-    repeats = not (rules or settings.texts_were_forced)
+    points = saved = 0
+    repeats = not (settings.attributes or settings.texts_were_forced)
     for sent, raw in command.custom.items():
-        if repeats and sent in custom:
+        before, sent_type = custom.get(sent, MISSING), type(raw)
+        if repeats and type(before) is sent_type and before == raw and sent_type in _SCALARS:
             # Most writes repeat what is there. A stored scalar that equals the sent one needs no second look: were
             # it a date or out of range, it would have been stored as something else.
-            before = custom[sent]
-            if type(before) is type(raw) and before == raw and type(raw) in _SCALARS:
-                repeated += 1
-                continue
-        name = custom_attributes.valid_name(sent)
-        if name is None:
-            step.skip(command, INVALID_NAME, sent)
+            points += 1
+            saved += 1
             continue
-        before = custom.get(name, custom_attributes.MISSING)
-        # An object that the request has merged into before is changed in place.
-        draft = work.draft(before)
-        held = None if draft is None else draft.size
-        work.room = settings.max_profile_bytes - profile.size
-        rule = data_rules.rule_of(rules, name)
-        if rule is None:
-            value = custom_attributes.updated(before, raw, options, work, left_out)
+        if before is not MISSING:
+            name = sent  # what is stored has a valid name
         else:
-            value = data_rules.updated(before, raw, options, rule, work, left_out)
-        if left_out:
-            for path, reason in left_out:
-                step.skip(command, reason, f"{name}.{path}")
-            left_out.clear()
-        if isinstance(value, custom_attributes.Skip):
-            step.skip(command, value.reason, name)
-            continue
-        if value is custom_attributes.UNSET:
-            if before is not custom_attributes.MISSING:
-                profile.size -= sizes.of_name(name) + work.size_of(custom.pop(name))
-                changed = True
-        elif isinstance(value, (list, dict)) or type(value) is not type(before) or value != before:
-            grown = _growth(work, name, before, held, value)
-            if not guard.has_room(profile, grown, settings):
-                step.skip(command, PROFILE_FULL, name)
+            name = custom_attributes.valid_name(sent) or ""
+            if not name:
+                step.skip(command, INVALID_NAME, sent)
                 continue
-            profile.size += grown
-            custom[name] = value
-            changed = True
-            written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1
-        cost = data_points.cost(raw)
+            before = custom.get(name, MISSING)
+        is_repeated = _set(step, profile, command, name, before, raw, options)
+        if is_repeated is None:
+            continue
+        cost = 1 if sent_type in _SCALARS else data_points.cost(raw)
         points += cost
-        saved += cost * data_points.is_repeated(before, value, in_place=held is not None)
-    now_us = step.request.accepted_us
-    series.book(state, series.DATA_POINTS, "", None, now_us, points + repeated, saved + repeated)
-    if changed:
+        if is_repeated:
+            saved += cost
+    step.count_data_points(points, saved)
+
+
+def _set(
+    step: Step,
+    profile: Profile,
+    command: TrackAttributes,
+    name: str,
+    before: object,
+    raw: object,
+    options: custom_attributes.Options,
+) -> bool | None:
+    """Set or delete a custom attribute, which is `before` now. Whether that changes nothing, so that nobody who sends
+    what has changed would have sent it; None when it has no effect for a reason."""
+    state, work = step.state, step.work
+    settings = state.settings
+    # An object that the request has merged into before is changed in place.
+    draft = work.draft(before) if isinstance(before, (dict, list)) else None
+    held = None if draft is None else draft.size
+    if type(raw) is dict:
+        work.room = settings.max_profile_bytes - profile.size
+    left_out: list[tuple[str, str]] = []
+    if settings.attributes or name in data_rules.BUILT_IN:
+        rule = data_rules.rule_of(settings.attributes, name)
+        value = data_rules.updated(before, raw, options, rule or {}, work, left_out)
+    else:
+        value = custom_attributes.updated(before, raw, options, work, left_out)
+    for path, reason in left_out:
+        step.skip(command, reason, f"{name}.{path}")
+    if isinstance(value, Skip):
+        step.skip(command, value.reason, name)
+        return None
+    custom = state.section(profile, CUSTOM)
+    if value is UNSET:
+        if before is MISSING:
+            return True
+        profile.size -= sizes.of_name(name) + work.size_of(custom.pop(name))
         state.changed(profile, CUSTOM)
+        return False
+    # Of what was changed in place nobody knows any more what it was.
+    is_repeated = held is None and type(value) is type(before) and value == before
+    if is_repeated and not isinstance(value, (list, dict)):
+        return True
+    grown = _growth(work, name, before, held, value)
+    if not guard.has_room(profile, grown, settings):
+        step.skip(command, PROFILE_FULL, name)
+        return None
+    profile.size += grown
+    custom[name] = value
+    state.changed(profile, CUSTOM)
+    state.changes.written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1
+    return is_repeated
 
 
 def _growth(work: Work, name: str, before: object, held: int | None, value: object) -> int:
     """By how many bytes a profile is larger with a custom attribute. `held` is the size of the value before, where that
     was changed in place."""
-    if before is custom_attributes.MISSING:
+    if type(value) in _NUMBERS and type(before) in _NUMBERS:
+        return 0
+    if before is MISSING:
         return sizes.of_name(name) + work.size_of(value)
+    if type(value) is dict and type(before) is dict and TIME in value and TIME in before:
+        return len(value[TIME]) - len(before[TIME])
     return work.size_of(value) - (work.size_of(before) if held is None else held)
 
 

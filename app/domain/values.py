@@ -159,6 +159,8 @@ def _text(text: str) -> str:
     return text
 
 
+#: Bytes of an object with TIME beside the text of the moment.
+_TIME_FRAME: Final = len(f'{{"{TIME}":}}')
 _encoded: Final = JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
@@ -169,6 +171,8 @@ def size(value: object) -> int:
         return len(text) if text.isascii() else len(text.encode())
     if type(value) is int:
         return len(str(value))
+    if type(value) is dict and len(value) == 1 and type(time := value.get(TIME)) is str:  # the most frequent object
+        return _TIME_FRAME + len(encode_basestring(time).encode())
     return len(_encoded(value).encode())
 
 

@@ -1,5 +1,6 @@
 """A profile has a bound: what would make a full one larger is left out, and everything else goes through (D73)."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.domain.profile import EXTERNAL, Profile
 from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.domain.times import DAY
+from app.domain.values import size
 from tests.domain.shop import P, Q, Shop
 from tests.domain.test_apply import apply
 from tests.domain.test_identity import START, World
@@ -29,6 +31,7 @@ BEFORE: Json = {
             "first_name": "Ana",
             "tier": "gold",
             "n": 9,
+            "seen": "2026-01-05",
             "list": ["x", "y"],
             "o": {"k": 1, "text": "x"},
             "pets": [{"id": 1, "name": "Rex"}],
@@ -37,6 +40,29 @@ BEFORE: Json = {
     "events": [{"external_id": "a", "name": "known", "time": TIME}],
     "purchases": [{"external_id": "a", "product_id": "known", "currency": "USD", "price": 1, "time": TIME}],
 }
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$time": "2026-11-20T00:00:00.000Z"},
+        {"$time": 'quo"ted'},
+        {"$time": "ü\n"},
+        {"$time": ["x"]},
+        {"$time": 1},
+        {"time": "ü"},
+        {"k": {"$time": "2026-11-20T00:00:00.000Z"}},
+        [{"$time": "x"}],
+        'ü"',
+        12,
+        1.5,
+        True,
+    ],
+    ids=repr,
+)
+def test_a_value_counts_the_bytes_of_its_json(value: object) -> None:
+    assert size(value) == len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
 
 #: An object for the full profile, and the fields of it that are left out.
 CASES: dict[str, tuple[str, Json, list[str]]] = {
@@ -50,6 +76,8 @@ CASES: dict[str, tuple[str, Json, list[str]]] = {
     "a deletion makes room": ("attributes", {"pets": None, "new": 1}, []),
     "an element more": ("attributes", {"list": {"add": ["z"]}}, ["list"]),
     "an element less": ("attributes", {"list": {"remove": ["x"]}}, []),
+    "a time becomes another one": ("attributes", {"seen": "2027-01-05T19:20:30Z"}, []),
+    "a text becomes a time": ("attributes", {"tier": TIME}, ["tier"]),
     "a larger list": ("attributes", {"list": ["x", "yy"]}, ["list"]),
     "a member more": ("attributes", {"_merge_objects": True, "o": {"z": 1}}, ["o"]),
     "a member less": ("attributes", {"_merge_objects": True, "o": {"k": None}}, []),
