@@ -42,6 +42,8 @@ LEAD: Final = "is_lead_profile"
 _WRITTEN: Final = CORE | CUSTOM | EVENTS | PURCHASES | DEVICES
 _DOMAIN: Final = "@example.org"
 FILL_SECONDS: Final = 10.0
+#: Numbers of the profiles begin here: those that the lane gives out, by the place of a request, are far below.
+_FIRST: Final = 1 << 61
 
 
 def fill(site: Site, users: int) -> float:
@@ -88,6 +90,7 @@ def _give_values(database: Database, site: Site) -> None:
 def _templates() -> State:
     made = [preload.profile(number) for number in range(TEMPLATES)]
     for number, one in enumerate(made):
+        one.pid += _FIRST
         if number % 2:
             one.external_id = None
         if number % 10 == 1:
@@ -150,7 +153,7 @@ def _occurrences(connection: Connection, site: Site, users: int, postgresql: boo
     connection.execute(
         text(
             "insert into occurrence (workspace_id, day, stream, seq, ordinal, pid, name_id, time_us,"
-            f" app_id, properties, quantity, cents) select :w, {day}, 0, k, 0, 1 + (k * 7919) % :users,"
+            f" app_id, properties, quantity, cents) select :w, {day}, 0, k, 0, {_FIRST} + 1 + (k * 7919) % :users,"
             f" (select id from name where workspace_id = :w and name = :event), {day} * {DAY} + k % 1000, null,"
             f" {properties}, 1, 0 from {each}"
         ),

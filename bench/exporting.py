@@ -95,6 +95,7 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
     ):
         operator = Operator(port, site)
         run = Run(port, site.key, CONNECTIONS, steady_seconds, STEADY_RATE)
+        single.during(1.0)  # the worker begins, and the steady load finds it there
         threading.Thread(target=_steadily, args=(steady, run), daemon=True).start()
         single.during(1.0)
         alone = single.during(alone_seconds)

@@ -59,7 +59,7 @@ def record(database: Database, now_us: int, stop: threading.Event | None = None)
 def _size(database: Database, segment: Segment, now_us: int) -> int:
     with database.read() as connection:
         definition = definition_of(connection, segment.workspace_id, segment.definition)
-        return segments.count(connection, segment.workspace_id, definition, now_us)
+        return segments.count(connection, segment.workspace_id, definition, now_us, hurried=False)
 
 
 def definition_of(connection: Connection, workspace_id: int, document: dict[str, Any]) -> Definition:

@@ -152,8 +152,10 @@ def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, appl
         f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms}"
         f" -c lock_timeout={lock_ms} -c timezone=UTC"
         # Every statement of the store looks rows up by keys. Where statistics are missing or old, the planner takes a
-        # workspace for small and reads all of it for each.
+        # workspace for small and reads all of it for each. Or it takes few rows for many, and several processes to read
+        # an index of all rows, where another index has those few.
         f" -c work_mem={work_mem} -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
+        " -c max_parallel_workers_per_gather=0"
     )
     return create_engine(
         url,

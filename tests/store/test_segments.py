@@ -13,12 +13,13 @@ from app.domain.changes import Link
 from app.domain.profile import NAME_EVENT, Occurrence, Profile
 from app.domain.segments.clock import Clock
 from app.domain.segments.evaluate import Person, is_in, matches
+from app.domain.segments.fields import FIELDS, Kind
 from app.domain.segments.model import Definition, Filter
 from app.domain.settings import ApplySettings
 from app.store import lane
 from app.store.engine import Database
 from app.store.profiles.save import save
-from app.store.segments import regexes, run, values
+from app.store.segments import regexes, run, values, windows
 from app.store.segments.patterns import is_pattern, matcher
 from tests import segments
 from tests.segments import Hostile, World
@@ -59,12 +60,13 @@ class Store:
         with self.database.write() as connection:
             connection.execute(text(f"update value_filling set pid = {pid}"))
 
-    def hold(self, world: World, zone: str) -> None:
+    def hold(self, world: World, zone: str, *, merged: bool = True) -> None:
         with self.database.write() as connection:
             for table in _TABLES:
                 connection.execute(text(f"delete from {table} where workspace_id = :w"), {"w": self.id})
             state = world.state()
-            state.changes.lineage.append(Link(World.MERGED, world.people[0].pid, with_occurrences=True))
+            if merged:
+                state.changes.lineage.append(Link(World.MERGED, world.people[0].pid, with_occurrences=True))
             save(connection, self.id, state, {}, with_values=self.database.is_postgresql)
             lane.save_settings(connection, self.id, ApplySettings(time_zone=zone))
 
@@ -162,6 +164,30 @@ def test_definitions(store: Store, seed: int) -> None:
     expected = {one.pid for one in world.people if is_in(definition, world.person(one), clock, matcher)}
     for way in store.ways():
         assert store.everybody(definition, clock.now_us) == expected, (seed, way, document)
+
+
+@settings(_PROPERTY, max_examples=20)
+@given(seed=_seeds)
+def test_windows_where_nobody_was_merged(store: Store, seed: int) -> None:
+    """PostgreSQL sums the people of many occurrences in halves."""
+    hostile = Hostile(seed)
+    world = hostile.world()
+    world.occurrences = [one for one in world.occurrences if one.pid != World.MERGED]
+    clock, zone = hostile.clock()
+    store.hold(world, zone, merged=False)
+    documents = [one for one in (hostile.filter() for _ in range(40)) if FIELDS[one["field"]].kind == Kind.WINDOW]
+    usual = windows._SAMPLE_PERCENT, windows._SAMPLE_LEAST
+    for document in documents[:4]:
+        definition = segments.definition({"groups": [{"filters": [document]}]})
+        expected = {one.pid for one in world.people if is_in(definition, world.person(one), clock, matcher)}
+        for many in (usual, (100, 1)):
+            windows._SAMPLE_PERCENT, windows._SAMPLE_LEAST = many  # type: ignore[misc]
+            try:
+                with store.database.read() as connection:
+                    found = run.members(connection, store.id, definition, clock.now_us, None, 100)
+            finally:
+                windows._SAMPLE_PERCENT, windows._SAMPLE_LEAST = usual  # type: ignore[misc]
+            assert {member.pid for member in found} == expected, (seed, many, document)
 
 
 #: Pieces of patterns, as users put them together.

@@ -49,14 +49,16 @@ def segment(run: Run) -> None:
         if kept is None:
             raise JobFailedError(TARGET_GONE)
         definition = definition_of(connection, workspace_id, kept.definition)
-        return definition, segments.count(connection, workspace_id, definition, now_us)
+        return definition, segments.count(connection, workspace_id, definition, now_us, hurried=False)
 
     try:
         definition, total = run.read(counted)
 
         def page(after: int, most: int) -> list[int]:
             behind = after or None
-            people = run.read(lambda c: segments.members(c, workspace_id, definition, now_us, behind, most))
+            people = run.read(
+                lambda c: segments.members(c, workspace_id, definition, now_us, behind, most, hurried=False)
+            )
             return [member.pid for member in people]
 
         parts.make(run, page, lambda pids: _lines(run, pids), total)

@@ -72,7 +72,7 @@ def _mark(run: Run) -> None:
     job, parts, now_us = run.job, run.parts, run.parts.now_us()
     with parts.database.read() as connection:
         definition = _definition(run)
-        total = segments.count(connection, job.workspace_id, definition, now_us)
+        total = segments.count(connection, job.workspace_id, definition, now_us, hurried=False)
         known = job_parts.of(connection, job)
     done = sum(len(part.pids) for part in known)
     last = max((max(part.pids, default=0) for part in known), default=0)
@@ -82,7 +82,9 @@ def _mark(run: Run) -> None:
     while True:
         with parts.database.read() as connection:
             behind = last or None
-            page = segments.members(connection, job.workspace_id, definition, now_us, behind, PART_PEOPLE)
+            page = segments.members(
+                connection, job.workspace_id, definition, now_us, behind, PART_PEOPLE, hurried=False
+            )
         if not page:
             break
         part = Part(n + 1, [member.pid for member in page])

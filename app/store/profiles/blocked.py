@@ -10,12 +10,12 @@ from sqlalchemy import Connection, text
 from app.domain.profile import DEPRECATED, EVENTS, EXTERNAL, PURCHASES, SPAM_BLOCKED
 from app.store.profiles import look_up
 
-#: What the index has. Of `<> 0` PostgreSQL expects nearly all profiles, and starts processes for them; of this few.
+#: What the index has. Of `<> 0` PostgreSQL expects nearly all profiles; of this few.
 _BLOCKED: Final = f"(p.flags & {SPAM_BLOCKED}) = {SPAM_BLOCKED}"
 _IDS: Final = text(
-    "select p.external_id, c.doc from profile p"
+    "select p.external_id, c.doc from (select p.workspace_id, p.pid, p.external_id from profile p"
+    f" where p.workspace_id = :workspace_id and {_BLOCKED} order by p.pid desc limit :most) p"
     " left join profile_core c on c.workspace_id = p.workspace_id and c.pid = p.pid"
-    f" where p.workspace_id = :workspace_id and {_BLOCKED} order by p.pid desc limit :most"
 )
 
 

@@ -16,7 +16,7 @@ from app.domain.segments.clock import Clock, neighbours
 from app.domain.segments.compare import Comparing, folded, recurs
 from app.domain.values import MISSING
 from app.store.segments import moments
-from app.store.segments.leaves import Expression, Leaf, any_of, found_by, given, holding, negated
+from app.store.segments.leaves import Expression, Leaf, any_of, found_by, given, holding, negated, than
 from app.store.segments.patterns import literal as literal_of
 from app.store.segments.regexes import translated
 
@@ -66,6 +66,8 @@ class Comparer:
                 return false()
             bound = math.ceil(wanted) if op in ("less_than", "at_least") else math.floor(wanted)
             return _COMPARE[op](leaf.number, self.bound(bound))
+        if leaf.value is not None and not isinstance(operand, Fraction):
+            return than(leaf.value, _COMPARE[op], str(Decimal(repr(operand))))
         return _COMPARE[op](leaf.number, self.bound(operand))
 
     def bound(self, value: int | float) -> Expression:

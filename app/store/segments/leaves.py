@@ -77,6 +77,8 @@ class Leaf:
     number: Expression | None = None
     #: Whether all numbers of it are integers.
     whole: bool = False
+    #: PostgreSQL, where there is a quick way: the value as jsonb, for `than`.
+    value: Expression | None = None
     is_true: Expression | None = None
     is_false: Expression | None = None
     #: A time as text, to the millisecond.
@@ -223,6 +225,7 @@ class PgJson:
             func.coalesce(self.value, _NULL) == _NULL,
             text=case((kind == "string", self.text)),
             number=case((kind == "number", self.any_number)),
+            value=self.value,
             is_true=self.value == literal_column("'true'::jsonb"),
             is_false=self.value == literal_column("'false'::jsonb"),
             iso=type_coerce(self.value.op("->>")(literal(TIME, Text)), Text),
@@ -238,13 +241,23 @@ class PgJson:
         def has(likeness: Likeness, text: str) -> Expression:
             if likeness is Likeness.SAME:
                 return self.value.op("?", is_comparison=True)(literal(text, Text))
-            return self._finds(f"$.keyvalue() ? (@.key {likeness.of(text)})")
+            found = self._finds(f"$.keyvalue() ? (@.key {likeness.of(text)})")
+            return self._mentioned(likeness, text, found)
 
         return has
 
     def member_has_text(self, key: str) -> HasText:
         """Whether it is an object of objects, one of which has such a member."""
-        return lambda likeness, text: self._finds(f"strict $.* ? (@.{encode(key)} {likeness.of(text)})")
+        return lambda likeness, text: self._mentioned(
+            likeness, text, self._finds(f"strict $.* ? (@.{encode(key)} {likeness.of(text)})")
+        )
+
+    def _mentioned(self, likeness: Likeness, text: str, found: Expression) -> Expression:
+        """What a path finds, asked only where the text is anywhere in the document: that takes a third of the time."""
+        if likeness is not Likeness.FOLDED or not text.isprintable() or '"' in text or "\\" in text:
+            return found
+        document = func.lower(cast(self.value, Text).collate("C"))
+        return case((func.strpos(document, encode(text.lower())) > 0, found), else_=false())
 
     def _finds(self, path: str) -> Expression:
         """A subselect would leave the rows to one process."""
@@ -260,6 +273,12 @@ class PgJson:
         """The members of an object with their keys, none of anything else."""
         table = func.jsonb_each(case((self.kind == "object", self.value))).table_valued("key", "value")
         return table, table.c.key, PgJson(table.c.value)
+
+
+def than(value: Expression, compare: Callable[[Expression, Expression], Expression], number: str) -> Expression:
+    """Whether a jsonb value is a number that compares so with one. jsonb has an order of all values, in which numbers
+    are as they should be, and to compare is cheaper than to take numbers out; what else is there is left out after."""
+    return and_(compare(value, cast(literal(number, Text), JSONB)), func.jsonb_typeof(value) == "number")
 
 
 _NULL: Final[Expression] = literal_column("'null'::jsonb")

@@ -21,9 +21,13 @@ from app.store.segments.scope import Scope, table
 #: processes, and hash in memory what it joins. It does not remember what it parsed: hardly two documents are alike.
 _SESSION: Final = (
     "select set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true),"
-    " set_config('work_mem', '128MB', true), set_config('max_parallel_workers_per_gather', '2', true),"
+    " set_config('work_mem', '128MB', true), set_config('max_parallel_workers_per_gather', :processes, true),"
     " set_config('enable_memoize', 'off', true), set_config('parallel_tuple_cost', '0.001', true)"
 )
+
+
+#: Processes beside the first for a count that somebody waits for. What a job asks leaves the others to the drain.
+_HURRIED, _UNHURRIED = "2", "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +38,26 @@ class Member:
     braze_id: str
 
 
-def count(connection: Connection, workspace_id: int, segment: Definition, now_us: int) -> int:
-    """How many people are in the segment. Raises TooBroadError."""
-    compiler = _compiler(connection, workspace_id, now_us)
+def count(connection: Connection, workspace_id: int, segment: Definition, now_us: int, *, hurried: bool = True) -> int:
+    """How many people are in the segment. `hurried`: somebody waits, so several processes may count. Raises
+    TooBroadError."""
+    compiler = _compiler(connection, workspace_id, now_us, hurried=hurried)
     return int(connection.execute(compiler.people(segment, func.count())).scalar_one())
 
 
 def members(
-    connection: Connection, workspace_id: int, segment: Definition, now_us: int, after: int | None, limit: int
+    connection: Connection,
+    workspace_id: int,
+    segment: Definition,
+    now_us: int,
+    after: int | None,
+    limit: int,
+    *,
+    hurried: bool = True,
 ) -> list[Member]:
-    """The next people of the segment, by number, behind `after`; None for the first. Raises TooBroadError."""
-    compiler = _compiler(connection, workspace_id, now_us)
+    """The next people of the segment, by number, behind `after`; None for the first. `hurried` as in `count`. Raises
+    TooBroadError."""
+    compiler = _compiler(connection, workspace_id, now_us, hurried=hurried)
     profile = compiler.scope.profile
     people = compiler.people(segment, profile.c.pid, profile.c.braze_id).order_by(profile.c.pid).limit(limit)
     if after is not None:
@@ -114,15 +127,22 @@ def zone_of(connection: Connection, workspace_id: int) -> ZoneInfo:
     return ZoneInfo(lane.settings(connection, workspace_id).time_zone)
 
 
-def allow_scans(connection: Connection) -> None:
-    """Let PostgreSQL read whole tables in this transaction."""
+def allow_scans(connection: Connection, *, hurried: bool = True) -> None:
+    """Let PostgreSQL read whole tables in this transaction; `hurried`: by several processes."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(_SESSION))
+        connection.execute(text(_SESSION), {"processes": _HURRIED if hurried else _UNHURRIED})
 
 
-def _compiler(connection: Connection, workspace_id: int, now_us: int, pids: Sequence[int] | None = None) -> Compiler:
+def _compiler(
+    connection: Connection,
+    workspace_id: int,
+    now_us: int,
+    pids: Sequence[int] | None = None,
+    *,
+    hurried: bool = True,
+) -> Compiler:
     if pids is None:
-        allow_scans(connection)
+        allow_scans(connection, hurried=hurried)
     clock = Clock(now_us, zone_of(connection, workspace_id))
     scope = Scope(connection, workspace_id, pids, with_values=values.is_filled(connection, workspace_id))
     return Compiler(scope, Comparing(clock, matcher))

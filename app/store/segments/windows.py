@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, FromClause, Select, and_, case, cast, false, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    FromClause,
+    Select,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    select,
+    tablesample,
+    text,
+    true,
+    union_all,
+)
 
 from app.domain import times
 from app.domain.profile import COMMERCE, NAME_PRODUCT, NAME_SESSION_END, OWN_NAMES
@@ -17,6 +31,12 @@ from app.store.segments.scope import Scope, each_of, table
 
 #: No sum of SQLite's overflows with amounts cut to this. PostgreSQL's sums do not overflow.
 _MOST: Final = 10**16
+#: PostgreSQL: of the pages of occurrences, so many tell where their middle is; with fewer occurrences on them, all are
+#: summed by one process.
+_SAMPLE_PERCENT: Final = 0.5
+_SAMPLE_LEAST: Final = 1_000
+#: With its usual price for each row that one process hands to another, PostgreSQL sums the halves at once.
+_TUPLE_COST: Final = text("select set_config('parallel_tuple_cost', '0.1', true)")
 
 Criteria = Callable[[Json, Rows], list[Expression]]
 """The conditions on the properties of an occurrence."""
@@ -31,15 +51,12 @@ def condition(scope: Scope, clock: Clock, one: Filter, criteria: Criteria, compa
         return compared(_of_days(scope, first // times.DAY, 0 if one.field == "x_orders_in_y_days" else 1))
     o = table("occurrence").alias()
     kind = KINDS[one.field]
-    where = [
-        o.c.workspace_id == scope.workspace_id,
-        o.c.day.between(first // times.DAY, last // times.DAY),
-        o.c.time_us.between(first, last),
-        o.c.name_id.in_(_names(scope, kind, one.name)),
-    ]
+    names = _names(scope, kind, one.name)
+    where = _during(scope, o, first, last, names)
     if scope.pids is not None:
         where.append(_of_people(scope, o.c.pid))
     where += criteria(document(scope.postgresql, o.c.properties), Rows(lambda: (o,), tuple(where)))
+    halves: list[Expression] = [true()]
     if one.field == "x_money_spent_in_y_days":
         pid, joined = _whose(scope, o)
         ranked = select(pid.label("pid"), o.c.cents, _rank(o, pid)).select_from(joined).where(*where).subquery()
@@ -48,10 +65,12 @@ def condition(scope: Scope, clock: Clock, one: Filter, criteria: Criteria, compa
     else:
         amount = _sum(scope, o.c.quantity) if kind == NAME_PRODUCT else func.count()
         grouped, amount = _summed(scope, o, amount, where)
+        halves = _halves(scope, o, lambda sampled: _during(scope, sampled, first, last, names))
     # Whoever did nothing is not among them. So it is they who match, or they who do not.
     matching = compared(Leaf(Rows(tuple), false(), number=amount, whole=True))
     without = number_holds(one.op, wanted_x(one), 0)
-    found = grouped.having(negated(matching) if without else matching).subquery()
+    grouped = grouped.having(negated(matching) if without else matching)
+    found = union_all(*(grouped.where(half) for half in halves)).subquery()
     scope.join(found, found.c.pid == scope.profile.c.pid)
     scope.looked_at.append(found)
     return found.c.pid.is_(None) if without else found.c.pid.is_not(None)
@@ -61,12 +80,7 @@ def median_duration(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
     """The median of how many seconds the last sessions of each person took; missing for whoever ended none lately."""
     first, last = clock.window(MOST_DAYS)
     o = table("occurrence").alias()
-    where = [
-        o.c.workspace_id == scope.workspace_id,
-        o.c.day.between(first // times.DAY, last // times.DAY),
-        o.c.time_us.between(first, last),
-        o.c.name_id.in_(_names(scope, NAME_SESSION_END, "")),
-    ]
+    where = _during(scope, o, first, last, _names(scope, NAME_SESSION_END, ""))
     if scope.pids is not None:
         where.append(_of_people(scope, o.c.pid))
     pid, joined = _whose(scope, o)
@@ -89,14 +103,42 @@ def _summed(scope: Scope, o: FromClause, amount: Expression, where: list[Express
     if scope.postgresql:
         # By whom it happened to first: there are far fewer of them than occurrences, and hardly any was merged.
         own = select(o.c.pid).where(*where).group_by(o.c.pid)
-        merged = table("lineage")
-        some = select(merged.c.member_pid).where(merged.c.workspace_id == scope.workspace_id).limit(1)
-        if scope.connection.execute(some).first() is None:
+        if not _is_anybody_merged(scope):
             return own, amount
         o, where = own.add_columns(amount.label("n")).subquery(), []
         amount = func.sum(o.c.n)
     pid, joined = _whose(scope, o)
     return select(pid.label("pid")).select_from(joined).where(*where).group_by(pid), amount
+
+
+def _is_anybody_merged(scope: Scope) -> bool:
+    merged = table("lineage")
+    some = select(merged.c.member_pid).where(merged.c.workspace_id == scope.workspace_id).limit(1)
+    return scope.connection.execute(some).first() is not None
+
+
+def _halves(scope: Scope, o: FromClause, during: Callable[[FromClause], list[Expression]]) -> list[Expression]:
+    """What parts the people of many occurrences in halves: each is read and summed by a process of its own. Otherwise
+    several would read, and one would sum all."""
+    if not scope.postgresql or scope.pids is not None or _is_anybody_merged(scope):
+        return [true()]
+    sampled = tablesample(table("occurrence"), func.system(_SAMPLE_PERCENT), name="sampled")
+    middle = func.percentile_disc(0.5).within_group(sampled.c.pid)
+    size, pid = scope.connection.execute(select(func.count(), middle).where(*during(sampled))).one()
+    if size < _SAMPLE_LEAST:
+        return [true()]
+    scope.connection.execute(_TUPLE_COST)
+    return [o.c.pid < pid, o.c.pid >= pid]
+
+
+def _during(scope: Scope, o: FromClause, first: int, last: int, names: Any) -> list[Expression]:
+    """The conditions on occurrences of these names between two times."""
+    return [
+        o.c.workspace_id == scope.workspace_id,
+        o.c.day.between(first // times.DAY, last // times.DAY),
+        o.c.time_us.between(first, last),
+        o.c.name_id.in_(names),
+    ]
 
 
 def _whose(scope: Scope, o: FromClause) -> tuple[Expression, FromClause]:
