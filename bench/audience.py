@@ -36,7 +36,6 @@ from bench.table import say
 TEMPLATES: Final = 1_000
 #: Occurrences of each profile.
 OCCURRENCES: Final = 5
-NOW_US: Final = data.WRITTEN_US + 40 * DAY
 EVENT: Final = "viewed"
 LEAD: Final = "is_lead_profile"
 _WRITTEN: Final = CORE | CUSTOM | EVENTS | PURCHASES | DEVICES
@@ -46,6 +45,11 @@ FILL_SECONDS: Final = 10.0
 _FIRST: Final = 1 << 61
 
 
+def today_us() -> int:
+    """When segments are counted. The occurrences are of the days before, or the sweeper would drop them."""
+    return now_us() // DAY * DAY
+
+
 def fill(site: Site, users: int) -> float:
     """Write the profiles, with their external ids, addresses and occurrences; the seconds that it took."""
     began = time.monotonic()
@@ -53,7 +57,7 @@ def fill(site: Site, users: int) -> float:
     postgresql = database.is_postgresql
     try:
         # Else millions of occurrences lie in the default partition, which every new one has to be compared with.
-        partitions.prepare(database, NOW_US)
+        partitions.prepare(database, today_us())
         with database.write() as connection:
             if postgresql:
                 connection.execute(text("set local statement_timeout = 0"))
@@ -149,7 +153,7 @@ _SERIES: Final = (
 def _occurrences(connection: Connection, site: Site, users: int, postgresql: bool) -> None:
     each = "generate_series(cast(1 as bigint), :copies) as each(k)" if postgresql else _SERIES
     properties = "jsonb_build_object('n', k % 10)" if postgresql else "json_object('n', k % 10)"
-    day = f"({NOW_US} / {DAY} - 1 - k % 29)"
+    day = f"({today_us()} / {DAY} - 1 - k % 29)"
     connection.execute(
         text(
             "insert into occurrence (workspace_id, day, stream, seq, ordinal, pid, name_id, time_us,"

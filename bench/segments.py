@@ -65,6 +65,7 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
     site, users = filled(stack, options)
     database = Database(site.url, pool_size=2, timeout_seconds=TIMEOUT_SECONDS)
     slow = []
+    now_us = audience.today_us()
     try:
         floors = {}
         for name, sql in _FLOORS.items():
@@ -78,7 +79,7 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
                 seconds, found, notes = _timed(
                     stack,
                     database,
-                    lambda connection, d=definition: run.count(connection, site.workspace_id, d, audience.NOW_US),  # type: ignore[misc]
+                    lambda connection, d=definition: run.count(connection, site.workspace_id, d, now_us),  # type: ignore[misc]
                 )
             except OperationalError as error:  # the others have their turn
                 if not isinstance(error.orig, QueryCanceled):

@@ -13,16 +13,19 @@ from app.domain.segments.evaluate import NEGATIVE, Person, operand
 from app.domain.segments.fields import FIELDS, Kind
 from app.domain.segments.model import AND, ANY_ELEMENT, Criterion, Definition, Filter, Group
 from app.domain.values import MISSING
+from app.store import interruption
 from app.store.segments import consents, devices, fields, orders, windows
 from app.store.segments.conditions import Comparer
 from app.store.segments.leaves import Expression, Json, Leaf, Likeness, Listed, Rows, negated
 from app.store.segments.makers import Many
 from app.store.segments.scope import Scope, each_of
 
-#: Different texts that match one pattern, all of which go back to the database.
+#: Different texts that match one pattern, or do not, all of which go back to the database.
 MAX_TEXTS: Final = 1_000_000
 #: So few stand in the statement itself.
 _FEW: Final = 100
+#: Behind so many texts it is looked whether somebody still waits for the count.
+_CHECKED: Final = 1_000
 #: So many texts are searched for before a document is parsed.
 _SEARCHED: Final = 4
 _BOOLEANS: Final = {"is_true": True, "is_false": False}
@@ -216,18 +219,27 @@ class Compiler:
             json = json.member(step)
         return condition(json.leaf(rows))
 
-    def _decided(self, texts: Select[Any], decide: Callable[[str], bool]) -> Callable[[Expression], Expression]:
-        matching = []
-        for text in self.scope.connection.execute(texts).scalars():
-            if decide(text):
-                matching.append(text)
-                if len(matching) > MAX_TEXTS:
-                    raise TooBroadError
-        if not matching:
-            return lambda _: false()
-        if len(matching) <= _FEW:
-            return lambda text: text.in_(matching)
-        return lambda text: text.in_(each_of(self.scope.postgresql, matching))
+    def _decided(
+        self, texts: Select[Any], decide: Callable[[str], bool], within: Expression | None = None
+    ) -> Callable[[Expression], Expression]:
+        """The condition on a text. `within`: what all of the texts were chosen by, where the others may be named
+        instead of those that match."""
+        matching: list[str] = []
+        others: list[str] = []
+        for n, text in enumerate(self.scope.connection.execute(texts).scalars()):
+            if n % _CHECKED == 0:
+                interruption.check()
+            (matching if decide(text) else others).append(text)
+            if len(matching) > MAX_TEXTS and (within is None or len(others) > MAX_TEXTS):
+                raise TooBroadError
+        if within is not None and len(others) < len(matching):
+            return lambda text: and_(within, text.is_not(None), negated(self._one_of(text, others)))
+        return lambda text: self._one_of(text, matching)
+
+    def _one_of(self, text: Expression, texts: list[str]) -> Expression:
+        if not texts:
+            return false()
+        return text.in_(texts if len(texts) <= _FEW else each_of(self.scope.postgresql, texts))
 
 
 def _likeness(one: Filter) -> Likeness | None:

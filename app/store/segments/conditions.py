@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import BigInteger, Numeric, Select, Text, and_, false, func, literal, or_, true
 from sqlalchemy import cast as sql_cast
@@ -18,18 +18,27 @@ from app.domain.values import MISSING
 from app.store.segments import moments
 from app.store.segments.leaves import Expression, Leaf, any_of, found_by, given, holding, negated, than
 from app.store.segments.patterns import literal as literal_of
-from app.store.segments.regexes import translated
+from app.store.segments.regexes import narrowing, translated
 
 _COLLATION: Final = "C"
 
 
+class Decided(Protocol):
+    """Decides about texts one by one, and makes a condition of it."""
+
+    def __call__(
+        self, texts: Select[Any], decide: Callable[[str], bool], within: Expression | None = None
+    ) -> Callable[[Expression], Expression]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Comparer:
-    """Makes conditions. `decided` gets the texts that SQL cannot decide about, and which of them match."""
+    """Makes conditions. `decided` gets the texts that SQL cannot decide about, which of them match, and, where the
+    others may be named instead, what the texts were chosen by."""
 
     postgresql: bool
     how: Comparing
-    decided: Callable[[Select[Any], Callable[[str], bool]], Callable[[Expression], Expression]]
+    decided: Decided
 
     @property
     def clock(self) -> Clock:
@@ -136,12 +145,14 @@ class Comparer:
         same = translated(pattern) if self.postgresql else None
         if same is not None:
             return self.bytewise(text).regexp_match(same)
-        certain = literal_of(pattern)
+        certain, wider = literal_of(pattern), narrowing(pattern) if self.postgresql else None
         narrowed: Expression = true()
-        if certain:
+        if wider is not None:
+            narrowed = self.bytewise(text).regexp_match(wider)
+        elif certain:
             shape = "%" + "".join("\\%" if letter == "%" else letter for letter in certain) + "%"
             narrowed = func.lower(self.bytewise(text)).like(shape, escape="\\")
-        return self.decided(leaf.rows.texts(text, narrowed), self.how.matcher(pattern))(text)
+        return self.decided(leaf.rows.texts(text, narrowed), self.how.matcher(pattern), narrowed)(text)
 
     def _array(self, op: str, operand: Any, leaf: Leaf) -> Expression:
         if op in ("includes_value", "does_not_include"):

@@ -38,9 +38,21 @@ def translated(pattern: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=1_000)
+def narrowing(pattern: str) -> str | None:
+    """What finds all that the pattern finds, and maybe more: the pattern without its `\\b`, which in RE2 mean word
+    boundaries of ASCII alone. None where that is not certain either."""
+    parser = _Parser(pattern.removeprefix("(?i)"), without_boundaries=True)
+    try:
+        return "***:" + parser.whole()
+    except _UntranslatableError:
+        return None
+
+
 class _Parser:
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, without_boundaries: bool = False) -> None:
         self._pattern, self._at = pattern, 0
+        self._without_boundaries = without_boundaries
 
     def whole(self) -> str:
         if not self._pattern.isascii():
@@ -65,6 +77,11 @@ class _Parser:
         found, size, anchored = "", 0, False
         while (letter := self._next()) not in ("", "|", ")"):
             ends = False
+            if self._without_boundaries and self._pattern.startswith("\\b", self._at):
+                self._at += 2
+                if _REPETITION.match(self._pattern, self._at):
+                    raise _UntranslatableError
+                continue
             if letter in "^$":
                 self._at += 1
                 one, many, ends, repeated = letter, 0, True, ""
