@@ -39,6 +39,7 @@ SDKS: Final[dict[str, tuple[str, Json]]] = {
     "rudderstack": (RUDDERSTACK, {}),
     "rudderstack, batches": (RUDDERSTACK, {"queueOptions": {"batch": {"enabled": True, "flushInterval": 200}}}),
     "rudderstack, beacons": (RUDDERSTACK, {"useBeacon": True, "beaconQueueOptions": {"flushQueueInterval": 200}}),
+    "jitsu": (JITSU, {"cookieDomain": "127.0.0.1"}),
 }
 #: Those that keep what is not answered yet, for the next page.
 KEEPING: Final = [name for name in SDKS if name != "jitsu"]
