@@ -45,6 +45,9 @@ def main(
         typer.Option(min=1, help="A busy machine: times may be so much longer, and a bar has to be broken twice."),
     ] = 1.0,
     short: Annotated[bool, typer.Option("--short", help="A few attacks, on one store each: for CI.")] = False,
+    unbound: Annotated[
+        bool, typer.Option("--unbound", help="Lift the bounds that settings can lift: attacks should break something.")
+    ] = False,
     tree: Annotated[Path | None, typer.Option(help="Attack the app of another checkout, for figures before.")] = None,
 ) -> None:
     """Attack Onefold while a victim uses it, and judge by what the victim notices."""
@@ -57,7 +60,7 @@ def main(
     ]
     if not chosen:
         raise typer.BadParameter("no such attack")
-    arena, began = Arena(seed, slack, seconds), time.monotonic()
+    arena, began = Arena(seed, slack, seconds, unbound=unbound), time.monotonic()
     rows, failed = [], False
     for attackers in chosen:
         name = " + ".join(one.name for one in attackers)

@@ -5,11 +5,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from attack.wire import Client, packed
@@ -62,6 +63,8 @@ class Attacker(ABC):
     bound: ClassVar[str]
     stores: ClassVar[tuple[str, ...]] = (POSTGRESQL, SQLITE)
     layout: ClassVar[Layout] = Layout(processes=PROCESSES)
+    #: Settings that lift the bound, where settings do: what the attack breaks then.
+    unbound: ClassVar[Mapping[str, str]] = MappingProxyType({})
     two_keys: ClassVar[bool] = False
     #: The least time that the attack needs to do harm.
     seconds: ClassVar[float] = 6.0

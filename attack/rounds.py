@@ -34,11 +34,12 @@ LEVEL: Final = 0.25
 class Arena:
     """Where attacks take place, one after another: each on a new stack, beside a new victim."""
 
-    def __init__(self, seed: int, slack: float, seconds: float | None) -> None:
-        """`seconds`: of each attack, instead of what it needs."""
+    def __init__(self, seed: int, slack: float, seconds: float | None, *, unbound: bool = False) -> None:
+        """`seconds`: of each attack, instead of what it needs. `unbound`: without what holds it."""
         self._seed = seed
         self._slack = slack
         self._seconds = seconds
+        self._unbound = unbound
         #: (store, level of CPU) -> p99 of a victim beside the plain flood.
         self._plain: dict[tuple[str, int], float] = {}
 
@@ -48,6 +49,8 @@ class Arena:
         for one in chosen:
             one.slack = self._slack
         settings = {name: value for one in chosen for name, value in one.layout.settings.items()}
+        if self._unbound:
+            settings |= {name: value for one in chosen for name, value in one.unbound.items()}
         layout = replace(chosen[0].layout, settings=settings)
         with ExitStack() as held:
             running = held.enter_context(_started(store, layout, self._seed))

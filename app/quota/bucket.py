@@ -119,6 +119,17 @@ def take(
     return grant, kept
 
 
+def spend(level: Level | None, bucket: Bucket, now_ms: int) -> tuple[Level, Grant | None]:
+    """As `take` of one token from one bucket, for a caller who is told nothing unless it is refused: cheaper.
+
+    The level to keep, and the refusal.
+    """
+    filled = _refill(level, bucket, now_ms)
+    if filled.ticks < bucket.window_ms:
+        return filled, _refused((filled,), (bucket,), now_ms)
+    return Level(filled.ticks - bucket.window_ms, filled.at_ms, bucket.window_ms), None
+
+
 def answers(
     levels: Sequence[Level], buckets: Sequence[Bucket], wanted: int, granted: int, now_ms: int
 ) -> tuple[Grant, ...]:

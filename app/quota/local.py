@@ -7,7 +7,7 @@ over to Redis or back: what they admitted is known to this process only.
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
-from app.quota.bucket import Bucket, Grant, Level, answers, full_at, take
+from app.quota.bucket import Bucket, Grant, Level, answers, full_at, spend, take
 
 MAX_LEVELS = 10_000
 """Levels kept, some 2 MB. Beyond it the full ones go (they say nothing), then the oldest."""
@@ -43,6 +43,16 @@ class LocalBuckets:
         for key, level, bucket in zip(keys, kept, buckets, strict=True):
             self._levels[key] = (level, bucket)
         return answers(kept, buckets, wanted, grant.granted, now_ms)
+
+    def spend(self, owner: Hashable, bucket: Bucket, now_ms: int) -> Grant | None:
+        """Take one token of a bucket of an owner's: None, or the refusal."""
+        key = (owner, bucket.name)
+        held = self._levels.get(key)
+        level, refusal = spend(held and held[0], bucket, now_ms)
+        if held is None and len(self._levels) >= self._max_levels:
+            self._evict(now_ms)
+        self._levels[key] = (level, bucket)
+        return refusal
 
     def lacks(self, owner: Hashable, bucket: Bucket, now_ms: int) -> Grant | None:
         """The refusal that a take of one would get now; None when it would be admitted. Changes nothing."""

@@ -249,10 +249,10 @@ class SdkGateway:
         found = self._buckets[name]
         if found is not None:
             levels, bucket = found
-            (grant,) = levels.take(owner, (bucket,), 1, self._now_us() // 1000)
-            if not grant.granted:
+            refusal = levels.spend(owner, bucket, self._now_us() // 1000)
+            if refusal is not None:
                 self.counts.batches["throttled"] += 1
-                raise TooFrequentError(grant)
+                raise TooFrequentError(refusal)
 
 
 def keys_of(app: App) -> tuple[PublicKey, ...]:

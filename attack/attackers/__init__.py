@@ -17,6 +17,7 @@ from attack.attackers.http import (
     Upgrades,
 )
 from attack.attackers.reading import CrowdExports, TornExports, UnreadExports, Waiters
+from attack.attackers.sdk import EndlessMessages, HugeBatches, NewDevices, SlowBatches
 from attack.attackers.store import Ageing, LockedHead
 
 ALL: Final[tuple[tuple[type[Attacker], ...], ...]] = (
@@ -33,12 +34,16 @@ ALL: Final[tuple[tuple[type[Attacker], ...], ...]] = (
     (TornExports,),
     (SlowBodies,),
     (KeylessSlowBodies,),
+    (SlowBatches,),
     (Waiters,),
     (ReadinessFlood,),
     (LockedHead,),
     (Problems,),
     (Ageing,),
     (BadKeys,),
+    (NewDevices,),
+    (HugeBatches,),
+    (EndlessMessages,),
     (MergedObjects, CrowdExports),
     (SlowBodies, HalfHeads),
     (ManyNodes, Waiters),

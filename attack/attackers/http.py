@@ -119,14 +119,14 @@ class SlowBodies(Attacker):
     two_keys = True
     CONNECTIONS: Final = 1_000
 
-    def _key(self, target: Target, n: int) -> str:
-        return target.keys[n % 2]
+    def opening(self, target: Target, n: int) -> bytes:
+        """The head of a connection's request."""
+        return head("POST", "/users/track", target.keys[n % 2], {"Content-Length": "100000"})
 
     def run(self, target: Target, stop: Event, outcome: Outcome) -> None:
         def open_one(n: int) -> None:
-            key = self._key(target, n)
             made = connect(target.port, ADDRESSES[n % len(ADDRESSES)])
-            made.sendall(head("POST", "/users/track", key, {"Content-Length": "100000"}) + b"\r\n{")
+            made.sendall(self.opening(target, n) + b"\r\n{")
             held.append(made)
 
         held: list[socket.socket] = []
@@ -160,8 +160,9 @@ class KeylessSlowBodies(SlowBodies):
             sql = text("update workspace set legacy_api_key_auth = true where id = :w")
             connection.execute(sql, {"w": target.workspace.id})
 
-    def _key(self, target: Target, n: int) -> str:
-        return ""
+    def opening(self, target: Target, n: int) -> bytes:
+        del target, n
+        return head("POST", "/users/track", more={"Content-Length": "100000"})
 
 
 class ReadinessFlood(Attacker):

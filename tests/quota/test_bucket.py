@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.quota.bucket import CLOCK_SLACK_MS, Bucket, Grant, Level, answers, full_at, take
+from app.quota.bucket import CLOCK_SLACK_MS, Bucket, Grant, Level, answers, full_at, spend, take
 from tests.quota import histories
 from tests.quota.exact import Exact
 
@@ -158,6 +158,19 @@ def test_a_take_of_k_is_k_takes_of_one(buckets: tuple[Bucket, ...], steps: list[
         assert kept == one_by_one
         assert answers(kept, buckets, wanted, grant.granted, now_ms) == tuple(singles)
         levels = kept
+
+
+@settings(deadline=None, max_examples=100)
+@given(histories.buckets("b"), histories.steps())
+def test_to_spend_is_to_take_one(bucket: Bucket, steps: list[histories.Step]) -> None:
+    level: Level | None = None
+    now_ms = histories.START_MS
+    for move, wanted in steps:
+        now_ms += move
+        for _ in range(wanted):
+            grant, (kept,) = take((level,), (bucket,), 1, now_ms)
+            level, refusal = spend(level, bucket, now_ms)
+            assert (level, refusal) == (kept, None if grant.granted else grant)
 
 
 @settings(deadline=None, max_examples=150)

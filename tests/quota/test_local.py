@@ -46,3 +46,12 @@ def test_memory_is_bounded_even_when_nothing_is_full() -> None:
         local.take(workspace_id, (HOURLY,), 1, 0)
         assert len(local) <= 10
     assert [grant.remaining for grant in local.take(999, (HOURLY,), 1, 0)] == [8]
+
+
+def test_what_is_spent_is_taken_and_memory_is_bounded_then_too() -> None:
+    local = LocalBuckets(max_levels=10)
+    assert [local.spend(1, BURST, 0) for _ in range(4)] == [None] * 4
+    assert local.spend(1, BURST, 0) == local.take(1, (BURST,), 1, 0)[0]
+    for owner in range(1_000):
+        assert local.spend(owner + 2, HOURLY, 0) is None
+        assert len(local) <= 10

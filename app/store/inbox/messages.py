@@ -36,6 +36,12 @@ _LAST: Final = text("select max(n) from inbox_message where workspace_id = :work
 _KEEP: Final = text(
     "insert into inbox_message (workspace_id, digest, day, app, n) values (:workspace_id, :digest, :day, :app, :n)"
 )
+# One statement for all of them: a batch has thousands, and other workspaces wait for the same commit.
+_KEEP_POSTGRESQL: Final = text(
+    "insert into inbox_message (workspace_id, digest, day, app, n)"
+    " select :workspace_id, substring(d.digests from i * :bytes + 1 for :bytes), :day, :app, :last + i + 1"
+    " from (select cast(:digests as bytea) as digests offset 0) d, generate_series(0, :count - 1) i"
+)
 _FORGET: Final = text(
     "delete from inbox_message where workspace_id = :workspace_id and app = :app and n in"
     " (select n from inbox_message where workspace_id = :workspace_id and app = :app and n <= :upto"
@@ -85,7 +91,11 @@ def _known(connection: Connection, workspace_id: int, digests: Iterable[bytes], 
 
 def _keep(connection: Connection, values: Mapping[str, Any], digests: Sequence[bytes], most: int) -> None:
     last = connection.execute(_LAST, values).scalar() or 0
-    connection.execute(_KEEP, [{**values, "digest": digest, "n": last + n} for n, digest in enumerate(digests, 1)])
+    if connection.dialect.name == "postgresql":
+        packed = {"digests": b"".join(digests), "bytes": len(digests[0]), "count": len(digests), "last": last}
+        connection.execute(_KEEP_POSTGRESQL, {**values, **packed})
+    else:
+        connection.execute(_KEEP, [{**values, "digest": digest, "n": last + n} for n, digest in enumerate(digests, 1)])
     over = last + len(digests) - most
     if over > 0:
         connection.execute(_FORGET, {**values, "upto": over, "chunk": len(digests) + _SPARE})
