@@ -276,7 +276,7 @@ _Read = tuple[str, dict[str, Any], list[tuple[str, str]]]
 def _event(record: dict[str, Any], index: int, sender: Sender) -> _Read:
     reader = read_recommended if sender.ecommerce_events else read_event
     obj = _ANYBODY | {"name": record.get("name"), "properties": record.get("properties")}
-    kept, ignored, command = track.checked_object("events", obj | _NOW, index, sender.region, reader)
+    kept, ignored, command = track.sound_object("events", obj | _NOW, index, sender.region, reader)
     recommended = isinstance(command, TrackEvent) and command.recommended
     return "recommended" if recommended else "event", _without_time(kept), ignored
 
@@ -284,7 +284,7 @@ def _event(record: dict[str, Any], index: int, sender: Sender) -> _Read:
 def _purchase(record: dict[str, Any], index: int, sender: Sender) -> _Read:
     names = ("product_id", "currency", "price", "quantity", "properties")
     obj = _ANYBODY | {name: record[name] for name in names if name in record}
-    kept, ignored, _ = track.checked_object("purchases", obj | _NOW, index, sender.region, read_purchase)
+    kept, ignored, _ = track.sound_object("purchases", obj | _NOW, index, sender.region, read_purchase)
     return "purchase", _without_time(kept), ignored
 
 
@@ -293,7 +293,7 @@ def _attributes(record: dict[str, Any], index: int, sender: Sender) -> _Read:
     if not isinstance(obj, dict) or not _NOT_OF_DEVICES.isdisjoint(obj):
         raise ObjectRefusedError(BAD_ATTRIBUTES)
     found = subscription_states.with_channels(obj, sender.groups) | _ANYBODY
-    kept, ignored, _ = track.checked_object("attributes", found, index, sender.region, track.READERS["attributes"])
+    kept, ignored, _ = track.sound_object("attributes", found, index, sender.region, track.READERS["attributes"])
     return "attributes", kept, ignored
 
 
@@ -371,8 +371,8 @@ def _user(record: dict[str, Any], _index: int, sender: Sender) -> _Read:
     return "change_user", {"user": user}, []
 
 
-#: The reader of each type of record: the kind under which it is stored, its members, and (field, reason) of what was
-#: left out. Raises ObjectRefusedError.
+#: The reader of each type of record, which is sound (app.contract.elements): the kind under which it is stored, its
+#: members, and (field, reason) of what was left out. Raises ObjectRefusedError.
 READERS: Final[Mapping[str, Callable[[dict[str, Any], int, Sender], _Read]]] = {
     "session_start": _start,
     "session_end": _nothing("session_end"),

@@ -463,6 +463,13 @@ def checked_object(
     problem = bodies.unsound(obj)
     if problem is not None:
         raise ObjectRefusedError(problem)
+    return sound_object(name, obj, index, region, reader)
+
+
+def sound_object(
+    name: str, obj: dict[str, Any], index: int, region: str, reader: Reader
+) -> tuple[dict[str, Any], list[tuple[str, str]], Track]:
+    """As `checked_object`, of what was looked at already (`bodies.unsound`), or is a part of that."""
     kept, ignored = _without_unstorable(name, obj, deep=reader is read_recommended and is_recommended(obj))
     return kept, ignored, reader(kept, index, region)
 

@@ -175,7 +175,7 @@ def _attributes(found: Json, ignored: Ignored, sender: Sender, index: int) -> Re
 
 
 def _record(record: Json, index: int, sender: Sender) -> Record:
-    return Record(*sdk.READERS[record["type"]](record, index, sender))
+    return Record(*sdk.READERS[record["type"]](elements.checked(record), index, sender))
 
 
 def _object(values: Json, name: str) -> Json:
