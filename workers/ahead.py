@@ -72,4 +72,5 @@ def decoded(request: Stored) -> Request:
     """An accepted request with its commands."""
     key_name, codec, body = stored.opened(request.codec, request.body)
     commands = stored.commands(request.kind, codec, body)
-    return Request(request.stream, request.seq, request.accepted_us, commands, key_name)
+    begun = stored.progress(request.codec, request.body)
+    return Request(request.stream, request.seq, request.accepted_us, commands, key_name, begun)

@@ -1,20 +1,24 @@
 """The drain: applies the inbox of a workspace to its profiles, in order, each request exactly once.
 
 One transaction does one batch: it holds the lane's row lock, reads the cursor first, and writes profiles and cursor
-together. Whatever kills the process leaves either both or neither. Nobody else writes profiles.
+together. Whatever kills the process leaves either both or neither. Nobody else writes profiles. Of a request that takes
+too long for one transaction, each does a part, and writes how far it came together with the profiles.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.contract import kinds, request_id
-from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, StreamKey
+from app.contract import kinds, request_id, stored
+from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, Request, StreamKey
+from app.domain.profile import Problem
+from app.domain.progress import Progress
 from app.domain.times import HOUR
 from app.store import dead_letters, lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
@@ -28,7 +32,7 @@ from app.store.profiles.save import MAX_NAMES, remember
 from app.store.series import MAX_SERIES
 from workers.ahead import ReadAhead, decoded, is_full
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts
-from workers.batches import BatchSize
+from workers.batches import BatchSize, Patience
 from workers.parts import Applied, Parts
 from workers.summary import Summary
 
@@ -44,6 +48,7 @@ BULK_SHARE: Final = 1 / 8
 LOADED_BYTES: Final = 16_000_000
 
 _CROWD_LIMITS: Final = crowds.Limits()
+_PATIENCE: Final = Patience()
 
 
 class Bell(Protocol):
@@ -76,6 +81,7 @@ class Applier:
         loaded_bytes: int = LOADED_BYTES,
         most_names: int = MAX_NAMES,
         most_series: int = MAX_SERIES,
+        patience: Patience = _PATIENCE,
         on_dead: Callable[[int, Stored, str], None] = lambda _workspace, _request, _reason: None,
         before_commit: Callable[[int, list[Stored]], None] = lambda _workspace, _batch: None,
     ) -> None:
@@ -88,6 +94,7 @@ class Applier:
         self._loaded_bytes = loaded_bytes
         self._most_names = most_names
         self._most_series = most_series
+        self._patience = patience
         self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
@@ -137,13 +144,18 @@ class Applier:
         return summary.busy
 
     def _work(self, workspace_id: int) -> tuple[dict[int, bool], int | None]:
-        """Which streams have requests behind their cursor, as of now; and the one whose last batch failed, if any."""
+        """Which streams have requests behind their cursor, as of now; and the one that must be next: of a request that
+        was begun, or whose last batch failed, if any."""
         with self._database.read(self._database.inbox) as connection:
             heads = {stream: inbox.head(connection, workspace_id, stream) for stream in STREAMS}
         with self._database.read() as connection:
             found = lane.read(connection, workspace_id)
         work = {stream: found is not None and heads[stream] > found.cursors[stream] for stream in STREAMS}
-        return work, found.trial[0] if found is not None and found.attempts > 0 else None
+        if found is None:
+            return work, None
+        if found.begun is not None:
+            return work, found.begun[0]
+        return work, found.trial[0] if found.attempts > 0 else None
 
     def _others_wait(self, workspace_id: int) -> bool:
         """Whether any other workspace has requests behind its cursor, also where another worker is at it."""
@@ -204,7 +216,7 @@ class Applier:
         began, most = time.monotonic(), self._sizes[stream].bytes
         with self._database.write() as connection:
             locked = self._attempts.lock(connection, workspace_id)
-            if locked is None:
+            if locked is None or (locked.begun is not None and locked.begun[0] != stream):
                 return False
             if connection.info.setdefault("applying_since", began) > self._remembered:
                 self._forget()
@@ -216,8 +228,13 @@ class Applier:
             if limit == 1 and attempts > ATTEMPTS_BEFORE_DEAD:
                 raise PoisonError(batch, RuntimeError("attempts exhausted"))
             try:
-                requests = ready.requests if ready else [decoded(request) for request in batch]
-                known = self._crowds.recall(workspace_id, locked.cursors)
+                begun = None if locked.begun is None else lane.progress(connection, workspace_id)
+                if begun is not None:
+                    batch = batch[:1]
+                    requests = [_going_on(batch[0], begun)]
+                else:
+                    requests = ready.requests if ready else [decoded(request) for request in batch]
+                known = self._crowds.recall(workspace_id, locked.place)
                 known.looked = False
                 loader = Loader(connection, workspace_id, known, self._loaded_bytes)
                 secret = self._secret_of(workspace_id)
@@ -231,30 +248,34 @@ class Applier:
                     self._most_series,
                     with_values=locked.with_values,
                     has_values=locked.has_values,
+                    patience=self._patience,
                 )
-                applied = parts.apply(requests, lambda n: decoded(batch[n]))
+                applied = parts.apply(requests, lambda n: _going_on(batch[n], begun))
                 if applied.requests < len(batch):
-                    batch = batch[: applied.requests]
+                    pass  # the next batch begins with one of these
                 elif ready.full if ready else is_full(batch, limit, most):
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // HOUR, limit, most)
-                _finish(connection, workspace_id, locked, applied, batch)
+                _finish(connection, workspace_id, locked, applied, begun, batch)
             except Exception as error:
                 # The only place that may catch anything: whatever a request's data can raise is that request's death.
                 if is_transient(error):
                     raise
                 raise PoisonError(batch, error) from error
             self._before_commit(workspace_id, batch)
-        size = sum(len(request.body) for request in batch)
-        # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
-        self._sizes[stream].adapt(time.monotonic() - began, len(batch), size, shrink=not known.looked)
-        self._crowds.remember(workspace_id, locked.cursors, known)
+        done = batch[: applied.requests]
+        if done and begun is None:  # the parts of a request say nothing about others
+            size = sum(len(request.body) for request in done)
+            # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
+            self._sizes[stream].adapt(time.monotonic() - began, len(done), size, shrink=not known.looked)
+        self._crowds.remember(workspace_id, locked.place, known)
         remember(self._names, applied.names)
         self._remembered = time.monotonic()
-        summary.requests += len(batch)
+        summary.requests += len(done)
         summary.batches += 1
         summary.add(applied.counts, applied.problems, applied.uncounted)
-        summary.lag_ms = max(summary.lag_ms, (self._now_us() - batch[0].accepted_us) // 1000)
+        if done:
+            summary.lag_ms = max(summary.lag_ms, (self._now_us() - done[0].accepted_us) // 1000)
         return True
 
     def _forget(self) -> None:
@@ -275,7 +296,10 @@ class Applier:
                 return False
             if locked.cursors[request.stream] != request.seq - 1:
                 return True
-            dead_letters.bury(connection, workspace_id, request, reason, self._now_us())
+            if locked.begun is not None and locked.begun[0] != request.stream:
+                return True
+            progress = None if locked.begun is None else lane.progress(connection, workspace_id)
+            _bury(connection, workspace_id, request, reason, self._now_us(), progress)
             lane.advance(connection, workspace_id, locked, request)
         summary.dead += 1
         log.warning(
@@ -296,10 +320,50 @@ class Applier:
         return found
 
 
-def _finish(connection: Connection, workspace_id: int, locked: Lane, applied: Applied, batch: Sequence[Stored]) -> None:
-    """Write what a batch leaves beside profiles, and move the cursor behind it."""
-    accepted = {(request.stream, request.seq): request.accepted_us for request in batch}
-    lane.write_problems(connection, workspace_id, applied.problems, accepted)
+def _going_on(request: Stored, begun: Progress | None) -> Request:
+    found = decoded(request)
+    return found if begun is None else replace(found, begun=begun)
+
+
+def _finish(
+    connection: Connection,
+    workspace_id: int,
+    locked: Lane,
+    applied: Applied,
+    begun: Progress | None,
+    batch: Sequence[Stored],
+) -> None:
+    """Write what a batch leaves beside profiles, and move the cursor behind it. `begun` is how far its first request
+    was before."""
+    problems = [*begun.problems, *applied.problems] if begun is not None else applied.problems
+    if applied.progress is not None:
+        place = (batch[applied.requests].stream, batch[applied.requests].seq)
+        kept = [problem for problem in problems if (problem.stream, problem.seq) == place]
+        problems = [problem for problem in problems if (problem.stream, problem.seq) != place]
+        applied.progress = replace(applied.progress, problems=kept)
+    _write_problems(connection, workspace_id, problems, batch)
     if applied.settings is not None:
         lane.save_settings(connection, workspace_id, applied.settings)
-    lane.advance(connection, workspace_id, locked, batch[-1])
+    if applied.requests:
+        lane.advance(connection, workspace_id, locked, batch[applied.requests - 1])
+    if applied.progress is not None:
+        lane.suspend(connection, workspace_id, locked, batch[0].stream, applied.progress)
+
+
+def _bury(
+    connection: Connection, workspace_id: int, request: Stored, reason: str, now_us: int, progress: Progress | None
+) -> None:
+    """Keep a request as a dead letter: the whole, or what is left of one of which some parts have taken effect."""
+    done = 0
+    if progress is not None:
+        _write_problems(connection, workspace_id, progress.problems, [request])
+        codec, body = stored.begun(request.codec, request.body, progress)
+        request, done = replace(request, codec=codec, body=body), progress.done
+    dead_letters.bury(connection, workspace_id, request, reason, now_us, done)
+
+
+def _write_problems(
+    connection: Connection, workspace_id: int, problems: Sequence[Problem], requests: Sequence[Stored]
+) -> None:
+    accepted = {(request.stream, request.seq): request.accepted_us for request in requests}
+    lane.write_problems(connection, workspace_id, problems, accepted)

@@ -34,7 +34,7 @@ class Attempts:
         """Count an attempt before it is made: how many there were, and how many requests this one may try, `most` at
         most.
 
-        None when another worker holds the lane.
+        None when another worker holds the lane, or has begun a request of the other stream since we looked.
         """
         with self._database.write() as connection:
             locked = self.lock(connection, key.workspace_id)
@@ -42,6 +42,10 @@ class Attempts:
                 return None
             if locked.attempts > 0:  # a process died in the batch before
                 self.suspect(StreamKey(key.workspace_id, locked.trial[0]), locked.trial[1])
+            if locked.begun is not None:
+                if locked.begun[0] != key.stream:
+                    return None
+                most = 1
             cursor = locked.cursors[key.stream]
             limit = self._suspects.limit(key, cursor, most)
             # Only attempts that a request makes alone are counted up.

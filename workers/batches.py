@@ -7,8 +7,6 @@ from app.domain.commands import StreamKey
 
 #: What a batch should take; longer ones delay readers, shorter ones waste round trips.
 BATCH_SECONDS: Final = 0.2
-#: After this long no further request of a batch is reduced, so that none waits for a chain of expensive ones.
-REDUCE_SECONDS: Final = 0.4
 FIRST_REQUESTS: Final = 64
 MAX_REQUESTS: Final = 512
 FIRST_BYTES: Final = 512 * 1024
@@ -16,6 +14,20 @@ MIN_BYTES: Final = 16 * 1024
 MAX_BYTES: Final = 8 * 1024 * 1024
 #: A range with a guilty request in it is tried in parts of this size.
 PARTS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a transaction may last before it ends, in seconds. The outcome of requests does not depend on it."""
+
+    #: After this long no further request of a batch is reduced, so that none waits for a chain of expensive ones.
+    reduce: float = 0.4
+    #: The request in hand has this much longer; then it is cut, and the rest of it waits for the next transaction.
+    grace: float = 0.2
+    #: After this long no further part of a request is loaded.
+    part: float = BATCH_SECONDS
+    #: So many commands are applied between two looks at the clock.
+    commands: int = 16
 
 
 @dataclass(slots=True)

@@ -2,15 +2,13 @@
 
 Most batches are loaded, reduced and saved in one go. When their profiles are too large for that, fewer requests are
 applied. A single request that is still too large is applied in parts, in the order in which its objects take effect:
-each part is loaded, reduced and saved before the next, and all are committed together with the cursor.
+each part is loaded, reduced and saved before the next. A transaction that has lasted long enough ends behind a part;
+what the next one has to know is committed with it (app.domain.progress), and the cursor moves with the last one.
 """
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
-
-from sqlalchemy import text
 
 from app.adapters import rates
 from app.contract.naming import names_anybody
@@ -18,8 +16,9 @@ from app.domain.address_book import TooFewLoadedError
 from app.domain.apply import apply_commands
 from app.domain.changes import Changes, Counts
 from app.domain.commands import Command, Request
-from app.domain.order import in_order
+from app.domain.order import left, positions
 from app.domain.profile import Problem
+from app.domain.progress import Carried, Progress
 from app.domain.reasons import CATALOGUE_FULL, SERIES_FULL, TOO_OLD_FOR_SERIES
 from app.domain.settings import ApplySettings
 from app.domain.state import State
@@ -29,22 +28,17 @@ from app.store.names import NameCache
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader, TooMuchError
 from app.store.profiles.save import save
-from workers.batches import REDUCE_SECONDS
-
-#: So many objects are applied between two looks at the clock.
-_AT_ONCE: Final = 16
-#: The database hears of a transaction at least so often while a request is reduced, or it would end it as idle.
-_SILENT_SECONDS: Final = 2.0
-
-_PING: Final = text("select 1")
+from workers.batches import Patience
 
 
 @dataclass(slots=True)
 class Applied:
     """What was applied, and is saved in the transaction."""
 
-    #: How many requests, from the first of the batch on.
+    #: How many requests, from the first of the batch on, as a whole.
     requests: int = 0
+    #: How far the next one is; None: nothing of it has taken effect.
+    progress: Progress | None = None
     counts: Counts = field(default_factory=Counts)
     problems: list[Problem] = field(default_factory=list)
     #: Writes under names that the workspace's catalogue has no room for.
@@ -89,6 +83,7 @@ class Parts:
         *,
         with_values: bool,
         has_values: bool,
+        patience: Patience,
     ) -> None:
         """`limits` says how many holders of an address are loaded at first; `names` are those that are known, and the
         workspace may have `most_names`, and `most_series` series. `with_values`, `has_values`: those of the lane."""
@@ -103,6 +98,7 @@ class Parts:
         self._most_series = most_series
         self._with_values = with_values
         self._has_values = has_values
+        self._patience = patience
         self._applied = Applied()
 
     def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
@@ -110,15 +106,19 @@ class Parts:
 
         `again` decodes a request of the batch once more: reducing may have used up its commands.
         """
-        wanted = len(requests)
+        wanted, begun = len(requests), requests[0].begun
+        if begun is not None and wanted == 1:
+            self._in_parts(requests[0], lambda: again(0), begun.rest, begun.size)
+            return self._applied
         while True:
             try:
                 self._together(requests[:wanted], again)
             except TooMuchError as error:
-                fitting = error.fitting(command for request in requests[:wanted] for command in request.commands)
+                fitting = error.fitting(command for request in requests[:wanted] for command in left(request))
                 wanted = min(_whole(requests, fitting), wanted - 1)
                 if wanted == 0:
-                    self._in_parts(requests[0], lambda: again(0), error, fitting)
+                    order = positions(requests[0], error.holders)
+                    self._in_parts(requests[0], lambda: again(0), order, fitting)
                     return self._applied
             else:
                 return self._applied
@@ -126,12 +126,16 @@ class Parts:
     def _together(self, requests: Sequence[Request], again: Callable[[int], Request]) -> None:
         limits = self._limits
         while True:
-            state = self._load([command for request in requests for command in request.commands], limits)
-            ends, done = time.monotonic() + REDUCE_SECONDS, 0
+            state = self._load([command for request in requests for command in left(request)], limits)
+            ends, done = time.monotonic() + self._patience.reduce, 0
             try:
                 for request in requests:
                     step = Step(state, request, self._workspace_id, self._secret)
-                    self._reduce(step, in_order(request.commands, state.holders))
+                    order = positions(request, state.holders)
+                    many = self._reduce(step, order, ends + self._patience.grace)
+                    if many < len(order):
+                        self._applied.progress = _progress(request, order, many, step.end(), len(order))
+                        break
                     done += 1
                     if time.monotonic() > ends:
                         break
@@ -143,12 +147,16 @@ class Parts:
                 self._applied.requests = done
                 return
 
-    def _in_parts(self, request: Request, again: Callable[[], Request], error: TooMuchError, fitting: int) -> None:
-        """Apply a request whose profiles cannot all be loaded at once. `fitting` is a guess for the first part."""
+    def _in_parts(self, request: Request, again: Callable[[], Request], order: Sequence[int], fitting: int) -> None:
+        """Apply a request whose profiles cannot all be loaded at once, or as many parts of it as there is time for.
+        `order` is that of the commands that are left, `fitting` a guess for the first part."""
         step = Step(State(), request, self._workspace_id, self._secret)
-        order = in_order(request.commands, lambda identifier: error.index.get(identifier, ()))
+        carried, ends = step.carried(), time.monotonic() + self._patience.part
         limits, first, size = self._limits, 0, max(1, fitting)
-        while first < len(order):
+        while first < len(order) and not step.is_over:
+            if first and time.monotonic() > ends:
+                self._applied.progress = _progress(request, order, first, carried, size)
+                return
             part = order[first : first + size]
             step.state = State()  # the last part may go before the next one comes
             try:
@@ -157,26 +165,27 @@ class Parts:
                 fitting = too_much.fitting(step.request.commands[n] for n in part)
                 size = max(1, min(fitting, len(part) - 1))
                 continue
-            before = step.begin(state)
+            step.begin(state)
             try:
-                self._reduce(step, part)
+                done = self._reduce(step, part, time.monotonic() + self._patience.reduce)
             except TooFewLoadedError:
                 limits, step.request = limits.more(), again()
-                step.back_to(before)
+                step.go_back(carried)
                 continue
-            step.end()
+            carried = step.end()
             self._save(state)
             del state
-            limits, first, size = self._limits, first + len(part), 2 * size
+            limits, first, size = self._limits, first + done, 2 * size
         self._applied.requests = 1
 
-    def _reduce(self, step: Step, positions: Sequence[int]) -> None:
-        heard = time.monotonic()
-        for n in range(0, len(positions), _AT_ONCE):
-            apply_commands(step, positions[n : n + _AT_ONCE])
-            if time.monotonic() - heard > _SILENT_SECONDS:
-                self._connection.execute(_PING)
-                heard = time.monotonic()
+    def _reduce(self, step: Step, order: Sequence[int], ends: float) -> int:
+        """Apply commands, at least a few, until time `ends`. Returns how many."""
+        at_once = self._patience.commands
+        for n in range(0, len(order), at_once):
+            apply_commands(step, order[n : n + at_once])
+            if time.monotonic() > ends:
+                return min(n + at_once, len(order))
+        return len(order)
 
     def _load(self, commands: list[Command], limits: crowds.Limits) -> State:
         try:
@@ -210,10 +219,15 @@ class Parts:
         self._applied.add(changes, state.settings, made)
 
 
+def _progress(request: Request, order: Sequence[int], done: int, carried: Carried, size: int) -> Progress:
+    before = 0 if request.begun is None else request.begun.done
+    return Progress(before + done, list(order[done:]), carried, size)
+
+
 def _whole(requests: Iterable[Request], commands: int) -> int:
     """How many requests have no more commands together."""
     for n, request in enumerate(requests):
-        commands -= len(request.commands)
+        commands -= len(left(request))
         if commands < 0:
             return n
     return n + 1

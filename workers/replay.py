@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from app.adapters import rates
 from app.domain import spam
-from app.domain.apply import VERSION, reduce
+from app.domain.apply import VERSION, reduce, reduce_part
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.plan import MergeRecord
@@ -36,7 +36,7 @@ _NOTHING: Final[Mapping[str, MergeRecord]] = MappingProxyType({})
 #: Where the time of an occurrence stands in what is stored.
 _TIME_US: Final = 6
 
-_DEAD = text("select stream, seq from dead where workspace_id = :workspace_id")
+_DEAD = text("select stream, seq, done from dead where workspace_id = :workspace_id")
 
 
 def reference(database: Database, workspace_id: int, secret: bytes, state: State | None = None) -> State:
@@ -48,7 +48,8 @@ def reference(database: Database, workspace_id: int, secret: bytes, state: State
     state.reference_rates = rates.usd
     with database.read() as connection:
         ranges = lane.ranges(connection, workspace_id)
-        dead = {tuple(row) for row in connection.execute(_DEAD, {"workspace_id": workspace_id})}
+        dead = {(row.stream, row.seq): row.done for row in connection.execute(_DEAD, {"workspace_id": workspace_id})}
+        at_the_end = lane.read(connection, workspace_id)
     firsts = {stream: first for stream, first, _ in reversed(ranges)}
     if any(first != 1 for first in firsts.values()):
         raise LookupError("the record of what was applied no longer goes back to the first request")
@@ -59,9 +60,19 @@ def reference(database: Database, workspace_id: int, secret: bytes, state: State
                 batch = inbox.read(connection, workspace_id, stream, at, 0, min(500, last - at))
             if not batch:
                 raise LookupError("the inbox no longer holds every applied request")
-            alive = [decoded(request) for request in batch if (stream, request.seq) not in dead]
-            reduce(alive, state, workspace_id, secret)
+            for found in batch:
+                done = dead.get((stream, found.seq))
+                if done is None:
+                    reduce([decoded(found)], state, workspace_id, secret)
+                elif done:  # it was applied in parts, and died in one of them
+                    reduce_part(decoded(found), done, state, workspace_id, secret)
             at = batch[-1].seq
+    if at_the_end is not None and at_the_end.begun is not None:
+        stream, done = at_the_end.begun
+        with database.read(database.inbox) as connection:
+            batch = inbox.read(connection, workspace_id, stream, at_the_end.cursors[stream], 0, 1)
+        for found in batch:
+            reduce_part(decoded(found), done, state, workspace_id, secret)
     return state
 
 

@@ -36,8 +36,8 @@ class Sweeper:
         self._applier = applier
         self._bell = bell
         self._interval = interval
-        #: Stream -> (cursor when first seen behind, looks since).
-        self._stuck: dict[StreamKey, tuple[int, int]] = {}
+        #: Stream -> (place when first seen behind, looks since): a cursor, and how far the next request is.
+        self._stuck: dict[StreamKey, tuple[tuple[int, int], int]] = {}
         #: The broker did not take the last doorbell: nobody else is on the way to any work.
         self._alone = False
 
@@ -94,18 +94,19 @@ class Sweeper:
         return summary
 
     def _behind(self) -> dict[StreamKey, int]:
-        """Streams with queued requests -> for how many looks their cursor has not moved."""
+        """Streams with queued requests -> for how many looks nothing of them was applied."""
         with self._database.read() as connection:
-            cursors = lane.cursors(connection)
+            cursors, begun = lane.cursors(connection), lane.begun(connection)
         with self._database.read(self._database.inbox) as connection:
             heads = inbox.heads(connection)
-        stuck: dict[StreamKey, tuple[int, int]] = {}
+        stuck: dict[StreamKey, tuple[tuple[int, int], int]] = {}
         for key, head in heads.items():
             cursor = cursors.get(key)
             if cursor is None or cursor >= head:
                 continue
             before = self._stuck.get(key)
-            looks = before[1] + 1 if before is not None and before[0] == cursor else 1
-            stuck[key] = (cursor, looks)
+            place = (cursor, begun.get(key, 0))
+            looks = before[1] + 1 if before is not None and before[0] == place else 1
+            stuck[key] = (place, looks)
         self._stuck = stuck
         return {key: looks for key, (_, looks) in stuck.items()}

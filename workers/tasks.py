@@ -20,8 +20,8 @@ from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
 
 log = structlog.get_logger()
 
-#: A drain yields after half a second. A batch that takes longer than this is stuck, and its transaction is rolled back:
-#: one request about a thousand profiles of 8 MB takes some minutes, in parts (workers/parts.py).
+#: A drain yields after half a second, and a transaction ends within a second or so. What takes longer than this is
+#: stuck, and is rolled back.
 TIME_LIMIT_SECONDS = 600
 
 

@@ -3,6 +3,7 @@
 A new form gets a new number, of a kind or of a codec. Old numbers keep their reader as long as such rows can exist.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -12,9 +13,12 @@ from app.contract.checked import CODEC_COMMANDS, Checked
 from app.contract.kinds import KINDS, SDK, SETTINGS, TRACK, TRACKING
 from app.contract.tracking import batch as tracking
 from app.domain.commands import ChangeSettings, Command
+from app.domain.progress import Progress
 
 #: Bit of the codec: before the body stands who sent it.
 SIGNED: Final = 64
+#: Bit of the codec: before all that stands what of the request has taken effect already.
+BEGUN: Final = 128
 
 _DECODERS: Final[dict[int, msgspec.json.Decoder[Any]]] = {
     number: msgspec.json.Decoder(list[kind.command])  # type: ignore[name-defined]
@@ -39,10 +43,31 @@ def signed(codec: int, body: bytes, key_name: str) -> tuple[int, bytes]:
 
 def opened(codec: int, body: bytes) -> tuple[str, int, bytes]:
     """(name of the API key, codec, body) of a stored request; the name is "" where none was stored."""
+    if codec & BEGUN:
+        codec, body = codec & ~BEGUN, body[4 + int.from_bytes(body[:4]) :]
     if not codec & SIGNED:
         return "", codec, body
     end = 2 + int.from_bytes(body[:2])
     return body[2:end].decode(), codec & ~SIGNED, body[end:]
+
+
+def begun(codec: int, body: bytes, progress: Progress) -> tuple[int, bytes]:
+    """(codec, body) of a request of which the rest has to take effect, at another place in the log.
+
+    Problems of before are told of the request that had them. What it had made of attributes is as any other value.
+    """
+    if codec & BEGUN:
+        body = body[4 + int.from_bytes(body[:4]) :]
+    told = replace(progress, problems=[], carried=replace(progress.carried, drafts={}))
+    document = msgspec.json.encode(told)
+    return codec | BEGUN, len(document).to_bytes(4) + document + body
+
+
+def progress(codec: int, body: bytes) -> Progress | None:
+    """What of a stored request has taken effect already; None: nothing has."""
+    if not codec & BEGUN:
+        return None
+    return msgspec.json.decode(body[4 : 4 + int.from_bytes(body[:4])], type=Progress)
 
 
 def commands(kind: int, codec: int, body: bytes) -> list[Command]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from app.domain.commands import Request
 from app.domain.effects import EFFECTS
-from app.domain.order import in_order
+from app.domain.order import positions
 from app.domain.state import State
 from app.domain.step import Step
 
@@ -22,14 +22,21 @@ VERSION: Final = 2
 def reduce(requests: Iterable[Request], state: State, workspace_id: int, secret: bytes) -> None:
     """Apply requests in order. The state is changed in place; `state.changes` says what has to be written."""
     for request in requests:
-        apply_commands(Step(state, request, workspace_id, secret), in_order(request.commands, state.holders))
+        apply_commands(Step(state, request, workspace_id, secret), positions(request, state.holders))
 
 
-def apply_commands(step: Step, positions: Iterable[int]) -> None:
+def reduce_part(request: Request, done: int, state: State, workspace_id: int, secret: bytes) -> None:
+    """Apply the first commands of a request, so that `done` of them have taken effect."""
+    before = 0 if request.begun is None else request.begun.done
+    order = positions(request, state.holders)
+    apply_commands(Step(state, request, workspace_id, secret), order[: max(0, done - before)])
+
+
+def apply_commands(step: Step, ordinals: Iterable[int]) -> None:
     """Apply commands of one request, given by their positions in it."""
     commands = step.request.commands
     step.state.now_us = step.request.accepted_us
-    for ordinal in positions:
+    for ordinal in ordinals:
         if step.is_over:
             return
         command = commands[ordinal]

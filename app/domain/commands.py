@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
 
 from app.domain.profile import Identifier
+from app.domain.progress import Progress
 
 STREAM_NORMAL: Final = 0
 STREAM_BULK: Final = 1
@@ -572,3 +573,5 @@ class Request:
     commands: list[Command]
     #: Name of the API key, where the request is of a kind that keeps it.
     key_name: str = ""
+    #: What has taken effect already; None: nothing has.
+    begun: Progress | None = None

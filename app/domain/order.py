@@ -8,7 +8,7 @@ profile by profile. The order is part of what a request means: its steps (app.do
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from app.domain.commands import Command, TrackAttributes, TrackEvent, TrackPurchase
+from app.domain.commands import Command, Request, TrackAttributes, TrackEvent, TrackPurchase
 from app.domain.identifiers import UNIQUE_KINDS, with_former
 from app.domain.profile import Identifier
 
@@ -19,6 +19,18 @@ _OWN: Final = frozenset(
         "current_location", "facebook", "twitter", "image_url", "native_line_id", "push_subscribe",
     )
 )  # fmt: skip
+
+
+def left(request: Request) -> Sequence[Command]:
+    """The commands of a request that have not taken effect yet."""
+    if request.begun is None:
+        return request.commands
+    return [request.commands[n] for n in request.begun.rest]
+
+
+def positions(request: Request, holders: Callable[[Identifier], Collection[int]]) -> Sequence[int]:
+    """Positions of these commands in the order in which they take effect. `holders`: as for `in_order`."""
+    return in_order(request.commands, holders) if request.begun is None else request.begun.rest
 
 
 def in_order(commands: Sequence[Command], holders: Callable[[Identifier], Collection[int]]) -> Sequence[int]:

@@ -7,6 +7,7 @@ from app.domain.changes import Changes
 from app.domain.commands import Command, Request
 from app.domain.history import CREATED, Happening, Origin
 from app.domain.profile import Identifier, Problem, Profile
+from app.domain.progress import NONE_ENDED, Carried
 from app.domain.reasons import PROBLEMS_OMITTED
 from app.domain.state import State
 from app.domain.work import Work
@@ -56,7 +57,7 @@ class Step:
         #: The commands that are left of the request have no effect.
         self.is_over = False
         #: (position of a command, its index): what follows of the object at that index has no effect.
-        self.ended = (0, -1)
+        self.ended = NONE_ENDED
         #: (index of an object, or None for all, why): what a device tells has no effect until it changes hands.
         self.withheld: tuple[int | None, str] | None = None
         #: Indices of records from before the device changed hands.
@@ -67,20 +68,42 @@ class Step:
         #: What merge rules decided about a group of duplicates before the request changed it, by what they share.
         #: The number of the profile that is kept, or None and why.
         self.groups: dict[Identifier, tuple[int | None, str]] = {}
+        if request.begun is not None:
+            self.go_back(request.begun.carried)
+            self.begin(state)
 
-    def begin(self, state: State) -> tuple[int, int, tuple[int | None, str] | None]:
-        """Go on with another part of the workspace. Returns what `back_to` needs."""
+    def begin(self, state: State) -> None:
+        """Go on with another part of the workspace."""
         self.state = state
         self.work.take_up(state.profiles.values())
-        return self.problems, self.work.left, self.withheld
 
-    def end(self) -> None:
-        """The profiles go out of memory: another part may hold some of them again."""
+    def end(self) -> Carried:
+        """The profiles go out of memory: another part may hold some of them again. Returns what that one needs."""
         self.work.put_away(self.state.profiles.values())
+        return self.carried()
 
-    def back_to(self, before: tuple[int, int, tuple[int | None, str] | None]) -> None:
-        """Forget what was done since `begin`."""
-        self.problems, self.work.left, self.withheld = before
+    def carried(self) -> Carried:
+        """What was left by the parts that have ended."""
+        return Carried(
+            problems=self.problems,
+            problem_bytes=self.problem_bytes,
+            omits=self.omits,
+            is_over=self.is_over,
+            ended=self.ended,
+            withheld=self.withheld,
+            late=self.late,
+            work_left=self.work.left,
+            drafts=self.work.away(),
+            groups=[(shared, *decided) for shared, decided in self.groups.items()],
+        )
+
+    def go_back(self, carried: Carried) -> None:
+        """Be as the parts left it that had ended then. `begin` comes next."""
+        self.problems, self.problem_bytes, self.omits = carried.problems, carried.problem_bytes, carried.omits
+        self.is_over, self.ended, self.withheld = carried.is_over, carried.ended, carried.withheld
+        self.late = carried.late
+        self.work.go_back(carried.work_left, carried.drafts)
+        self.groups = {shared: (kept, reason) for shared, kept, reason in carried.groups}
 
     def refuse(self, command: Command, reason: str, field: str = "") -> None:
         """The whole command has no effect. `field` names the member that is to blame, where there are several."""

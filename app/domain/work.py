@@ -115,6 +115,14 @@ class Work:
                 if name in profile.custom:
                     self.keep(profile.custom[name], found)
 
+    def away(self) -> dict[int, dict[str, int]]:
+        """Drafts of the profiles that are not in memory: {pid: {name of an attribute: its size}}."""
+        return dict(self._away)
+
+    def go_back(self, left: int, away: dict[int, dict[str, int]]) -> None:
+        """Be as it was when so many steps were left, and `away` said so. `take_up` comes next."""
+        self.left, self._away = left, dict(away)
+
     def keep(self, value: object, found: int, instead_of: object = None) -> Draft:
         """Remember a new value of the request with its size. Another one, which it replaces, is forgotten."""
         self._drafts.pop(id(instead_of), None)

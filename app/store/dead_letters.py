@@ -54,8 +54,8 @@ class Letter:
 
 _BURY: Final = text(
     """
-    insert into dead (workspace_id, stream, seq, kind, codec, body, accepted_us, dead_us, reason)
-    values (:workspace_id, :stream, :seq, :kind, :codec, :body, :accepted_us, :dead_us, :reason)
+    insert into dead (workspace_id, stream, seq, kind, codec, body, accepted_us, dead_us, reason, done)
+    values (:workspace_id, :stream, :seq, :kind, :codec, :body, :accepted_us, :dead_us, :reason, :done)
     """
 )
 _LETTER: Final = (
@@ -99,8 +99,8 @@ _OLD: Final = text(
 )
 
 
-def bury(connection: Connection, workspace_id: int, request: Stored, reason: str, dead_us: int) -> None:
-    """Keep a request that cannot be applied."""
+def bury(connection: Connection, workspace_id: int, request: Stored, reason: str, dead_us: int, done: int = 0) -> None:
+    """Keep a request that cannot be applied, or what is left of it when `done` of its commands have taken effect."""
     connection.execute(
         _BURY,
         {
@@ -113,6 +113,7 @@ def bury(connection: Connection, workspace_id: int, request: Stored, reason: str
             "accepted_us": request.accepted_us,
             "dead_us": dead_us,
             "reason": reason,
+            "done": done,
         },
     )
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from app.domain.apply import VERSION
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, StreamKey
 from app.domain.profile import Problem
+from app.domain.progress import Progress
 from app.domain.reasons import PROBLEMS_OMITTED
 from app.domain.settings import ApplySettings
 from app.domain.times import DAY, HOUR
@@ -36,6 +37,14 @@ class Lane:
     with_values: bool
     #: Whether there may be rows in `profile_value`, also such as are being removed.
     has_values: bool
+    #: (stream, how many of its commands have taken effect) of the request behind the cursor that is applied in parts.
+    #: Until it is finished, nothing else of the workspace is applied.
+    begun: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> list[int]:
+        """What is applied: equal places, equal profiles."""
+        return [*self.cursors, *(self.begun or ())]
 
 
 _CREATE = text(
@@ -48,11 +57,12 @@ _CREATE = text(
 )
 _COLUMNS: Final = (
     "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings,"
-    " with_values, values_at"
+    " with_values, values_at, begun_stream, begun_done"
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
 _CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane")
+_BEGUN = text("select workspace_id, begun_stream, begun_done from lane where begun_stream is not null")
 _FAILING = text("select workspace_id, trial_stream, attempts from lane where attempts > 1")
 _ATTEMPT = text(
     "update lane set attempts = :counted, trial_stream = :stream, trial_last = :last"
@@ -69,6 +79,11 @@ _ADVANCE = {
     )
     for stream, name in enumerate(STREAM_COLUMNS)
 }
+_SUSPEND = text(
+    "update lane set begun_stream = :stream, begun_done = :done, begun = :progress, attempts = 0"
+    " where workspace_id = :workspace_id"
+)
+_PROGRESS = text("select begun from lane where workspace_id = :workspace_id")
 _SETTINGS = text("update lane set settings = :settings where workspace_id = :workspace_id")
 _LAST_APPLIED = text("select stream from applied where workspace_id = :workspace_id and n = :n and version = :version")
 _EXTEND = text("update applied set to_seq = :to_seq where workspace_id = :workspace_id and n = :n")
@@ -99,6 +114,7 @@ def _lane(row: Any) -> Lane:
         settings=ApplySettings(**{name: value for name, value in settings.items() if name in known}),
         with_values=bool(row.with_values),
         has_values=row.values_at is not None,
+        begun=None if row.begun_stream is None else (row.begun_stream, row.begun_done),
     )
 
 
@@ -130,6 +146,17 @@ def cursors(connection: Connection) -> dict[StreamKey, int]:
     return numbers
 
 
+def begun(connection: Connection) -> dict[StreamKey, int]:
+    """{(workspace, stream): how many commands have taken effect} of the requests that are applied in parts."""
+    return {StreamKey(row.workspace_id, row.begun_stream): row.begun_done for row in connection.execute(_BEGUN)}
+
+
+def progress(connection: Connection, workspace_id: int) -> Progress | None:
+    """Of the request that is applied in parts, if there is one."""
+    document = connection.execute(_PROGRESS, {"workspace_id": workspace_id}).scalar()
+    return None if document is None else msgspec.json.decode(document, type=Progress)
+
+
 def failing(connection: Connection) -> dict[StreamKey, int]:
     """{(workspace, stream): attempts} of lanes whose first request was tried alone, and failed, more than once."""
     return {StreamKey(row.workspace_id, row.trial_stream): row.attempts for row in connection.execute(_FAILING)}
@@ -158,7 +185,13 @@ def discount_attempt(connection: Connection, workspace_id: int) -> None:
 
 
 def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored) -> None:
-    """Move the cursor of the stream to a request, and extend the record of what was applied in which order."""
+    """Move the cursor of the stream to a request, and extend the record of what was applied in which order.
+
+    A request that was begun ends with that.
+    """
+    if lane.begun is not None:
+        connection.execute(_SUSPEND, {"workspace_id": workspace_id, "stream": None, "done": None, "progress": None})
+        lane.begun = None
     stream, seq = last.stream, last.seq
     last_range = {"workspace_id": workspace_id, "n": lane.applied_n, "version": VERSION}
     before = connection.execute(_LAST_APPLIED, last_range).scalar()
@@ -173,6 +206,13 @@ def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored)
         _ADVANCE[stream],
         {"workspace_id": workspace_id, "seq": seq, "hour": lane.hours[stream], "n": lane.applied_n},
     )
+
+
+def suspend(connection: Connection, workspace_id: int, lane: Lane, stream: int, progress: Progress) -> None:
+    """The request behind the cursor of the stream has taken effect in part; the rest is for a later transaction."""
+    lane.begun, lane.attempts = (stream, progress.done), 0
+    values = {"stream": stream, "done": progress.done, "progress": encode(progress)}
+    connection.execute(_SUSPEND, {"workspace_id": workspace_id, **values})
 
 
 def save_settings(connection: Connection, workspace_id: int, settings: ApplySettings) -> None:

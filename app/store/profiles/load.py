@@ -55,17 +55,20 @@ class TooMuchError(Exception):
     ) -> None:
         super().__init__("more than may be loaded at once")
         self._most = most
-        #: Who has which of the identifiers of the commands.
-        self.index = index
+        self._index = index
         self._weights = weights
         self._records = records
+
+    def holders(self, identifier: Identifier) -> set[int]:
+        """Numbers of the profiles that have an identifier of the commands."""
+        return self._index.get(identifier, set())
 
     def fitting(self, commands: Iterable[Command]) -> int:
         """How many of the commands, from the first on, may be loaded at once. Perhaps none."""
         seen: set[int] = set()
         total = 0
         for n, command in enumerate(commands):
-            found = {pid for key in looked_up(command) for pid in self.index.get(key, ())} - seen
+            found = {pid for key in looked_up(command) for pid in self._index.get(key, ())} - seen
             # A merge holds both profiles, what comes of them, and a record of all three.
             times = MERGED if moves(command) else 1
             total += times * sum(self._weights.get(pid, 0) for pid in found)

@@ -96,6 +96,11 @@ class Lane(SQLModel, table=True):
     with_values: bool = flag()
     #: The sum of both cursors up to which they did, without a gap. None: there is nothing in `profile_value`.
     values_at: int | None = big(nullable=True)
+    #: Of the request behind the cursor that is applied in parts: its stream, how many of its commands have taken
+    #: effect, and app.domain.progress.Progress as JSON. None: there is none.
+    begun_stream: int | None = big(nullable=True)
+    begun_done: int | None = big(nullable=True)
+    begun: str | None = text(nullable=True)
 
 
 class Applied(SQLModel, table=True):
@@ -145,6 +150,8 @@ class Dead(SQLModel, table=True):
     #: The request that it was sent as again, in the same stream, and when.
     replayed_seq: int | None = big(nullable=True)
     replayed_us: int | None = big(nullable=True)
+    #: How many of its commands had taken effect: it was applied in parts.
+    done: int = big(default=0)
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.
