@@ -49,15 +49,18 @@ MUTANTS: Final = (
         "workers/apply.py",
         (
             (
-                "    lane.advance(connection, workspace_id, locked, batch[-1])\n",
+                (
+                    "    if applied.requests:\n"
+                    "        lane.advance(connection, workspace_id, locked, batch[applied.requests - 1])\n"
+                ),
                 "",
             ),
             (
-                "            try:\n                requests = ready.requests if ready else",
+                "            try:\n                begun = None if locked.begun is None else",
                 (
                     "            lane.advance(connection, workspace_id, locked, batch[-1])\n"
                     "            connection.connection.driver_connection.commit()\n"
-                    "            try:\n                requests = ready.requests if ready else"
+                    "            try:\n                begun = None if locked.begun is None else"
                 ),
             ),
         ),
@@ -68,10 +71,10 @@ MUTANTS: Final = (
         "workers/apply.py",
         (
             (
-                "    lane.advance(connection, workspace_id, locked, batch[-1])\n",
+                "    if applied.requests:\n        lane.advance(",
                 (
                     "    connection.connection.driver_connection.commit()\n"
-                    "    lane.advance(connection, workspace_id, locked, batch[-1])\n"
+                    "    if applied.requests:\n        lane.advance("
                 ),
             ),
         ),
@@ -213,6 +216,27 @@ MUTANTS: Final = (
             (
                 '    with gzip.open(path, "rb") as file:\n',
                 '    if not path.exists():\n        return\n    with gzip.open(path, "rb") as file:\n',
+            ),
+        ),
+    ),
+    Mutant(
+        "a part of a request is committed before its place",
+        43,
+        "workers/apply.py",
+        (
+            (
+                "        lane.suspend(connection, workspace_id, locked, batch[0].stream, applied.progress)\n",
+                "        locked.begun = (batch[0].stream, applied.progress.done)\n",
+            ),
+            (
+                "        done = batch[: applied.requests]\n",
+                (
+                    "        if applied.progress is not None:\n"
+                    "            time.sleep(0.03)\n"
+                    "            with self._database.write() as connection:\n"
+                    "                lane.suspend(connection, workspace_id, locked, stream, applied.progress)\n"
+                    "        done = batch[: applied.requests]\n"
+                ),
             ),
         ),
     ),

@@ -253,6 +253,11 @@ class Stack:
         """Batches begun and not finished: above 0 while one runs, and after one was killed."""
         return self.look(lambda: self._lane(workspace_id).attempts)
 
+    def begun(self, workspace_id: int) -> int:
+        """Commands that have taken effect of the request that is applied in parts; 0 = there is none."""
+        found = self.look(lambda: self._lane(workspace_id).begun)
+        return 0 if found is None else found[1]
+
     def heads(self, workspace_id: int) -> list[int]:
         def work() -> list[int]:
             with self.database.read(self.database.inbox) as connection:

@@ -44,6 +44,31 @@ def kill_child(now: Round) -> None:
             return
 
 
+def kill_between(now: Round) -> None:
+    """43: SIGKILL for the process that applies, while a part of a request is committed and another is not."""
+    for _ in range(12):
+        children = until(lambda: [p for node in now.stack.nodes for p in node.pool()], 15, message="no pool process")
+        deadline = time.monotonic() + 3.0
+        while not now.stack.begun(now.workspace.id) and time.monotonic() < deadline:
+            pass
+        now.pause(0.0, 0.02)
+        child = now.rng.choice(children)
+        with suppress(psutil.NoSuchProcess):
+            main = child.parent()
+            if main is None:
+                continue
+            main.suspend()  # so that it cannot replace its child before we have looked
+            try:
+                child.kill()
+                until(lambda child=child: gone(child.pid))  # type: ignore[misc]
+                now.hit(now.stack.begun(now.workspace.id) > 0)
+            finally:
+                main.resume()
+        now.pause(0.1, 0.3)
+        if now.hits >= 3:
+            return
+
+
 def kill_node(now: Round) -> None:
     """2: SIGKILL for a whole node at once, launcher, Celery, pool and sweeper, and a new start."""
     for _ in range(4):
@@ -226,6 +251,7 @@ def two_writers(now: Round) -> None:
 
 
 _PROCESSES: Final = ("-m", "celery", "-A", "fault.poisoned", "worker", "-E", "-Q", "sync,normal,bulk")
+_HASTY: Final = ("-m", "celery", "-A", "fault.hasty", "worker", "-E", "-Q", "sync,normal,bulk")
 _QUIETLY: Final = ("-c", "1", "--without-mingle", "--without-gossip", "-l", "WARNING")
 
 SCENARIOS: Final = (
@@ -311,6 +337,17 @@ SCENARIOS: Final = (
         load=LoadPlan(operations={"track": 0.87, "identity": 0.1, "poison": 0.03}),
         check=died,
         clean=True,
+    ),
+    Scenario(
+        43,
+        "kill -9 between two parts of a request",
+        "a part of a request was committed, and the rest of it was not",
+        kill_between,
+        layout=Layout(node_programs=((*_HASTY, *_QUIETLY), ("-m", "fault.hasty"))),
+        load=LoadPlan(clients=4, objects=12, rate=12),
+        stores=(POSTGRESQL, SQLITE),
+        clean=True,
+        scaled="a transaction ends after two commands",
     ),
     Scenario(
         31,
