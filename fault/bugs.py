@@ -250,8 +250,8 @@ MUTANTS: Final = (
     Mutant(
         "the number of a batch is not remembered",
         42,
-        "app/domain/sdk.py",
-        (("    if behind >= WINDOW or (behind >= 0 and arrived >> behind & 1):\n", "    if behind >= WINDOW:\n"),),
+        "app/domain/batches.py",
+        ((" or (behind >= 0 and bool(self.arrived >> behind & 1))\n", "\n"),),
         short=True,
     ),
     Mutant(
