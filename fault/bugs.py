@@ -220,27 +220,6 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
-        "a part of a request is committed before its place",
-        43,
-        "workers/apply.py",
-        (
-            (
-                "        lane.suspend(connection, workspace_id, locked, batch[0].stream, applied.progress)\n",
-                "        locked.begun = (batch[0].stream, applied.progress.done)\n",
-            ),
-            (
-                "        done = batch[: applied.requests]\n",
-                (
-                    "        if applied.progress is not None:\n"
-                    "            time.sleep(0.03)\n"
-                    "            with self._database.write() as connection:\n"
-                    "                lane.suspend(connection, workspace_id, locked, stream, applied.progress)\n"
-                    "        done = batch[: applied.requests]\n"
-                ),
-            ),
-        ),
-    ),
-    Mutant(
         "the sweeper rings and never drains",
         17,
         "workers/sweep.py",
