@@ -55,6 +55,11 @@ class _Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def running(self) -> bool:
+        """Whether it was started and neither stopped nor killed since."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         if self._process is None:
             raise RuntimeError("the server is not running")
@@ -116,6 +121,10 @@ class PostgresServer:
         return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     @property
+    def running(self) -> bool:
+        return self._process.running
+
+    @property
     def pid(self) -> int:
         return self._process.pid
 
@@ -161,6 +170,10 @@ class ValkeyServer:
     def __init__(self, socket: Path, process: _Process) -> None:
         self.url, self.broker_url = embedded.urls(socket)
         self._process = process
+
+    @property
+    def running(self) -> bool:
+        return self._process.running
 
     @property
     def pid(self) -> int:

@@ -28,7 +28,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def postgres_template(postgres_server: PostgresServer) -> str:
     """The name of a database with the newest schema, to copy: to migrate takes four times as long."""
     name = "onefold_template"
-    _prepare(postgres_server.create_database(name))
+    prepare(postgres_server.create_database(name))
     return name
 
 
@@ -36,7 +36,7 @@ def postgres_template(postgres_server: PostgresServer) -> str:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the files of a database with the newest schema, to copy."""
     folder = tmp_path_factory.mktemp("template")
-    _prepare(f"sqlite:///{folder / 'onefold.db'}")
+    prepare(f"sqlite:///{folder / 'onefold.db'}")
     return folder
 
 
@@ -54,7 +54,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     found.dispose()
 
 
-def _prepare(url: str) -> None:
+def prepare(url: str) -> None:
+    """Give a new database the newest schema."""
     database = Database(url)
     migrate.upgrade(database)
     partitions.prepare(database, NOW_US)

@@ -173,6 +173,8 @@ class Service:
             migrate.upgrade(self.database)
         self._bell = background.doorbell(settings, background.celery(settings, producer=True))
         self.applier: Applier = background.applier(settings, self._bell)
+        #: Those of `draining` that nobody uses now: to make one takes longer than most drains.
+        self._idle: list[Applier] = []
         self.loop = Loop()
         self.services: Services = self.loop.run(self._services())
         self.app: FastAPI = create_app(self.services)
@@ -223,7 +225,7 @@ class Service:
     def draining(self, workspace_id: int) -> Iterator[None]:
         """An applier at work in the background, as a worker is, for tests of waiting."""
         stop = threading.Event()
-        applier = background.applier(self.settings, self._bell)
+        applier = self._idle.pop() if self._idle else background.applier(self.settings, self._bell)
 
         def run() -> None:
             while not stop.is_set():
@@ -237,14 +239,15 @@ class Service:
         finally:
             stop.set()
             thread.join()
-            applier._database.dispose()
+            self._idle.append(applier)
 
     def close(self) -> None:
         self.loop.run(self._client.aclose())
         self.loop.run(self._stop())
         self.loop.close()
         self._bell.close()
-        self.applier._database.dispose()
+        for applier in (self.applier, *self._idle):
+            applier._database.dispose()
         self.database.dispose()
 
 

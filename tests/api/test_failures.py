@@ -2,6 +2,7 @@
 once. Requests that were answered 503 may or may not have been stored, as after any lost answer."""
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -20,6 +21,7 @@ from app.settings import Settings
 from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for
 from tests.polling import until
 from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
+from tests.stores import prepare
 
 UNAVAILABLE: Final = {"message": "Service Unavailable"}
 #: Less than by default, and LIMIT is what clients wait, so that a slow machine fails no test.
@@ -27,26 +29,41 @@ ANSWER_SECONDS: Final = 1.0
 LIMIT: Final = 2.0
 
 
+_numbers = itertools.count(1)
+#: A database with the newest schema, to copy.
+TEMPLATE: Final = "failures_template"
+
+
 @contextmanager
 def started() -> Iterator[tuple[PostgresServer, ValkeyServer]]:
     try:
         with postgres(private=True) as database, valkey() as redis:
+            prepare(database.create_database(TEMPLATE))
             yield database, redis
     except ServerUnavailable as reason:
         pytest.skip(str(reason))
 
 
-@pytest.fixture
-def servers() -> Iterator[tuple[PostgresServer, ValkeyServer]]:
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[tuple[PostgresServer, ValkeyServer]]:
     with started() as found:
         yield found
 
 
 @pytest.fixture
+def servers(mortal: tuple[PostgresServer, ValkeyServer]) -> tuple[PostgresServer, ValkeyServer]:
+    """Servers to kill: whichever an earlier test left dead is started again."""
+    for server in mortal:
+        if not server.running:
+            server.start()
+    return mortal
+
+
+@pytest.fixture
 def own(servers: tuple[PostgresServer, ValkeyServer], tmp_path: Path) -> Iterator[Workspace]:
     database, redis = servers
-    settings = settings_for(database.create_database("failures"), redis.url, tmp_path, answer_seconds=ANSWER_SECONDS)
-    with running(settings) as service:
+    url = database.create_database(f"failures{next(_numbers)}", TEMPLATE)
+    with running(settings_for(url, redis.url, tmp_path, answer_seconds=ANSWER_SECONDS)) as service:
         yield service.workspace("legacy")
 
 

@@ -4,12 +4,10 @@ Every case that can be refused is sent twice: alone, and beside a good object, w
 """
 
 import json
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from app.api.app import FAMILIES
 from tests.api.harness import Service, Workspace
 
 PARSE_ERROR: Final = "Error while parsing request body. Please check your syntax."
@@ -320,51 +318,3 @@ def test_a_large_number_does_not_change_the_rest(workspace: Workspace) -> None:
     workspace.track(b'{"attributes":[{"external_id":"large",' + raw + b',"big":1e400}]}')
     plain, large = (user["custom_attributes"] for user in workspace.stored())
     assert plain == large == values
-
-
-def positions(value: object, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], bool]]:
-    """Every text of a JSON value: the path to it, and whether it is the name of a member."""
-    if isinstance(value, dict):
-        for name, member in value.items():
-            yield (*path, name), True
-            yield from positions(member, (*path, name))
-    elif isinstance(value, list):
-        for index, member in enumerate(value):
-            yield from positions(member, (*path, index))
-    elif isinstance(value, str):
-        yield path, False
-
-
-def broken(value: Any, path: tuple[Any, ...], is_name: bool) -> Any:
-    """The value with half a surrogate pair at the end of one of its texts."""
-    step, *rest = path
-    changed: Any = dict(value) if isinstance(value, dict) else list(value)
-    if rest:
-        changed[step] = broken(value[step], tuple(rest), is_name)
-    elif is_name:
-        changed[f"{step}\ud83d"] = changed.pop(step)
-    else:
-        changed[step] += "\ud83d"
-    return changed
-
-
-def test_37_half_a_pair_in_every_position_of_every_endpoint(on_sqlite: Service) -> None:
-    """Whatever it is in costs no error of ours, no unreadable answer and no dead letter."""
-    seen = 0
-    for family in FAMILIES:
-        for endpoint in family(on_sqlite.services):
-            example = endpoint.documentation.example
-            if endpoint.method == "GET" or not isinstance(example, dict):
-                continue
-            for path, is_name in positions(example):
-                workspace = on_sqlite.workspace()
-                where = f"{endpoint.path} {path} {is_name}"
-                body = json.dumps(broken(example, path, is_name)).encode()
-                with on_sqlite.draining(workspace.id):  # some answer when they are applied
-                    answer = workspace.post(endpoint.path, body, drain=False)
-                assert answer.status in (200, 201, 202, 400, 404), where
-                assert PARSE_ERROR not in answer.message, where
-                dead = workspace.service.send("GET", "/v1/dead-letters", None, workspace.headers(), workspace.key)
-                assert dead.body["dead_letters"] == [], where
-                seen += 1
-    assert seen > 100
