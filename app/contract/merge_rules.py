@@ -100,7 +100,7 @@ def read_preview(body: bytes) -> PreviewRequest:
 
 def read_schedule(body: bytes) -> bool:
     """The body of PUT /v1/merge_schedule. Raises RefusedError(400)."""
-    enabled = (parse_object(body) or {}).get("enabled")
+    enabled = _object(body, {"enabled"}, BAD_SCHEDULE).get("enabled")
     if not isinstance(enabled, bool):
         raise RefusedError(400, BAD_SCHEDULE)
     return enabled

@@ -385,6 +385,22 @@ def test_a_callback_that_never_listens_is_left(service: Service, workspace: Work
     assert hook.told == [{"success": False}] * 5
 
 
+def test_callbacks_that_are_due_hold_up_no_job(service: Service, workspace: Workspace, hook: _Hook) -> None:
+    hook.statuses = [500] * 9
+    for _ in range(3):
+        start(workspace, callback_endpoint=f"http://hooks.example.org:{hook.server_port}/")
+        work_off(service, out=_out())
+    with service.database.write() as connection:
+        connection.exec_driver_sql("update job set callback_us = 0 where callback = 'due'")
+    hook.told.clear()
+    start(workspace)
+    with job_worker(service, out=_out()) as runner:
+        summary = runner.run_next()
+        assert (summary.state, summary.callbacks, summary.more, len(hook.told)) == ("done", 2, True, 2)
+        summary = runner.run_next()
+    assert (summary.job, summary.callbacks, summary.more, len(hook.told)) == ("", 1, False, 3)
+
+
 def test_a_callback_by_name_to_this_machine_is_refused(service: Service, workspace: Workspace, hook: _Hook) -> None:
     start(workspace, callback_endpoint=f"http://localhost:{hook.server_port}/")
     assert work_off(service) == ["done"]

@@ -422,6 +422,7 @@ BAD = [
     ("POST", "/v1/merge_runs", {"identifier": None}, contract.BAD_IDENTIFIER),
     ("POST", "/v1/merge_runs", {"rules": []}, contract.BAD_RUN),
     ("PUT", "/v1/merge_schedule", {"enabled": "yes"}, contract.BAD_SCHEDULE),
+    ("PUT", "/v1/merge_schedule", {"enabled": True, "at": "03:00"}, contract.BAD_SCHEDULE),
 ]
 
 

@@ -187,7 +187,11 @@ class Runner:
         self._out = out
 
     def run_next(self) -> Summary:
-        """Tell callbacks what is due, then work on the next job, if there is one. Raises what the database raises."""
+        """Make a callback that is due, work on the next job, if there is one, and make another callback.
+
+        One at a time: an address that does not answer takes a time-out, and the jobs of everybody else wait for it.
+        Raises what the database raises.
+        """
         summary, began = Summary(), time.monotonic()
         summary.callbacks = self._call_back()
         job = jobs.claim(self._parts.database, secrets.token_hex(8), self._parts.now_us())
@@ -195,6 +199,7 @@ class Runner:
             summary.job, summary.kind = job.id, job.kind
             self._work_on(job, summary)
             summary.callbacks += self._call_back()
+        if job is not None or summary.callbacks:
             with self._parts.database.read() as connection:
                 summary.more = jobs.are_waiting(connection, self._parts.now_us())
         summary.ms = int((time.monotonic() - began) * 1000)
@@ -263,18 +268,18 @@ class Runner:
             thread.join()
 
     def _call_back(self) -> int:
-        """Make the calls that are due; how many."""
-        called = 0
-        while (job := self._due()) is not None:
-            called += 1
-            state = CALLBACK_DELIVERED if self._is_told(job) else CALLBACK_DUE
-            tries, now = job.callback_attempts, self._parts.now_us()
-            if state == CALLBACK_DUE and tries >= len(CALLBACK_PAUSES):
-                state = CALLBACK_FAILED
-            pause = CALLBACK_PAUSES[min(tries, len(CALLBACK_PAUSES) - 1)]
-            with self._parts.database.write() as connection:
-                jobs.called_back(connection, job, state, now + pause * 1_000_000)
-        return called
+        """Make the call that is due for longest; how many that are."""
+        job = self._due()
+        if job is None:
+            return 0
+        state = CALLBACK_DELIVERED if self._is_told(job) else CALLBACK_DUE
+        tries, now = job.callback_attempts, self._parts.now_us()
+        if state == CALLBACK_DUE and tries >= len(CALLBACK_PAUSES):
+            state = CALLBACK_FAILED
+        pause = CALLBACK_PAUSES[min(tries, len(CALLBACK_PAUSES) - 1)]
+        with self._parts.database.write() as connection:
+            jobs.called_back(connection, job, state, now + pause * 1_000_000)
+        return 1
 
     def _due(self) -> Job | None:
         return jobs.take_callback(self._parts.database, self._parts.now_us(), CALLBACK_PAUSES[-1] * 1_000_000)
