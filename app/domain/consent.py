@@ -43,18 +43,19 @@ FIELDS: Final = frozenset(("email", "phone", "email_subscribe", "marked_email_as
 
 def set_addresses(step: Step, profile: Profile, fields: Mapping[str, Any]) -> None:
     """Set or clear the addresses that an attributes object has."""
-    changed = _changed_addresses(step.state.section(profile, CORE), fields)
-    if not changed:  # nearly every write repeats the address
+    if not _changes_address(step.state.section(profile, CORE), fields):  # nearly every write repeats the address
         return
     said = {entry[0] for entry in fields.get(_GROUPS, ())}
-    if "email" in changed:
+    if "email" in fields:
         set_email(step, profile, fields["email"], explicit="email_subscribe" in fields, said=said)
-    if "phone" in changed:
+    if "phone" in fields:
         set_phone(step, profile, fields["phone"], said)
 
 
-def _changed_addresses(core: Mapping[str, Any], fields: Mapping[str, Any]) -> list[str]:
-    return [name for name in ("email", "phone") if name in fields and fields[name] != core.get(name)]
+def _changes_address(core: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
+    return ("email" in fields and fields["email"] != core.get("email")) or (
+        "phone" in fields and fields["phone"] != core.get("phone")
+    )
 
 
 def set_field(step: Step, profile: Profile, name: str, value: Any) -> None:
@@ -204,7 +205,7 @@ def addresses_of_attributes(command: TrackAttributes, state: State, moving: bool
     fields = command.fields
     if not moving and _SAYS.isdisjoint(fields):
         profiles = state.found_by(command.identifier)
-        if len(profiles) == 1 and not _changed_addresses(profiles[0].core or {}, fields):
+        if len(profiles) == 1 and not _changes_address(profiles[0].core or {}, fields):
             return set()
     found = addresses_of_occurrence(command, state, moving)
     groups = {entry[1] for entry in _said(fields)}

@@ -5,13 +5,17 @@ that are sent to be stored. What has no effect for a reason (see app.domain.reas
 is no custom attribute.
 """
 
+from typing import Final
+
 from app.domain.custom_attributes import TIME
+
+_OPERATORS: Final = frozenset(("$add", "$remove", "$update"))
 
 
 def cost(raw: object) -> int:
     """What an attribute costs that was sent with this value."""
     if isinstance(raw, dict):
-        if not raw.keys() & {"$add", "$remove", "$update"}:
+        if _OPERATORS.isdisjoint(raw):
             return 1
         return _members(raw.get("$add")) + sum(
             _members([entry.get("$new_object")]) for entry in _listed(raw.get("$update")) if isinstance(entry, dict)

@@ -1,6 +1,7 @@
 """Reading profiles: who has an identifier, profiles by number, and consent of addresses."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +33,8 @@ _decode = msgspec.json.decode
 _ONE: Final = (EXTERNAL, ALIAS, TOKEN, DEVICE)
 
 _COLUMNS: Final = ", ".join(f"t.{name}" for name in ROW_FIELDS)
+#: Where the sections begin in a row: behind the number of the question, and the profile's own fields.
+_FIRST_SECTION: Final = 1 + len(ROW_FIELDS)
 _FIND = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,))
 #: Of the holders of each key only some, `most`.
 _FIND_SOME = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), some="pid")
@@ -123,20 +126,26 @@ def stored(connection: Connection, workspace_id: int, sections: dict[int, int]) 
 
 def size_of(rows: Iterable[Sequence[Any]]) -> int:
     """Bytes of the sections in these rows. Decoded they take some five times as much."""
-    return sum(len(doc) for row in rows for doc in row[1 + len(ROW_FIELDS) :] if doc is not None)
+    return sum(len(doc) for row in rows for doc in row[_FIRST_SECTION:] if doc is not None)
 
 
 def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: int | None = None) -> list[Profile]:
     profiles = []
-    names = list(SECTION_NAMES.items())
     for row in rows:
-        profile = Profile(*row[1 : 1 + len(ROW_FIELDS)])
-        wanted = sections[profile.pid] if largest is None or 0 < profile.size <= largest else 0
-        for (section, name), doc in zip(names, row[1 + len(ROW_FIELDS) :], strict=True):
-            if wanted & section:
+        profile = Profile(*row[1:_FIRST_SECTION])
+        if largest is None or 0 < profile.size <= largest:
+            for name, column in _columns(sections[profile.pid]):
+                doc = row[column]
                 setattr(profile, name, {} if doc is None else _decode(doc))
         profiles.append(profile)
     return profiles
+
+
+@lru_cache(maxsize=256)
+def _columns(sections: int) -> tuple[tuple[str, int], ...]:
+    """The sections of a bit mask, each with its place in a row."""
+    names = enumerate(SECTION_NAMES.items(), _FIRST_SECTION)
+    return tuple((name, column) for column, (section, name) in names if sections & section)
 
 
 def fetch_addresses(
