@@ -20,6 +20,8 @@ from tests.polling import until
 GROUPS: Final = 1_500
 OBJECTS: Final = 75
 DONE_SECONDS: Final = 180.0
+#: Between two edits: without a pause they take the machine from the run, and each has to be applied once more to judge.
+_PAUSE_SECONDS: Final = 0.02
 _ONEFOLD: Final = str(SCRIPTS / "onefold")
 _LABEL: Final = "web"
 _MERGES: Final = text("select seq, codec, body from inbox where workspace_id = :workspace_id and kind = :kind")
@@ -47,6 +49,7 @@ def _watch(now: Round, site: Workspace, look: Any, run: str) -> None:
     began = time.monotonic()
     while time.monotonic() - began < DONE_SECONDS:
         _edit(now, site)
+        time.sleep(_PAUSE_SECONDS)
         shown = look()
         if shown.get("state") in ("done", "failed"):
             now.notes["state"] = float(shown["state"] == "done")

@@ -8,11 +8,14 @@ const RECORDS = 100;
 const CHARACTERS = 48_000;
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 300_000;
+/** Until a tab has heard that another one took the lock, and what it wrote to the storage is seen there. */
+const HANDOVER = 100;
 
 /** Sends batches one after another, from one tab at a time. */
 export class Sender {
   private leads = false;
   private waiting: AbortController | null = null;
+  private taking: Promise<void> | null = null;
   private release: (() => void) | null = null;
   private sending: Promise<boolean> | null = null;
   private pause = 0;
@@ -41,7 +44,7 @@ export class Sender {
 
   /** Send all that waits from this tab, whoever did so far. */
   async now(): Promise<boolean> {
-    if (!this.leads && !this.stopped) await this.take();
+    if (!this.leads && !this.stopped) await (this.taking ??= this.take().finally(() => (this.taking = null)));
     return this.flush();
   }
 
@@ -78,22 +81,28 @@ export class Sender {
     this.hold({ signal: this.waiting.signal });
   }
 
-  /** Take the lock from the tab that holds it. What that tab is sending is sent twice then, and counts once. */
+  /**
+   * Take the lock from the tab that holds it. What that tab is sending is sent twice then, and counts once: as the same
+   * batch, so this tab begins none before the other one has heard that it may not either.
+   */
   private take(): Promise<void> {
     this.waiting?.abort();
     return new Promise((taken) => this.hold({ steal: true }, taken));
   }
 
   private hold(options: LockOptions, held?: () => void): void {
+    let isLost = false;
     navigator.locks
-      .request(this.lock as string, options, () => {
+      .request(this.lock as string, options, async () => {
+        if (options.steal) await new Promise((passed) => setTimeout(passed, HANDOVER));
+        if (!isLost && !this.stopped) this.leads = true;
         held?.();
-        if (this.stopped) return;
-        this.leads = true;
+        if (!this.leads) return;
         void this.flush();
         return new Promise<void>((resolve) => (this.release = resolve));
       })
       .catch(() => {
+        isLost = true;
         if (options.signal?.aborted) return; // this tab took it, or stops
         this.leads = false;
         if (!this.stopped) this.lead();
