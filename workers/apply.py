@@ -251,9 +251,8 @@ class Applier:
                     patience=self._patience,
                 )
                 applied = parts.apply(requests, lambda n: _going_on(batch[n], begun))
-                if applied.requests < len(batch):
-                    pass  # the next batch begins with one of these
-                elif ready.full if ready else is_full(batch, limit, most):
+                # Otherwise the next batch begins with one of these, or there is none.
+                if applied.requests == len(batch) and (ready.full if ready else is_full(batch, limit, most)):
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // HOUR, limit, most)
                 _finish(connection, workspace_id, locked, applied, begun, batch)

@@ -44,7 +44,7 @@ def signed(codec: int, body: bytes, key_name: str) -> tuple[int, bytes]:
 def opened(codec: int, body: bytes) -> tuple[str, int, bytes]:
     """(name of the API key, codec, body) of a stored request; the name is "" where none was stored."""
     if codec & BEGUN:
-        codec, body = codec & ~BEGUN, body[4 + int.from_bytes(body[:4]) :]
+        codec, body = codec & ~BEGUN, _begun(body)[1]
     if not codec & SIGNED:
         return "", codec, body
     end = 2 + int.from_bytes(body[:2])
@@ -57,7 +57,7 @@ def begun(codec: int, body: bytes, progress: Progress) -> tuple[int, bytes]:
     Problems of before are told of the request that had them. What it had made of attributes is as any other value.
     """
     if codec & BEGUN:
-        body = body[4 + int.from_bytes(body[:4]) :]
+        _, body = _begun(body)
     told = replace(progress, problems=[], carried=replace(progress.carried, drafts={}))
     document = msgspec.json.encode(told)
     return codec | BEGUN, len(document).to_bytes(4) + document + body
@@ -67,7 +67,13 @@ def progress(codec: int, body: bytes) -> Progress | None:
     """What of a stored request has taken effect already; None: nothing has."""
     if not codec & BEGUN:
         return None
-    return msgspec.json.decode(body[4 : 4 + int.from_bytes(body[:4])], type=Progress)
+    return msgspec.json.decode(_begun(body)[0], type=Progress)
+
+
+def _begun(body: bytes) -> tuple[bytes, bytes]:
+    """(what has taken effect, the body as it was sent) of what is BEGUN."""
+    end = 4 + int.from_bytes(body[:4])
+    return body[4:end], body[end:]
 
 
 def commands(kind: int, codec: int, body: bytes) -> list[Command]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -24,21 +25,10 @@ HELD_SECONDS: Final = 0.4
 def kill_child(now: Round) -> None:
     """1: SIGKILL for the process that applies, in the middle of a batch."""
     for _ in range(8):
-        children = until(lambda: [p for node in now.stack.nodes for p in node.pool()], 15, message="no pool process")
+        children = _children(now)
         if now.in_batch():
             now.pause(0.0, 0.02)
-            child = now.rng.choice(children)
-            with suppress(psutil.NoSuchProcess):
-                main = child.parent()
-                if main is None:
-                    continue
-                main.suspend()  # so that it cannot replace its child before we have looked
-                try:
-                    child.kill()
-                    until(lambda child=child: gone(child.pid))  # type: ignore[misc]
-                    now.hit(now.stack.attempts(now.workspace.id) > 0)
-                finally:
-                    main.resume()
+            _kill(now, children, lambda: now.stack.attempts(now.workspace.id) > 0)
         now.pause(0.1, 0.3)
         if now.hits >= 2:
             return
@@ -47,26 +37,35 @@ def kill_child(now: Round) -> None:
 def kill_between(now: Round) -> None:
     """43: SIGKILL for the process that applies, while a part of a request is committed and another is not."""
     for _ in range(12):
-        children = until(lambda: [p for node in now.stack.nodes for p in node.pool()], 15, message="no pool process")
+        children = _children(now)
         deadline = time.monotonic() + 3.0
         while not now.stack.begun(now.workspace.id) and time.monotonic() < deadline:
             pass
         now.pause(0.0, 0.02)
-        child = now.rng.choice(children)
-        with suppress(psutil.NoSuchProcess):
-            main = child.parent()
-            if main is None:
-                continue
-            main.suspend()  # so that it cannot replace its child before we have looked
-            try:
-                child.kill()
-                until(lambda child=child: gone(child.pid))  # type: ignore[misc]
-                now.hit(now.stack.begun(now.workspace.id) > 0)
-            finally:
-                main.resume()
+        _kill(now, children, lambda: now.stack.begun(now.workspace.id) > 0)
         now.pause(0.1, 0.3)
         if now.hits >= 3:
             return
+
+
+def _children(now: Round) -> list[psutil.Process]:
+    return until(lambda: [p for node in now.stack.nodes for p in node.pool()], 15, message="no pool process")
+
+
+def _kill(now: Round, children: list[psutil.Process], is_hit: Callable[[], bool]) -> None:
+    """SIGKILL for one of them; a hit when it was at what it should be killed at."""
+    child = now.rng.choice(children)
+    with suppress(psutil.NoSuchProcess):
+        main = child.parent()
+        if main is None:
+            return
+        main.suspend()  # so that it cannot replace its child before we have looked
+        try:
+            child.kill()
+            until(lambda: gone(child.pid))
+            now.hit(is_hit())
+        finally:
+            main.resume()
 
 
 def kill_node(now: Round) -> None:

@@ -213,6 +213,20 @@ def test_full_storage_of_two_tabs(browser: Chromium, shop: Shop) -> None:
     assert len(person["devices"]) == 1
 
 
+def test_two_tabs_that_send_at_once(browser: Chromium, shop: Shop) -> None:
+    """Each takes the sending from the other while something is on its way: no record is in two batches."""
+    visitor = browser.visitor()
+    tabs = [shop.visit(visitor), shop.visit(visitor)]
+    log(tabs[0], "first")
+    wanted = {"first": 1}
+    for number in range(25):
+        for n, tab in enumerate(tabs):
+            name = f"{number}.{n}"
+            tab.run(f"() => {{ onefold.logCustomEvent('{name}'); onefold.requestImmediateDataFlush() }}")
+            wanted[name] = 1
+    assert events(shop.person(wanted)) == wanted
+
+
 def test_a_queue_that_is_full_loses_the_oldest_and_says_so(browser: Chromium, shop: Shop) -> None:
     visitor = browser.visitor()
     page = shop.visit(visitor, maxQueuedRecords=6)
