@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     #: How long the API may keep a key and the limits of its workspace: a change is seen, and a revoked key refused, at
     #: most this much later.
     key_cache_seconds: float = 4.0
+    #: Counts of calls by key, endpoint and status are kept so long, and so many of them of a workspace.
+    usage_hours: int = Field(48, ge=2, le=24 * 400)
+    max_usage_rows: int = Field(200_000, ge=1_000)
     #: Requests without a valid key that one address may send to one API process in a minute; 0 = any number.
     failures_per_minute: int = Field(600, ge=0)
     #: Requests in a second above which a workspace cannot raise a limit of its own (PUT /v1/limits); 0 = any.

@@ -23,7 +23,7 @@ from app.store.retained import Keeping
 from workers import archival, merge_schedule, rates, scheduled, segments, token_clean_up, values
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
-from workers.retention import Retention
+from workers.retention import Retention, UsageKept
 from workers.sweep import Sweeper
 from workers.workspaces import WorkspaceDeleter
 
@@ -57,7 +57,8 @@ def _retention(parts: Parts) -> Work:
     hours, most = settings.inbox_retention_hours, int(settings.inbox_retention_gigabytes * 10**9)
     bounds = past.Bounds(settings.dead_letters, settings.dead_letter_megabytes * 1024 * 1024)
     keeping = Keeping(settings.history_lines, settings.merge_record_days, settings.deletion_days)
-    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping).run
+    usage = UsageKept(settings.usage_hours, settings.max_usage_rows)
+    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping, usage).run
 
 
 def _rates(parts: Parts) -> Work:

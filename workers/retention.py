@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from app.domain.times import HOUR
-from app.store import erasure, merges, partitions, past, series
+from app.domain.times import HOUR, MINUTE
+from app.store import api_usage, erasure, merges, partitions, past, series
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import size
 from app.store.retained import Keeping, Retained
@@ -19,6 +20,17 @@ INTERVAL_US: Final = 60 * 1_000_000
 ERASE_ROUNDS: Final = 20
 _NO_BOUNDS: Final = past.Bounds(dead_letters=2**62, dead_letter_bytes=2**62)
 _ALL: Final = Keeping()
+
+
+@dataclass(frozen=True, slots=True)
+class UsageKept:
+    """How long it is known how often keys called endpoints, and how many rows of it a workspace has."""
+
+    hours: int = 24 * 36_500
+    rows: int = 2**62
+
+
+_ALL_USAGE: Final = UsageKept()
 #: What a queued request may still need stays a little longer: what it takes to undo a merge, and orphaned consent.
 SLACK_US: Final = 24 * 60 * INTERVAL_US
 
@@ -35,6 +47,7 @@ class Retention:
         aged_out: Callable[[dict[str, int]], None] = lambda _dropped: None,
         bounds: past.Bounds = _NO_BOUNDS,
         keeping: Keeping = _ALL,
+        usage: UsageKept = _ALL_USAGE,
     ) -> None:
         """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`.
 
@@ -47,6 +60,7 @@ class Retention:
         self._aged_out = aged_out
         self._bounds = bounds
         self._retained = Retained(database, keeping)
+        self._usage = usage
         self._due = 0
         #: Hour of the last look at series: nothing of them ends more often.
         self._hour = 0
@@ -79,6 +93,9 @@ class Retention:
         if (hour := now // HOUR) != self._hour:
             if over := series.expire(self._database, now):
                 dropped["series"] = over
+            before = (now - self._usage.hours * HOUR) // MINUTE
+            if over := api_usage.expire(self._database, before, self._usage.rows):
+                dropped["api_usage"] = over
             self._hour = hour
         if addresses:
             dropped["address_state"] = addresses

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from app.api.answers import Answer, Sending, queued, refuse, respond
 from app.api.bodies import PLACE, hold, receive, unless_gone
 from app.api.documentation import Documentation
+from app.api.serving import CALLER
 from app.api.statuses import passing
 from app.contract.body import api_key_of
 from app.contract.errors import RefusedError
@@ -93,6 +94,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
                 with place.stranger(origin(client())):
                     authorization = await _legacy_key(request, services)
             caller = await keys.authenticate(authorization, client, legacy=legacy)
+            request.scope[CALLER] = caller
             budget.charge(caller.workspace_id)
             place.belongs_to(caller.workspace_id)
             try:

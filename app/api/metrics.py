@@ -9,16 +9,18 @@ from fastapi import FastAPI, Request, Response
 
 from app.adapters.metrics import CONTENT_TYPE
 from app.api.answers import refuse
-from app.api.serving import Handler
+from app.api.endpoint import Endpoint
+from app.api.serving import CALLER, Handler
 from app.contract.errors import INVALID_KEY, RefusedError
 from app.services.registry import Services
 
 PATH: Final = "/metrics"
 
 
-def counted(services: Services, endpoint: str, handler: Handler) -> Handler:
-    """The handler, with its answers counted under the path of the endpoint."""
-    count = services.metrics.answered(endpoint)
+def counted(services: Services, endpoint: Endpoint, handler: Handler) -> Handler:
+    """The handler, with its answers counted under the path of the endpoint, and as the usage of its key."""
+    count, used = services.metrics.answered(endpoint.path), services.usage_counter.count
+    name = f"{endpoint.method} {endpoint.path}"
 
     async def handle(request: Request) -> Response:
         began = time.perf_counter()
@@ -26,8 +28,10 @@ def counted(services: Services, endpoint: str, handler: Handler) -> Handler:
             response = await handler(request)
         except Exception:  # the application answers it with 500
             count(500, time.perf_counter() - began)
+            used(request.scope.get(CALLER), name, 500)
             raise
         count(response.status_code, time.perf_counter() - began)
+        used(request.scope.get(CALLER), name, response.status_code)
         return response
 
     return handle

@@ -8,6 +8,9 @@ from starlette.types import Receive, Scope, Send
 
 Handler = Callable[[Request], Awaitable[Response]]
 
+#: Where a request's scope has its Caller, once a live key was found.
+CALLER: Final = "onefold.caller"
+
 #: No stored text holds it, and PostgreSQL takes it in no parameter.
 _NUL: Final = "\0"
 #: What stands for a character that cannot be had.

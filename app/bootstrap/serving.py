@@ -19,6 +19,7 @@ from app.services.accepting.block_list import BlockList
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
 from app.services.address_lists import AddressLists
+from app.services.api_usage import ApiUsage, UsageCounter
 from app.services.apps import Apps
 from app.services.archives import Archives
 from app.services.calls import StoreCalls, Threads
@@ -62,6 +63,8 @@ log = structlog.get_logger()
 NO_ANSWER: Final = "The database does not answer."
 #: How long a flush of the inbox waits for the counter row of a workspace.
 LOCK_SECONDS: Final = 0.5
+#: How long counts of calls wait for the database, before they wait for the next time.
+USAGE_SECONDS: Final = 10.0
 #: How long a request waits to hear which profiles are blocked; then it is accepted, and dropped when it is applied.
 BLOCK_LIST_SECONDS: Final = 0.25
 
@@ -149,8 +152,24 @@ def services(settings: Settings) -> Services:
     connections = Connections(connection_limits(settings), trusted_proxies)
     job_watch = JobWatch(database, calls)
     job_watch.start()
+    # A thread of its own: an answer is counted whatever others wait for.
+    usage_threads = Threads("usage", 1)
+    usage_counter = UsageCounter(database, StoreCalls(usage_threads, USAGE_SECONDS), now_us)
+    usage_counter.start()
     readings = ApiReadings(
-        database, watch, writer, acceptor, quotas, bell, gate, connections, canary, job_watch, gateway.counts, now_us
+        database,
+        watch,
+        writer,
+        acceptor,
+        quotas,
+        bell,
+        gate,
+        connections,
+        canary,
+        job_watch,
+        gateway.counts,
+        usage_counter,
+        now_us,
     )
 
     segments = Segments(database, reader, calls, counting, now_us, settings.max_segments)
@@ -165,6 +184,7 @@ def services(settings: Settings) -> Services:
     async def aclose() -> None:
         await canary.aclose()
         await acceptor.refused_events.aclose()
+        await usage_counter.aclose()
         await watch.aclose()
         await job_watch.aclose()
         await writer.aclose()
@@ -174,6 +194,7 @@ def services(settings: Settings) -> Services:
         await body_threads.aclose()
         await counting_threads.aclose()
         await block_threads.aclose()
+        await usage_threads.aclose()
         executor.shutdown(wait=True)
         writing.dispose()
         database.dispose()
@@ -181,6 +202,8 @@ def services(settings: Settings) -> Services:
     return Services(
         connections=connections,
         gate=gate,
+        usage=ApiUsage(database, calls),
+        usage_counter=usage_counter,
         metrics=Metrics(),
         readings=Readings(readings.read),
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token is not None else "",

@@ -15,6 +15,7 @@ from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch
 from app.services.accepting.gate import Gate
 from app.services.accepting.writer import InboxWriter
+from app.services.api_usage import UsageCounter
 from app.services.canary import Canary
 from app.services.connections import Connections
 from app.services.job_watch import JobWatch
@@ -40,6 +41,7 @@ class ApiReadings:
     canary: Canary
     jobs: JobWatch
     sdk: SdkCounts
+    usage: UsageCounter
     now_us: Callable[[], int]
 
     def read(self) -> Iterator[Reading]:
@@ -74,6 +76,12 @@ class ApiReadings:
         )
         rung = {"rung": self.bell.rung, "suppressed": self.bell.suppressed, "failed": self.bell.failed}
         yield "onefold_doorbells_total", "Doorbells; suppressed: one was outstanding.", *_by("result", rung)
+        yield (
+            "onefold_usage_lost_total",
+            "Answers that are missing in the usage of keys: the database was away for too long.",
+            (),
+            {(): self.usage.lost},
+        )
         yield "onefold_requests_in_hand", "Requests that are being answered.", (), {(): self.gate.inside}
         shed = {
             "process": self.gate.refused,

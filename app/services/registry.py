@@ -7,6 +7,7 @@ from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
 from app.services.address_lists import AddressLists
+from app.services.api_usage import ApiUsage, UsageCounter
 from app.services.apps import Apps
 from app.services.archives import Archives
 from app.services.catalogue import Catalogue
@@ -68,6 +69,9 @@ class Services:
     spam_blocks: SpamBlocks
     workspace_deletions: WorkspaceDeletions
     previews: Previews
+    usage: ApiUsage
+    #: Counts every answer, for `usage`.
+    usage_counter: UsageCounter
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

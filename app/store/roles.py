@@ -21,6 +21,7 @@ API_WRITES: Final = {
     "inbox_message": "insert, delete",
     "dead": "update (replayed_us, replayed_seq)",
     "api_key": "update (last_seen_us)",
+    "api_usage": "insert, update (count)",
     "subscription_group": "insert, update (name)",
     "app": "insert, update (name, sdk_key, allowed_origins, sdk_authentication, public_keys, disabled)",
     "job": "insert, update (state, finished_us, owner, expires_us, callback, parameters)",

@@ -47,6 +47,7 @@ HELD = {
 #: Tables that say nothing of a person that others do not say, with what docs/privacy.md has about them.
 LEFT_OUT = {
     "api_key": "keys",
+    "api_usage": "counts of a workspace",
     "app": "apps of the workspace",
     "merge_setup": "rules of merges",
     "merge_run": "rules of merges",

@@ -16,7 +16,7 @@ from app.cli.main import app as cli
 from app.services.caller import Caller
 from app.services.permissions import PERMISSIONS
 from app.services.workspaces import change_applied
-from app.store import job_parts, keys, migrate, partitions, roles, workspaces
+from app.store import api_usage, job_parts, keys, migrate, partitions, roles, workspaces
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, settings_for, times_now
 from tests.api.jobs import download, users_of, work_off
@@ -216,6 +216,19 @@ def test_jobs_and_segments(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Database(site.worker)
     with worker.write() as connection:
         job_parts.expire(connection, times_now())
+    worker.dispose()
+
+
+def test_usage_is_counted_by_the_api_and_dropped_by_the_worker(site: Site) -> None:
+    workspace, service = site.workspace, site.service
+    for _ in range(2):  # the second time the rows are there
+        workspace.track({})
+        service.loop.run(service.services.usage_counter.flush())
+    with service.database.read() as connection:
+        found = api_usage.sums(connection, workspace.id, 0, 2**40, endpoint="POST /users/track")
+    assert sum(one.count for one in found if one.status == 400) >= 2
+    worker = Database(site.worker)
+    assert api_usage.expire(worker, 2**40, 1) > 0
     worker.dispose()
 
 

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from app.api.answers import Answer, Sending, refuse, respond
 from app.api.bodies import PLACE
 from app.api.endpoint import client_of
+from app.api.serving import CALLER
 from app.contract.errors import RefusedError
 from app.services import budget
 from app.services.accepting.gate import Place
@@ -62,6 +63,7 @@ class Pages:
                 with place.stranger(origin_of(client())):
                     key = await self.key_in_body(request)
             known = await gateway.authenticate(key, client)
+            request.scope[CALLER] = known.caller
             budget.charge(known.caller.workspace_id)
             place.belongs_to(known.caller.workspace_id)
             gateway.admit(known, origin, client)

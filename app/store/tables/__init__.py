@@ -43,6 +43,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
                                                                       and state, lease_us where unfinished; callback_us
     job_part         workspace_id, job_id, n                          -
     app              workspace_id, id                                 sdk_key
+    api_usage        workspace_id, minute, key_id, endpoint, status   minute
     segment          workspace_id, id                                 -
     segment_size     workspace_id, segment_id, day                    -
     merge_setup      workspace_id                                     -
@@ -84,11 +85,13 @@ from app.store.tables.profiles import (
 )
 from app.store.tables.segments import ProfileValue, Segment, SegmentSize, ValueFilling
 from app.store.tables.tenants import ApiKey, AppRow, Company, Workspace, WorkspaceDeletion
+from app.store.tables.usage import ApiUsage
 
 __all__ = [
     "INBOX_TABLES",
     "AddressStateRow",
     "ApiKey",
+    "ApiUsage",
     "AppRow",
     "Applied",
     "Company",
