@@ -109,7 +109,7 @@ def create_app(services: Services) -> FastAPI:
     # Starlette's own routes: the contract reads bodies, so FastAPI's reading of parameters would be for naught.
     for endpoint in sorted(endpoints, key=lambda one: one.path not in OFTEN):
         handling = SERVED.get(endpoint.permission or "", serve)
-        handler = metrics.counted(services, endpoint, handling(services, endpoint))
+        handler = metrics.counted(services, endpoint.method, endpoint.path, handling(services, endpoint))
         app.router.routes.append(Route(endpoint.path, Serving(handler), methods=[endpoint.method]))
     for probe in probes:
         app.router.routes.append(Route(probe.path, Serving(probe.handler), methods=["GET"]))

@@ -9,7 +9,6 @@ from fastapi import FastAPI, Request, Response
 
 from app.adapters.metrics import CONTENT_TYPE
 from app.api.answers import refuse
-from app.api.endpoint import Endpoint
 from app.api.serving import CALLER, Handler
 from app.contract.errors import INVALID_KEY, RefusedError
 from app.services.registry import Services
@@ -17,10 +16,10 @@ from app.services.registry import Services
 PATH: Final = "/metrics"
 
 
-def counted(services: Services, endpoint: Endpoint, handler: Handler) -> Handler:
+def counted(services: Services, method: str, path: str, handler: Handler) -> Handler:
     """The handler, with its answers counted under the path of the endpoint, and as the usage of its key."""
-    count, used = services.metrics.answered(endpoint.path), services.usage_counter.count
-    name = f"{endpoint.method} {endpoint.path}"
+    count, used = services.metrics.answered(path), services.usage_counter.count
+    name = f"{method} {path}"
 
     async def handle(request: Request) -> Response:
         began = time.perf_counter()

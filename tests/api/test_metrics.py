@@ -175,7 +175,7 @@ def test_an_exception_is_counted(measured: Service) -> None:
 
     async def call() -> httpx.Response:
         app = create_app(measured.services)
-        app.add_route("/broken", counted(measured.services, "/broken", broken))
+        app.add_route("/broken", counted(measured.services, "GET", "/broken", broken))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://onefold") as client:
             return await client.get("/broken")
