@@ -1,23 +1,39 @@
 """What devices of apps send: POST /v1/sdk/data. The form is written down in docs/sdk.md.
 
-A batch is checked record by record, and stored with the time of each. Records take effect in the order of their
-sequence numbers. A wall clock never decides an order: it only says how long before the sending something was, and no
-time lies behind the receipt, nor before that of the record before it.
+Two tiers, as of /users/track. The first (app.contract.sdk_clean) takes batches of which certainly nothing can be
+refused; all others are checked here, record by record. A batch is stored with the time of each record.
+
+Records take effect in the order of their sequence numbers. A wall clock never decides an order: it only says how long
+before the sending something was, and no time lies behind the receipt, nor before that of the record before it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Final
 
 import msgspec
 
-from app.contract import addresses, elements, identifiers, locales, push_tokens, subscription_states, track
 from app.contract import body as bodies
+from app.contract import elements, identifiers, push_tokens, sdk_clean, subscription_states, track
 from app.contract.checked import Checked
 from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.contract.kinds import SDK
 from app.contract.occurrences import read_event, read_purchase, read_recommended
+from app.contract.sdk_records import (
+    ANYBODY,
+    ARRAY,
+    MAX_DROPPED,
+    MAX_NUMBER,
+    MAX_SESSION,
+    MAX_TEXT,
+    NOT_OF_DEVICES,
+    Batch,
+    Read,
+    Record,
+    Sender,
+    described,
+)
 from app.domain import numbers, times
 from app.domain.commands import (
     AddAlias,
@@ -39,16 +55,9 @@ from app.domain.commands import (
 )
 from app.domain.identifiers import device_key
 from app.domain.profile import Identifier
-from app.domain.reasons import INVALID_NAME, INVALID_VALUE
 
 #: Codec of a batch.
 CODEC_BATCH: Final = 1
-ARRAY: Final = "records"
-MAX_NUMBER: Final = 2**53 - 1
-#: Of the records that a device says it has lost.
-MAX_DROPPED: Final = 100_000
-MAX_SESSION: Final = 64
-MAX_TEXT: Final = 255
 #: A record is not older than that when it arrives.
 MAX_AGE_US: Final = 30 * times.DAY
 
@@ -68,29 +77,8 @@ BAD_SESSION: Final = f"'session_id' must be a text of at most {MAX_SESSION} char
 BAD_ATTRIBUTES: Final = (
     "'attributes' must be an object without identifiers, control keys, push tokens, sessions and spam marks"
 )
-BAD_DESCRIPTION: Final = "'device' must be an object"
 BAD_TOKEN: Final = "'token' must be a text of 1 to 4,096 bytes"  # noqa: S105 - a sentence
 BAD_USER: Final = "'user_id' must be a non-empty text of at most 987 bytes"
-
-#: Members of a device that are kept, all of them texts but one.
-MEMBERS: Final = (
-    "model", "os", "os_version", "browser", "browser_version", "carrier", "locale", "time_zone", "resolution",
-    "idfv", "idfa", "google_ad_id", "roku_ad_id",
-)  # fmt: skip
-TRACKING: Final = "ad_tracking_enabled"
-#: What a record of attributes may not have: a device addresses nobody but its own person, its sessions are counted,
-#: and only who sends messages knows of spam marks.
-_NOT_OF_DEVICES: Final = frozenset(
-    (
-        "external_id", "user_alias", "braze_id", "_update_existing_only", "push_token_import", "push_tokens",
-        "first_session", "last_session", "marked_email_as_spam_at",
-    )
-)  # fmt: skip
-#: Stands for the device where the readers of /users/track ask for an identifier.
-_ANYBODY: Final = {"external_id": "-"}
-
-Verify = Callable[[str], str | None]
-"""A signature to the external id that it is about; None for one that is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +89,6 @@ class CheckedBatch(Checked):
     types: tuple[str, ...] = ()
     #: Records that the device has lost since its last batch, as it says.
     dropped: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """The app of a batch, and what its workspace has decided."""
-
-    app_id: str
-    name: str
-    platform: str
-    region: str = addresses.DEFAULT_REGION
-    ecommerce_events: bool = False
-    most_records: int = 500
-    #: {id: channel} of the subscription groups that there are, of those that `group_ids` names.
-    groups: Mapping[str, int] = field(default_factory=dict)
-    #: Where data of known people needs a signature.
-    verify: Verify | None = None
-    #: Whose signature the batch has.
-    signed_by: str | None = None
 
 
 def sdk_key_of(body: bytes) -> str | None:
@@ -132,6 +102,9 @@ def sdk_key_of(body: bytes) -> str | None:
 
 def device_of(body: bytes) -> str:
     """The device that sends. Raises RefusedError(400)."""
+    device = sdk_clean.device_of(bodies.without_mark(body))
+    if device is not None and device.isascii() and device.isprintable() and 8 <= len(device) <= 255:
+        return device
     document = bodies.parse_object(body)
     if document is None:
         raise RefusedError(400, BAD_BODY)
@@ -153,6 +126,12 @@ def group_ids(body: bytes) -> set[str]:
 
 def check(body: bytes, sender: Sender, received_us: int) -> CheckedBatch:
     """Check a batch. Raises RefusedError when nothing of it can be processed."""
+    batch = sdk_clean.read(bodies.without_mark(body), sender)
+    return _checked(batch or read(body, sender), sender, received_us)
+
+
+def read(body: bytes, sender: Sender) -> Batch:
+    """The batch in a body, record by record: the second tier. Raises RefusedError as `check`."""
     document = bodies.parse_object(body)
     if document is None:
         raise RefusedError(400, BAD_BODY)
@@ -171,23 +150,30 @@ def check(body: bytes, sender: Sender, received_us: int) -> CheckedBatch:
     if sender.verify is not None:
         sender = replace(sender, verify=cache(sender.verify))  # a batch may have many with the same one
     signed_by = _signed_by(document.get("signature"), sender)
-    read, errors = _read_all(records, replace(sender, signed_by=signed_by))
-    if not read:
+    kept, errors = _read_all(records, replace(sender, signed_by=signed_by))
+    if not kept:
         raise RefusedError(400, NOTHING_VALID, errors)
-    bounded = _dated(read, sent_us, received_us)
+    dropped = numbers.integer(document.get("dropped")) or 0
+    return Batch(device, number, version, sent_us, signed_by, kept, errors, dropped)
+
+
+def _checked(batch: Batch, sender: Sender, received_us: int) -> CheckedBatch:
+    """The form that is stored, and the answer, of a batch that arrived then."""
+    read, errors = batch.records, batch.errors
+    bounded = _dated(read, batch.sent_us, received_us)
     stored = {
         "app": sender.app_id,
         "name": sender.name,
         "platform": sender.platform,
-        "version": version or "",
-        "device": device,
-        "batch": number,
+        "version": batch.version or "",
+        "device": batch.device,
+        "batch": batch.number,
         "signed": sender.verify is not None,
-        "by": signed_by,
+        "by": batch.signed_by,
         "region": sender.region,
         ARRAY: [[one.index, one.kind, one.sequence, one.time_us, one.payload, one.ignored] for one in read],
     }
-    skew = None if sent_us is None else (received_us - sent_us) // 1000
+    skew = None if batch.sent_us is None else (received_us - batch.sent_us) // 1000
     answer: dict[str, object] = {
         "records_processed": len(read),
         "clock": {"skew_ms": skew, "bounded": bounded},
@@ -195,36 +181,20 @@ def check(body: bytes, sender: Sender, received_us: int) -> CheckedBatch:
     }
     if errors:
         answer["errors"] = [error.as_json() for error in errors]
-    encoded = msgspec.json.encode(stored)
-    types = tuple("event" if one.kind == "recommended" else one.kind for one in read)
-    dropped = numbers.integer(document.get("dropped")) or 0
     return CheckedBatch(
         SDK,
         CODEC_BATCH,
-        encoded,
+        msgspec.json.encode(stored),
         msgspec.json.encode(answer),
         tuple(errors),
-        types=types,
-        dropped=min(max(dropped, 0), MAX_DROPPED),
+        types=tuple("event" if one.kind == "recommended" else one.kind for one in read),
+        dropped=min(max(batch.dropped, 0), MAX_DROPPED),
     )
 
 
-@dataclass(slots=True)
-class _Record:
-    index: int
-    kind: str
-    sequence: int
-    #: What the device says: milliseconds of its wall clock, and of a clock that never steps, before the sending.
-    at: float | None
-    ago: float | None
-    payload: dict[str, Any]
-    ignored: list[tuple[str, str]]
-    time_us: int = 0
-
-
-def _read_all(records: list[Any], sender: Sender) -> tuple[list[_Record], list[ObjectError]]:
+def _read_all(records: list[Any], sender: Sender) -> tuple[list[Record], list[ObjectError]]:
     """The records in the order of their sequence numbers, and why the others are refused."""
-    read: list[_Record] = []
+    read: list[Record] = []
     errors: list[ObjectError] = []
     known: set[int] = set()
     for index, record in enumerate(records):
@@ -240,7 +210,7 @@ def _read_all(records: list[Any], sender: Sender) -> tuple[list[_Record], list[O
     return sorted(read, key=lambda one: one.sequence), errors
 
 
-def _read(record: dict[str, Any], index: int, sender: Sender) -> _Record:
+def _read(record: dict[str, Any], index: int, sender: Sender) -> Record:
     kind, sequence = record.get("type"), numbers.integer(record.get("seq"))
     if not isinstance(kind, str) or kind not in READERS:
         raise ObjectRefusedError(BAD_TYPE % ", ".join(READERS))
@@ -248,10 +218,10 @@ def _read(record: dict[str, Any], index: int, sender: Sender) -> _Record:
         raise ObjectRefusedError(BAD_SEQUENCE)
     at, ago = (_number(record.get(name)) for name in ("at", "ago"))
     stored, payload, ignored = READERS[kind](record, index, sender)
-    return _Record(index, stored, sequence, at, ago, payload, ignored)
+    return Record(index, stored, sequence, at, ago, payload, ignored)
 
 
-def _dated(records: list[_Record], sent_us: int | None, received_us: int) -> int:
+def _dated(records: list[Record], sent_us: int | None, received_us: int) -> int:
     """Give the records their times, none of which is behind the receipt, before that of the record before it, or older
     than MAX_AGE_US; how many had to be bounded."""
     bounded, before = 0, received_us - MAX_AGE_US
@@ -270,29 +240,26 @@ def _dated(records: list[_Record], sent_us: int | None, received_us: int) -> int
     return bounded
 
 
-_Read = tuple[str, dict[str, Any], list[tuple[str, str]]]
-
-
-def _event(record: dict[str, Any], index: int, sender: Sender) -> _Read:
+def _event(record: dict[str, Any], index: int, sender: Sender) -> Read:
     reader = read_recommended if sender.ecommerce_events else read_event
-    obj = _ANYBODY | {"name": record.get("name"), "properties": record.get("properties")}
+    obj = ANYBODY | {"name": record.get("name"), "properties": record.get("properties")}
     kept, ignored, command = track.sound_object("events", obj | _NOW, index, sender.region, reader)
     recommended = isinstance(command, TrackEvent) and command.recommended
     return "recommended" if recommended else "event", _without_time(kept), ignored
 
 
-def _purchase(record: dict[str, Any], index: int, sender: Sender) -> _Read:
+def _purchase(record: dict[str, Any], index: int, sender: Sender) -> Read:
     names = ("product_id", "currency", "price", "quantity", "properties")
-    obj = _ANYBODY | {name: record[name] for name in names if name in record}
+    obj = ANYBODY | {name: record[name] for name in names if name in record}
     kept, ignored, _ = track.sound_object("purchases", obj | _NOW, index, sender.region, read_purchase)
     return "purchase", _without_time(kept), ignored
 
 
-def _attributes(record: dict[str, Any], index: int, sender: Sender) -> _Read:
+def _attributes(record: dict[str, Any], index: int, sender: Sender) -> Read:
     obj = record.get("attributes")
-    if not isinstance(obj, dict) or not _NOT_OF_DEVICES.isdisjoint(obj):
+    if not isinstance(obj, dict) or not NOT_OF_DEVICES.isdisjoint(obj):
         raise ObjectRefusedError(BAD_ATTRIBUTES)
-    found = subscription_states.with_channels(obj, sender.groups) | _ANYBODY
+    found = subscription_states.with_channels(obj, sender.groups) | ANYBODY
     kept, ignored, _ = track.sound_object("attributes", found, index, sender.region, track.READERS["attributes"])
     return "attributes", kept, ignored
 
@@ -303,63 +270,34 @@ def _group_states(record: dict[str, Any]) -> dict[str, Any]:
     return {subscription_states.FIELD: [{name: record[name] for name in names if name in record}]}
 
 
-def _group(record: dict[str, Any], index: int, sender: Sender) -> _Read:
+def _group(record: dict[str, Any], index: int, sender: Sender) -> Read:
     return _attributes({"attributes": _group_states(record)}, index, sender)
 
 
-def _start(record: dict[str, Any], _index: int, _sender: Sender) -> _Read:
+def _start(record: dict[str, Any], _index: int, _sender: Sender) -> Read:
     session = record.get("session_id")
     if session is not None and not (isinstance(session, str) and len(session) <= MAX_SESSION):
         raise ObjectRefusedError(BAD_SESSION)
     return "session_start", {"session": session or ""}, []
 
 
-def _nothing(kind: str) -> Callable[[dict[str, Any], int, Sender], _Read]:
+def _nothing(kind: str) -> Callable[[dict[str, Any], int, Sender], Read]:
     return lambda _record, _index, _sender: (kind, {}, [])
 
 
-def _described(record: dict[str, Any], _index: int, _sender: Sender) -> _Read:
-    obj = record.get("device")
-    if not isinstance(obj, dict):
-        raise ObjectRefusedError(BAD_DESCRIPTION)
-    members: dict[str, object] = {}
-    ignored: list[tuple[str, str]] = []
-    for name, value in obj.items():
-        if name not in MEMBERS and name != TRACKING:
-            ignored.append((name, INVALID_NAME))
-        elif value is None or (isinstance(value, bool) if name == TRACKING else _is_text(value)):
-            members[name] = value
-        else:
-            ignored.append((name, INVALID_VALUE))
-    return "device", {"members": members, "detected": _detected(members)}, ignored
-
-
-def _detected(members: dict[str, object]) -> dict[str, str]:
-    """What can be guessed of the person: `de-AT` is a language and a country."""
-    found: dict[str, str | None] = {}
-    locale, zone = members.get("locale"), members.get("time_zone")
-    if isinstance(locale, str):
-        tags = locale.replace("_", "-").split("-")
-        found["language"] = locales.language(locale)
-        found["country"] = next((code for tag in tags[1:] if len(tag) == 2 and (code := locales.country(tag))), None)
-    if isinstance(zone, str):
-        found["time_zone"] = locales.time_zone(zone)
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _alias(record: dict[str, Any], _index: int, _sender: Sender) -> _Read:
+def _alias(record: dict[str, Any], _index: int, _sender: Sender) -> Read:
     label, name = identifiers.alias(record)
     return "alias", {"label": label, "name": name}, []
 
 
-def _token(record: dict[str, Any], _index: int, _sender: Sender) -> _Read:
+def _token(record: dict[str, Any], _index: int, _sender: Sender) -> Read:
     token = record.get("token")
     if not isinstance(token, str) or not token.strip() or len(token.encode()) > push_tokens.MAX_TOKEN:
         raise ObjectRefusedError(BAD_TOKEN)
     return "push_token", {"token": token}, []
 
 
-def _user(record: dict[str, Any], _index: int, sender: Sender) -> _Read:
+def _user(record: dict[str, Any], _index: int, sender: Sender) -> Read:
     try:
         user = identifiers.external_id(record.get("user_id"))
     except ObjectRefusedError:
@@ -373,10 +311,10 @@ def _user(record: dict[str, Any], _index: int, sender: Sender) -> _Read:
 
 #: The reader of each type of record, which is sound (app.contract.elements): the kind under which it is stored, its
 #: members, and (field, reason) of what was left out. Raises ObjectRefusedError.
-READERS: Final[Mapping[str, Callable[[dict[str, Any], int, Sender], _Read]]] = {
+READERS: Final[Mapping[str, Callable[[dict[str, Any], int, Sender], Read]]] = {
     "session_start": _start,
     "session_end": _nothing("session_end"),
-    "device": _described,
+    "device": described,
     "attributes": _attributes,
     "event": _event,
     "purchase": _purchase,
@@ -413,10 +351,6 @@ def _device(document: dict[str, Any]) -> str:
 
 def _is_sound(text: str) -> bool:
     return bodies.unsound(text) is None and bodies.unstorable(text) is None
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT
 
 
 def _number(value: object) -> float | None:

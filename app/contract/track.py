@@ -8,7 +8,6 @@ cannot fail on data.
 More than 300 lines: both tiers must agree on every object, so they stand side by side.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +17,8 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
-from app.contract import addresses, ecommerce, elements, identifiers, locales, push_tokens, subscription_states
+from app.contract import addresses, clean, ecommerce, elements, identifiers, locales, push_tokens, subscription_states
 from app.contract import body as bodies
-from app.contract.attributes import FIELDS
 from app.contract.attributes import read as read_attributes
 from app.contract.checked import Checked
 from app.contract.errors import BLACKLISTED, BLACKLISTED_CODE, ObjectError, ObjectRefusedError, RefusedError
@@ -28,7 +26,6 @@ from app.contract.kinds import TRACK
 from app.contract.occurrences import is_recommended, read_event, read_purchase, read_recommended
 from app.domain import times
 from app.domain.commands import ImportToken, Track, TrackEvent, Unreadable
-from app.domain.numbers import MAX_INT
 from app.domain.profile import ALIAS, EXTERNAL, Identifier
 
 NO_VALID_DATA: Final = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
@@ -120,11 +117,11 @@ def check_clean(
     request that `names_of` tells something of. Raises RefusedError only for a limit.
     """
     unmarked = bodies.without_mark(body)
-    clean = _clean(unmarked, limits, region, _ECOMMERCE_READERS if ecommerce_events else READERS)
-    if clean is None:
+    found = _clean(unmarked, limits, region, _ECOMMERCE_READERS if ecommerce_events else READERS)
+    if found is None:
         return None
-    codec = CODEC_AS_SENT | ECOMMERCE if clean.recommended else CODEC_AS_SENT
-    return Checked(TRACK, codec, unmarked, _answer(dict(zip(ARRAYS, clean.counts, strict=True)), ()))
+    codec = CODEC_AS_SENT | ECOMMERCE if found.recommended else CODEC_AS_SENT
+    return Checked(TRACK, codec, unmarked, _answer(dict(zip(ARRAYS, found.counts, strict=True)), ()))
 
 
 def check_exactly(
@@ -221,19 +218,10 @@ def _answer(counts: dict[str, int], errors: list[ObjectError] | tuple[()], sent:
 
 # Tier 1. The types bound depth, text and numbers, so that no value has to be looked at in Python.
 
-_Scalar = None | bool | Annotated[int, msgspec.Meta(ge=-MAX_INT - 1, le=MAX_INT)] | float | str
-_Value = (
-    _Scalar
-    | list[_Scalar | list[_Scalar] | dict[str, _Scalar]]
-    | dict[str, _Scalar | list[_Scalar] | dict[str, _Scalar]]
-)
-_Object = dict[str, _Value]
 #: Of an external id: so many take no more bytes than it may have, whatever they are.
 _MOST_CHARACTERS: Final = identifiers.MAX_EXTERNAL_ID_BYTES // 4
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=_MOST_CHARACTERS)]
 _AliasPart = Annotated[str, msgspec.Meta(min_length=1, max_length=identifiers.MAX_ALIAS_BYTES // 4)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-_PropertyName = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class _Alias(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -246,53 +234,28 @@ class _Occurrence(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=
     user_alias: _Alias | None = None
     time: str
     app_id: str | None = None
-    properties: dict[_PropertyName, _Value] | None = None
+    properties: dict[clean.PropertyName, clean.Value] | None = None
     update_existing_only: bool | None = msgspec.field(name="_update_existing_only", default=None)
 
 
 class _Event(_Occurrence, forbid_unknown_fields=True, gc=False, kw_only=True):
-    name: _Name
+    name: clean.Name
 
 
 class _Purchase(_Occurrence, forbid_unknown_fields=True, gc=False, kw_only=True):
-    product_id: _Name
+    product_id: clean.Name
     currency: str
-    price: Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)] | Annotated[float, msgspec.Meta(ge=-1e12, le=1e12)]
-    quantity: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    price: clean.Price
+    quantity: clean.Quantity = 1
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    attributes: list[_Object] | None = None
+    attributes: list[clean.Object] | None = None
     events: list[_Event] | None = None
     purchases: list[_Purchase] | None = None
 
 
 _decode_body = msgspec.json.Decoder(_Body).decode
-
-#: What is written back of a body up to this size cannot hold a value that is over the limit of 100 KB for one value.
-_MAX_CLEAN_BYTES: Final = 100 * 1024
-#: Numbers alone take more bytes when they are written back (`1e18`), and those only with an exponent. Text and names
-#: take no more than was sent: an escape is never shorter than its character.
-_EXPONENT: Final = re.compile(rb"[0-9][eE]")
-_MOST_BYTES_GAINED: Final = 16
-_MOST_GROWTH: Final = 5  # `1e18,` becomes 20 bytes
-#: Reserved fields whose value can be refused; `email` and `external_id` are looked at.
-_RISKY: Final = frozenset(
-    (
-        "user_alias",
-        "braze_id",
-        "email_subscribe",
-        "push_subscribe",
-        "current_location",
-        "subscription_groups",
-        "push_tokens",
-        "push_token_import",
-        "email_subscription_info",
-    )
-)
-#: The bytes as they came do not say the region that a phone number was meant for.
-_RISKY_ELSEWHERE: Final = _RISKY | {"phone"}
-assert FIELDS.keys() >= _RISKY_ELSEWHERE  # noqa: S101 - a renamed field must not slip out of this list
 
 
 class _Clean(NamedTuple):
@@ -306,7 +269,7 @@ def _clean(
     body: bytes, limits: Limits, region: str = addresses.DEFAULT_REGION, readers: Mapping[str, Reader] = READERS
 ) -> _Clean | None:
     """What is in a body of which certainly nothing can be refused; else None."""
-    if _most_bytes(body) > _MAX_CLEAN_BYTES or bodies.may_hold_nul(body):
+    if clean.most_bytes(body) > clean.MAX_BYTES or bodies.may_hold_nul(body):
         return None
     try:
         document = _decode_body(body)
@@ -316,8 +279,7 @@ def _clean(
     counts = (len(attributes), len(events), len(purchases))
     if not any(counts):
         return None
-    risky = _RISKY if region == addresses.DEFAULT_REGION else _RISKY_ELSEWHERE
-    if not _are_clean_attributes(attributes, risky):
+    if not _are_clean_attributes(attributes, clean.risky(region)):
         return None
     recommended = False
     for event in events:
@@ -342,21 +304,9 @@ def _are_clean_attributes(objects: Iterable[dict[str, Any]], risky: frozenset[st
         external_id = obj.get("external_id")
         if type(external_id) is not str or not 0 < len(external_id) <= _MOST_CHARACTERS or external_id.isspace():
             return False
-        if not risky.isdisjoint(obj):
-            return False
-        email = obj.get("email")
-        if email is not None and (type(email) is not str or not addresses.is_email(email)):
+        if not clean.are_attributes(obj, risky):
             return False
     return True
-
-
-def _most_bytes(body: bytes) -> int:
-    """A bound for the size of the body's values in the form in which the readers measure them."""
-    size = len(body)
-    if size * _MOST_GROWTH <= _MAX_CLEAN_BYTES:
-        return size * _MOST_GROWTH
-    rough = size + _MOST_BYTES_GAINED * (body.count(b"e") + body.count(b"E"))
-    return rough if rough <= _MAX_CLEAN_BYTES else size + _MOST_BYTES_GAINED * len(_EXPONENT.findall(body))
 
 
 def _key(obj: dict[str, Any] | _Occurrence) -> Identifier:

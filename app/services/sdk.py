@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.contract import addresses, sdk, signatures, track
 from app.contract.apps import ANY_ORIGIN
 from app.contract.errors import RefusedError
-from app.contract.sdk import CheckedBatch, Sender, Verify
+from app.contract.sdk import CheckedBatch
+from app.contract.sdk_records import Sender, Verify
 from app.contract.signatures import PublicKey
 from app.contract.tracking import batch as tracking
 from app.quota.bucket import Bucket

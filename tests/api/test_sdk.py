@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.contract import errors, identifiers, sdk
+from app.contract.sdk_records import BAD_DESCRIPTION
 from app.domain import times
 from app.domain.profile import DEVICE, Profile
 from app.store import apps
@@ -365,7 +366,7 @@ def test_a_wrong_record_is_named_and_the_others_go_on(workspace: Workspace) -> N
         ({"type": "attributes", "seq": 11, "attributes": {"push_tokens": []}}, sdk.BAD_ATTRIBUTES),
         ({"type": "attributes", "seq": 11, "attributes": []}, sdk.BAD_ATTRIBUTES),
         ({"type": "attributes", "seq": 11, "attributes": {"email": "x"}}, identifiers.BAD_EMAIL),
-        ({"type": "device", "seq": 12, "device": "phone"}, sdk.BAD_DESCRIPTION),
+        ({"type": "device", "seq": 12, "device": "phone"}, BAD_DESCRIPTION),
         ({"type": "alias", "seq": 13, "alias_label": "l"}, "'user_alias' must have 'alias_name' and 'alias_label'"),
         ({"type": "push_token", "seq": 14, "token": ""}, sdk.BAD_TOKEN),
         ({"type": "change_user", "seq": 15, "user_id": " "}, sdk.BAD_USER),

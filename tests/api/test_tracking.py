@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from app.api.tracking.endpoints import ALLOWED
-from app.contract import errors, sdk
+from app.contract import errors
+from app.contract.sdk_records import MAX_SESSION
 from app.contract.tracking import batch, calls, surroundings
 from app.domain import times
 from app.domain.profile import DEVICE, EXTERNAL
@@ -525,5 +526,5 @@ def test_calls_and_batches_of_a_device(workspace: Workspace) -> None:
     site.calls(track("c", anonymousId="device-one", userId="bob"))
     site.send({"type": "event", "name": "d"}, {"type": "logout"}, {"type": "event", "name": "e"})
     assert people(workspace) == [person("ada", a=1, b=1), person("bob", c=1, d=1), person(None, "device-one", e=1)]
-    assert sdk.MAX_SESSION == 64
+    assert MAX_SESSION == 64
     assert equal(workspace)

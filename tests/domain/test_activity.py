@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contract import sdk
+from app.contract.sdk_records import Sender
 from app.domain import active_days, series, sizes, times
 from app.domain.apply import reduce
 from app.domain.commands import ChangeSettings, Command, Request, UndoMerge
@@ -103,7 +104,7 @@ def told(state: State) -> dict[tuple[int, str, int], int]:
 def _batch(records: list[dict[str, Any]], device: str, app: str, number: int, us: int) -> list[Command]:
     numbered = [record | {"seq": number * 10 + n} for n, record in enumerate(records)]
     body = json.dumps({"device_id": device, "batch": number, "records": numbered}).encode()
-    return sdk.decode(sdk.check(body, sdk.Sender(app, app, "web"), us).body)
+    return sdk.decode(sdk.check(body, Sender(app, app, "web"), us).body)
 
 
 @settings(deadline=None, max_examples=150)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contract import sdk
+from app.contract.sdk_records import Sender
 from app.domain import sizes
 from app.domain.apply import reduce
 from app.domain.commands import Request
@@ -20,9 +21,9 @@ from tests.domain.builders import profile, state_of
 
 DEVICES = ("device-a", "device-b", "device-c")
 PEOPLE = ("ada", "bob")
-SENDER = sdk.Sender("app", "Shop", "web")
+SENDER = Sender("app", "Shop", "web")
 #: Where data of known people needs a signature: here that is a person's name.
-SIGNED = sdk.Sender("app", "Shop", "web", verify=lambda token: token if token in PEOPLE else None)
+SIGNED = Sender("app", "Shop", "web", verify=lambda token: token if token in PEOPLE else None)
 
 LOG_IN = {"type": "change_user", "user_id": "ada", "signature": "ada"}
 
@@ -158,7 +159,7 @@ def deliveries(draw: st.DrawFn) -> list[dict[str, Any]]:
     return arriving
 
 
-def reduced(arriving: list[dict[str, Any]], sender: sdk.Sender = SENDER, known: Sequence[Profile] = ()) -> State:
+def reduced(arriving: list[dict[str, Any]], sender: Sender = SENDER, known: Sequence[Profile] = ()) -> State:
     state = state_of(*(replace(one) for one in known))
     requests = []
     for seq, batch in enumerate(arriving, 1):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from app.contract import export, sdk
+from app.contract.sdk_records import Sender
 from app.contract.tracking import batch as tracking
 from app.domain.apply import reduce
 from app.domain.commands import Request
@@ -20,7 +21,7 @@ from tests.domain.builders import state_of
 
 NOW_US = 1_764_000_000_000_000
 SECRET = b"secret"
-WEB, CALLS = sdk.Sender("web", "Shop", "web"), sdk.Sender("calls", "Blog", "web")
+WEB, CALLS = Sender("web", "Shop", "web"), Sender("calls", "Blog", "web")
 
 
 class Gateway:

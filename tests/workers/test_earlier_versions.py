@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from app.contract import sdk
 from app.contract.kinds import SDK
+from app.contract.sdk_records import Sender
 from app.domain import times
 from app.domain.apply import VERSION
 from app.domain.commands import STREAM_NORMAL
@@ -41,7 +42,7 @@ def visit(database: Database, one: int, number: int, us: int) -> None:
         {"type": "session_end", "seq": 2 * number + 1, "ago": 0},
     ]
     body = json.dumps({"device_id": "device-a", "batch": number, "records": records}).encode()
-    checked = sdk.check(body, sdk.Sender("app", "Shop", "web"), us)
+    checked = sdk.check(body, Sender("app", "Shop", "web"), us)
     with database.write(database.inbox) as connection:
         inbox.append(connection, one, STREAM_NORMAL, [Entry(SDK, checked.codec, checked.body)], us)
 

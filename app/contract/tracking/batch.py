@@ -17,7 +17,7 @@ from app.contract import elements, sdk
 from app.contract.checked import Checked
 from app.contract.errors import TOO_LARGE, ObjectError, ObjectRefusedError, RefusedError
 from app.contract.kinds import TRACKING
-from app.contract.sdk import Sender
+from app.contract.sdk_records import Sender
 from app.contract.tracking import calls
 from app.contract.tracking.calls import Call, Json
 from app.domain import commands, reasons

@@ -7,7 +7,7 @@ from typing import Any, Final
 from app.contract import body as bodies
 from app.contract import elements, identifiers, occurrences, sdk
 from app.contract.errors import ObjectRefusedError
-from app.contract.sdk import Sender
+from app.contract.sdk_records import Sender
 from app.contract.tracking import clock, orders, surroundings, traits
 from app.domain.reasons import INVALID_VALUE
 

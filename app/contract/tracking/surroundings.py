@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.contract import push_tokens, sdk
+from app.contract import push_tokens, sdk_records
 
 #: Names in a user agent, the more special before what it pretends to be as well.
 BROWSERS: Final = tuple(
@@ -51,7 +51,7 @@ def records(context: Mapping[str, Any], event: str | None) -> list[Json]:
         found.append({"type": "push_token", "token": token})
     session = context.get("sessionId")
     if context.get("sessionStart") is True:
-        named = {} if session is None else {"session_id": str(session)[: sdk.MAX_SESSION]}
+        named = {} if session is None else {"session_id": str(session)[: sdk_records.MAX_SESSION]}
         found.append({"type": "session_start"} | named)
     elif event == OPENED and session is None:
         found.append({"type": "session_start"})
@@ -61,7 +61,7 @@ def records(context: Mapping[str, Any], event: str | None) -> list[Json]:
 
 
 def description(context: Mapping[str, Any]) -> Json:
-    """The members of a device (app.contract.sdk.MEMBERS) that the context tells."""
+    """The members of a device (app.contract.sdk_records.MEMBERS) that the context tells."""
     device, system, screen = (_object(context.get(name)) for name in ("device", "os", "screen"))
     agent = context.get("userAgent")
     agent = agent[:MAX_AGENT] if isinstance(agent, str) else ""
@@ -87,7 +87,7 @@ def _advertising(device: Json, system: str) -> Json:
     tracking = device.get("adTrackingEnabled")
     kind = (_text(device.get("type")) or system).lower()
     names = {"ios": "idfa", "android": "google_ad_id"}
-    told: Json = {sdk.TRACKING: tracking if isinstance(tracking, bool) else None}
+    told: Json = {sdk_records.TRACKING: tracking if isinstance(tracking, bool) else None}
     if kind in names:
         told[names[kind]] = _text(device.get("advertisingId"))
     if kind == "ios":
@@ -100,7 +100,7 @@ def _object(value: object) -> Json:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= sdk.MAX_TEXT else None
+    return value if isinstance(value, str) and 0 < len(value) <= sdk_records.MAX_TEXT else None
 
 
 def _is_size(value: object) -> bool:
