@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import partial
 from typing import Final
 
@@ -70,7 +71,19 @@ class Known:
     app: App
     #: With which signatures are verified.
     keys: tuple[PublicKey, ...]
+    #: On the monotonic clock: it is looked up again beside requests from `refresh` on, and before them from `until` on.
+    refresh: float
     until: float
+
+
+class Away(Enum):
+    """The type of AWAY."""
+
+    AWAY = 0
+
+
+#: What is known of a key while the database does not answer.
+AWAY: Final = Away.AWAY
 
 
 @dataclass(slots=True)
@@ -117,7 +130,10 @@ class SdkGateway:
         self._cache_seconds = cache_seconds
         self._timeout = timeout
         self._known: dict[str, Known] = {}
+        self._asking: dict[str, asyncio.Task[Known | Away | None]] = {}
         self.counts = SdkCounts()
+        #: Questions to the database about keys.
+        self.lookups = 0
         self._buckets = {
             name: (LocalBuckets(), Bucket(name, most, _MINUTE_MS)) if most else None
             for name, most in (
@@ -131,27 +147,56 @@ class SdkGateway:
         """The app of an SDK key. Raises InvalidKeyError, TooManyFailuresError, UnavailableError."""
         if sdk_key is None or _KEY.fullmatch(sdk_key) is None:
             raise self._failed(client)
-        known = self._known.get(sdk_key)
-        if known is not None and time.monotonic() < known.until:
+        known, now = self._known.get(sdk_key), time.monotonic()
+        if known is not None and now < known.until:
+            if now >= known.refresh and sdk_key not in self._asking:
+                self._ask(sdk_key)
             return known
         if known is None:
             self._ring.refuse_flood(client)
-        asked = time.monotonic()
+        # Whoever comes meanwhile waits for the same look-up; a client that goes away does not end it.
+        found = await asyncio.shield(self._asking.get(sdk_key) or self._ask(sdk_key))
+        if found is None:
+            raise self._failed(client)
+        if found is AWAY:
+            raise UnavailableError
+        return found
+
+    def _ask(self, sdk_key: str) -> "asyncio.Task[Known | Away | None]":
+        task = self._asking[sdk_key] = asyncio.get_running_loop().create_task(self._answer(sdk_key))
+        return task
+
+    async def _answer(self, sdk_key: str) -> "Known | Away | None":
+        try:
+            return await self._known_now(sdk_key)
+        finally:
+            # Removed before the look-up ends, so that nobody takes the answer of an old one.
+            self._asking.pop(sdk_key, None)
+
+    async def _known_now(self, sdk_key: str) -> "Known | Away | None":
+        """The app as it stands in the database, None where it has none; as it was known while that cannot be asked."""
+        known, asked = self._known.get(sdk_key), time.monotonic()
+        self.lookups += 1
         try:
             async with asyncio.timeout(budget.left(self._timeout)):
                 loop = asyncio.get_running_loop()
                 found = await loop.run_in_executor(self._executor, self._look_up, sdk_key)
-        except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
-            if known is not None:
-                return known
-            raise UnavailableError from error
+        except (SQLAlchemyError, OSError):  # a timeout is an OSError
+            if known is None:
+                return AWAY
+            # Not asked again for a while: every request would wait for the timeout.
+            return self._remember(sdk_key, known.caller, known.app, time.monotonic())
         if found is None:
             self._known.pop(sdk_key, None)
-            raise self._failed(client)
-        if len(self._known) >= MAX_REMEMBERED:
+            return None
+        return self._remember(sdk_key, *found, asked)
+
+    def _remember(self, sdk_key: str, caller: Caller, app: App, since: float) -> Known:
+        if sdk_key not in self._known and len(self._known) >= MAX_REMEMBERED:
             self._known.clear()
-        fresh = self._known[sdk_key] = Known(*found, keys_of(found[1]), asked + self._cache_seconds)
-        return fresh
+        refresh, until = since + self._cache_seconds / 2, since + self._cache_seconds
+        known = self._known[sdk_key] = Known(caller, app, keys_of(app), refresh, until)
+        return known
 
     def admit(self, known: Known, origin: str | None, client: From) -> None:
         """Let an app's page or device through. `origin` is that of the page, None for what is none.

@@ -1,8 +1,10 @@
 """POST /v1/sdk/data over HTTP, on both stores: visitors, log-ins, sessions, duplicates, clocks, who may send."""
 
+import asyncio
 import itertools
 import json
 import random
+from ipaddress import ip_address
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from app.contract import errors, identifiers, sdk
 from app.contract.sdk_records import BAD_DESCRIPTION
 from app.domain import times
 from app.domain.profile import DEVICE, Profile
+from app.services.sdk import Known
 from app.store import apps
 from tests.api.harness import Answer, Json, Service, Workspace, running, settings_for, stable, times_now
 from tests.api.test_merges import merges, undo
@@ -616,3 +619,20 @@ def test_a_person_gets_many_tokens_at_once(workspace: Workspace) -> None:
     assert names[-1] in [one["token"] for one in ada["push_tokens"]]
     assert len(ada["push_tokens"]) == 100
     assert equal(workspace)
+
+
+def test_requests_at_once_are_one_look_up_of_their_key(workspace: Workspace) -> None:
+    shop = Shop(workspace)
+    gateway = shop.workspace.service.services.sdk
+    before = gateway.lookups
+
+    async def ask() -> list[str]:
+        return [one.app.id for one in await asyncio.gather(*(known() for _ in range(64)))]
+
+    async def known() -> Known:
+        return await gateway.authenticate(shop.app.sdk_key, lambda: ip_address("192.0.2.1"))
+
+    assert asyncio.run(ask()) == [shop.app.id] * 64
+    assert gateway.lookups == before + 1
+    assert asyncio.run(ask()) == [shop.app.id] * 64
+    assert gateway.lookups == before + 1
