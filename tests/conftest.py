@@ -63,7 +63,8 @@ def onefold(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="session")
 def forked_onefold() -> Iterator[str]:
     """`onefold`, forked from a process that has imported all of it: to start the real one takes two seconds of CPU."""
-    with tempfile.TemporaryDirectory(prefix="onefold-") as folder, forking(Path(folder), environment()) as found:
+    env = environment({"COLUMNS": "200"})  # so that lines are not broken
+    with tempfile.TemporaryDirectory(prefix="onefold-") as folder, forking(Path(folder), env) as found:
         yield str(found / "onefold")
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from tests.docs.command import forking
 from tests.docs.markdown import ROOT, Block, blocks
 from tests.e2e.service import Service, environment
 
@@ -30,7 +29,6 @@ PAGES = [
 ]
 #: The address in the pages.
 ADDRESS = "http://127.0.0.1:8080"
-TERMINAL = {"COLUMNS": "200"}
 #: Printed by the shell before each block.
 MARK = "\x1e"
 WITHHELD = [
@@ -50,39 +48,32 @@ def checkout(onefold: Service) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="module")
-def command() -> Iterator[Path]:
-    """A folder for the PATH, with an `onefold` in it."""
-    with TemporaryDirectory(prefix="onefold-") as folder, forking(Path(folder), environment(TERMINAL)) as found:
-        yield found
-
-
 @pytest.mark.parametrize("page", PAGES)
-def test_the_blocks_of_a_page(page: str, onefold: Service, checkout: Path, command: Path) -> None:
+def test_the_blocks_of_a_page(page: str, onefold: Service, checkout: Path, forked_onefold: str) -> None:
     run = [block for block in blocks(page) if block.language == "sh" and not block.not_run]
     assert run, f"{page} shows nothing to run"
-    for block, printed in zip(run, outputs(onefold, checkout, command, page, run), strict=True):
+    for block, printed in zip(run, outputs(onefold, checkout, forked_onefold, page, run), strict=True):
         if block.answer:
             last = printed.strip().split("\n")[-1]
             shown, found = json.loads(block.answer), json.loads(last)
             assert timeless(found) == timeless(shown), f"{page}:{block.line}: prints {last}"
 
 
-def outputs(service: Service, checkout: Path, command: Path, page: str, run: list[Block]) -> list[str]:
+def outputs(service: Service, checkout: Path, command: str, page: str, run: list[Block]) -> list[str]:
     """What each block prints on standard output. A command that fails, curl with a 4xx or 5xx too, fails the test."""
     (checkout / ".curlrc").write_text('fail-with-body\nshow-error\nmax-time = 40\nwrite-out = "\\n"\n')
     script = "".join(f"printf '{MARK}%s' {n}:\n{block.text}\n" for n, block in enumerate(run))
     script = script.replace(ADDRESS, service.url)
     env = environment(
         {
-            "PATH": f"{command}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{Path(command).parent}{os.pathsep}{os.environ['PATH']}",
             "CURL_HOME": str(checkout),
             "ONEFOLD_DATA_DIR": "var",
             "DATABASE_URL": service.database_url,
             "URL": service.url,
             "KEY": service.key,
+            "COLUMNS": "200",
         }
-        | TERMINAL
     )
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],

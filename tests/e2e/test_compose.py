@@ -170,7 +170,7 @@ class Native:
     def run(self, *argv: str) -> str:
         """As `docker compose exec` does; what the command printed."""
         return subprocess.run(
-            argv, check=True, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=20
+            argv, check=True, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60
         ).stdout
 
     def stop(self) -> None:
@@ -214,9 +214,9 @@ def test_the_services_start_become_healthy_and_work_together(
         for name in ("flower", "api", "worker", "jobs"):  # Flower first, since nobody waits for it
             running[name] = Native(services[name], addresses, tmp_path / name)
             if name == "api":
-                until(running[name].healthy, timeout=60, message="api is not healthy")
-        for name in ("worker", "jobs", "flower"):
-            until(running[name].healthy, timeout=60, message=f"{name} is not healthy")
+                until(running[name].healthy, timeout=60, interval=0.5, message="api is not healthy")
+        for name in ("flower", "worker", "jobs"):  # the check of a worker costs more than its start
+            until(running[name].healthy, timeout=60, interval=0.5, message=f"{name} is not healthy")
         api, flower = running["api"], running["flower"]
         assert _answer(flower.url, {})[0] == 401
         password = base64.b64encode(GIVEN["FLOWER_BASIC_AUTH"].encode()).decode()
@@ -247,7 +247,7 @@ def _job_workers(api: Native, files: str) -> str:
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=30,
+        timeout=60,
     ).stdout
     (line,) = (line for line in said.splitlines() if "job workers" in line)
     return line.split("│")[2].strip()

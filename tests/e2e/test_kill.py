@@ -20,7 +20,8 @@ from tests.polling import gone, until
 from tests.servers import PostgresServer
 from workers import replay
 
-ROUNDS = 20
+#: `make fault` has many more, of this and of other deaths.
+ROUNDS = 8
 SEED = 20261122
 
 
@@ -87,7 +88,7 @@ def kill_in_mid_batch(service: Service, books: Books, rng: random.Random) -> boo
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
-def test_twenty_batches_killed_in_the_middle(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_batches_killed_in_the_middle(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     env: Mapping[str, str] = {}
     if store == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres_server")

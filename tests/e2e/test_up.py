@@ -7,7 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
@@ -28,6 +28,16 @@ TRACK = {"attributes": [{"external_id": "eve", "logins": {"inc": 1}}]}
 def cli(forked_onefold: str) -> Command:
     """Runs the command line. `up` alone starts as users start it."""
     return partial(command, forked_onefold)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One `onefold up` with everything, for several tests: the last of them kills it."""
+    data = tmp_path_factory.mktemp("running") / "data"
+    data.mkdir()
+    (data / "flower.auth").write_text("")  # as a crash may leave it
+    with up(data, flower=True) as service:
+        yield service
 
 
 def logins(service: Service) -> int:
@@ -80,132 +90,98 @@ def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path,
         assert service.call("POST", "/users/export/ids", {"external_ids": ["ada"]})[1]["users"] == [user]
 
 
-def test_a_child_that_dies_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
-    with up(tmp_path / "data") as service:
-        assert service.call("POST", "/users/track", TRACK)[0] == 201
-        sent = 1
-        for word in ("uvicorn", "sweeper", "valkey-server", "celery"):
-            victim = service.children(word)[0]
-            if word == "valkey-server":
-                victim = next(
-                    p for p in service.children(word) if "--port" in p.cmdline() or ":0" in " ".join(p.cmdline()) or p
-                )
-            victim.send_signal(signal.SIGKILL)
-            until(lambda pid=victim.pid: gone(pid))  # type: ignore[misc]
-            until(lambda w=word: service.children(w), timeout=5, message=f"{word} was not started again")  # type: ignore[misc]
-            until(service.answers, timeout=15, message=f"no answer after the death of {word}")
-            assert service.call("POST", "/users/track", TRACK)[0] == 201
-            sent += 1
-            until(lambda n=sent: logins(service) == n, timeout=15, message=f"not applied after the death of {word}")  # type: ignore[misc]
+def test_flower_shows_the_worker_and_its_finished_tasks(running: Service) -> None:
+    service = running
+
+    def flower(path: str, *, signed: bool = True, auth: str | None = None) -> object:
+        auth = (service.data_dir / "flower.auth").read_text().strip() if auth is None else auth
+        headers = {"Authorization": "Basic " + base64.b64encode(auth.encode()).decode()} if signed else {}
+        try:
+            with urlopen(Request(service.flower_url + path, headers=headers), timeout=10) as response:
+                return json.loads(response.read())
+        except HTTPError as error:
+            with error:
+                return error.code
+        except OSError:
+            return None
+
+    until(lambda: flower("/api/workers?refresh=1"), timeout=30, message="Flower shows no worker")
+    assert flower("/api/workers", signed=False) == 401
+    assert flower("/api/tasks", signed=False) == 401
+    assert [flower("/api/workers", auth=auth) for auth in ("", ":", "onefold:")] == [401] * 3
+    assert stat.S_IMODE((service.data_dir / "flower.auth").stat().st_mode) == 0o600
+    body = {
+        "attributes": [{"external_id": "flo", "n": 1}],
+        "events": [{"external_id": "nobody", "_update_existing_only": True, "name": "e", "time": "2026-01-01"}],
+    }
+    assert service.call("POST", "/users/track", body)[0] == 201
+
+    def finished() -> list[dict[str, str]]:
+        tasks = flower("/api/tasks")
+        assert isinstance(tasks, dict)
+        done = [t for t in tasks.values() if t["name"] == "onefold.apply" and t["state"] == "SUCCESS"]
+        return [t for t in done if "'attributes': 1" in t["result"]]  # others apply Onefold's own settings
+
+    (task,) = until(finished, timeout=15, message="no finished task")
+    assert task["args"] == "[1]"
+    for part in ("'skipped': 1", "'profile_not_found': 1", "'dead': 0"):
+        assert part in task["result"]
 
 
-def test_nobody_survives_a_killed_launcher(tmp_path: Path) -> None:
-    with up(tmp_path / "data") as service:
-        family = psutil.Process(service.process.pid).children(recursive=True)
-        assert len(family) >= 5
-        service.process.kill()
-        service.process.wait(5)
-        until(lambda: all(gone(child.pid) for child in family), timeout=10, message="orphans")
-
-
-def test_flower_shows_the_worker_and_its_finished_tasks(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "flower.auth").write_text("")  # as a crash may leave it
-    with up(tmp_path / "data", flower=True) as service:
-
-        def flower(path: str, *, signed: bool = True, auth: str | None = None) -> object:
-            auth = (service.data_dir / "flower.auth").read_text().strip() if auth is None else auth
-            headers = {"Authorization": "Basic " + base64.b64encode(auth.encode()).decode()} if signed else {}
-            try:
-                with urlopen(Request(service.flower_url + path, headers=headers), timeout=10) as response:
-                    return json.loads(response.read())
-            except HTTPError as error:
-                with error:
-                    return error.code
-            except OSError:
-                return None
-
-        until(lambda: flower("/api/workers?refresh=1"), timeout=30, message="Flower shows no worker")
-        assert flower("/api/workers", signed=False) == 401
-        assert flower("/api/tasks", signed=False) == 401
-        assert [flower("/api/workers", auth=auth) for auth in ("", ":", "onefold:")] == [401] * 3
-        assert stat.S_IMODE((service.data_dir / "flower.auth").stat().st_mode) == 0o600
-        body = {
-            **TRACK,
-            "events": [{"external_id": "nobody", "_update_existing_only": True, "name": "e", "time": "2026-01-01"}],
-        }
-        assert service.call("POST", "/users/track", body)[0] == 201
-
-        def finished() -> list[dict[str, str]]:
-            tasks = flower("/api/tasks")
-            assert isinstance(tasks, dict)
-            done = [t for t in tasks.values() if t["name"] == "onefold.apply" and t["state"] == "SUCCESS"]
-            return [t for t in done if "'attributes': 1" in t["result"]]  # others apply Onefold's own settings
-
-        (task,) = until(finished, timeout=15, message="no finished task")
-        assert task["args"] == "[1]"
-        for part in ("'skipped': 1", "'profile_not_found': 1", "'dead': 0"):
-            assert part in task["result"]
-
-
-def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path, cli: Command) -> None:
-    data = tmp_path / "data"
-    with up(data) as service:
-        made = cli(
-            data,
-            "workspaces",
-            "create",
-            "shop",
-            "--plan",
-            "mau_cy_24_25",
-            "--hourly",
-            "100",
-            "--burst",
-            "2",
-            "--burst-window",
-            "60",
-        )
-        assert (made.returncode, made.stdout) == (0, "workspace shop created\n")
-        key = cli(
-            data, "keys", "create", "--workspace", "shop", "--name", "cdp", "--permission", "users.track"
-        ).stdout.strip()
-        assert key.startswith("onefold_")
-        statuses = [service.call("POST", "/users/track", TRACK, key)[0] for _ in range(3)]
-        status, answer, headers = service.call("POST", "/users/track", TRACK, key)
-        assert (statuses, status, answer) == ([201, 201, 429], 429, {"message": "Rate Limited", "limit": "burst"})
-        assert 0 < int(headers["Retry-After"]) <= 60
-        assert service.call("POST", "/users/export/ids", {"external_ids": ["eve"]}, key)[0] == 403
-        # the other workspace has seen nothing of it
-        assert service.call("POST", "/users/export/ids", {"external_ids": ["eve"]})[1]["users"] == []
-        _, _, headers = service.call(
-            "POST",
-            "/users/track",
-            {"events": [{"external_id": "x", "_update_existing_only": True, "name": "e", "time": "2026-01-01"}]},
-        )
-        identifier = headers["X-Request-Id"]
-        _, answer, _ = service.call("GET", f"/v1/requests/{identifier}?wait=10")
-        assert (answer["status"], answer["skipped"]) == (
-            "applied",
-            [{"input_array": "events", "index": 0, "reason": "profile_not_found"}],
-        )
-        shown = cli(data, "requests", "show", identifier)
-        assert "applied" in shown.stdout
-        assert "profile_not_found" in shown.stdout
-        assert cli(data, "requests", "show", identifier, "--workspace", "shop").returncode == 1
-        assert "shop" in cli(data, "workspaces", "list").stdout
-        assert cli(data, "workspaces", "set", "shop", "--plan", "legacy").returncode == 0
-        assert cli(data, "keys", "revoke", "--workspace", "shop", "--name", "cdp").returncode == 0
-        until(
-            lambda: service.call("POST", "/users/track", TRACK, key)[0] == 401,
-            timeout=15,
-            message="the key still works",
-        )
-        assert cli(data, "verify").stdout == "equal to the reference\n"
-        doctor = cli(data, "doctor")
-        assert doctor.returncode == 0, doctor.stdout
-    stopped = cli(data, "doctor")
-    assert stopped.returncode == 1
-    assert "does not answer" in stopped.stdout
+def test_workspaces_keys_and_requests_from_the_command_line(running: Service, cli: Command) -> None:
+    service, data = running, running.data_dir
+    made = cli(
+        data,
+        "workspaces",
+        "create",
+        "shop",
+        "--plan",
+        "mau_cy_24_25",
+        "--hourly",
+        "100",
+        "--burst",
+        "2",
+        "--burst-window",
+        "60",
+    )
+    assert (made.returncode, made.stdout) == (0, "workspace shop created\n")
+    key = cli(
+        data, "keys", "create", "--workspace", "shop", "--name", "cdp", "--permission", "users.track"
+    ).stdout.strip()
+    assert key.startswith("onefold_")
+    statuses = [service.call("POST", "/users/track", TRACK, key)[0] for _ in range(3)]
+    status, answer, headers = service.call("POST", "/users/track", TRACK, key)
+    assert (statuses, status, answer) == ([201, 201, 429], 429, {"message": "Rate Limited", "limit": "burst"})
+    assert 0 < int(headers["Retry-After"]) <= 60
+    assert service.call("POST", "/users/export/ids", {"external_ids": ["eve"]}, key)[0] == 403
+    # the other workspace has seen nothing of it
+    assert service.call("POST", "/users/export/ids", {"external_ids": ["eve"]})[1]["users"] == []
+    _, _, headers = service.call(
+        "POST",
+        "/users/track",
+        {"events": [{"external_id": "x", "_update_existing_only": True, "name": "e", "time": "2026-01-01"}]},
+    )
+    identifier = headers["X-Request-Id"]
+    _, answer, _ = service.call("GET", f"/v1/requests/{identifier}?wait=10")
+    assert (answer["status"], answer["skipped"]) == (
+        "applied",
+        [{"input_array": "events", "index": 0, "reason": "profile_not_found"}],
+    )
+    shown = cli(data, "requests", "show", identifier)
+    assert "applied" in shown.stdout
+    assert "profile_not_found" in shown.stdout
+    assert cli(data, "requests", "show", identifier, "--workspace", "shop").returncode == 1
+    assert "shop" in cli(data, "workspaces", "list").stdout
+    assert cli(data, "workspaces", "set", "shop", "--plan", "legacy").returncode == 0
+    assert cli(data, "keys", "revoke", "--workspace", "shop", "--name", "cdp").returncode == 0
+    until(
+        lambda: service.call("POST", "/users/track", TRACK, key)[0] == 401,
+        timeout=15,
+        message="the key still works",
+    )
+    assert cli(data, "verify").stdout == "equal to the reference\n"
+    doctor = cli(data, "doctor")
+    assert doctor.returncode == 0, doctor.stdout
     for wrong in (
         ("workspaces", "create", "shop"),
         ("workspaces", "create", "x", "--plan", "gold"),
@@ -218,6 +194,36 @@ def test_workspaces_keys_and_requests_from_the_command_line(tmp_path: Path, cli:
     ):
         done = cli(data, *wrong)
         assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False), wrong
+
+
+def test_a_child_that_dies_is_started_again_and_nothing_is_lost(running: Service) -> None:
+    service = running
+    assert service.call("POST", "/users/track", TRACK)[0] == 201
+    sent = 1
+    for word in ("uvicorn", "sweeper", "valkey-server", "celery"):
+        victim = service.children(word)[0]
+        if word == "valkey-server":
+            victim = next(
+                p for p in service.children(word) if "--port" in p.cmdline() or ":0" in " ".join(p.cmdline()) or p
+            )
+        victim.send_signal(signal.SIGKILL)
+        until(lambda pid=victim.pid: gone(pid))  # type: ignore[misc]
+        until(lambda w=word: service.children(w), timeout=5, message=f"{word} was not started again")  # type: ignore[misc]
+        until(service.answers, timeout=15, message=f"no answer after the death of {word}")
+        assert service.call("POST", "/users/track", TRACK)[0] == 201
+        sent += 1
+        until(lambda n=sent: logins(service) == n, timeout=15, message=f"not applied after the death of {word}")  # type: ignore[misc]
+
+
+def test_nobody_survives_a_killed_launcher(running: Service, cli: Command) -> None:
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    assert len(family) >= 5
+    running.process.kill()
+    running.process.wait(5)
+    until(lambda: all(gone(child.pid) for child in family), timeout=10, message="orphans")
+    stopped = cli(running.data_dir, "doctor")
+    assert stopped.returncode == 1
+    assert "does not answer" in stopped.stdout
 
 
 @pytest.mark.parametrize(
