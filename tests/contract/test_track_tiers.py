@@ -14,6 +14,7 @@ from app.contract.errors import RefusedError
 from app.contract.track import CODEC_AS_SENT, CODEC_VALID_REST, Limits
 from app.domain.commands import Command, TrackEvent, Unreadable
 from tests.api.objects import bodies, nearly_clean
+from tests.fuzz.size import cases
 
 LEGACY = Limits(None, 75)
 TIME = '"time":"2026-01-01"'
@@ -44,7 +45,7 @@ def known(commands: Sequence[Command]) -> list[str]:
     return [repr(command) for command in commands]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=cases(150))
 @given(st.one_of(nearly_clean(), nearly_clean(), bodies()))
 @example(b'{"attributes":[{"external_id":"a","k":1e308}]}')
 @example(
@@ -66,7 +67,7 @@ def test_clean_means_clean(body: bytes) -> None:
     assert known(track.decode(accepted.codec, accepted.body)) == known(track.decode(exact.codec, exact.body))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=cases(60))
 @given(nearly_clean())
 @example(b'{"attributes":[{"external_id":"a"}],"events":[{"external_id":"a","name":"e",%s}]}' % TIME.encode())
 @example(b'{"attributes":[{"external_id":"a"},{"external_id":"b"},{"external_id":"c"}]}')
@@ -84,7 +85,7 @@ def test_both_tiers_count_alike(body: bytes) -> None:
         assert answers[0] == answers[1]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=cases(150))
 @given(st.one_of(nearly_clean(), nearly_clean(), bodies()))
 def test_what_is_accepted_can_be_read(body: bytes) -> None:
     """Applying never fails on data: every accepted object becomes one command, at its index, in the order of effect."""
@@ -110,7 +111,7 @@ def test_what_is_accepted_can_be_read(body: bytes) -> None:
         assert indices == list(range(accepted_here + refused_here))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=cases(100))
 @given(
     st.one_of(st.binary(max_size=60), bodies().flatmap(lambda body: st.integers(0, len(body)).map(lambda n: body[:n])))
 )

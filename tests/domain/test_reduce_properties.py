@@ -16,6 +16,7 @@ from app.domain.identifiers import identifiers_of
 from app.domain.profile import BRAZE
 from app.domain.settings import ApplySettings
 from app.domain.state import State
+from tests.fuzz.size import cases
 from tests.strategies import bodies
 
 START = 1_795_000_000_000_000
@@ -46,7 +47,7 @@ def facts(state: State) -> object:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=cases(60))
 @given(st.lists(bodies, max_size=8), st.data())
 def test_any_split_of_the_log_gives_the_same_state(sent: list[dict[str, Any]], data: st.DataObject) -> None:
     whole = State(complete=True)
@@ -60,7 +61,7 @@ def test_any_split_of_the_log_gives_the_same_state(sent: list[dict[str, Any]], d
     assert facts(again) == facts(whole)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=cases(60))
 @given(st.lists(bodies, max_size=8), st.sampled_from((400, 1_000, 8_000_000)))
 def test_the_size_says_what_the_sections_hold(sent: list[dict[str, Any]], bound: int) -> None:
     state = State(complete=True, settings=ApplySettings(max_profile_bytes=bound))
@@ -71,7 +72,7 @@ def test_the_size_says_what_the_sections_hold(sent: list[dict[str, Any]], bound:
         }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=cases(60))
 @given(st.lists(bodies, max_size=8))
 def test_the_index_says_what_the_profiles_say(sent: list[dict[str, Any]]) -> None:
     state = State(complete=True)
@@ -88,7 +89,7 @@ def test_the_index_says_what_the_profiles_say(sent: list[dict[str, Any]]) -> Non
     assert state.changes.identifiers_dropped == set()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=cases(60))
 @given(st.lists(bodies, max_size=6))
 def test_every_object_is_counted_once_as_applied_or_skipped(sent: list[dict[str, Any]]) -> None:
     state = State(complete=True)

@@ -15,6 +15,7 @@ from app.domain.reasons import TOO_MUCH_WORK
 from app.domain.state import State
 from app.domain.values import size
 from app.domain.work import MAX_WORK, Work
+from tests.fuzz.size import cases
 
 MERGE, PLAIN = Options(merge_objects=True), Options()
 
@@ -117,7 +118,7 @@ operations = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=cases(120))
 @given(st.lists(st.tuples(operations, st.sampled_from([MERGE, PLAIN])), max_size=8))
 def test_drafts_change_no_result_and_know_their_sizes(sent: list[tuple[Any, Options]]) -> None:
     work = Work()

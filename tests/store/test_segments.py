@@ -22,13 +22,14 @@ from app.store.profiles.save import save
 from app.store.segments import regexes, run, values, windows
 from app.store.segments.patterns import is_pattern, matcher
 from tests import segments
+from tests.fuzz.size import cases
 from tests.segments import Hostile, World
 from tests.servers import PostgresServer
 from tests.stores import workspace
 
 #: A seed cannot be shrunk; what is reported names it, the person and the filters.
 _PROPERTY: Final = settings(
-    max_examples=40,
+    max_examples=cases(25),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

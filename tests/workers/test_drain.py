@@ -23,6 +23,7 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
 from app.store.profiles.dump import dump
+from tests.fuzz.size import cases
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
 from workers import replay
@@ -71,7 +72,7 @@ def cursors(database: Database, workspace_id: int) -> list[int]:
     return found.cursors
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=cases(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(bodies, st.sampled_from([0, 0, 0, 1]), st.booleans()), max_size=10),
     st.sampled_from([1, 2, 3, 64]),

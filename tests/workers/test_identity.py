@@ -14,6 +14,7 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.profiles.crowds import Limits
 from tests.accepting import entry
+from tests.fuzz.size import cases
 from tests.people import People
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
@@ -33,7 +34,7 @@ def send(database: Database, workspace_id: int, path: str, body: dict[str, Any],
     return True
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=cases(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(requests, st.booleans()), max_size=16),
     st.sampled_from([1, 2, 3, 64]),
@@ -62,7 +63,7 @@ def test_any_log_in_any_batches_equals_the_reference(
 def test_dense_logs_equal_the_reference(database: Database, crowd_limits: Limits) -> None:
     """Random examples seldom meet anybody; here most requests do. Two workers take turns, and remember crowds."""
     merged = 0
-    for seed in range(9):
+    for seed in range(6):
         one, people = workspace(database, next(_names)), People(seed, many=2 + seed % 5)
         workers = [applier(database, crowd_limits=crowd_limits) for _ in range(2)]
         for worker in workers:

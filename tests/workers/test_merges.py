@@ -17,6 +17,7 @@ from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.profiles.dump import dump, occurrences
 from tests.accepting import entry
+from tests.fuzz.size import cases
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
 from tests.workers.test_drain import applier, cursors, differences
@@ -79,7 +80,7 @@ _write = st.tuples(st.sampled_from(PEOPLE), st.integers(0, 3)).map(
 _undo = st.tuples(st.sampled_from([0, 0, 0, 1, 2]), st.sampled_from([0, 0, 1]))
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=cases(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.one_of(_merge, _merge, _undo, _undo, _write, requests), st.booleans()), min_size=5, max_size=16
