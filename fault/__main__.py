@@ -1,7 +1,8 @@
 """`python -m fault`: rounds of faults, one table, and status 1 when anything differed or too little was hit."""
 
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
@@ -42,12 +43,19 @@ def main(
         raise typer.BadParameter("no such scenario")
     wanted = rounds or (1 if short else 20)
     began = time.monotonic()
-    lines = [
-        _scenario(_relaxed(one, slack), where, wanted, seed, short=short)
+    runs = [
+        (_relaxed(one, slack), where)
         for one in chosen
         for where in one.stores
         if store in (Store.both, where) and not (short and not scenario and where not in SHORT[one.number])
     ]
+    if short:  # those that want the same stack one after the other
+        firsts = [(where, one.layout) for one, where in runs]
+        runs.sort(key=lambda run: firsts.index((run[1], run[0].layout)))
+    with ExitStack() as stacks:
+        started = _Stacks(stacks, keep=short)
+        lines = [_scenario(one, where, wanted, seed, started, short=short) for one, where in runs]
+    lines.sort(key=lambda line: line.scenario.number)
     say("")
     say(table([line.cells() for line in lines]))
     busy = f" Backlogs were allowed {slack:g} times as long." if slack > 1 else ""
@@ -64,15 +72,46 @@ def _relaxed(scenario: Scenario, slack: float) -> Scenario:
     return replace(scenario, layout=layout, lag_seconds=scenario.lag_seconds * slack)
 
 
-def _scenario(scenario: Scenario, store: str, wanted: int, seed: int, *, short: bool) -> Line:
+class _Stacks:
+    """Starts what is hit. A start takes longer than most rounds, so a short run may keep it for the next scenario."""
+
+    def __init__(self, stacks: ExitStack, *, keep: bool) -> None:
+        self._stacks = stacks
+        self._keep = keep
+        self._kept: tuple[str, stack.Layout, stack.Stack] | None = None
+
+    @contextmanager
+    def started(self, store: str, layout: stack.Layout, seed: int) -> Iterator[stack.Stack]:
+        """The stack of the scenario before, where it is of that kind and nothing was wrong with it; else a new one."""
+        if self._kept is not None and self._kept[:2] == (store, layout):
+            running = self._kept[2]
+            running.start()
+        else:
+            self.stop()
+            running = self._stacks.enter_context(stack.started(store, layout, seed))
+        self._kept = None
+        yield running
+        if self._keep:
+            self._kept = (store, layout, running)
+        else:
+            self.stop()
+
+    def stop(self) -> None:
+        """Nothing is kept for the next scenario."""
+        self._kept = None
+        self._stacks.close()
+
+
+def _scenario(scenario: Scenario, store: str, wanted: int, seed: int, stacks: _Stacks, *, short: bool) -> Line:
     line = Line(scenario, store, wanted)
     say(f"\n{scenario.number} {scenario.name}, {store}; counts when: {scenario.proof}")
     prepare = contextmanager(scenario.prepare) if scenario.prepare else None
     try:
         if prepare is None:
-            with stack.started(store, scenario.layout, seed) as running:
+            with stacks.started(store, scenario.layout, seed) as running:
                 _rounds(line, running, seed, short=short)
         else:
+            stacks.stop()
             with prepare(scenario.layout) as layout, stack.started(store, layout, seed) as running:
                 _rounds(line, running, seed, short=short)
     except AssertionError as stuck:  # before the first round: whatever was started does not work at all
@@ -81,6 +120,8 @@ def _scenario(scenario: Scenario, store: str, wanted: int, seed: int, *, short: 
     except (Unfit, ServerUnavailable) as reason:
         line.skipped = str(reason)
         say(f"  skipped: {reason}")
+    if line.failed:
+        stacks.stop()
     return line
 
 
