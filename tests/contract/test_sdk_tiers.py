@@ -7,6 +7,7 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
+from app.contract import body as bodies_of
 from app.contract import sdk, sdk_clean
 from app.contract.errors import RefusedError
 from app.contract.sdk_records import Sender
@@ -129,7 +130,7 @@ def test_both_tiers_name_the_same_device(body: bytes) -> None:
 
 
 def _exactly(body: bytes) -> str:
-    document = sdk.bodies.parse_object(body)
+    document = bodies_of.parse_object(body)
     if document is None:
         raise RefusedError(400, sdk.BAD_BODY)
     return sdk._device(document)
