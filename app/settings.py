@@ -70,6 +70,15 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(512, ge=1)
     #: Whether the API serves /openapi.json and /docs, to anybody.
     docs: bool = False
+    #: Whether the API serves the console, at /console, with the role of the owner of the schema. `onefold up` does.
+    console: bool = False
+    #: A log-in of the console ends so long after its last use; and after seven days.
+    console_session_hours: float = Field(12.0, gt=0)
+    #: Attempts to log in to the console in a minute: of an account, and twice as many of an address.
+    console_logins_per_minute: int = Field(10, ge=1)
+    #: How long it is known what accounts of the console did, and how many acts of all of them.
+    console_act_days: float = Field(400.0, gt=0)
+    console_acts: int = Field(100_000, ge=1)
     #: SDK key of the app whose shop is served under /demo, to browsers of this machine; empty = no shop. `onefold up
     #: --demo` sets it.
     demo_sdk_key: str = ""

@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.store import past
 from app.store.engine import Database
 from app.store.retained import Keeping
-from workers import archival, merge_schedule, rates, scheduled, segments, token_clean_up, values
+from workers import archival, console, merge_schedule, rates, scheduled, segments, token_clean_up, values
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention, UsageKept
@@ -59,6 +59,12 @@ def _retention(parts: Parts) -> Work:
     keeping = Keeping(settings.history_lines, settings.merge_record_days, settings.deletion_days)
     usage = UsageKept(settings.usage_hours, settings.max_usage_rows)
     return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping, usage).run
+
+
+def _console(parts: Parts) -> Work:
+    settings = parts.settings
+    kept = console.keeping(settings.console_session_hours, settings.console_act_days, settings.console_acts)
+    return lambda stop: console.run(parts.database, kept, parts.now_us, stop)
 
 
 def _rates(parts: Parts) -> Work:
@@ -119,6 +125,7 @@ def _merge_schedule(parts: Parts) -> Work:
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
     "retention": _retention,
+    "console": _console,
     "rates": _rates,
     "jobs": _jobs,
     "metric files": _metric_files,

@@ -19,7 +19,7 @@ _OTHERS_WRITE: Final = 0o022
 
 #: What Onefold makes in its data directory: beginnings of the names of files, and directories.
 _OURS: Final = (
-    *("default.key", "flower.auth", "metrics.token", "launcher.lock", "worker.ready", "valkey.sock"),
+    *("default.key", "console.auth", "flower.auth", "metrics.token", "launcher.lock", "worker.ready", "valkey.sock"),
     *("onefold.db", "onefold-inbox.db"),
 )
 _OUR_DIRECTORIES: Final = ("logs", "metrics", "valkey")

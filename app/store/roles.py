@@ -34,6 +34,8 @@ API_WRITES: Final = {
     "workspace": "update (plan, hourly_limit, burst_limit, burst_window_seconds, max_objects_combined,"
     " max_objects_per_array, hourly_refill, track_reset_style, group_limits)",
 }
+#: Of the console, which runs with the owner's role: neither role may read a password, or give itself a session.
+CONSOLE: Final = frozenset(("console_account", "console_role", "console_session", "console_act"))
 #: What is not the worker's to change.
 WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group", "app"))
 #: What the worker does to these nevertheless: it queues requests of its own, and deletes workspaces.
@@ -43,6 +45,9 @@ WORKER_WRITES: Final = {
     "inbox_head": "update (head, last_us), delete",
     "subscription_group": "delete",
     "app": "delete",
+    "console_role": "select, delete",
+    "console_session": "select, delete",
+    "console_act": "select, delete",
 }
 #: Partitioned tables, which age out by dropping partitions.
 GROWING: Final = ("inbox", "idempotency", "inbox_message", "problem", "occurrence")
@@ -75,7 +80,7 @@ def grant(database: Database, api: str | None, worker: str | None) -> list[str]:
         if worker is not None:
             statements += _own(connection, quote(worker), schema)
             statements += _base(quote(worker), schema, [name for name in names if name not in GROWING])
-            writable = [name for name in names if name not in GROWING and name not in WORKER_READS]
+            writable = [name for name in names if name not in GROWING and name not in WORKER_READS | CONSOLE]
             statements += [f"grant insert, update, delete on {name} to {quote(worker)}" for name in writable]
             statements += [f"grant {what} on {name} to {quote(worker)}" for name, what in WORKER_WRITES.items()]
         if api is not None:
@@ -103,8 +108,9 @@ def _own(connection: Connection, role: str, schema: str) -> list[str]:
 
 
 def _base(role: str, schema: str, names: list[str]) -> list[str]:
+    readable = [name for name in names if name not in CONSOLE]
     return [
         f"grant usage on schema {schema} to {role}",
         f"revoke all on {', '.join(names)} from {role}",
-        f"grant select on {', '.join(names)}, alembic_version to {role}",
+        f"grant select on {', '.join(readable)}, alembic_version to {role}",
     ]

@@ -49,8 +49,16 @@ collation, compression) is in the migrations; the columns and indexes here are t
     merge_setup      workspace_id                                     -
     merge_run        workspace_id, id                                 created_us; day unique where scheduled
     merge_run_request  workspace_id, run_id, n                        -
+
+Four belong to the installation:
+
+    console_account  name                                             -
+    console_role     workspace_id, account                            -
+    console_session  digest                                           account, created_us
+    console_act      id                                               workspace_id, id
 """
 
+from app.store.tables.console import Account, AccountRole, Act, ConsoleSession
 from app.store.tables.events import Name, NameCount, OccurrenceRow, Series, SeriesDay, SeriesHour
 from app.store.tables.inbox import (
     INBOX_TABLES,
@@ -89,12 +97,16 @@ from app.store.tables.usage import ApiUsage
 
 __all__ = [
     "INBOX_TABLES",
+    "Account",
+    "AccountRole",
+    "Act",
     "AddressStateRow",
     "ApiKey",
     "ApiUsage",
     "AppRow",
     "Applied",
     "Company",
+    "ConsoleSession",
     "Dead",
     "Deletion",
     "Erasure",
