@@ -1,19 +1,37 @@
-"""ASGI entry point: `uvicorn --factory app.asgi:create`."""
+"""ASGI entry points: `uvicorn --factory app.asgi:create` is the API, `app.asgi:create_console` the console alone."""
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from app.adapters import logs, runtime
 from app.api.app import create_app
 from app.bootstrap import serving
+from app.console import app as console
 from app.settings import Settings
 
 
 def create() -> FastAPI:
-    """The application with the settings of the environment."""
+    """The API with the settings of the environment, and the console where they say so."""
+    settings = _prepared()
+    services = serving.services(settings)
+    app = create_app(services)
+    if settings.console:
+        app.router.routes.extend(console.routes(services))
+    runtime.tune(young=20_000)
+    return app
+
+
+def create_console() -> Starlette:
+    """The console with the settings of the environment. It watches over nothing: the API beside it does."""
+    settings = _prepared()
+    app = console.create_app(serving.services(settings.model_copy(update={"canary_seconds": 0.0})))
+    runtime.tune(young=20_000)
+    return app
+
+
+def _prepared() -> Settings:
     settings = Settings()
     logs.configure(settings.log_level)
     runtime.give_memory_back()
     runtime.raise_descriptors()
-    app = create_app(serving.services(settings))
-    runtime.tune(young=20_000)
-    return app
+    return settings

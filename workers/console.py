@@ -14,8 +14,6 @@ from app.store.engine import DATABASE_ERRORS, Database
 log = structlog.get_logger()
 
 INTERVAL_SECONDS: Final = 60.0
-#: A session ends so long after its log-in, however much it is used.
-LONGEST_SESSION_US: Final = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,9 @@ def keeping(session_hours: float, act_days: float, acts: int) -> Kept:
 def trim(database: Database, kept: Kept, now_us: int) -> dict[str, int]:
     """Drop what is over: {what: how many}."""
     done = {
-        "console_sessions": accounts.expire_sessions(database, now_us - kept.session_us, now_us - LONGEST_SESSION_US),
+        "console_sessions": accounts.expire_sessions(
+            database, now_us - kept.session_us, now_us - accounts.LONGEST_SESSION_US
+        ),
         "console_acts": acts.trim(database, now_us - kept.act_us, kept.acts),
     }
     return {what: number for what, number in done.items() if number}

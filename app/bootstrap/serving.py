@@ -12,13 +12,16 @@ from app.adapters import runtime
 from app.adapters.clock import now_ms, now_us
 from app.adapters.metrics import Metrics, Readings
 from app.bootstrap.background import celery, doorbell, files
+from app.domain import times
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch, Limits
 from app.services.accepting.block_list import BlockList
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.writer import InboxWriter
+from app.services.acts import Acts
 from app.services.address_lists import AddressLists
+from app.services.api_keys import ApiKeys
 from app.services.api_usage import ApiUsage, UsageCounter
 from app.services.apps import Apps
 from app.services.archives import Archives
@@ -33,6 +36,7 @@ from app.services.job_watch import JobWatch
 from app.services.jobs import Bounds, Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
+from app.services.log_ins import LogIns
 from app.services.merge_runs import MergeRuns
 from app.services.merges import Merges
 from app.services.messages import Messages
@@ -54,6 +58,7 @@ from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.waiting import Waiting
 from app.services.workspace_deletions import WorkspaceDeletions
+from app.services.workspaces import Workspaces
 from app.settings import Settings
 from app.store import migrate
 from app.store.engine import Database, ping
@@ -145,6 +150,9 @@ def services(settings: Settings) -> Services:
             values=settings.max_json_values,
         )
     )
+    password_threads = Threads("passwords", 1)
+    hashing = StoreCalls(password_threads, settings.answer_seconds)
+    idle_us = int(settings.console_session_hours * times.HOUR)
     canary = Canary(database, writer, waiting, calls, now_us, settings.canary_seconds)
     if settings.canary_seconds:
         canary.start()
@@ -195,6 +203,7 @@ def services(settings: Settings) -> Services:
         await counting_threads.aclose()
         await block_threads.aclose()
         await usage_threads.aclose()
+        await password_threads.aclose()
         executor.shutdown(wait=True)
         writing.dispose()
         database.dispose()
@@ -226,6 +235,10 @@ def services(settings: Settings) -> Services:
         series=Series(database, reader, segments, now_us),
         spam_blocks=SpamBlocks(database, reader, synchronous, calls),
         workspace_deletions=WorkspaceDeletions(database, calls, now_us, keys.forget),
+        log_ins=LogIns(database, calls, hashing, now_us, idle_us, settings.console_logins_per_minute),
+        acts=Acts(database, calls, now_us),
+        api_keys=ApiKeys(database, calls, now_us, keys.forget),
+        workspaces=Workspaces(database, calls, now_us),
         previews=Previews(database, reader, calls, segments, started, now_us, settings.answer_seconds),
         reader=reader,
         people=People(database, reader, segments),
@@ -242,6 +255,7 @@ def services(settings: Settings) -> Services:
         docs=settings.docs,
         demo_sdk_key=settings.demo_sdk_key,
         trusted_proxies=trusted_proxies,
+        public_url=settings.public_url.rstrip("/"),
         answer_seconds=settings.answer_seconds,
     )
 

@@ -80,11 +80,10 @@ def valkey(settings: Settings) -> Child:
     )
 
 
-def uvicorn(settings: Settings, host: str, port: int) -> tuple[str, ...]:
+def uvicorn(settings: Settings, host: str, port: int, application: str = "app.asgi:create") -> tuple[str, ...]:
     return (
         executable("uvicorn"),
-        "--factory",
-        "app.asgi:create",
+        *("--factory", application),
         *("--host", host, "--port", str(port)),
         *("--loop", "app.api.event_loop:Loop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
         *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", str(settings.keep_alive_seconds)),

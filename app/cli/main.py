@@ -17,6 +17,7 @@ from app.adapters.private_files import private_by_default
 _COMMANDS: Final = {
     "up": ("run", "up"),
     "api": ("run", "api"),
+    "console": ("run", "console"),
     "worker": ("run", "worker"),
     "sweeper": ("sweeper", "sweeper"),
     "migrate": ("run", "migrate_database"),
@@ -44,6 +45,7 @@ _GROUPS: Final = {
     "apps": ("apps", "app"),
     "jobs": ("jobs", "app"),
     "segments": ("segments", "app"),
+    "admins": ("admins", "app"),
     "db": ("roles", "app"),
 }
 #: Former names, which work until 1.0.

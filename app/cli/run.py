@@ -1,4 +1,4 @@
-"""`onefold up`, `api`, `worker`: running the service, in one piece or in parts."""
+"""`onefold up`, `api`, `console`, `worker`: running the service, in one piece or in parts."""
 
 import os
 import secrets
@@ -71,6 +71,10 @@ def up(
         family.append(children.valkey(settings))
     with opened(settings, make=True) as database:
         key_file = starting.default_key(database, data_dir)
+        console_file = None
+        if roles.owns_schema(database):  # another role may change no key, and read no password
+            console_file = starting.first_account(database, data_dir)
+            settings = settings.model_copy(update={"console": True})
         demo_key_file = None
         if demo:
             sdk_key, demo_key_file = starting.demo_shop(database, data_dir, port)
@@ -85,7 +89,7 @@ def up(
     family.append(children.api(settings, host, port, ready_file))
 
     def started() -> None:
-        _greet(children.url(host, port), key_file, demo_key_file, flower_port, data_dir)
+        _greet(children.url(host, port), key_file, console_file, demo_key_file, flower_port, data_dir)
 
     try:
         Launcher(family, _report, started).run()
@@ -101,6 +105,21 @@ def api(port: Port = 8080, host: Host = "127.0.0.1", data_dir: DataDir = DEFAULT
     with opened(settings):
         pass
     os.execvpe(executable("uvicorn"), children.uvicorn(settings, host, port), environment(settings))  # noqa: S606 - our own command
+
+
+def console(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the console.")] = 8081,
+    host: Host = "127.0.0.1",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Run the console alone, beside APIs whose role may change no key and no workspace. With the owner's role."""
+    settings = settings_for(data_dir)
+    with opened(settings) as database:
+        if not roles.owns_schema(database):
+            raise fail("The console needs the role that owns the schema: it changes keys and workspaces.")
+        starting.first_account(database, settings.data_dir)
+    argv = children.uvicorn(settings, host, port, "app.asgi:create_console")
+    os.execvpe(executable("uvicorn"), argv, environment(settings))  # noqa: S606 - our own command
 
 
 def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
@@ -143,11 +162,21 @@ def _with_metrics(settings: Settings) -> Settings:
     return settings.model_copy(update={"metrics_token": SecretStr(token)})
 
 
-def _greet(url: str, key_file: Path, demo_key_file: Path | None, flower_port: int, data_dir: Path) -> None:
+def _greet(
+    url: str,
+    key_file: Path,
+    console_file: Path | None,
+    demo_key_file: Path | None,
+    flower_port: int,
+    data_dir: Path,
+) -> None:
     payload = '{"attributes":[{"external_id":"ada","first_name":"Ada","tier":"gold"}]}'
     key = f'"Authorization: Bearer $(cat {shlex.quote(str(key_file))})"'
     typer.echo(f"Onefold answers on {url}")
     typer.echo(f"API key of the workspace `{DEFAULT_WORKSPACE}`: {key_file}")
+    if console_file is not None:
+        known = f" (account and password: {console_file})" if console_file.exists() else ""
+        typer.echo(f"Console: {url}/console{known}")
     if demo_key_file is not None:
         typer.echo(f"A shop to try it on: {url}/demo")
         typer.echo(f"API key of the shop's workspace `{starting.DEMO_WORKSPACE}`: {demo_key_file}")

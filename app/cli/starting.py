@@ -1,4 +1,4 @@
-"""What the first start makes: a workspace, a key in a file that only we may read, and the shop of `--demo`."""
+"""What the first start makes: a workspace, a key and an account in files that only we may read, the shop of `--demo`."""
 
 import secrets
 from contextlib import suppress
@@ -8,9 +8,10 @@ from typing import Final
 
 from app.adapters.clock import now_us
 from app.adapters.private_files import read_secret, write_secret
+from app.cli.children import secret
 from app.cli.context import DEFAULT_WORKSPACE, fail
 from app.contract.plans import DEFAULT_PLAN
-from app.services import apps, workspaces
+from app.services import accounts, apps, naming, passwords, workspaces
 from app.services.permissions import PERMISSIONS
 from app.store import keys
 from app.store import workspaces as stored
@@ -22,6 +23,34 @@ DEMO_WORKSPACE: Final = "demo-shop"
 DEMO_APP: Final = "Demo shop"
 DEMO_NOT_LOCAL: Final = "--demo is for this machine alone: its address has to be a loopback address, as 127.0.0.1 is."
 DEMO_TAKEN: Final = f"--demo makes the workspace `{DEMO_WORKSPACE}`, and there is another one of that name."
+
+
+#: The account that the first start makes.
+FIRST_ACCOUNT: Final = "admin"
+CONSOLE_FILE: Final = "console.auth"
+
+
+def first_account(database: Database, data_dir: Path) -> Path:
+    """See that somebody can log in to the console: where there is no account, make one whose password is in the file.
+
+    The file is written first, so that a crash leaves no account whose password nobody knows.
+    """
+    path = data_dir / CONSOLE_FILE
+    if not accounts.listed(database):
+        auth = secret(path, None, lambda: f"{FIRST_ACCOUNT}:{passwords.new()}", _account_problem)
+        name, _, password = auth.partition(":")
+        with suppress(accounts.NameTakenError):  # another machine's first start, at the same time
+            accounts.create(database, name, {accounts.EVERYWHERE: accounts.ADMIN}, now_us(), password)
+    return path
+
+
+def _account_problem(auth: str) -> str | None:
+    try:
+        passwords.checked(auth.partition(":")[2])
+        naming.checked(auth.partition(":")[0])
+    except (passwords.InvalidPasswordError, naming.InvalidNameError):
+        return f"must be account:password, the password of at least {passwords.SHORTEST} characters"
+    return None
 
 
 def default_key(database: Database, data_dir: Path) -> Path:

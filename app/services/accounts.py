@@ -51,9 +51,7 @@ def listed(database: Database) -> list[Account]:
     return store.listed(database)
 
 
-def create(
-    database: Database, name: str, roles: Mapping[int, str], now_us: int, password: str | None = None
-) -> str:
+def create(database: Database, name: str, roles: Mapping[int, str], now_us: int, password: str | None = None) -> str:
     """A new account; its password, which is made unless it is given.
 
     Raises NameTakenError, InvalidNameError, InvalidRoleError, InvalidPasswordError, TooManyAccountsError.

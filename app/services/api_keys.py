@@ -1,10 +1,11 @@
 """API keys as operators see them: made, listed and revoked."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from app.services import naming
 from app.services.caller import Caller
+from app.services.calls import StoreCalls
 from app.services.networks import parse_networks
 from app.services.permissions import ALL, PERMISSIONS, SYNONYMS
 from app.store import keys
@@ -33,18 +34,45 @@ class NewKey:
     created_by: str = ""
 
 
+class ApiKeys:
+    """One per process that serves the console, which has the role of the owner of the schema."""
+
+    def __init__(
+        self, database: Database, calls: StoreCalls, now_us: Callable[[], int], forget: Callable[[int], None]
+    ) -> None:
+        """`forget` makes this process look the keys of a workspace up again."""
+        self._database = database
+        self._calls = calls
+        self._now_us = now_us
+        self._forget = forget
+
+    async def create(self, caller: Caller, wanted: NewKey) -> str:
+        """As `create`. Raises UnavailableError, too."""
+        return await self._calls.run(lambda: create(self._database, caller, wanted, self._now_us()))
+
+    async def listed(self, caller: Caller) -> list[ApiKey]:
+        """As `listed`. Raises UnavailableError."""
+        return await self._calls.run(lambda: listed(self._database, caller))
+
+    async def revoke(self, caller: Caller, name: str) -> None:
+        """As `revoke`; this process follows at once, others within ONEFOLD_KEY_CACHE_SECONDS. Raises
+        UnavailableError, too."""
+        await self._calls.run(lambda: revoke(self._database, caller, name, self._now_us()))
+        self._forget(caller.workspace_id)
+
+
 def create(database: Database, caller: Caller, wanted: NewKey, now_us: int) -> str:
     """The key, which is shown this once. Raises InvalidKeyRequestError, InvalidNameError, NameTakenError."""
     permissions = {*(ALL if wanted.everything else ()), *wanted.permissions}
     if not permissions:
-        raise InvalidKeyRequestError("Give --permission at least once, or --all.")
+        raise InvalidKeyRequestError("A key needs a permission at least: --permission, or --all.")
     if any(one not in PERMISSIONS and one not in SYNONYMS for one in permissions):
         raise InvalidKeyRequestError(f"Unknown permission. Permissions: {', '.join(PERMISSIONS)}.")
     try:
         networks = [str(network) for network in parse_networks(wanted.networks)]
     except ValueError:
         raise InvalidKeyRequestError(
-            "--allow-ip takes an address, or a CIDR block without bits behind its prefix."
+            "A network is an address, or a CIDR block without bits behind its prefix (--allow-ip)."
         ) from None
     return keys.create(
         database,

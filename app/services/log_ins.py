@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.domain.times import DAY, MINUTE
+from app.domain.times import MINUTE
 from app.quota.bucket import Bucket
 from app.quota.local import LocalBuckets
 from app.services import passwords
@@ -17,8 +17,6 @@ from app.services.refusals import ServiceError, TooFrequentError
 from app.store import accounts as store
 from app.store.engine import Database
 
-#: A session ends so long after its log-in, however much it is used.
-LONGEST_US: Final = 7 * DAY
 #: Browsers in which an account is logged in; beyond it the oldest log-in ends.
 MOST_SESSIONS: Final = 20
 #: The use of a session is recorded at most this often.
@@ -89,7 +87,7 @@ class LogIns:
         that looks for news by itself. Raises UnavailableError."""
         digest, now = _digest(session), self._now_us()
         found = await self._calls.run(lambda: store.find_session(self._database, digest))
-        if found is None or found.seen_us + self._idle_us <= now or found.created_us + LONGEST_US <= now:
+        if found is None or found.seen_us + self._idle_us <= now or found.created_us + store.LONGEST_SESSION_US <= now:
             return None
         if sees and found.seen_us + SEEN_EVERY_US <= now:
             await self._calls.run(lambda: store.see_session(self._database, digest, now))

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
+from app.services.acts import Acts
 from app.services.address_lists import AddressLists
+from app.services.api_keys import ApiKeys
 from app.services.api_usage import ApiUsage, UsageCounter
 from app.services.apps import Apps
 from app.services.archives import Archives
@@ -18,6 +20,7 @@ from app.services.exporting import Exporter
 from app.services.jobs import Jobs
 from app.services.keys import KeyRing
 from app.services.limits import WorkspaceLimits
+from app.services.log_ins import LogIns
 from app.services.merge_runs import MergeRuns
 from app.services.merges import Merges
 from app.services.messages import Messages
@@ -35,6 +38,7 @@ from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.workspace_deletions import WorkspaceDeletions
+from app.services.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class Services:
     usage: ApiUsage
     #: Counts every answer, for `usage`.
     usage_counter: UsageCounter
+    #: Of the console alone: they need the role of the owner of the schema.
+    log_ins: LogIns
+    acts: Acts
+    api_keys: ApiKeys
+    workspaces: Workspaces
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings
@@ -87,5 +96,7 @@ class Services:
     demo_sdk_key: str
     #: Whose X-Forwarded-For is believed.
     trusted_proxies: tuple[Network, ...]
+    #: Where clients reach the API, without a slash at its end; empty = where their requests come to.
+    public_url: str
     #: From the arrival of a request, without the time that its body takes, to the answer.
     answer_seconds: float

@@ -1,6 +1,6 @@
 """Workspaces as operators see them: made, listed and changed, each as a caller without a key."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from app.adapters.rates import reference_table
@@ -13,12 +13,13 @@ from app.domain.settings import ApplySettings
 from app.services import naming
 from app.services.accepting.direct import enqueue
 from app.services.caller import Caller
+from app.services.calls import StoreCalls
 from app.store import companies, keys, lane, workspaces
 from app.store.engine import Database
 from app.store.tables import Workspace
-from app.store.workspaces import NameTakenError, UnknownNameError
+from app.store.workspaces import NameTakenError, UnknownNameError, number
 
-__all__ = ["NameTakenError", "UnknownNameError", "Workspace"]
+__all__ = ["NameTakenError", "UnknownNameError", "Workspace", "number"]
 
 #: Settings that the reducer reads, so that they change in the order of the requests.
 APPLIED: Final = frozenset(
@@ -46,6 +47,23 @@ class InvalidSettingError(ValueError):
     """A setting cannot have this value. The message says what it can have."""
 
 
+class Workspaces:
+    """One per process that serves the console, which has the role of the owner of the schema."""
+
+    def __init__(self, database: Database, calls: StoreCalls, now_us: Callable[[], int]) -> None:
+        self._database = database
+        self._calls = calls
+        self._now_us = now_us
+
+    async def listed(self) -> list[Workspace]:
+        """All workspaces by name. Raises UnavailableError."""
+        return await self._calls.run(lambda: listed(self._database))
+
+    async def operator(self, workspace_id: int, by: str) -> Caller | None:
+        """The operator of a workspace, as a caller; None where there is no such workspace. Raises UnavailableError."""
+        return await self._calls.run(lambda: operator_of(self._database, workspace_id, by))
+
+
 def listed(database: Database) -> list[Workspace]:
     """All workspaces by name."""
     return workspaces.listed(database)
@@ -54,14 +72,25 @@ def listed(database: Database) -> list[Workspace]:
 def applied_settings(database: Database, workspace: Workspace) -> ApplySettings:
     """The settings that are in force for what is applied next."""
     with database.read() as connection:
-        found = lane.read(connection, workspaces.number(workspace))
+        found = lane.read(connection, number(workspace))
     return ApplySettings() if found is None else found.settings
 
 
 def operator(database: Database, name: str, by: str = "") -> Caller:
     """The operator of a workspace, as a caller. Histories show `by`. Raises UnknownNameError."""
-    number = workspaces.number(workspaces.get(database, name))
-    return Caller.operator(keys.of_workspace(database, number), by)
+    found = number(workspaces.get(database, name))
+    return Caller.operator(keys.of_workspace(database, found), by)
+
+
+def operator_of(database: Database, workspace_id: int, by: str) -> Caller | None:
+    """The operator of a workspace by its number; None where there is none, or it is being deleted, or is our own."""
+    try:
+        found = keys.of_workspace(database, workspace_id)
+    except UnknownNameError:
+        return None
+    if found.deleted or found.workspace_name == workspaces.CANARY:
+        return None
+    return Caller.operator(found, by)
 
 
 def create(database: Database, name: str, settings: Mapping[str, Any], now_us: int) -> None:

@@ -7,11 +7,14 @@ from typing import Final
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from app.domain.times import DAY
 from app.store.engine import Database
 from app.store.workspaces import NameTakenError, UnknownNameError
 
 #: Stands for all workspaces.
 EVERYWHERE: Final = 0
+#: A session ends so long after its log-in, however much it is used.
+LONGEST_SESSION_US: Final = 7 * DAY
 
 _FIND = text("select name, password, created_us from console_account where name = :name")
 _ALL = text("select name, password, created_us from console_account order by name")
@@ -29,9 +32,7 @@ _DELETE = (
     text("delete from console_role where account = :account"),
     text("delete from console_account where name = :account"),
 )
-_BEGIN = text(
-    "insert into console_session (digest, account, created_us, seen_us) values (:digest, :account, :us, :us)"
-)
+_BEGIN = text("insert into console_session (digest, account, created_us, seen_us) values (:digest, :account, :us, :us)")
 _NEWEST = text(
     "delete from console_session where account = :account and digest not in"
     " (select digest from console_session where account = :account order by created_us desc, digest limit :most)"

@@ -36,7 +36,8 @@ class Allowed:
 
 
 EVERYTHING: Final = _words(
-    "app.adapters app.api app.bootstrap app.contract app.domain app.quota app.services app.settings app.store workers"
+    "app.adapters app.api app.bootstrap app.console app.contract app.domain app.quota app.services app.settings"
+    " app.store workers"
 )
 
 #: Each package or module of `app`, and `workers`. One that has no row here fails the check.
@@ -61,8 +62,13 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
         STANDARD,
         _words("fastapi httptools msgspec starlette structlog uvicorn uvloop"),
     ),
-    "app.bootstrap": Allowed(EVERYTHING - {"app.api"}, STANDARD, _words("celery sqlalchemy structlog")),
-    "app.asgi": Allowed(EVERYTHING, STANDARD, _words("fastapi")),
+    "app.console": Allowed(
+        _words("app.adapters app.contract app.domain app.services"),
+        STANDARD,
+        _words("jinja2 starlette structlog"),
+    ),
+    "app.bootstrap": Allowed(EVERYTHING - {"app.api", "app.console"}, STANDARD, _words("celery sqlalchemy structlog")),
+    "app.asgi": Allowed(EVERYTHING, STANDARD, _words("fastapi starlette")),
     "app.cli": Allowed(
         EVERYTHING, STANDARD, _words("celery kombu msgspec pydantic redis rich sqlalchemy structlog typer")
     ),

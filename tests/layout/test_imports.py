@@ -28,6 +28,8 @@ PLANTED = [
     ("app/quota/limiter.py", "from app.services import networks", "app.quota may not import app.services.networks"),
     ("app/services/merges.py", "from fastapi import Request", "app.services may not import fastapi"),
     ("app/api/app.py", "from app.store import lane", "app.api may not import app.store.lane"),
+    ("app/console/app.py", "from app.api import health", "app.console may not import app.api.health"),
+    ("app/console/keys/pages.py", "from app.store import keys", "app.console may not import app.store.keys"),
     ("workers/apply.py", "from app.services import waiting", "workers may not import app.services.waiting"),
     ("app/loose.py", "", "app.loose has no place in the layout"),
 ]

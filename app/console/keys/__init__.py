@@ -1,0 +1,1 @@
+"""REST API keys of a workspace: the model of a family of pages."""

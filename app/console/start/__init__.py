@@ -1,0 +1,1 @@
+"""The first page: the workspaces of an account."""
