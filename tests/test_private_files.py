@@ -20,7 +20,15 @@ def modes(folder: Path) -> dict[str, str]:
 def laid_open(folder: Path, *, foreign: bool) -> Path:
     """A data directory as an earlier version, an unpacked backup or a generous umask leaves it."""
     folder.mkdir()
-    names = ["default.key", "flower.auth", "metrics.token", "onefold.db", "onefold.db-wal", "onefold-inbox.db-shm"]
+    names = [
+        "default.key",
+        "console.auth",
+        "flower.auth",
+        "metrics.token",
+        "onefold.db",
+        "onefold.db-wal",
+        "onefold-inbox.db-shm",
+    ]
     names += ["logs/api.log", "valkey/appendonlydir/a.aof"] + (["holiday.jpg"] if foreign else [])
     for name in names:
         path = folder / name
@@ -40,7 +48,15 @@ def laid_open(folder: Path, *, foreign: bool) -> Path:
 def test_what_is_open_to_others_is_closed(tmp_path: Path, foreign: bool) -> None:
     folder = laid_open(tmp_path / "data", foreign=foreign)
     assert protect(folder) == []
-    files = ("default.key", "flower.auth", "metrics.token", "onefold.db", "onefold.db-wal", "onefold-inbox.db-shm")
+    files = (
+        "default.key",
+        "console.auth",
+        "flower.auth",
+        "metrics.token",
+        "onefold.db",
+        "onefold.db-wal",
+        "onefold-inbox.db-shm",
+    )
     wanted = dict.fromkeys((*files, "logs/api.log", "valkey/appendonlydir/a.aof"), "600")
     wanted |= dict.fromkeys(("logs", "valkey", "valkey/appendonlydir"), "700")
     wanted |= {"logs/worker.log": "777"}  # a link, whose mode says nothing

@@ -28,7 +28,7 @@ _REFUSALS: Final[Mapping[type[Exception], str]] = {
     accounts.UnknownNameError: "No account has this name: see `onefold admins list`.",
     accounts.InvalidRoleError: f"A role is one of {', '.join(ROLES)}.",
     accounts.TooManyAccountsError: f"There are {accounts.MOST_ACCOUNTS} accounts, and there can be no more.",
-    accounts.LastAdminError: "Nobody would be left who may change accounts: make another admin of all workspaces first.",
+    accounts.LastAdminError: "Nobody would be left who may change accounts: make another admin first.",
 }
 
 

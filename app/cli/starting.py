@@ -1,4 +1,4 @@
-"""What the first start makes: a workspace, a key and an account in files that only we may read, the shop of `--demo`."""
+"""What the first start makes: a workspace, a key and an account in files that only we may read, the `--demo`."""
 
 import secrets
 from contextlib import suppress

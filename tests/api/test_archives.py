@@ -48,6 +48,8 @@ HELD = {
 LEFT_OUT = {
     "api_key": "keys",
     "api_usage": "counts of a workspace",
+    "console_role": "roles of accounts",
+    "console_act": "the log of their acts",
     "app": "apps of the workspace",
     "merge_setup": "rules of merges",
     "merge_run": "rules of merges",

@@ -16,13 +16,13 @@ from app.cli.main import app as cli
 from app.services.caller import Caller
 from app.services.permissions import PERMISSIONS
 from app.services.workspaces import change_applied
-from app.store import api_usage, job_parts, keys, migrate, partitions, roles, workspaces
+from app.store import accounts, acts, api_usage, job_parts, keys, migrate, partitions, roles, workspaces
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, settings_for, times_now
 from tests.api.jobs import download, users_of, work_off
 from tests.polling import until
 from tests.servers import PostgresServer, ValkeyServer
-from workers import rates, segments
+from workers import console, rates, segments
 from workers.retention import Retention
 from workers.workspaces import WorkspaceDeleter
 
@@ -105,6 +105,21 @@ def test_the_api_cannot_write_what_applying_writes(site: Site, table: str) -> No
     assert not site.refuses(site.api, f"select 1 from {table} limit 1")
 
 
+#: A role of its own on any of these would be a way into the console.
+CONSOLE = (
+    "select password from console_account",
+    "insert into console_account values ('a', 'x', 1)",
+    "update console_account set password = 'x'",
+    "delete from console_account",
+    "insert into console_role values (0, 'a', 'admin')",
+    "update console_role set role = 'admin'",
+    "insert into console_session values ('x', 'admin', 1, 1)",
+    "update console_session set account = 'admin'",
+    "insert into console_act (us, account, workspace_id, act, target, address) values (1, 'a', 0, 'x', '', '')",
+    "update console_act set account = 'a'",
+)
+
+
 def test_what_else_they_cannot_do(site: Site) -> None:
     for statement in (
         "delete from inbox",
@@ -117,6 +132,7 @@ def test_what_else_they_cannot_do(site: Site) -> None:
         "delete from workspace",
         "create table mine (x int)",
         "drop table inbox_default",
+        *CONSOLE,
         "alter table profile add column x int",
         "update alembic_version set version_num = 'x'",
     ):
@@ -129,6 +145,7 @@ def test_what_else_they_cannot_do(site: Site) -> None:
         "update inbox_head set workspace_id = 0",
         "insert into inbox_head select * from inbox_head",
         "update workspace set plan = 'legacy'",
+        *CONSOLE,
         "alter table profile add column x int",
         "drop table profile",
         "update alembic_version set version_num = 'x'",
@@ -284,6 +301,24 @@ def test_the_worker_makes_and_drops_partitions(site: Site) -> None:
     database = Database(site.worker)
     Retention(database, lambda: much_later + 30 * 86_400_000_000, 24).work(much_later + 30 * 86_400_000_000)
     database.dispose()
+
+
+def test_the_console_ages_out_by_the_worker(site: Site) -> None:
+    """The owner's role writes it, the worker's deletes what is over; the API's does not even read it."""
+    owned, worker = Database(site.owner), Database(site.worker)
+    now = times_now()
+    accounts.create(owned, "a", "x", {0: "admin"}, now)
+    accounts.begin_session(owned, b"old", "a", now - 2 * 86_400_000_000, 20)
+    accounts.begin_session(owned, b"new", "a", now, 20)
+    for us in (now - 500 * 86_400_000_000, now - 1, now):
+        acts.finish(owned, acts.begin(owned, us, "a", 0, "keys.create", ""), 201, "k")
+    assert console.trim(worker, console.keeping(12, 400, 1), now) == {"console_sessions": 1, "console_acts": 2}
+    assert console.trim(worker, console.keeping(12, 400, 1), now) == {}
+    assert [act.us for act in acts.listed(owned, None, None, 10)] == [now]
+    assert site.refuses(site.api, "select * from console_session")
+    accounts.delete(owned, "a")
+    owned.dispose()
+    worker.dispose()
 
 
 def partition_count(site: Site) -> list[int]:

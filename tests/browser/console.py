@@ -1,0 +1,86 @@
+"""Somebody at the console in a browser: logged in, without the time that a password takes."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from app.adapters.clock import now_us
+from app.console.serving import COOKIE
+from app.services.accounts import ADMIN
+from app.services.permissions import PERMISSIONS
+from app.store import accounts, keys, workspaces
+from app.store.engine import Database
+from tests.browser.chromium import INSTALLED, Chromium, Page, Visitor
+from tests.e2e.service import Service
+
+#: How a page is looked at: a desk, and a phone in the dark.
+DESK: dict[str, object] = {"viewport": {"width": 1280, "height": 800}}
+PHONE: dict[str, object] = {"viewport": {"width": 390, "height": 800}, "colorScheme": "dark", "hasTouch": True}
+
+
+@dataclass
+class Console:
+    """The console of a workspace of its own, as an account with a role in it sees it."""
+
+    onefold: Service
+    visitor: Visitor
+    workspace_id: int
+    workspace_name: str
+    #: A key of the workspace with all permissions.
+    key: str
+
+    def open(self, path: str, base: str | None = None) -> Page:
+        """A page of the workspace, `/keys`; with `base=""` one of the installation."""
+        start = f"/{self.workspace_id}" if base is None else base
+        return self.visitor.page(f"{self.onefold.url}/console{start}{path}")
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any, Any]:
+        """A request to the API with the key of the workspace."""
+        return self.onefold.call(method, path, body, self.key)
+
+
+def console(onefold: Service, browser: Chromium, role: str = ADMIN, **options: object) -> Console:
+    """A workspace, an account with a role in it, and a browser in which it is logged in.
+
+    `options` are those of `Chromium.visitor`: see DESK and PHONE.
+    """
+    with _database(onefold) as database:
+        name, now = uuid.uuid4().hex, now_us()
+        number = workspaces.number(workspaces.create(database, name, "legacy", now))
+        key = keys.create(database, number, "tests", PERMISSIONS, now)
+        session = secrets.token_urlsafe(32)
+        accounts.create(database, f"{role} {name[:8]}", "", {number: role}, now)
+        accounts.begin_session(database, hashlib.sha256(session.encode()).digest(), f"{role} {name[:8]}", now, 20)
+    visitor = browser.visitor(**options)
+    visitor.call("addCookies", [{"name": COOKIE, "value": session, "url": f"{onefold.url}/console"}])
+    return Console(onefold, visitor, number, name, key)
+
+
+@contextmanager
+def _database(onefold: Service) -> Iterator[Database]:
+    database = Database(onefold.database_url or f"sqlite:///{onefold.data_dir / 'onefold.db'}", pool_size=1)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds of weight: the rule, and the first element that breaks it."""
+    page.call("evaluate", (INSTALLED / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.run("() => axe.run()")
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def sideways(page: Page) -> int:
+    """Pixels by which the whole page is wider than the screen."""
+    found: int = page.run("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return found
