@@ -70,7 +70,9 @@ def listed(database: Database) -> list[Account]:
         roles: dict[str, dict[int, str]] = {}
         for account, workspace_id, role in connection.execute(_ALL_ROLES):
             roles.setdefault(account, {})[workspace_id] = role
-        return [Account(row.name, row.password, row.created_us, roles.get(row.name, {})) for row in _all(connection)]
+        return [
+            Account(row.name, row.password, row.created_us, roles.get(row.name, {})) for row in connection.execute(_ALL)
+        ]
 
 
 def find(database: Database, name: str) -> Account | None:
@@ -127,7 +129,9 @@ def begin_session(database: Database, digest: bytes, account: str, now_us: int, 
 def find_session(database: Database, digest: bytes) -> Session | None:
     with database.read() as connection:
         row = connection.execute(_SESSION, {"digest": digest}).one_or_none()
-        return None if row is None else Session(*row, _roles(connection, row.account))
+        return (
+            None if row is None else Session(row.account, row.created_us, row.seen_us, _roles(connection, row.account))
+        )
 
 
 def see_session(database: Database, digest: bytes, now_us: int) -> None:
@@ -145,10 +149,6 @@ def expire_sessions(database: Database, seen_us: int, created_us: int) -> int:
     """End sessions that were seen, or made, before these times; how many there were."""
     with database.write() as connection:
         return connection.execute(_EXPIRE, {"seen_us": seen_us, "created_us": created_us}).rowcount
-
-
-def _all(connection: Connection) -> list[Account]:
-    return [Account(*row, roles={}) for row in connection.execute(_ALL)]
 
 
 def _roles(connection: Connection, name: str) -> dict[int, str]:

@@ -18,8 +18,8 @@ from tests.browser.chromium import INSTALLED, Chromium, Page, Visitor
 from tests.e2e.service import Service
 
 #: How a page is looked at: a desk, and a phone in the dark.
-DESK: dict[str, object] = {"viewport": {"width": 1280, "height": 800}}
-PHONE: dict[str, object] = {"viewport": {"width": 390, "height": 800}, "colorScheme": "dark", "hasTouch": True}
+DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 800}, "colorScheme": "dark", "hasTouch": True}
 
 
 @dataclass

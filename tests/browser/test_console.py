@@ -9,6 +9,12 @@ from tests.polling import until
 
 HOSTILE = "<img src=x onerror=window.hacked=1>{{7*7}}"
 
+#: Waits until the parts of a page that come after its frame are there.
+SETTLED = """() => new Promise((resolve) => {
+  const look = () => (document.querySelector(".htmx-request") ? setTimeout(look, 20) : resolve());
+  setTimeout(look, 50);
+})"""
+
 
 def test_log_in(browser: Chromium, onefold: Service) -> None:
     """As after `make run`, by keyboard alone."""
@@ -77,7 +83,7 @@ def test_every_page_is_for_everybody(browser: Chromium, onefold: Service) -> Non
             page.open(f"{onefold.url}/console{below}")
             if page.run("() => document.querySelector('h1') === null"):
                 continue  # a part of a page, which is looked at there
-            page.call("waitForLoadState", "networkidle")
+            page.run(SETTLED)
             wrong = [*faults(page), *([f"{sideways(page)} px too wide"] if sideways(page) else [])]
             if wrong:
                 found[f"{role} {one.path}"] = wrong

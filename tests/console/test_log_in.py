@@ -199,13 +199,11 @@ def test_accounts(database: Database) -> None:
     (made,) = accounts.listed(database)
     assert (made.name, made.roles, passwords.matches(password, made.password)) == ("a", {EVERYWHERE: ADMIN}, True)
     assert password not in made.password
-    for change in (
-        lambda: accounts.grant(database, "a", EVERYWHERE, None),
-        lambda: accounts.grant(database, "a", EVERYWHERE, "reader"),
-        lambda: accounts.delete(database, "a"),
-    ):
+    for role in (None, "reader"):
         with pytest.raises(accounts.LastAdminError):
-            change()
+            accounts.grant(database, "a", EVERYWHERE, role)
+    with pytest.raises(accounts.LastAdminError):
+        accounts.delete(database, "a")
     accounts.create(database, "b", {EVERYWHERE: ADMIN}, NOW_US)
     accounts.delete(database, "a")
     with pytest.raises(accounts.UnknownNameError):
