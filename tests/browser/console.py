@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from app.adapters.clock import now_us
 from app.console.serving import COOKIE
@@ -16,7 +16,9 @@ from app.store import accounts, keys, workspaces
 from app.store.engine import Database
 from tests.browser.chromium import INSTALLED, Chromium, Page, Visitor
 from tests.e2e.service import Service
+from tests.missing import missing
 
+AXE: Final = INSTALLED / "node_modules" / "axe-core" / "axe.min.js"
 #: How a page is looked at: a desk, and a phone in the dark.
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 800}, "colorScheme": "dark", "hasTouch": True}
@@ -71,7 +73,9 @@ def _database(onefold: Service) -> Iterator[Database]:
 
 def faults(page: Page) -> list[str]:
     """What axe-core finds of weight: the rule, and the first element that breaks it."""
-    page.call("evaluate", (INSTALLED / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    if not AXE.is_file():
+        missing("no axe-core: see `make clients`")
+    page.call("evaluate", AXE.read_text())
     found = page.run("() => axe.run()")
     return [
         f"{one['id']}: {one['nodes'][0]['html'][:200]}"
