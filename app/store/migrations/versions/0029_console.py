@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 
 # Compared byte by byte, like all identifiers.
 _BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
