@@ -35,6 +35,7 @@ from app.services.exporting import Exporter
 from app.services.job_watch import JobWatch
 from app.services.jobs import Bounds, Jobs
 from app.services.keys import KeyRing
+from app.services.lanes import Lanes
 from app.services.limits import WorkspaceLimits
 from app.services.log_ins import LogIns
 from app.services.merge_runs import MergeRuns
@@ -58,6 +59,7 @@ from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.waiting import Waiting
 from app.services.workspace_deletions import WorkspaceDeletions
+from app.services.workspace_settings import WorkspaceSettings
 from app.services.workspaces import Workspaces
 from app.settings import Settings
 from app.store import migrate
@@ -239,6 +241,8 @@ def services(settings: Settings) -> Services:
         acts=Acts(database, calls, now_us),
         api_keys=ApiKeys(database, calls, now_us, keys.forget),
         workspaces=Workspaces(database, calls, now_us),
+        workspace_settings=WorkspaceSettings(database, calls, now_us, keys.forget),
+        lanes=Lanes(database, calls, now_us),
         previews=Previews(database, reader, calls, segments, started, now_us, settings.answer_seconds),
         reader=reader,
         people=People(database, reader, segments),

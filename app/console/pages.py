@@ -3,15 +3,27 @@
 from collections.abc import Sequence
 from typing import Final
 
+from app.console.acts import pages as acts
+from app.console.apps import pages as apps
 from app.console.keys import pages as keys
+from app.console.limits import pages as limits
+from app.console.overview import pages as overview
 from app.console.page import Page
 from app.console.session import pages as session
+from app.console.settings import pages as settings
 from app.console.start import pages as start
+from app.console.usage import pages as usage
 
 #: In the order of the navigation.
 FAMILIES: Final[dict[str, Sequence[Page]]] = {
     "start": start.PAGES,
     "session": session.PAGES,
+    "overview": overview.PAGES,
+    "limits": limits.PAGES,
+    "usage": usage.PAGES,
     "keys": keys.PAGES,
+    "apps": apps.PAGES,
+    "settings": settings.PAGES,
+    "acts": acts.PAGES,
 }
 PAGES: Final = tuple(page for pages in FAMILIES.values() for page in pages)

@@ -19,6 +19,7 @@ from app.services.dead_letters import DeadLetters
 from app.services.exporting import Exporter
 from app.services.jobs import Jobs
 from app.services.keys import KeyRing
+from app.services.lanes import Lanes
 from app.services.limits import WorkspaceLimits
 from app.services.log_ins import LogIns
 from app.services.merge_runs import MergeRuns
@@ -38,6 +39,7 @@ from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.workspace_deletions import WorkspaceDeletions
+from app.services.workspace_settings import WorkspaceSettings
 from app.services.workspaces import Workspaces
 
 
@@ -76,11 +78,13 @@ class Services:
     usage: ApiUsage
     #: Counts every answer, for `usage`.
     usage_counter: UsageCounter
+    lanes: Lanes
     #: Of the console alone: they need the role of the owner of the schema.
     log_ins: LogIns
     acts: Acts
     api_keys: ApiKeys
     workspaces: Workspaces
+    workspace_settings: WorkspaceSettings
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

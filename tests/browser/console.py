@@ -23,6 +23,12 @@ AXE: Final = INSTALLED / "node_modules" / "axe-core" / "axe.min.js"
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 800}, "colorScheme": "dark", "hasTouch": True}
 
+#: Waits until the parts of a page that come after its frame are there.
+SETTLED: Final = """() => new Promise((resolve) => {
+  const look = () => (document.querySelector(".htmx-request") ? setTimeout(look, 20) : resolve());
+  setTimeout(look, 50);
+})"""
+
 
 @dataclass
 class Console:

@@ -3,17 +3,11 @@
 from app.console.pages import PAGES
 from app.services.accounts import READER
 from tests.browser.chromium import Chromium
-from tests.browser.console import DESK, PHONE, console, faults, sideways
+from tests.browser.console import DESK, PHONE, SETTLED, console, faults, sideways
 from tests.e2e.service import Service
 from tests.polling import until
 
 HOSTILE = "<img src=x onerror=window.hacked=1>{{7*7}}"
-
-#: Waits until the parts of a page that come after its frame are there.
-SETTLED = """() => new Promise((resolve) => {
-  const look = () => (document.querySelector(".htmx-request") ? setTimeout(look, 20) : resolve());
-  setTimeout(look, 50);
-})"""
 
 
 def test_log_in(browser: Chromium, onefold: Service) -> None:

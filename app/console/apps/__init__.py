@@ -1,0 +1,1 @@
+"""Apps of a workspace, with which SDKs send."""

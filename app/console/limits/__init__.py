@@ -1,0 +1,1 @@
+"""Limits of a workspace: configured, left, used, and changed."""

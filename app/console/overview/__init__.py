@@ -1,0 +1,1 @@
+"""The overview of a workspace: one page that tells the truth."""

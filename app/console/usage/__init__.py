@@ -1,0 +1,1 @@
+"""Usage of the API by key, endpoint and status."""
