@@ -95,7 +95,7 @@ def settings(database: Database, caller: Caller) -> dict[str, Any]:
 
 
 def change(database: Database, caller: Caller, values: Mapping[str, Any], now_us: int) -> list[str]:
-    """Change those of the values that differ from what is; their names. Raises InvalidSettingError, UnknownNameError."""
+    """Change those values that are not so yet; their names. Raises InvalidSettingError, UnknownNameError."""
     known = {one.name: one for one in SETTINGS}
     for name, value in values.items():
         one = known[name]

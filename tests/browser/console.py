@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.adapters.clock import now_us
 from app.console.serving import COOKIE
-from app.services.accounts import ADMIN
+from app.services.accounts import ADMIN, EVERYWHERE
 from app.services.permissions import PERMISSIONS
 from app.store import accounts, keys, workspaces
 from app.store.engine import Database
@@ -51,8 +51,10 @@ class Console:
         return self.onefold.call(method, path, body, self.key)
 
 
-def console(onefold: Service, browser: Chromium, role: str = ADMIN, **options: object) -> Console:
-    """A workspace, an account with a role in it, and a browser in which it is logged in.
+def console(
+    onefold: Service, browser: Chromium, role: str = ADMIN, *, everywhere: bool = False, **options: object
+) -> Console:
+    """A workspace, an account with a role in it (or everywhere), and a browser in which it is logged in.
 
     `options` are those of `Chromium.visitor`: see DESK and PHONE.
     """
@@ -61,7 +63,7 @@ def console(onefold: Service, browser: Chromium, role: str = ADMIN, **options: o
         number = workspaces.number(workspaces.create(database, name, "legacy", now))
         key = keys.create(database, number, "tests", PERMISSIONS, now)
         session = secrets.token_urlsafe(32)
-        accounts.create(database, f"{role} {name[:8]}", "", {number: role}, now)
+        accounts.create(database, f"{role} {name[:8]}", "", {EVERYWHERE if everywhere else number: role}, now)
         accounts.begin_session(database, hashlib.sha256(session.encode()).digest(), f"{role} {name[:8]}", now, 20)
     visitor = browser.visitor(**options)
     visitor.call("addCookies", [{"name": COOKIE, "value": session, "url": f"{onefold.url}/console"}])

@@ -44,7 +44,8 @@ def test_overview_and_usage(browser: Chromium, onefold: Service) -> None:
         page.run(SETTLED)
         rows = "[aria-label^='Answers by key'] tbody tr"
         found: list[list[str]] = page.run(
-            "(rows) => [...document.querySelectorAll(rows)].map((row) => [...row.cells].map((one) => one.textContent.trim()))",
+            "(rows) => [...document.querySelectorAll(rows)].map("
+            "  (row) => [...row.cells].map((one) => one.textContent.trim()))",
             rows,
         )
         return sorted(found)

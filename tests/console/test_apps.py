@@ -88,7 +88,7 @@ def test_settings(desk: Desk, workspace: Workspace) -> None:
     workspace.drain()
     assert typed() == before
     reader = desk.logged_in(READER, workspace).get(base)
-    assert ("<form" in reader.text.split("<main")[1], "Europe" in reader.text) == (False, False)
+    assert ("<form" in reader.text.split("<main")[1], "<dd>UTC</dd>" in reader.text) == (False, True)
 
 
 def test_every_setting_of_the_command_line_is_there() -> None:

@@ -117,7 +117,8 @@ async def _show(visit: Visit, form: Form, wrong: str = "") -> Response:
         "max_objects_combined": record.max_objects_combined,
         "max_objects_per_array": record.max_objects_per_array,
     }
-    values = {name: form[name] if name in form else "" if value is None else value for name, value in stored.items()}
+    values = {name: "" if value is None else value for name, value in stored.items()}
+    values |= {name: form[name] for name in stored if name in form}
     groups = {name: f"{group.limit:,} in {group.window_seconds} s" for name, group in GROUPS.items()}
     return visit.show(
         "limits/limits.html",
