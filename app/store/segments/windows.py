@@ -15,7 +15,6 @@ from sqlalchemy import (
     select,
     tablesample,
     text,
-    true,
     union_all,
 )
 
@@ -38,6 +37,10 @@ _SAMPLE_LEAST: Final = 1_000
 #: With its usual price for each row that one process hands to another, PostgreSQL sums the halves at once.
 _TUPLE_COST: Final = text("select set_config('parallel_tuple_cost', '0.1', true)")
 
+#: Of occurrences from two statements PostgreSQL does not know how many people they are of. It takes them for a few, and
+#: would look up each of a million among the profiles.
+_NO_LOOK_UPS: Final = text("select set_config('enable_nestloop', 'off', true)")
+
 Criteria = Callable[[Json, Rows], list[Expression]]
 """The conditions on the properties of an occurrence."""
 Compared = Callable[[Leaf], Expression]
@@ -49,28 +52,33 @@ def condition(scope: Scope, clock: Clock, one: Filter, criteria: Criteria, compa
     first, last = clock.window(one.y)
     if one.field in ("x_orders_in_y_days", "x_revenue_in_y_days"):
         return compared(_of_days(scope, first // times.DAY, 0 if one.field == "x_orders_in_y_days" else 1))
-    o = table("occurrence").alias()
+    o: FromClause = table("occurrence").alias()
     kind = KINDS[one.field]
     names = _names(scope, kind, one.name)
     where = _during(scope, o, first, last, names)
     if scope.pids is not None:
         where.append(_of_people(scope, o.c.pid))
     where += criteria(document(scope.postgresql, o.c.properties), Rows(lambda: (o,), tuple(where)))
-    halves: list[Expression] = [true()]
     if one.field == "x_money_spent_in_y_days":
         pid, joined = _whose(scope, o)
         ranked = select(pid.label("pid"), o.c.cents, _rank(o, pid)).select_from(joined).where(*where).subquery()
-        amount = _sum(scope, ranked.c.cents)
         grouped = select(ranked.c.pid).where(ranked.c.n <= COUNTED_PURCHASES).group_by(ranked.c.pid)
+        sums = [(grouped, _sum(scope, ranked.c.cents))]
     else:
         amount = _sum(scope, o.c.quantity) if kind == NAME_PRODUCT else func.count()
-        grouped, amount = _summed(scope, o, amount, where)
+        if scope.postgresql and scope.pids is None and kind != NAME_PRODUCT and not one.criteria:
+            scope.connection.execute(_NO_LOOK_UPS)
+            o, where = _by_whom(scope, first, last, names), []
         halves = _halves(scope, o, lambda sampled: _during(scope, sampled, first, last, names))
+        # The half stands first: then the other half of the rows is compared with nothing else.
+        sums = [_summed(scope, o, amount, [*half, *where]) for half in halves]
     # Whoever did nothing is not among them. So it is they who match, or they who do not.
-    matching = compared(Leaf(Rows(tuple), false(), number=amount, whole=True))
     without = number_holds(one.op, wanted_x(one), 0)
-    grouped = grouped.having(negated(matching) if without else matching)
-    found = union_all(*(grouped.where(half) for half in halves)).subquery()
+    parts = []
+    for grouped, amount in sums:
+        matching = compared(Leaf(Rows(tuple), false(), number=amount, whole=True))
+        parts.append(grouped.having(negated(matching) if without else matching))
+    found = union_all(*parts).subquery()
     scope.join(found, found.c.pid == scope.profile.c.pid)
     scope.looked_at.append(found)
     return found.c.pid.is_(None) if without else found.c.pid.is_not(None)
@@ -111,24 +119,37 @@ def _summed(scope: Scope, o: FromClause, amount: Expression, where: list[Express
     return select(pid.label("pid")).select_from(joined).where(*where).group_by(pid), amount
 
 
+def _by_whom(scope: Scope, first: int, last: int, names: Any) -> FromClause:
+    """Whose each occurrence was. Of whole days an index tells it, without a look at the rows."""
+    whole, edge = table("occurrence").alias(), table("occurrence").alias()
+    start, end = first // times.DAY, last // times.DAY
+    of_days = [
+        whole.c.workspace_id == scope.workspace_id,
+        whole.c.day.in_(range(start + 1, end)),
+        whole.c.name_id.in_(names),
+    ]
+    at_edges = [edge.c.day.in_({start, end}), *_during(scope, edge, first, last, names)]
+    return union_all(select(whole.c.pid).where(*of_days), select(edge.c.pid).where(*at_edges)).subquery()
+
+
 def _is_anybody_merged(scope: Scope) -> bool:
     merged = table("lineage")
     some = select(merged.c.member_pid).where(merged.c.workspace_id == scope.workspace_id).limit(1)
     return scope.connection.execute(some).first() is not None
 
 
-def _halves(scope: Scope, o: FromClause, during: Callable[[FromClause], list[Expression]]) -> list[Expression]:
+def _halves(scope: Scope, o: FromClause, during: Callable[[FromClause], list[Expression]]) -> list[list[Expression]]:
     """What parts the people of many occurrences in halves: each is read and summed by a process of its own. Otherwise
     several would read, and one would sum all."""
     if not scope.postgresql or scope.pids is not None or _is_anybody_merged(scope):
-        return [true()]
+        return [[]]
     sampled = tablesample(table("occurrence"), func.system(_SAMPLE_PERCENT), name="sampled")
     middle = func.percentile_disc(0.5).within_group(sampled.c.pid)
     size, pid = scope.connection.execute(select(func.count(), middle).where(*during(sampled))).one()
     if size < _SAMPLE_LEAST:
-        return [true()]
+        return [[]]
     scope.connection.execute(_TUPLE_COST)
-    return [o.c.pid < pid, o.c.pid >= pid]
+    return [[o.c.pid < pid], [o.c.pid >= pid]]
 
 
 def _during(scope: Scope, o: FromClause, first: int, last: int, names: Any) -> list[Expression]:
