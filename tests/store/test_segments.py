@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
+from app.domain import times
 from app.domain.changes import Link
-from app.domain.profile import NAME_EVENT, Occurrence, Profile
+from app.domain.profile import NAME_EVENT, NAME_PRODUCT, Occurrence, Profile
 from app.domain.segments.clock import Clock
 from app.domain.segments.evaluate import Person, is_in, matches
 from app.domain.segments.fields import FIELDS, Kind
@@ -189,6 +190,29 @@ def test_windows_where_nobody_was_merged(store: Store, seed: int) -> None:
             finally:
                 windows._SAMPLE_PERCENT, windows._SAMPLE_LEAST = usual  # type: ignore[misc]
             assert {member.pid for member in found} == expected, (seed, many, document)
+
+
+@pytest.mark.parametrize("kind", [NAME_EVENT, NAME_PRODUCT])
+def test_every_hour_of_a_window(store: Store, kind: int) -> None:
+    """Where a window begins in the middle of a day, its days and their parts are counted once each."""
+    clock, _ = Hostile(1).clock()
+    hour = times.DAY // 24
+    somebody = Profile(1, "b", 0, 0, 0, core={}, custom={}, events={}, purchases={}, devices={})
+    moments = [clock.now_us - n * 5 * hour for n in range(40)]
+    happened = [Occurrence(0, n, 0, 1, kind, "view", us, None, None, quantity=1) for n, us in enumerate(moments, 1)]
+    store.hold(World([somebody], happened), "America/St_Johns", merged=False)
+    field = "x_events_in_y_days" if kind == NAME_EVENT else "x_purchases_in_y_days"
+    for days in (1, 3, 7):
+        asked = []
+        for x in range(len(happened) + 1):
+            one = {"field": field, "name": "view", "op": "exactly", "x": x, "y": days}
+            asked.append(segments.definition({"groups": [{"filters": [one]}]}))
+        expected = [is_in(one, Person(somebody, {}, happened), clock, matcher) for one in asked].index(True)
+        with store.database.read() as connection:
+            found = [
+                x for x in range(expected - 1, expected + 2) if run.count(connection, store.id, asked[x], clock.now_us)
+            ]
+        assert found == [expected], days
 
 
 #: Pieces of patterns, as users put them together.
