@@ -47,7 +47,11 @@ class Crowd:
 
     def start(self, pool: Executor) -> Future[None]:
         visiting = pool.submit(asyncio.run, self._visits())
-        until(lambda: visiting.done() or (self.couriers and self.couriers.places), message="nobody is served")
+        until(
+            lambda: visiting.done() or (self.couriers and self.couriers.places),
+            PATIENCE_SECONDS,  # ten thousand begin at once
+            message="nobody is served",
+        )
         return visiting
 
     def accepted(self) -> int:
