@@ -133,6 +133,11 @@ class Settings(BaseSettings):
     #: Dead letters that are kept of a workspace, and megabytes of their bodies; beyond it the oldest go.
     dead_letters: int = Field(100_000, ge=1)
     dead_letter_megabytes: int = Field(1_024, ge=1)
+    #: Refused requests of which a row is kept: of a workspace, for so many days, and in a second in each API process;
+    #: what is beyond that is only counted. 0 rows in a second = nothing is kept.
+    refused_requests: int = Field(10_000, ge=1)
+    refused_days: int = Field(30, ge=1, le=36_500)
+    refused_per_second: int = Field(20, ge=0, le=1_000)
     #: Lines of the history of a profile; beyond it the oldest go.
     history_lines: int = Field(1_000, ge=100)
     #: Days for which it is known that a merge was done, at least until it cannot be undone; and a deletion.

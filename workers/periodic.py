@@ -17,7 +17,7 @@ from app.adapters import metric_files, workspace_keys
 from app.adapters.doorbell import Doorbell
 from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
-from app.store import past
+from app.store import past, refused
 from app.store.engine import Database
 from app.store.retained import Keeping
 from workers import archival, console, merge_schedule, rates, scheduled, segments, token_clean_up, values
@@ -58,7 +58,10 @@ def _retention(parts: Parts) -> Work:
     bounds = past.Bounds(settings.dead_letters, settings.dead_letter_megabytes * 1024 * 1024)
     keeping = Keeping(settings.history_lines, settings.merge_record_days, settings.deletion_days)
     usage = UsageKept(settings.usage_hours, settings.max_usage_rows)
-    return Retention(parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping, usage).run
+    refusals = refused.Keeping(settings.refused_requests, settings.refused_days)
+    return Retention(
+        parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping, usage, refusals
+    ).run
 
 
 def _console(parts: Parts) -> Work:

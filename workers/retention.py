@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from app.domain.times import HOUR, MINUTE
-from app.store import api_usage, erasure, merges, partitions, past, series
+from app.store import api_usage, erasure, merges, partitions, past, refused, series
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import size
 from app.store.retained import Keeping, Retained
@@ -31,6 +31,7 @@ class UsageKept:
 
 
 _ALL_USAGE: Final = UsageKept()
+_EVERY_REFUSAL: Final = refused.Keeping(rows=2**31, days=100_000)
 #: What a queued request may still need stays a little longer: what it takes to undo a merge, and orphaned consent.
 SLACK_US: Final = 24 * 60 * INTERVAL_US
 
@@ -48,6 +49,7 @@ class Retention:
         bounds: past.Bounds = _NO_BOUNDS,
         keeping: Keeping = _ALL,
         usage: UsageKept = _ALL_USAGE,
+        refusals: refused.Keeping = _EVERY_REFUSAL,
     ) -> None:
         """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`.
 
@@ -61,6 +63,7 @@ class Retention:
         self._bounds = bounds
         self._retained = Retained(database, keeping)
         self._usage = usage
+        self._refusals = refusals
         self._due = 0
         #: Hour of the last look at series: nothing of them ends more often.
         self._hour = 0
@@ -88,6 +91,8 @@ class Retention:
         dropped |= past.trim(self._database, self._bounds)
         dropped |= self._retained.trim(now)
         addresses = erasure.forget_addresses(self._database, now - SLACK_US)
+        if gone := refused.trim(self._database, now, self._refusals):
+            dropped["refused_requests"] = gone
         if forgotten := merges.expire(self._database, now - SLACK_US):
             dropped["merge_record"] = forgotten
         if (hour := now // HOUR) != self._hour:

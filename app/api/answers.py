@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.statuses import RETRY_AFTER, answer_of, whole_seconds
-from app.contract.errors import RefusedError
+from app.contract.errors import ObjectError, RefusedError
 from app.services.accepting.acceptor import Accepted
 from app.services.accepting.gate import Place
 from app.services.quotas import Admission
@@ -38,6 +38,8 @@ class Answer:
     #: closed before the end of the answer, so that nobody takes a part for the whole.
     rest: AsyncIterator[bytes] | None = None
     media_type: str = "application/json"
+    #: Objects of the request that were not accepted. The body says so already, where the contract wants it.
+    errors: tuple[ObjectError, ...] = ()
 
 
 def answered(status: int, document: dict[str, object], request_id: str = "", *, stale: bool = False) -> Answer:
@@ -49,7 +51,7 @@ def queued(accepted: Accepted, status: int) -> Answer:
     """The answer to a request that is in the inbox. A repeat gets that of the first request with its key."""
     if accepted.first_status:
         return Answer(accepted.first_status, accepted.answer, accepted.request_id, REPLAYED)
-    return Answer(status, accepted.answer, accepted.request_id)
+    return Answer(status, accepted.answer, accepted.request_id, errors=accepted.errors)
 
 
 #: Bytes of an answer that may wait for their client when its request has left its place.

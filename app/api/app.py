@@ -29,6 +29,7 @@ from app.api.merges import endpoints as merges
 from app.api.messages import endpoints as messages
 from app.api.people import endpoints as people
 from app.api.rates import endpoints as rates
+from app.api.request_log import endpoints as request_log
 from app.api.requests import endpoints as requests
 from app.api.sdk import endpoints as sdk
 from app.api.sdk import script
@@ -53,6 +54,7 @@ FAMILIES = (
     exports.endpoints,
     file_exports.endpoints,
     requests.endpoints,
+    request_log.endpoints,
     identity.endpoints,
     merges.endpoints,
     merge_runs.endpoints,

@@ -28,6 +28,8 @@ GONE: Final = "Client closed the connection"
 
 #: Where a body, or the reason why there is none, lies that was needed before it is the endpoint's turn.
 _HELD: Final = "onefold.body"
+#: Where a body lies that was received whole.
+RECEIVED: Final = "onefold.received"
 #: Where the request's Place lies, which counts what is in memory.
 PLACE: Final = "onefold.place"
 #: Lies in the scope of a request that has arrived to its end: reading its body waits for nothing.
@@ -69,7 +71,8 @@ async def receive(
             raise _TooLargeError
         if most_values is not None and has_more_values(held, most_values):
             raise _TooLargeError(TOO_MANY_VALUES)
-        return bytes(held)
+        request.scope[RECEIVED] = found = bytes(held)
+        return found
     except _TooLargeError as error:
         raise RefusedError(too_large, str(error)) from None
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import Request, Response
 
+from app.api import noting
 from app.api.answers import Answer, Sending, queued, refuse, respond
 from app.api.bodies import PLACE, hold, receive, unless_gone
 from app.api.documentation import Documentation
@@ -83,6 +84,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
 
     async def answer(request: Request, place: Place) -> Response:
         admission: Admission | None = None
+        caller: Caller | None = None
 
         def client() -> Address | None:
             return client_of(request, services)
@@ -100,6 +102,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
             try:
                 keys.admit(caller, endpoint.permission, client)
             except ServiceError as refused:  # not counted, but whose key it is is known
+                noting.refused(services, caller, request, refused)
                 return refuse(refused, await acceptor.standing(caller, endpoint.group))
             group, other = endpoint.group, endpoint.other
             if other is not None and group not in caller.group_limits:
@@ -108,10 +111,15 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
                     group = other.group
             admission = await acceptor.take(caller, group)
             found = await action(caller, request)
+            noting.partly(services, caller, request, found)
             place.hold(len(found.body))
             return respond(found, admission)
         except (RefusedError, ServiceError) as refused:
+            noting.refused(services, caller, request, refused)
             return refuse(refused, admission)
+        except Exception:
+            noting.failed(services, caller, request)
+            raise
 
     async def handle(request: Request) -> Response:
         with budget.answering(services.answer_seconds):

@@ -129,6 +129,20 @@ def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
     return found.status, msgspec.json.encode(document), headers
 
 
+def words_of(error: RefusedError | ServiceError) -> tuple[int, str]:
+    """(status, what is wrong) for logs: no word of it is a client's."""
+    if isinstance(error, RefusedError):
+        return error.status, error.message
+    found = STATUSES[type(error)]
+    if isinstance(error, NotUndoneError):
+        return REFUSALS[error.reason]
+    if isinstance(error, JobUnderWayError):
+        return found.status, UNDER_WAY[error.kind]
+    if isinstance(error, LimitTooHighError):
+        return found.status, LIMIT_TOO_HIGH % (error.name, error.requests, error.seconds)
+    return found.status, found.message
+
+
 def passing(error: RefusedError | ServiceError) -> bool:
     """Whether the first request with an idempotency key may have met none: limits change, the backlog grows."""
     return error.status == 400 if isinstance(error, RefusedError) else isinstance(error, refusals.BacklogFullError)

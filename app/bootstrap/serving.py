@@ -18,6 +18,7 @@ from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch, Limits
 from app.services.accepting.block_list import BlockList
 from app.services.accepting.gate import Gate, GateLimits
+from app.services.accepting.refused_requests import RefusedRequests
 from app.services.accepting.writer import InboxWriter
 from app.services.acts import Acts
 from app.services.address_lists import AddressLists
@@ -49,6 +50,7 @@ from app.services.readiness import Readiness
 from app.services.reading import Reader
 from app.services.readings import ApiReadings
 from app.services.registry import Services
+from app.services.request_log import RequestLog
 from app.services.sdk import SdkGateway, SdkLimits
 from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
@@ -112,6 +114,11 @@ def services(settings: Settings) -> Services:
         ietf_headers=settings.ietf_ratelimit_headers,
     )
     acceptor.refused_events.start()
+    # Threads of its own as well, one at a time for a workspace: looking for requests holds up no other call.
+    log_threads = Threads("request log", 2, most=1)
+    log_calls = StoreCalls(log_threads, settings.answer_seconds)
+    refused_requests = RefusedRequests(database, log_calls, now_us, settings.refused_per_second)
+    refused_requests.start()
     waiting = Waiting(database, calls, bell.ring_waiting)
     keys = KeyRing(
         database,
@@ -179,6 +186,7 @@ def services(settings: Settings) -> Services:
         job_watch,
         gateway.counts,
         usage_counter,
+        refused_requests,
         now_us,
     )
 
@@ -195,6 +203,7 @@ def services(settings: Settings) -> Services:
         await canary.aclose()
         await acceptor.refused_events.aclose()
         await usage_counter.aclose()
+        await refused_requests.aclose()
         await watch.aclose()
         await job_watch.aclose()
         await writer.aclose()
@@ -206,6 +215,7 @@ def services(settings: Settings) -> Services:
         await block_threads.aclose()
         await usage_threads.aclose()
         await password_threads.aclose()
+        await log_threads.aclose()
         executor.shutdown(wait=True)
         writing.dispose()
         database.dispose()
@@ -245,6 +255,8 @@ def services(settings: Settings) -> Services:
         lanes=Lanes(database, calls, now_us),
         previews=Previews(database, reader, calls, segments, started, now_us, settings.answer_seconds),
         reader=reader,
+        request_log=RequestLog(database, log_calls),
+        refused_requests=refused_requests,
         people=People(database, reader, segments),
         exporter=Exporter(database, reader, calls, now_us, whole_bytes, settings.answer_seconds),
         merges=Merges(database, reader, synchronous, calls, now_us),

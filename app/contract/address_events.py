@@ -49,7 +49,7 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
         raise RefusedError(400, BAD_BODY)
     commands, errors = elements.read_all({"events": events}, lambda _name, event, index: _read(event, index, region))
     answer = elements.answer("events_processed", commands, errors, NOTHING_VALID)
-    return commands_checked(commands, answer)
+    return commands_checked(commands, answer, errors)
 
 
 def _read(event: dict[str, Any], index: int, region: str) -> AddressEvent:

@@ -35,7 +35,7 @@ def _check(body: bytes, name: str, noun: str, read: Callable[[str, dict[str, Any
     answer = elements.answer(
         "aliases_processed", commands, errors, f"Valid data must be provided in the '{name}' field."
     )
-    return commands_checked(commands, answer)
+    return commands_checked(commands, answer, errors)
 
 
 def _new(_name: str, element: dict[str, Any], index: int) -> NewAlias:

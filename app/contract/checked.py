@@ -30,6 +30,7 @@ class Checked:
     messages: tuple[bytes, ...] = ()
 
 
-def commands_checked(commands: Sequence[Command], answer: bytes = b"") -> Checked:
+def commands_checked(commands: Sequence[Command], answer: bytes = b"", errors: Sequence[ObjectError] = ()) -> Checked:
     """At least one command, all of one class, normalised: the worker reads them back without judging them again."""
-    return Checked(KIND_OF[type(commands[0])], CODEC_COMMANDS, msgspec.json.encode(commands), answer)
+    body = msgspec.json.encode(commands)
+    return Checked(KIND_OF[type(commands[0])], CODEC_COMMANDS, body, answer, tuple(errors))

@@ -36,7 +36,7 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
                 sent = element if isinstance(element, dict) else {_NAMES.get(name, name): element}
                 errors.append(elements.object_error(refused, name, index, sent))
     answer = elements.answer("deleted", commands, errors, NOTHING_VALID)
-    return commands_checked(commands, answer)
+    return commands_checked(commands, answer, errors)
 
 
 def _external(element: object, _region: str) -> Selector:

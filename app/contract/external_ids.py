@@ -14,7 +14,7 @@ from app.contract import body as bodies
 from app.contract import elements, identifiers, invisible
 from app.contract.checked import Checked, commands_checked
 from app.contract.elements import MAX_ELEMENTS
-from app.contract.errors import ObjectRefusedError, RefusedError
+from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.domain import reasons
 from app.domain.commands import RemoveExternalId, RenameExternalId
 
@@ -52,6 +52,11 @@ class Renames:
         """What goes to the inbox. There is at least one command."""
         return commands_checked(self.commands)
 
+    @property
+    def errors(self) -> tuple[ObjectError, ...]:
+        """Those that are malformed."""
+        return tuple(ObjectError(NOT_TEXT, RENAMES, index) for index in sorted(self.refused))
+
     def answer(self, problems: Problems) -> bytes:
         """The answer, from the problems of the applied request."""
         failed = _failed(self.refused, problems, _RENAME_ERRORS)
@@ -77,6 +82,11 @@ class Removals:
     def checked(self) -> Checked:
         """What goes to the inbox. There is at least one command."""
         return commands_checked(self.commands)
+
+    @property
+    def errors(self) -> tuple[ObjectError, ...]:
+        """Those that are malformed."""
+        return tuple(ObjectError(NOT_TEXT, REMOVALS, index) for index in sorted(self.refused))
 
     def answer(self, problems: Problems) -> bytes:
         """The answer, from the problems of the applied request."""

@@ -37,7 +37,7 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
         return ChangeFlags(index, _whose(element, region), on, off)
 
     commands, errors = elements.read_all({ARRAY: array}, read)
-    return commands_checked(commands, elements.answer("flags_processed", commands, errors, NOTHING_VALID))
+    return commands_checked(commands, elements.answer("flags_processed", commands, errors, NOTHING_VALID), errors)
 
 
 def lift(braze_id: str) -> Checked:

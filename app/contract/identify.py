@@ -41,7 +41,7 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
 
     commands, errors = elements.read_all(arrays, read)
     answer = elements.answer("aliases_processed", commands, errors, NOTHING_VALID)
-    return commands_checked(commands, answer)
+    return commands_checked(commands, answer, errors)
 
 
 def _external_id(element: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
         {"messages": messages}, lambda _name, message, index: _read(message, index, region)
     )
     answer = elements.answer("messages_processed", commands, errors, NOTHING_VALID)
-    return commands_checked(commands, answer)
+    return commands_checked(commands, answer, errors)
 
 
 def _read(message: dict[str, Any], index: int, region: str) -> RecordMessage:

@@ -59,6 +59,7 @@ PERMISSIONS: Final = (
     "admin.workspaces",
     "admin.segment_deletions",
     "admin.data_points",
+    "admin.requests",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits, nor delete

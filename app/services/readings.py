@@ -14,6 +14,7 @@ from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.backlog import BacklogWatch
 from app.services.accepting.gate import Gate
+from app.services.accepting.refused_requests import RefusedRequests
 from app.services.accepting.writer import InboxWriter
 from app.services.api_usage import UsageCounter
 from app.services.canary import Canary
@@ -42,6 +43,7 @@ class ApiReadings:
     jobs: JobWatch
     sdk: SdkCounts
     usage: UsageCounter
+    refused: RefusedRequests
     now_us: Callable[[], int]
 
     def read(self) -> Iterator[Reading]:
@@ -66,6 +68,12 @@ class ApiReadings:
             "Recommended e-commerce events that do not follow their schema, by event and fault.",
             ("event", "fault"),
             {of: float(count) for of, count in self.acceptor.refused_events.total.items()},
+        )
+        refused = {"kept": self.refused.kept, "counted": self.refused.counted, "dropped": self.refused.dropped}
+        yield (
+            "onefold_refused_requests_total",
+            "Refused requests of known keys: a row is kept, counted in the row of others, or neither.",
+            *_by("log", refused),
         )
         yield "onefold_sdk_batches_total", "Batches of SDK data, by result.", *_by("result", self.sdk.batches)
         yield "onefold_sdk_records_total", "Records of batches that were taken.", *_by("type", self.sdk.records)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
+from app.services.accepting.refused_requests import RefusedRequests
 from app.services.acts import Acts
 from app.services.address_lists import AddressLists
 from app.services.api_keys import ApiKeys
@@ -30,6 +31,7 @@ from app.services.people import People
 from app.services.previews import Previews
 from app.services.rates import WorkspaceRates
 from app.services.reading import Reader
+from app.services.request_log import RequestLog
 from app.services.sdk import SdkGateway
 from app.services.segment_deletions import SegmentDeletions
 from app.services.segments import Segments
@@ -52,6 +54,9 @@ class Services:
     acceptor: Acceptor
     synchronous: Synchronous
     reader: Reader
+    #: What was asked for and what came of it; and where what is refused is noted.
+    request_log: RequestLog
+    refused_requests: RefusedRequests
     exporter: Exporter
     people: People
     merges: Merges

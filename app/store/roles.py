@@ -20,6 +20,7 @@ API_WRITES: Final = {
     "idempotency": "insert",
     "inbox_message": "insert, delete",
     "dead": "update (replayed_us, replayed_seq)",
+    "refused_request": "insert",
     "api_key": "update (last_seen_us)",
     "api_usage": "insert, update (count)",
     "subscription_group": "insert, update (name)",

@@ -127,7 +127,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         async def applied(caller: Caller, body: bytes, key: IdempotencyKey | None) -> Answer:
             items = read(body)
             outcome = await synchronous.items(caller, items, key)
-            return Answer(201, items.answer(outcome.problems), outcome.request_id)
+            return Answer(201, items.answer(outcome.problems), outcome.request_id, errors=items.errors)
 
         return Endpoint("POST", path, permission, group, waiting(services, applied), told)
 

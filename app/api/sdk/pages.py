@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import Request, Response
 
+from app.api import noting
 from app.api.answers import Answer, Sending, refuse, respond
 from app.api.bodies import PLACE
 from app.api.endpoint import client_of
@@ -69,12 +70,17 @@ class Pages:
             gateway.admit(known, origin, client)
             admission = await services.acceptor.take(known.caller, GROUP)
             found = await self.action(known, request)
+            noting.partly(services, known.caller, request, found)
             place.hold(len(found.body))
             return allowed(respond(found, admission), origin)
         except (RefusedError, ServiceError) as refused:
+            noting.refused(services, None if known is None else known.caller, request, refused)
             response = refuse(refused, admission)
             # A page of another origin does not even learn why.
             return response if known is not None and not gateway.allows(known, origin) else allowed(response, origin)
+        except Exception:
+            noting.failed(services, None if known is None else known.caller, request)
+            raise
 
 
 def allowed(response: Response, origin: str | None) -> Response:

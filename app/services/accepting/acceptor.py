@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from app.contract import addresses, idempotency, stored, track
 from app.contract.checked import Checked
-from app.contract.errors import RefusedError
+from app.contract.errors import ObjectError, RefusedError
 from app.contract.kinds import KINDS
 from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
 from app.contract.track import Limits
@@ -46,6 +46,8 @@ class Accepted:
     answer: bytes
     #: 0 for the first request; else under what status that one was answered.
     first_status: int = 0
+    #: What of the request was not accepted.
+    errors: tuple[ObjectError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ class Acceptor:
         outcome = await self.append(caller, stream, checked, key)
         if isinstance(outcome, Repeated):
             return _first(caller, outcome)
-        return Accepted(caller.request_id(stream, outcome.seq), checked.answer)
+        return Accepted(caller.request_id(stream, outcome.seq), checked.answer, errors=checked.errors)
 
     async def read(self, caller: Caller, check: Callable[[bytes], _T], body: bytes) -> _T:
         """What the contract makes of a body. Raises what that raises, and UnavailableError when it takes too long."""

@@ -16,6 +16,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     applied          workspace_id, n                                  -
     problem          workspace_id, stream, seq, day                   -   (by day)
     dead             workspace_id, stream, seq                        accepted_us
+    refused_request  workspace_id, us, n                              -
     profile          workspace_id, pid                                braze_id; pid where external_id is null,
                                                                       where flags <> 0, where it is blocked, and
                                                                       where it is of an imported push token
@@ -70,6 +71,7 @@ from app.store.tables.inbox import (
     InboxMessage,
     Lane,
     ProblemRow,
+    RefusedRow,
 )
 from app.store.tables.jobs import JobPartRow, JobRow
 from app.store.tables.merges import (
@@ -133,6 +135,7 @@ __all__ = [
     "ProfilePart",
     "ProfileRow",
     "ProfileValue",
+    "RefusedRow",
     "Segment",
     "SegmentSize",
     "Series",

@@ -154,5 +154,30 @@ class Dead(SQLModel, table=True):
     done: int = big(default=0)
 
 
+class RefusedRow(SQLModel, table=True):
+    """A request of a known key that was refused, whole or in part. Holds no value of a client."""
+
+    __tablename__ = "refused_request"
+
+    workspace_id: int = big(key=True)
+    us: int = big(key=True)
+    #: By chance, so that no two API processes have to agree.
+    n: int = big(key=True)
+    #: Name of the API key; empty where several were refused of which no more is kept.
+    key_name: str = text()
+    endpoint: str = text()
+    #: Of HTTP; 201 or 200 where the rest of the request was accepted.
+    status: int = small()
+    #: How many the row stands for.
+    count: int = big()
+    #: JSON text: [[type, input_array, index, code], …]
+    errors: str = text()
+    #: Keyed hashes of the identifiers that it names, app.contract.named.DIGEST_BYTES each.
+    named: bytes = binary()
+    #: Where the rest of it stands in the inbox; 0 = nothing was accepted.
+    stream: int = small()
+    seq: int = big()
+
+
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.
 INBOX_TABLES: Final = ("inbox_head", "inbox", "idempotency", "inbox_message")
