@@ -12,8 +12,6 @@ from app.services.caller import Caller
 from app.services.refusals import ServiceError
 from app.services.registry import Services
 
-_UNKNOWN: Final = ""
-
 
 def refused(services: Services, caller: Caller | None, request: Request, error: RefusedError | ServiceError) -> None:
     """A request was refused. Without a live key it is nobody's, and metrics alone count it."""

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "migrate": ("run", "migrate_database"),
     "doctor": ("doctor", "doctor"),
     "verify": ("doctor", "verify"),
+    "tail": ("tail", "tail"),
 }
 #: The module of each group of commands, and its Typer application.
 _GROUPS: Final = {

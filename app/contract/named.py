@@ -71,6 +71,7 @@ def places_naming(kind: int, codec: int, body: bytes, wanted: Identifier) -> lis
 _ESCAPED: Final = re.compile(rb"\\u00[0-7]")
 _ODD_NUMBERS: Final = re.compile(rb"[0-9][eE][-+]?[0-9]|[0-9]{15}\.|\.[0-9]{15}")
 _RUNS: Final = re.compile(rb"[A-Za-z0-9]+")
+_RUNS_OF_ADDRESSES: Final = re.compile(rb"[A-Za-z0-9@._+-]+")
 _NUMBER: Final = re.compile(r"-?[0-9.eE+-]+")
 _NOT_DIGITS: Final = bytes(byte for byte in range(256) if not 48 <= byte < 58)
 #: Digits at the end of a number are the same however it is written.
@@ -84,8 +85,8 @@ def may_name(wanted: Identifier) -> Callable[[int, bytes], bool]:
     kind, _, value = wanted
     if kind == PHONE:
         return _may_name_phone(value[-_TAIL:].encode())
-    text = value.rpartition("@")[0] if kind == EMAIL else value
-    run = max(_RUNS.findall(text.encode()), key=len, default=b"")
+    runs = _RUNS_OF_ADDRESSES if kind == EMAIL else _RUNS
+    run = max(runs.findall(value.encode()), key=len, default=b"")
     is_number = kind != EMAIL and _NUMBER.fullmatch(value) is not None
     if not run or (is_number and not (value.isdigit() and len(value) < 15)):
         return lambda _stored_kind, _body: True

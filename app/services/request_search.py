@@ -63,6 +63,11 @@ class Entry:
     #: Tells refused ones of the same instant apart.
     n: int = 0
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is of the inbox; one of which only some objects were refused is there twice."""
+        return bool(self.kind)
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

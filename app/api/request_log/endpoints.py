@@ -28,9 +28,10 @@ _FIND: Final = Documentation(
     title="Find requests, by whom they name",
     tag="Requests",
     text="The last one first: accepted ones with what came of them, and refused ones. One of the identifiers may be "
-    "given: then those that name it as it was sent, whether or not anybody has it. Addresses are compared as everywhere. "
-    "An answer takes at most a second of searching: a page may be short, or empty, and have a `next_cursor` all the "
-    "same. Of a refused request the identifiers of its body are kept as hashes, as far as it could be read.",
+    "given: then those that name it as it was sent, whether or not anybody has it. Addresses are compared as "
+    "everywhere. An answer takes at most a second of searching: a page may be short, or empty, and have a "
+    "`next_cursor` all the same. Of a refused request the identifiers of its body are kept as hashes, as far as it "
+    "could be read.",
     answers={200: Requests},
     parameters=(
         Parameter("external_id", "query", _TEXT, "Whom they name."),
