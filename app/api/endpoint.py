@@ -102,7 +102,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
             try:
                 keys.admit(caller, endpoint.permission, client)
             except ServiceError as refused:  # not counted, but whose key it is is known
-                noting.refused(services, caller, request, refused)
+                noting.refused(services, caller, endpoint.path, request, refused)
                 return refuse(refused, await acceptor.standing(caller, endpoint.group))
             group, other = endpoint.group, endpoint.other
             if other is not None and group not in caller.group_limits:
@@ -111,14 +111,14 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
                     group = other.group
             admission = await acceptor.take(caller, group)
             found = await action(caller, request)
-            noting.partly(services, caller, request, found)
+            noting.partly(services, caller, endpoint.path, request, found)
             place.hold(len(found.body))
             return respond(found, admission)
         except (RefusedError, ServiceError) as refused:
-            noting.refused(services, caller, request, refused)
+            noting.refused(services, caller, endpoint.path, request, refused)
             return refuse(refused, admission)
         except Exception:
-            noting.failed(services, caller, request)
+            noting.failed(services, caller, endpoint.path, request)
             raise
 
     async def handle(request: Request) -> Response:

@@ -64,7 +64,7 @@ def why_of(entry: Entry) -> str:
         return entry.reason
     reasons = [reason for _, _, _, reason in entry.skipped] or [type_ for type_, _, _, _ in entry.errors]
     told = "; ".join(
-        reason if reasons.count(reason) == 1 else f"{reason} ×{reasons.count(reason)}"
+        reason if reasons.count(reason) == 1 else f"{reason} x{reasons.count(reason)}"
         for reason in dict.fromkeys(reasons)
     )
     return f"{told} (and {entry.count - 1} more like it)" if entry.count > 1 else told

@@ -32,6 +32,7 @@ _MEMBERS: Final[Mapping[str, int]] = {
     "external_ids": EXTERNAL,
     "current_external_id": EXTERNAL,
     "new_external_id": EXTERNAL,
+    "user_id": EXTERNAL,
     "userId": EXTERNAL,
     "previousId": EXTERNAL,
     "braze_id": BRAZE,

@@ -14,7 +14,7 @@ from app.contract.kinds import KIND_OF, KINDS
 from app.domain import commands, times
 from app.services import request_log
 from app.services.accepting import refused_requests
-from app.store import refused
+from app.store import keys, refused
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
@@ -26,12 +26,12 @@ NUMBER = "+34600123456"
 DEVICE: Final = {"type": "event", "seq": 1, "name": "opened"}
 
 
-def ask(workspace: Workspace, path: str = "/v1/requests", key: str = "", **query: object) -> Answer:
+def ask(workspace: Workspace, path: str = "/v1/requests", bearer: str = "", **query: object) -> Answer:
     """With what is noted of refusals written before."""
     workspace.service.loop.run(workspace.service.services.refused_requests.flush())
     sent = urlencode({name.rstrip("_"): value for name, value in query.items()})
-    headers = {"Authorization": f"Bearer {key or workspace.key}"}
-    return workspace.service.send("GET", f"{path}?{sent}", None, headers, key or workspace.key)
+    headers = {"Authorization": f"Bearer {bearer or workspace.key}"}
+    return workspace.service.send("GET", f"{path}?{sent}", None, headers, bearer or workspace.key)
 
 
 def found(workspace: Workspace, **query: object) -> list[Json]:
@@ -170,7 +170,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
     "sdk": (
         Row(
             "/v1/sdk/data",
-            {"device_id": "d", "batch": 1, "records": [{"type": "change_user", "seq": 1, "external_id": "ada"}]},
+            {"device_id": "device-1", "batch": 1, "records": [{"type": "change_user", "seq": 1, "user_id": "ada"}]},
             BY_ID,
             (("records", 0),),
         ),
@@ -207,7 +207,9 @@ def sent(workspace: Workspace, row: Row) -> Answer:
     if row.path.startswith("/users/external_ids"):
         with workspace.service.draining(workspace.id):
             return workspace.post(row.path, row.body, drain=False)
-    return workspace.post(row.path, row.body)
+    answer = workspace.post(row.path, row.body, drain=False)
+    workspace.drain()
+    return answer
 
 
 @pytest.mark.parametrize(("kind", "row"), CASES, ids=[f"{kind}-{n}" for n, (kind, _) in enumerate(CASES)])
@@ -226,29 +228,25 @@ def test_found_by_whom_it_names(workspace: Workspace, kind: str, row: Row) -> No
         assert found(workspace, **other) == []
 
 
+#: Where no Idempotency-Key is read: what is wrong with the body instead.
+WRONG: Final[dict[str, Json]] = {"sdk": {"device_id": 1}, "tracking": {"batch": [{"type": "no", "userId": "ada"}]}}
+
+
 @pytest.mark.parametrize(("kind", "row"), CASES, ids=[f"{kind}-{n}" for n, (kind, _) in enumerate(CASES)])
-def test_refused_for_its_key_or_its_content(on_sqlite: Service, kind: str, row: Row) -> None:
-    """A request that is refused with its body read is found by whom it names too."""
+def test_refused_ones_are_found_too(on_sqlite: Service, kind: str, row: Row) -> None:
+    """By whom the body names that was refused; and what is kept of it says where, when, whose and why."""
     workspace = on_sqlite.workspace("legacy")
-    marked = json.dumps(row.body)[:-1] + ', "attributes": 1, "records": 1, "batch": 1, "device_id": 1}'
-    body = json.dumps({name: [{**_first(value), "": 0}] for name, value in row.body.items()})
-    for content in (marked, body):
-        answer = workspace.post(row.path, content.encode(), drain=False)
-        if answer.status == 400:
-            break
-    else:
-        return  # it takes whatever is sent
-    entries = found(workspace, status="refused")
-    assert [(entry["outcome"], entry["status"], entry["endpoint"]) for entry in entries] == [("refused", 400, row.path)]
-    assert entries[0]["errors"]
-    if content is marked:
-        for query in row.queries:
-            assert [entry["status"] for entry in found(workspace, **query)] == [400], query
-
-
-def _first(value: object) -> Json:
-    one = value[0] if isinstance(value, list) and value else value
-    return one if isinstance(one, dict) else {}
+    before = times.iso(times_now())
+    answer = workspace.post(row.path, row.body | WRONG.get(kind, {}), drain=False, Idempotency_Key="k" * 300)
+    assert answer.status == 400, answer.text
+    for query in row.queries:
+        (entry,) = found(workspace, **query)
+        assert (entry["outcome"], entry["status"], entry["endpoint"]) == ("refused", 400, row.path)
+        assert before <= entry["at"] <= times.iso(times_now())
+        assert entry["key"]
+        assert entry["errors"][0]["type"] == answer.message
+        assert "id" not in entry
+    assert found(workspace, external_id="ad") == []
 
 
 def test_outcomes(workspace: Workspace) -> None:
@@ -299,7 +297,7 @@ def test_outcomes(workspace: Workspace) -> None:
 
 def test_filters(workspace: Workspace) -> None:
     service = workspace.service
-    other = service.key(workspace.id, "users.track", name="other")
+    other = keys.create(service.database, workspace.id, "other", ["users.track"], times_now())
     first = workspace.track({"attributes": [{"external_id": "ada", "n": 1}]})
     headers = {"Authorization": f"Bearer {other}", "Content-Type": "application/json"}
     second = service.send("POST", "/users/track", b'{"attributes": [{"external_id": "ada", "n": 2}]}', headers)
@@ -377,7 +375,9 @@ def test_questions_that_are_none(on_sqlite: Service, query: Json, message: str) 
     assert answer.message.startswith(message)
 
 
-@pytest.mark.parametrize("value", ["\0", "%", "' or 1=1 --", "<script>", "\U0001f511", "\ud7ff", "a\nb", "*"])
+@pytest.mark.parametrize(
+    "value", ["\0", "%", "' or 1=1 --", "<script>", "\U0001f511", "\ud7ff", "a\nb", "*"], ids=ascii
+)
 def test_hostile_questions(workspace: Workspace, value: str) -> None:
     workspace.track({"attributes": [{"external_id": "ada", "n": 1}]})
     for name in ("external_id", "email", "phone", "braze_id", "key", "endpoint"):
@@ -405,16 +405,16 @@ def test_errors_are_grouped(workspace: Workspace) -> None:
         workspace.track({"attributes": [{"external_id": "ada", "n": 1}, {"n": 1}, {"n": 2}]})
     workspace.track(b"{")
     answer = ask(workspace, "/v1/errors")
-    groups = [(g["endpoint"], g["status"], g["type"], g["count"]) for g in answer.body["errors"]]
+    groups = [(g["endpoint"], g["status"], g["type"], g["count"]) for g in answer.body["groups"]]
     assert groups == [
         ("/users/track", 201, "'external_id', 'braze_id', 'user_alias', 'email' or 'phone' is required", 3),
         ("/users/track", 400, "Error while parsing request body. Please check your syntax.", 1),
     ]
-    first, last = (answer.body["errors"][0][name] for name in ("first", "last"))
+    first, last = (answer.body["groups"][0][name] for name in ("first", "last"))
     assert answer.body["kept_since"] == first < last
-    only = ask(workspace, "/v1/errors", status="4xx").body["errors"]
+    only = ask(workspace, "/v1/errors", status="4xx").body["groups"]
     assert [(g["status"], g["first"] == g["last"]) for g in only] == [(400, True)]
-    assert ask(workspace, "/v1/errors", status="429").body["errors"] == []
+    assert ask(workspace, "/v1/errors", status="429").body["groups"] == []
     assert ask(workspace, "/v1/errors", external_id="ada").status == 400
 
 
@@ -423,16 +423,16 @@ def test_limits_and_keys_that_may_not(on_sqlite: Service) -> None:
     for _ in range(4):
         workspace.track({"attributes": [{"external_id": "ada", "n": 1}]})
     weak = on_sqlite.key(workspace.id, "users.track")
-    assert ask(workspace, key=weak).status == 403
-    assert ask(workspace, "/v1/errors", key=weak).status == 403
-    groups = ask(workspace, "/v1/errors").body["errors"]
+    assert ask(workspace, bearer=weak).status == 403
+    assert ask(workspace, "/v1/errors", bearer=weak).status == 403
+    groups = ask(workspace, "/v1/errors").body["groups"]
     assert {(g["endpoint"], g["status"], g["type"]): g["count"] for g in groups} == {
         ("/users/track", 429, "Rate Limited"): 2,
         ("/v1/requests", 403, "Access Denied"): 1,
         ("/v1/errors", 403, "Access Denied"): 1,
     }
     on_sqlite.send("POST", "/users/track", b"{}", {"Authorization": "Bearer nobody"})
-    assert len(ask(workspace, "/v1/errors").body["errors"]) == 3
+    assert len(ask(workspace, "/v1/errors").body["groups"]) == 3
 
 
 def rows_of(database: Database, workspace_id: int) -> list[refused.Refused]:
@@ -459,7 +459,7 @@ def test_a_flood_is_counted_and_not_kept(on_sqlite: Service) -> None:
     assert max(row.count for row in rows) >= 1
     assert most <= len(rows) < noted + 1
     assert {row.errors[0][0] for row in rows} == {"Error while parsing request body. Please check your syntax."}
-    (group,) = ask(workspace, "/v1/errors", status=400).body["errors"]
+    (group,) = ask(workspace, "/v1/errors", status=400).body["groups"]
     assert group["count"] == noted
 
 

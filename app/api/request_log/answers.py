@@ -24,7 +24,7 @@ def found(caller: Caller, page: Found) -> dict[str, object]:
 
 def errors(groups: Sequence[ErrorGroup], since: Kept) -> dict[str, object]:
     """The document of GET /v1/errors."""
-    return {"errors": [group_of(group) for group in groups], "kept_since": _moment(since.refused)}
+    return {"groups": [group_of(group) for group in groups], "kept_since": _moment(since.refused)}
 
 
 def kept(since: Kept) -> dict[str, object]:

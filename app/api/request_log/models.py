@@ -80,6 +80,6 @@ class ErrorGroup(Struct, forbid_unknown_fields=True):
 
 
 class Errors(Struct, forbid_unknown_fields=True):
-    errors: list[ErrorGroup]
+    groups: list[ErrorGroup]
     kept_since: _Moment | None
     message: Literal["success"]

@@ -71,4 +71,4 @@ def serve(services: Services, _endpoint: Endpoint) -> Callable[[Request], Awaita
         body = await receive(request, limit, seconds, types=TYPES)
         return queued(await services.sdk.accept(known, body), 201)
 
-    return Pages(services, lambda request: request.headers.get(HEADER), key_in_body, take).handle
+    return Pages(services, PATH, lambda request: request.headers.get(HEADER), key_in_body, take).handle

@@ -29,6 +29,8 @@ class Pages:
     """How an endpoint for pages and devices is served."""
 
     services: Services
+    #: Path of the endpoint.
+    path: str
     #: The key in the head of a request.
     key_of: Callable[[Request], str | None]
     #: The key in its body, for those that cannot set a header; None where no body is taken.
@@ -70,16 +72,16 @@ class Pages:
             gateway.admit(known, origin, client)
             admission = await services.acceptor.take(known.caller, GROUP)
             found = await self.action(known, request)
-            noting.partly(services, known.caller, request, found)
+            noting.partly(services, known.caller, self.path, request, found)
             place.hold(len(found.body))
             return allowed(respond(found, admission), origin)
         except (RefusedError, ServiceError) as refused:
-            noting.refused(services, None if known is None else known.caller, request, refused)
+            noting.refused(services, None if known is None else known.caller, self.path, request, refused)
             response = refuse(refused, admission)
             # A page of another origin does not even learn why.
             return response if known is not None and not gateway.allows(known, origin) else allowed(response, origin)
         except Exception:
-            noting.failed(services, None if known is None else known.caller, request)
+            noting.failed(services, None if known is None else known.caller, self.path, request)
             raise
 
 

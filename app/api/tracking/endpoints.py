@@ -134,7 +134,7 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
         return answered(200, sources.rudderstack(known))
 
     action = calls if endpoint.method == "POST" else settings if endpoint.path == SETTINGS else source
-    return Pages(services, write_key, early if endpoint.method == "POST" else None, action).handle
+    return Pages(services, endpoint.path, write_key, early if endpoint.method == "POST" else None, action).handle
 
 
 def write_key(request: Request) -> str | None:
