@@ -127,7 +127,8 @@ def look(
         sources += streams
     entries: list[Entry] = []
     back_to_us = wanted.to_us
-    while len(entries) < limit and time.monotonic() < ends:
+    is_over = False
+    while not is_over:
         interruption.check()
         nexts = [(moment, source) for source in sources if (moment := source.peek()) is not None]
         if not nexts:
@@ -135,6 +136,7 @@ def look(
         back_to_us, source = max(nexts, key=lambda one: one[0])
         if (entry := source.take()) is not None:
             entries.append(entry)
+        is_over = len(entries) >= limit or time.monotonic() >= ends  # after one step at least
     return Piece(entries, [streams[0].before, streams[1].before, *refusals.before], back_to_us)
 
 

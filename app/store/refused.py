@@ -51,7 +51,7 @@ _ADD: Final = text(
     on conflict do nothing
     """
 )
-_COLUMNS: Final = "workspace_id, us, key_name, endpoint, status, errors, named, count, stream, seq, n"
+_COLUMNS: Final = "workspace_id, us, key_name, endpoint, status, errors, named, count as number, stream, seq, n"
 _BACK: Final = text(
     f"select {_COLUMNS} from refused_request where workspace_id = :workspace_id and us >= :from_us"
     " and (us, n) < (:us, :n) order by us desc, n desc limit :limit"
@@ -107,7 +107,7 @@ def read_back(
             status=row.status,
             errors=msgspec.json.decode(row.errors, type=tuple[ErrorEntry, ...]),
             named=bytes(row.named),
-            count=row.count,
+            count=row.number,
             stream=row.stream,
             seq=row.seq,
             n=row.n,

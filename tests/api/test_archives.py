@@ -65,6 +65,7 @@ LEFT_OUT = {
     "idempotency": "Idempotency keys",
     "inbox_message": "Message ids of calls",
     "problem": "Problems",
+    "refused_request": "Refused requests",
     "deletion": "That a profile was deleted",
     "erasure": "people whose events are still to be deleted",
     "name": "Names of events and products",

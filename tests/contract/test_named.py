@@ -27,9 +27,9 @@ NUMBER: Final = (PHONE, "", "+34600123456")
 NAMED_B: Final = (BRAZE, "", "b" * 24)
 DEVICE_1: Final = (DEVICE, "app", "d-1")
 
-_attributes: Final = (0, ADA, None, False, {"email": MAIL[2], "phone": NUMBER[2]}, {})
-_tokens: Final = (0, ADA, None, False, {"push_tokens": [["app", "ios", "t-1", None]]}, {})
-_imported: Final = (0, (TOKEN, "", "t-1"), None, False, {}, {})
+_attributes: Final[Any] = (0, ADA, None, False, {"email": MAIL[2], "phone": NUMBER[2]}, {})
+_tokens: Final[Any] = (0, ADA, None, False, {"push_tokens": [["app", "ios", "t-1", None]]}, {})
+_imported: Final[Any] = (0, (TOKEN, "", "t-1"), None, False, {}, {})
 _event: Final = (0, ADA, None, "e", 1, None, None)
 _purchase: Final = (0, ADA, None, "p", "USD", Decimal(1), 1, 1, None, None)
 

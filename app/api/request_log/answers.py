@@ -29,8 +29,8 @@ def errors(groups: Sequence[ErrorGroup], since: Kept) -> dict[str, object]:
 
 def kept(since: Kept) -> dict[str, object]:
     """How far back the log goes."""
-    streams = zip(STREAM_NAMES, since.streams, strict=True)
-    return {name: _moment(us) for name, us in streams} | {"refused": _moment(since.refused)}
+    names = (*STREAM_NAMES, "refused")
+    return {name: _moment(us) for name, us in zip(names, (*since.streams, since.refused), strict=True)}
 
 
 def entry_of(caller: Caller, entry: Entry) -> dict[str, object]:
