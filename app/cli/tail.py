@@ -1,6 +1,7 @@
 """`onefold tail`: requests as they come, with what becomes of them."""
 
 import os
+import signal
 import sys
 import time
 from typing import Annotated, Final
@@ -81,6 +82,8 @@ def tail(
     }
     with opened_workspace(data_dir, workspace) as (database, caller):
         follower = RequestTail(database, caller, filter_of(caller, given), now_us)
+        # Also where it is ignored, as in a background job of a script.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             tell(caller, follower.last(lines) if lines else [])
             while True:

@@ -634,7 +634,7 @@ def test_commands(on_sqlite: Service) -> None:
     assert lines[1].startswith("Kept since: normal ")
     groups = json.loads(onefold("requests", "errors", "--workspace", name, "--json"))
     assert [(group["status"], group["count"]) for group in groups] == [(400, 1)]
-    assert "only one of" in onefold("requests", "list", "--email", "a", "--phone", "1", fails=True)
+    assert "only one of" in onefold("requests", "list", "--workspace", name, "--email", "a", "--phone", "1", fails=True)
 
 
 def test_tail_ends_as_tail_does(on_sqlite: Service) -> None:
@@ -655,5 +655,9 @@ def test_tail_ends_as_tail_does(on_sqlite: Service) -> None:
         workspace.track({"attributes": [{"external_id": "bob", "n": 1}]})
         assert b" applied " in lines.readline()
         reading.send_signal(signal.SIGINT)
-        assert (reading.wait(10), leaving.wait(10)) == (0, 0)
+        try:
+            assert (reading.wait(10), leaving.wait(10)) == (0, 0)
+        finally:
+            reading.kill()
+            leaving.kill()
         assert [pipe.read() for pipe in complaints] == [b"", b""]
