@@ -1,10 +1,10 @@
 """Settings of a process, read once from the environment (ONEFOLD_…, DATABASE_URL, REDIS_URL, BROKER_URL) and frozen."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: The embedded database, in the data directory.
@@ -169,6 +169,21 @@ class Settings(BaseSettings):
     #: Of one file, and of all files of a workspace.
     max_file_megabytes: int = Field(4_096, ge=1)
     max_workspace_file_megabytes: int = Field(16_384, ge=1)
+    #: Alerts: how often sweepers look at them, how many a workspace may have, how many messages they send in an hour,
+    #: and how many are kept.
+    alert_seconds: float = Field(5.0, gt=0)
+    max_alerts: int = Field(50, ge=1)
+    alert_messages_per_hour: int = Field(60, ge=1)
+    max_alert_messages: int = Field(1_000, ge=100)
+    #: The mail server that takes the e-mails of alerts; empty = none, and alerts call webhooks alone.
+    smtp_host: str = ""
+    smtp_port: int = Field(587, ge=1, le=65_535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_from: str = ""
+    #: For each answer of the mail server.
+    smtp_timeout_seconds: float = Field(10.0, gt=0)
     #: Whether calls out, such as callbacks, may go to private and loopback addresses.
     http_allow_private: bool = False
     #: Who has it may read /metrics of the API; empty = nobody.
@@ -184,7 +199,7 @@ class Settings(BaseSettings):
     #: user:password for Flower.
     flower_basic_auth: SecretStr | None = None
 
-    @field_validator("metrics_token", "flower_basic_auth", mode="before")
+    @field_validator("metrics_token", "flower_basic_auth", "smtp_password", mode="before")
     @classmethod
     def _unset_when_empty(cls, value: object) -> object:
         """An empty variable sets nothing, as everywhere; one that holds blanks is refused below."""
@@ -205,6 +220,13 @@ class Settings(BaseSettings):
         if problem is not None:
             raise ValueError(problem)
         return value
+
+    @model_validator(mode="after")
+    def _mail_has_a_sender(self) -> "Settings":
+        """Who sends is not guessed: most servers refuse what they do not know."""
+        if self.smtp_host and "@" not in self.smtp_from:
+            raise ValueError("ONEFOLD_SMTP_FROM must be an e-mail address where ONEFOLD_SMTP_HOST is set")
+        return self
 
     def database(self) -> str:
         """The database as a URL, in which the path of a file is quoted."""

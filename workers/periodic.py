@@ -15,12 +15,17 @@ import structlog
 
 from app.adapters import metric_files, workspace_keys
 from app.adapters.doorbell import Doorbell
+from app.adapters.http_out import HttpOut
+from app.adapters.mail import Mailer
 from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
+from app.store import alerts as store_alerts
 from app.store import past, refused
 from app.store.engine import Database
 from app.store.retained import Keeping
 from workers import archival, console, merge_schedule, rates, scheduled, segments, token_clean_up, values
+from workers.alert_messages import AlertSender
+from workers.alerts import AlertWatch
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention, UsageKept
@@ -46,6 +51,9 @@ class Parts:
     bell: Doorbell
     metrics: Metrics
     now_us: Callable[[], int]
+    out: HttpOut
+    #: None: there is no mail server.
+    mailer: Mailer | None
 
 
 def _sweep(parts: Parts) -> Work:
@@ -124,6 +132,16 @@ def _merge_schedule(parts: Parts) -> Work:
     return lambda stop: merge_schedule.run(parts.database, parts.now_us, most, stop)
 
 
+def _alerts(parts: Parts) -> Work:
+    settings = parts.settings
+    bounds = store_alerts.Bounds(settings.alert_messages_per_hour, settings.max_alert_messages)
+    return AlertWatch(parts.database, parts.now_us, settings.alert_seconds, bounds, settings.public_url).run
+
+
+def _alert_messages(parts: Parts) -> Work:
+    return AlertSender(parts.database, parts.now_us, parts.out, parts.mailer).run
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
@@ -138,6 +156,8 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "archival": _archival,
     "token clean-up": _token_clean_up,
     "merge schedule": _merge_schedule,
+    "alerts": _alerts,
+    "alert messages": _alert_messages,
 }
 
 

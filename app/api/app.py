@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from app.api import docs, health, metrics, openapi
+from app.api.alerts import endpoints as alerts
 from app.api.answers import refuse
 from app.api.apps import endpoints as apps
 from app.api.catalogue import endpoints as catalogue
@@ -77,6 +78,7 @@ FAMILIES = (
     segment_deletions.endpoints,
     spam_blocks.endpoints,
     workspaces.endpoints,
+    alerts.endpoints,
 )
 
 

@@ -25,6 +25,7 @@ TAGS: Final = {
     "Segments": "People by filters: what they are, how many there are, and why somebody is in one.",
     "Dead letters": "Requests that could not be applied.",
     "Workspaces": "A workspace as a whole.",
+    "Alerts": "Numbers that are watched, who is told, and what was said.",
     "Limits": "How much may be called, and how much was.",
     "Health": "For probes: no key, no limits.",
 }

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from app.contract import (
+    alerts,
     apps,
     errors,
     file_exports,
@@ -100,6 +101,10 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.TooManyGroupsError: Status(400, subscription_groups.TOO_MANY),
     refusals.UnknownGroupError: Status(404, subscription_groups.UNKNOWN),
     refusals.TooManyAppsError: Status(400, apps.TOO_MANY),
+    refusals.UnknownAlertError: Status(404, alerts.UNKNOWN),
+    refusals.TooManyAlertsError: Status(400, alerts.TOO_MANY),
+    refusals.TooManyMessagesError: Status(400, alerts.TOO_MANY_MESSAGES),
+    refusals.AlertChangedError: Status(409, alerts.CHANGED),
     refusals.TooFrequentError: Status(429, errors.RATE_LIMITED),
     refusals.UnknownAppError: Status(404, apps.UNKNOWN),
     # The status depends on the reason.

@@ -10,8 +10,10 @@ from app.adapters.clock import now_us
 from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
 from app.adapters.files import Files
 from app.adapters.http_out import HttpOut
+from app.adapters.mail import Mailer, MailServer
 from app.settings import Settings
 from app.store import workspaces
+from app.store.alerts import Bounds as MessageBounds
 from app.store.engine import Database
 from workers.apply import Applier
 from workers.jobs import run as running
@@ -108,6 +110,29 @@ def job_parts(settings: Settings, database: Database) -> running.Parts:
     return running.Parts(
         database, files(settings), limits, now_us, lambda workspace_id: workspaces.secret(database, workspace_id)
     )
+
+
+def mailer(settings: Settings) -> Mailer | None:
+    """What sends e-mails; None where there is no mail server."""
+    if not settings.smtp_host:
+        return None
+    password = "" if settings.smtp_password is None else settings.smtp_password.get_secret_value()
+    return Mailer(
+        MailServer(
+            settings.smtp_host,
+            settings.smtp_port,
+            settings.smtp_security,
+            settings.smtp_user,
+            password,
+            settings.smtp_from,
+            settings.smtp_timeout_seconds,
+        )
+    )
+
+
+def message_bounds(settings: Settings) -> MessageBounds:
+    """Of the messages of alerts."""
+    return MessageBounds(settings.alert_messages_per_hour, settings.max_alert_messages)
 
 
 def http_out(settings: Settings) -> HttpOut:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.adapters import runtime
 from app.adapters.clock import now_ms, now_us
 from app.adapters.metrics import Metrics, Readings
-from app.bootstrap.background import celery, doorbell, files
+from app.bootstrap.background import celery, doorbell, files, message_bounds
 from app.domain import times
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
@@ -22,6 +22,7 @@ from app.services.accepting.refused_requests import RefusedRequests
 from app.services.accepting.writer import InboxWriter
 from app.services.acts import Acts
 from app.services.address_lists import AddressLists
+from app.services.alerts import Alerts, AlertSettings
 from app.services.api_keys import ApiKeys
 from app.services.api_usage import ApiUsage, UsageCounter
 from app.services.apps import Apps
@@ -223,6 +224,7 @@ def services(settings: Settings) -> Services:
     return Services(
         connections=connections,
         gate=gate,
+        alerts=Alerts(database, calls, now_us, alert_settings(settings)),
         usage=ApiUsage(database, calls),
         usage_counter=usage_counter,
         metrics=Metrics(),
@@ -273,6 +275,17 @@ def services(settings: Settings) -> Services:
         trusted_proxies=trusted_proxies,
         public_url=settings.public_url.rstrip("/"),
         answer_seconds=settings.answer_seconds,
+    )
+
+
+def alert_settings(settings: Settings) -> AlertSettings:
+    """What an API process, or a command, has to know of alerts."""
+    return AlertSettings(
+        most=settings.max_alerts,
+        bounds=message_bounds(settings),
+        allow_private=settings.http_allow_private,
+        mail=bool(settings.smtp_host),
+        server=settings.public_url,
     )
 
 

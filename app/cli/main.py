@@ -47,6 +47,7 @@ _GROUPS: Final = {
     "jobs": ("jobs", "app"),
     "segments": ("segments", "app"),
     "admins": ("admins", "app"),
+    "alerts": ("alerts", "app"),
     "db": ("roles", "app"),
 }
 #: Former names, which work until 1.0.

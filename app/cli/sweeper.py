@@ -27,5 +27,14 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     counts = metrics.Metrics()
     if settings.metrics_port and os.environ.get(metrics.DIRECTORY):
         metrics.serve(settings.metrics_host, settings.metrics_port)
-    parts = periodic.Parts(settings, database, background.applier(settings, bell), bell, counts, now_us)
+    parts = periodic.Parts(
+        settings,
+        database,
+        background.applier(settings, bell),
+        bell,
+        counts,
+        now_us,
+        background.http_out(settings),
+        background.mailer(settings),
+    )
     periodic.run({name: make(parts) for name, make in periodic.PERIODIC.items()}, stop)

@@ -60,6 +60,7 @@ PERMISSIONS: Final = (
     "admin.segment_deletions",
     "admin.data_points",
     "admin.requests",
+    "admin.alerts",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits, nor delete

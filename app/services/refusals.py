@@ -173,6 +173,22 @@ class UnknownAppError(ServiceError):
     """No app of the workspace has this id."""
 
 
+class UnknownAlertError(ServiceError):
+    """The workspace has no alert of this id."""
+
+
+class TooManyAlertsError(ServiceError):
+    """The workspace has as many alerts as it may have."""
+
+
+class TooManyMessagesError(ServiceError):
+    """The alerts of the workspace have sent as many messages in the last hour as they may."""
+
+
+class AlertChangedError(ServiceError):
+    """The alert was changed, or moved on, at the same moment."""
+
+
 class TooFrequentError(ServiceError):
     """A device, an address or an app sends too often. `grant` says when it may again."""
 

@@ -9,6 +9,7 @@ from app.services.accepting.gate import Gate
 from app.services.accepting.refused_requests import RefusedRequests
 from app.services.acts import Acts
 from app.services.address_lists import AddressLists
+from app.services.alerts import Alerts
 from app.services.api_keys import ApiKeys
 from app.services.api_usage import ApiUsage, UsageCounter
 from app.services.apps import Apps
@@ -80,6 +81,7 @@ class Services:
     spam_blocks: SpamBlocks
     workspace_deletions: WorkspaceDeletions
     previews: Previews
+    alerts: Alerts
     usage: ApiUsage
     #: Counts every answer, for `usage`.
     usage_counter: UsageCounter

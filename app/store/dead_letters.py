@@ -77,6 +77,8 @@ _UNSENT: Final = text(
     "select w.name, count(*) from dead d join workspace w on w.id = d.workspace_id"
     " where d.replayed_seq is null and length(d.body) > 0 and d.dead_us >= :since_us group by w.name order by w.name"
 )
+_SINCE: Final = text("select count(*) from dead where workspace_id = :workspace_id and dead_us > :since_us")
+_SINCE_OF_ALL: Final = text("select count(*) from dead where dead_us > :since_us")
 _BODIES: Final = text(
     "select stream, seq, kind, codec, body, accepted_us from dead"
     " where workspace_id = :workspace_id and stream = :stream and seq in :seqs and replayed_seq is null order by seq"
@@ -97,6 +99,13 @@ _BLANK: Final = text(
 _OLD: Final = text(
     "select workspace_id, stream, seq from dead where dead_us < :before_us and length(body) > 0 limit :chunk"
 )
+
+
+def since(connection: Connection, workspace_id: int | None, since_us: int) -> int:
+    """How many requests were given up since then, of one workspace or, for None, of all."""
+    if workspace_id is None:
+        return int(connection.execute(_SINCE_OF_ALL, {"since_us": since_us}).scalar_one())
+    return int(connection.execute(_SINCE, {"workspace_id": workspace_id, "since_us": since_us}).scalar_one())
 
 
 def bury(connection: Connection, workspace_id: int, request: Stored, reason: str, dead_us: int, done: int = 0) -> None:

@@ -1,10 +1,11 @@
 """Names of attributes, events and products that were ever written, with how often."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
-from app.domain.profile import NAME_ATTRIBUTE
+from app.domain.profile import NAME_ATTRIBUTE, NAME_EVENT
 
 #: Names and series (with their app) are never changed, so a worker remembers their ids between batches.
 NameCache = dict[tuple[int, int, str] | tuple[int, int, str, str], int]
@@ -24,6 +25,18 @@ _NUMBERED: Final = text(
     "select name from name_count where workspace_id = :workspace_id and kind = :kind and type = ''"
     " order by name limit :limit offset :skip"
 )
+#: Of each workspace by its key: no index leads to the names of all of them.
+_REFUSED: Final = text(
+    "select coalesce(sum(n.count), 0) from workspace w join name_count n on n.workspace_id = w.id"
+    " and n.kind = :kind and n.name in :names and n.type in :codes"
+    " where (cast(:workspace_id as bigint) is null or w.id = :workspace_id)"
+).bindparams(bindparam("names", expanding=True), bindparam("codes", expanding=True))
+
+
+def refused(connection: Connection, workspace_id: int | None, names: Sequence[str], codes: Sequence[str]) -> int:
+    """How often events of these names were refused for these reasons, ever; in one workspace or, for None, in all."""
+    values = {"workspace_id": workspace_id, "kind": NAME_EVENT, "names": list(names), "codes": list(codes)}
+    return int(connection.execute(_REFUSED, values).scalar_one())
 
 
 def numbered(connection: Connection, workspace_id: int, kind: int, skip: int, limit: int) -> list[str]:

@@ -21,6 +21,8 @@ API_WRITES: Final = {
     "inbox_message": "insert, delete",
     "dead": "update (replayed_us, replayed_seq)",
     "refused_request": "insert",
+    "alert": "insert, update, delete",
+    "alert_message": "insert, delete",
     "api_key": "update (last_seen_us)",
     "api_usage": "insert, update (count)",
     "subscription_group": "insert, update (name)",

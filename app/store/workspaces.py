@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -21,6 +21,7 @@ _NEXT_NUMBER = text(
     " coalesce((select max(workspace_id) from workspace_deletion), 0))"
 )
 _DELETED: Final = select(WorkspaceDeletion.workspace_id)
+_NAME = text("select name from workspace where id = :id")
 _SECRET = text("select secret from workspace where id = :id")
 
 
@@ -149,6 +150,11 @@ def change_limits(
             setattr(workspace, field_, value)
         session.add(workspace)
         session.flush()
+
+
+def name_of(connection: Connection, workspace_id: int) -> str:
+    """The name of a workspace; "" when there is none of this number."""
+    return str(connection.execute(_NAME, {"id": workspace_id}).scalar() or "")
 
 
 def any_legacy(database: Database) -> bool:

@@ -46,6 +46,8 @@ HELD = {
 }
 #: Tables that say nothing of a person that others do not say, with what docs/privacy.md has about them.
 LEFT_OUT = {
+    "alert": "alerts and their messages",
+    "alert_message": "alerts and their messages",
     "api_key": "keys",
     "api_usage": "counts of a workspace",
     "console_role": "roles of accounts",

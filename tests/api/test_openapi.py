@@ -51,6 +51,7 @@ WITHOUT_BODY = (
     "/v1/merges/{id}/undo",
     "/v1/merge_runs/{id}/undo",
     "/v1/apps/{app_id}/sdk_key",
+    "/v1/alerts/{alert_id}/test",
     "/v1/segments/{segment_id}/deletions",
 )
 
@@ -161,6 +162,9 @@ def filled(workspace: Workspace, path: str) -> str:
     if "{app_id}" in path:
         made = workspace.post("/v1/apps", {"name": "filled", "platform": "web"}, drain=False)
         return path.replace("{app_id}", made.body["app_id"])
+    if "{alert_id}" in path:
+        alert = {"name": "filled", "metric": "dead_letters", "above": 0, "webhook": "https://hooks.example.org/"}
+        return path.replace("{alert_id}", workspace.post("/v1/alerts", alert, drain=False).body["id"])
     accepted = workspace.track({"attributes": [{"external_id": "filled"}]}, drain=False)
     return path.replace("{id}", accepted.request_id)
 

@@ -12,17 +12,21 @@ from psycopg import sql
 from sqlalchemy import make_url
 from typer.testing import CliRunner
 
+from app.adapters.http_out import HttpOut
 from app.cli.main import app as cli
 from app.services.caller import Caller
 from app.services.permissions import PERMISSIONS
 from app.services.workspaces import change_applied
 from app.store import accounts, acts, api_usage, job_parts, keys, migrate, partitions, roles, workspaces
+from app.store.alerts import Bounds
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, settings_for, times_now
 from tests.api.jobs import download, users_of, work_off
 from tests.polling import until
 from tests.servers import PostgresServer, ValkeyServer
 from workers import console, rates, segments
+from workers.alert_messages import AlertSender
+from workers.alerts import AlertWatch
 from workers.retention import Retention
 from workers.workspaces import WorkspaceDeleter
 
@@ -247,6 +251,24 @@ def test_usage_is_counted_by_the_api_and_dropped_by_the_worker(site: Site) -> No
     worker = Database(site.worker)
     assert api_usage.expire(worker, 2**40, 1) > 0
     worker.dispose()
+
+
+def test_alerts_are_made_by_the_api_and_moved_on_by_the_worker(site: Site) -> None:
+    workspace, service = site.workspace, site.service
+    new = {"name": "a", "metric": "backlog_requests", "above": 0, "for_seconds": 0, "webhook": "https://one.example/"}
+    made = workspace.post("/v1/alerts", new, drain=False).body["id"]
+    headers = workspace.headers()
+    assert service.send("PUT", f"/v1/alerts/{made}", b'{"clear_seconds":0}', headers, workspace.key).status == 200
+    assert service.send("POST", f"/v1/alerts/{made}/test", None, headers, workspace.key).status == 202
+    workspace.track({"attributes": [{"external_id": "a"}]}, drain=False)
+    worker = Database(site.worker)
+    assert AlertWatch(worker, times_now, 5.0, Bounds(60, 1_000), "").look() == 1
+    sender = AlertSender(worker, times_now, HttpOut(resolve=lambda *_: ["127.0.0.1"]), None)
+    (message,) = sender.due()
+    assert sender.send(message) == "due"
+    worker.dispose()
+    assert service.send("DELETE", f"/v1/alerts/{made}", None, headers, workspace.key).status == 200
+    workspace.drain()
 
 
 def test_subscriptions_messages_and_flags(site: Site) -> None:

@@ -44,6 +44,8 @@ collation, compression) is in the migrations; the columns and indexes here are t
                                                                       and state, lease_us where unfinished; callback_us
     job_part         workspace_id, job_id, n                          -
     app              workspace_id, id                                 sdk_key
+    alert            workspace_id, id                                 -
+    alert_message    workspace_id, id                                 us; due_us where it is due
     api_usage        workspace_id, minute, key_id, endpoint, status   minute
     segment          workspace_id, id                                 -
     segment_size     workspace_id, segment_id, day                    -
@@ -59,6 +61,7 @@ Four belong to the installation:
     console_act      id                                               workspace_id, id
 """
 
+from app.store.tables.alerts import AlertMessage, AlertRow
 from app.store.tables.console import Account, AccountRole, Act, ConsoleSession
 from app.store.tables.events import Name, NameCount, OccurrenceRow, Series, SeriesDay, SeriesHour
 from app.store.tables.inbox import (
@@ -103,6 +106,8 @@ __all__ = [
     "AccountRole",
     "Act",
     "AddressStateRow",
+    "AlertMessage",
+    "AlertRow",
     "ApiKey",
     "ApiUsage",
     "AppRow",
