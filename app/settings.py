@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     docs: bool = False
     #: Whether the API serves the console, at /console, with the role of the owner of the schema. `onefold up` does.
     console: bool = False
+    #: Where people find Flower, for a link of the console; empty = no link. `onefold up` sets it.
+    flower_url: str = Field("", pattern=r"^(https?://\S+)?$")
     #: A log-in of the console ends so long after its last use; and after seven days.
     console_session_hours: float = Field(12.0, gt=0)
     #: Attempts to log in to the console in a minute: of an account, and twice as many of an address.

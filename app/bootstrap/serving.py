@@ -20,6 +20,7 @@ from app.services.accepting.block_list import BlockList
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.refused_requests import RefusedRequests
 from app.services.accepting.writer import InboxWriter
+from app.services.accounts import Accounts
 from app.services.acts import Acts
 from app.services.address_lists import AddressLists
 from app.services.alerts import Alerts, AlertSettings
@@ -249,6 +250,7 @@ def services(settings: Settings) -> Services:
         series=Series(database, reader, segments, now_us),
         spam_blocks=SpamBlocks(database, reader, synchronous, calls),
         workspace_deletions=WorkspaceDeletions(database, calls, now_us, keys.forget),
+        accounts=Accounts(database, calls, hashing, now_us),
         log_ins=LogIns(database, calls, hashing, now_us, idle_us, settings.console_logins_per_minute),
         acts=Acts(database, calls, now_us),
         api_keys=ApiKeys(database, calls, now_us, keys.forget),
@@ -274,6 +276,7 @@ def services(settings: Settings) -> Services:
         demo_sdk_key=settings.demo_sdk_key,
         trusted_proxies=trusted_proxies,
         public_url=settings.public_url.rstrip("/"),
+        flower_url=settings.flower_url,
         answer_seconds=settings.answer_seconds,
     )
 

@@ -70,6 +70,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "BROKER_URL": settings.broker_url,
         "ONEFOLD_METRICS_TOKEN": settings.metrics_token.get_secret_value() if settings.metrics_token else "",
         "ONEFOLD_DEMO_SDK_KEY": settings.demo_sdk_key,
+        "ONEFOLD_FLOWER_URL": settings.flower_url,
         "ONEFOLD_CONSOLE": "true" if settings.console else "",
         "PYTHONUNBUFFERED": "1",
     }

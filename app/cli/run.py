@@ -86,6 +86,8 @@ def up(
     family += [children.worker(settings, processes, ready_file), children.sweeper(settings), children.jobs(settings)]
     if flower_port:
         family.append(children.flower(settings, flower_port))
+        if not settings.flower_url:
+            settings = settings.model_copy(update={"flower_url": f"http://127.0.0.1:{flower_port}"})
     family.append(children.api(settings, host, port, ready_file))
 
     def started() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from app.console.accounts import pages as accounts
 from app.console.acts import pages as acts
 from app.console.apps import pages as apps
 from app.console.keys import pages as keys
@@ -18,6 +19,7 @@ from app.console.usage import pages as usage
 FAMILIES: Final[dict[str, Sequence[Page]]] = {
     "start": start.PAGES,
     "session": session.PAGES,
+    "accounts": accounts.PAGES,
     "overview": overview.PAGES,
     "limits": limits.PAGES,
     "usage": usage.PAGES,

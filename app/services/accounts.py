@@ -1,9 +1,10 @@
 """Accounts of the console: made, changed and listed, as the operator of the installation does it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from app.services import naming, passwords
+from app.services.calls import StoreCalls
 from app.store import accounts as store
 from app.store.accounts import EVERYWHERE, Account
 from app.store.engine import Database
@@ -33,6 +34,37 @@ class InvalidRoleError(ValueError):
 
 class LastAdminError(ValueError):
     """Nobody would be left who may change accounts."""
+
+
+class Accounts:
+    """One per process that serves the console, which has the role of the owner of the schema."""
+
+    def __init__(self, database: Database, calls: StoreCalls, hashing: StoreCalls, now_us: Callable[[], int]) -> None:
+        """`hashing`: as of LogIns."""
+        self._database = database
+        self._calls = calls
+        self._hashing = hashing
+        self._now_us = now_us
+
+    async def listed(self) -> list[Account]:
+        """As `listed`. Raises UnavailableError."""
+        return await self._calls.run(lambda: listed(self._database))
+
+    async def create(self, name: str, roles: Mapping[int, str]) -> str:
+        """As `create`. Raises UnavailableError, too."""
+        return await self._hashing.run(lambda: create(self._database, name, roles, self._now_us()))
+
+    async def reset(self, name: str, password: str | None = None) -> str:
+        """As `reset`. Raises UnavailableError, too."""
+        return await self._hashing.run(lambda: reset(self._database, name, password))
+
+    async def grant(self, name: str, workspace_id: int, role: str | None) -> None:
+        """As `grant`. Raises UnavailableError, too."""
+        await self._calls.run(lambda: grant(self._database, name, workspace_id, role))
+
+    async def delete(self, name: str) -> None:
+        """As `delete`. Raises UnavailableError, too."""
+        await self._calls.run(lambda: delete(self._database, name))
 
 
 def role_in(roles: Mapping[int, str], workspace_id: int) -> str | None:

@@ -94,6 +94,12 @@ class WorkspaceLimits:
             shown_keys = [key for key in shown_keys if key.key_id == caller.key_id]
         return await self._now(record, shown_keys)
 
+    async def left(self, caller: Caller) -> LimitsNow:
+        """The limits and what is left of them, without the usage of any key. Raises UnavailableError."""
+        return await self._now(
+            await self._calls.run(lambda: keys.of_workspace(self._database, caller.workspace_id)), ()
+        )
+
     async def change(self, caller: Caller, values: dict[str, Any], groups: dict[str, Any]) -> LimitsNow:
         """Change columns of the workspace and limits of groups; the limits as they are now.
 

@@ -69,6 +69,17 @@ class LogIns:
 
     async def log_in(self, name: str, password: str, client: Address | None) -> str:
         """The id of a new session. Raises TooFrequentError, WrongPasswordError, UnavailableError."""
+        name = await self.check(name, password, client)
+        session = secrets.token_urlsafe(32)
+        now, digest = self._now_us(), _digest(session)
+        await self._calls.run(lambda: store.begin_session(self._database, digest, name, now, MOST_SESSIONS))
+        return session
+
+    async def check(self, name: str, password: str, client: Address | None) -> str:
+        """The name of an account that has this password. Counts as an attempt to log in.
+
+        Raises TooFrequentError, WrongPasswordError, UnavailableError.
+        """
         name, password = name[:_LONGEST], password[:_LONGEST]
         self._take(f"address {origin(client)}", self._by_address)
         self._take(f"account {hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()}", self._by_account)
@@ -77,10 +88,7 @@ class LogIns:
         is_right = await self._hashing.run(lambda: passwords.matches(password, stored))
         if found is None or not is_right:
             raise WrongPasswordError(known=found is not None)
-        session = secrets.token_urlsafe(32)
-        now, digest = self._now_us(), _digest(session)
-        await self._calls.run(lambda: store.begin_session(self._database, digest, name, now, MOST_SESSIONS))
-        return session
+        return name
 
     async def visitor(self, session: str, *, sees: bool = True) -> Visitor | None:
         """Whose session it is; None for one that is over, or never was. `sees`: somebody uses it, and not only a page

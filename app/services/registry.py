@@ -7,6 +7,7 @@ from app.adapters.metrics import Metrics, Readings
 from app.services.accepting.acceptor import Acceptor
 from app.services.accepting.gate import Gate
 from app.services.accepting.refused_requests import RefusedRequests
+from app.services.accounts import Accounts
 from app.services.acts import Acts
 from app.services.address_lists import AddressLists
 from app.services.alerts import Alerts
@@ -87,6 +88,7 @@ class Services:
     usage_counter: UsageCounter
     lanes: Lanes
     #: Of the console alone: they need the role of the owner of the schema.
+    accounts: Accounts
     log_ins: LogIns
     acts: Acts
     api_keys: ApiKeys
@@ -109,5 +111,7 @@ class Services:
     trusted_proxies: tuple[Network, ...]
     #: Where clients reach the API, without a slash at its end; empty = where their requests come to.
     public_url: str
+    #: Where people find Flower; empty = nowhere.
+    flower_url: str
     #: From the arrival of a request, without the time that its body takes, to the answer.
     answer_seconds: float

@@ -343,6 +343,13 @@ def test_the_console_ages_out_by_the_worker(site: Site) -> None:
     worker.dispose()
 
 
+def test_the_console_needs_the_owners_role(site: Site, tmp_path: Path) -> None:
+    for url in (site.api, site.worker):
+        done = CliRunner().invoke(cli, ["console", "--data-dir", str(tmp_path)], env={"DATABASE_URL": url})
+        assert (done.exit_code, "needs the role that owns the schema" in done.output) == (1, True)
+    assert not (tmp_path / "console.auth").exists()
+
+
 def partition_count(site: Site) -> list[int]:
     with site.service.database.read() as connection:
         return sorted(partitions.numbers(connection, "inbox"))

@@ -44,7 +44,7 @@ async def limits(visit: Visit) -> Response:
 
 async def live(visit: Visit) -> Response:
     """What is left of each bucket, now."""
-    now = await visit.services.limits.show(visit.caller)
+    now = await visit.services.limits.left(visit.caller)
     return visit.show("limits/live.html", limits=now.limits, degraded=now.usage is None)
 
 
@@ -104,7 +104,7 @@ async def _change(visit: Visit, document: dict[str, Any]) -> Response:
 
 async def _show(visit: Visit, form: Form, wrong: str = "") -> Response:
     """The page; with what was typed where something was wrong with it."""
-    now = await visit.services.limits.show(visit.caller)
+    now = await visit.services.limits.left(visit.caller)
     record = now.workspace
     plan = PLANS[record.plan]
     stored = {

@@ -2,7 +2,15 @@
 (() => {
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  const axis = (more) => ({ stroke: token("--faint"), grid: { stroke: token("--line") }, ticks: { stroke: token("--line") }, ...more });
+  const axis = (more) => ({ stroke: token("--faint"), grid: line(), ticks: line(), ...more });
+
+  const line = () => ({ stroke: token("--line"), width: 1 });
+
+  // A time of day; at midnight the day.
+  const clock = (seconds) => {
+    const [day, time] = new Date(seconds * 1000).toISOString().split("T");
+    return time.startsWith("00:00") ? day.slice(5) : time.slice(0, 5);
+  };
 
   const draw = (place) => {
     const { x, lines } = JSON.parse(place.dataset.values);
@@ -12,9 +20,9 @@
       height: 220,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { y: { range: (_chart, _least, most) => [0, Math.max(1, most) * 1.1] } },
-      axes: [axis({}), axis({ size: 60 })],
+      axes: [axis({ values: (_chart, splits) => splits.map(clock) }), axis({ size: 60 })],
       series: [
-        { value: (_chart, at) => (at == null ? "–" : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ")) },
+        { label: "UTC", value: (_chart, at) => (at == null ? "–" : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ")) },
         ...lines.map(({ label }, n) => ({
           label,
           stroke: token(`--series-${(n % 4) + 1}`),

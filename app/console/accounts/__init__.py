@@ -1,0 +1,1 @@
+"""Accounts of the installation, for those who may do everything everywhere; and everybody's own password."""
