@@ -1,5 +1,6 @@
 """`onefold console`: the console in a process of its own."""
 
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -32,4 +33,4 @@ def test_the_console_alone(sqlite_template: Path, tmp_path: Path) -> None:
         assert (path.read_text()[:6], stat.S_IMODE(path.stat().st_mode)) == ("admin:", 0o600)
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(20) == -signal.SIGTERM  # as uvicorn ends, after it has closed everything
