@@ -76,6 +76,8 @@ NO_ANSWER: Final = "The database does not answer."
 LOCK_SECONDS: Final = 0.5
 #: How long counts of calls wait for the database, before they wait for the next time.
 USAGE_SECONDS: Final = 10.0
+#: How long a password of the console may take, with those that are before it.
+PASSWORD_SECONDS: Final = 10.0
 #: How long a request waits to hear which profiles are blocked; then it is accepted, and dropped when it is applied.
 BLOCK_LIST_SECONDS: Final = 0.25
 
@@ -162,7 +164,7 @@ def services(settings: Settings) -> Services:
         )
     )
     password_threads = Threads("passwords", 1)
-    hashing = StoreCalls(password_threads, settings.answer_seconds)
+    hashing = StoreCalls(password_threads, PASSWORD_SECONDS)
     idle_us = int(settings.console_session_hours * times.HOUR)
     canary = Canary(database, writer, waiting, calls, now_us, settings.canary_seconds)
     if settings.canary_seconds:

@@ -32,6 +32,8 @@ COOKIE: Final = "onefold_console"
 CSRF: Final = "csrf"
 CSRF_HEADER: Final = "x-csrf-token"
 LOG_IN: Final = f"{ROOT}/log-in"
+#: What takes longer is an error page. People wait longer than clients of the API, and a password takes long.
+PAGE_SECONDS: Final = 10.0
 MAX_WORKSPACE: Final = 2**63 - 1
 
 NOT_FOUND: Final = "There is no such page, or none for this account."
@@ -66,7 +68,7 @@ class Front:
         """A handler within the bounds of the process: whatever it raises is an error page."""
 
         async def answer(request: Request) -> Response:
-            with budget.answering(self.services.answer_seconds):
+            with budget.answering(PAGE_SECONDS):
                 try:
                     place = self.services.gate.enter()
                 except OverloadedError:
