@@ -168,15 +168,17 @@ def test_definitions(store: Store, seed: int) -> None:
         assert store.everybody(definition, clock.now_us) == expected, (seed, way, document)
 
 
-@settings(_PROPERTY, max_examples=20)
+@pytest.mark.parametrize("merged", [False, True])
+@settings(_PROPERTY, max_examples=10)
 @given(seed=_seeds)
-def test_windows_where_nobody_was_merged(store: Store, seed: int) -> None:
-    """PostgreSQL sums the people of many occurrences in halves."""
+def test_windows_of_many_occurrences(store: Store, merged: bool, seed: int) -> None:
+    """PostgreSQL sums their people in halves, and those who were merged apart."""
     hostile = Hostile(seed)
     world = hostile.world()
-    world.occurrences = [one for one in world.occurrences if one.pid != World.MERGED]
+    if not merged:
+        world.occurrences = [one for one in world.occurrences if one.pid != World.MERGED]
     clock, zone = hostile.clock()
-    store.hold(world, zone, merged=False)
+    store.hold(world, zone, merged=merged)
     documents = [one for one in (hostile.filter() for _ in range(40)) if FIELDS[one["field"]].kind == Kind.WINDOW]
     usual = windows._SAMPLE_PERCENT, windows._SAMPLE_LEAST
     for document in documents[:4]:

@@ -70,8 +70,7 @@ def condition(scope: Scope, clock: Clock, one: Filter, criteria: Criteria, compa
             scope.connection.execute(_NO_LOOK_UPS)
             o, where = _by_whom(scope, first, last, names), []
         halves = _halves(scope, o, lambda sampled: _during(scope, sampled, first, last, names))
-        # The half stands first: then the other half of the rows is compared with nothing else.
-        sums = [_summed(scope, o, amount, [*half, *where]) for half in halves]
+        sums = [(each, amount) for each in _summed(scope, o, where, halves)]
     # Whoever did nothing is not among them. So it is they who match, or they who do not.
     without = number_holds(one.op, wanted_x(one), 0)
     parts = []
@@ -106,17 +105,21 @@ def median_duration(scope: Scope, _one: Filter, clock: Clock) -> Leaf:
     return Leaf(Rows(lambda: (found,)), found.c.n.is_(None), number=found.c.n)
 
 
-def _summed(scope: Scope, o: FromClause, amount: Expression, where: list[Expression]) -> tuple[Select[Any], Expression]:
-    """(a row for each person, what each did altogether)"""
-    if scope.postgresql:
-        # By whom it happened to first: there are far fewer of them than occurrences, and hardly any was merged.
-        own = select(o.c.pid).where(*where).group_by(o.c.pid)
-        if not _is_anybody_merged(scope):
-            return own, amount
-        o, where = own.add_columns(amount.label("n")).subquery(), []
-        amount = func.sum(o.c.n)
+def _summed(scope: Scope, o: FromClause, where: list[Expression], halves: list[list[Expression]]) -> list[Select[Any]]:
+    """A row for each person, in statements that have no person in common."""
     pid, joined = _whose(scope, o)
-    return select(pid.label("pid")).select_from(joined).where(*where).group_by(pid), amount
+    of_whom = select(pid.label("pid")).select_from(joined).group_by(pid)
+    if not scope.postgresql or scope.pids is not None:
+        return [of_whom.where(*where)]
+    # The half stands first: then the other half of the rows is compared with nothing else.
+    own = [select(o.c.pid).where(*half, *where).group_by(o.c.pid) for half in halves]
+    if not _is_anybody_merged(scope):
+        return own
+    # Hardly anybody was merged, so that most people are summed without a look at who absorbed whom.
+    merged = table("lineage").alias()
+    links = select(merged.c.member_pid), select(merged.c.root_pid)
+    both = union_all(*(one.where(merged.c.workspace_id == scope.workspace_id) for one in links))
+    return [*(each.having(o.c.pid.not_in(both)) for each in own), of_whom.where(o.c.pid.in_(both), *where)]
 
 
 def _by_whom(scope: Scope, first: int, last: int, names: Any) -> FromClause:
@@ -141,7 +144,7 @@ def _is_anybody_merged(scope: Scope) -> bool:
 def _halves(scope: Scope, o: FromClause, during: Callable[[FromClause], list[Expression]]) -> list[list[Expression]]:
     """What parts the people of many occurrences in halves: each is read and summed by a process of its own. Otherwise
     several would read, and one would sum all."""
-    if not scope.postgresql or scope.pids is not None or _is_anybody_merged(scope):
+    if not scope.postgresql or scope.pids is not None:
         return [[]]
     sampled = tablesample(table("occurrence"), func.system(_SAMPLE_PERCENT), name="sampled")
     middle = func.percentile_disc(0.5).within_group(sampled.c.pid)
