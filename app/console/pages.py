@@ -5,14 +5,18 @@ from typing import Final
 
 from app.console.accounts import pages as accounts
 from app.console.acts import pages as acts
+from app.console.alerts import pages as alerts
 from app.console.apps import pages as apps
+from app.console.duplicates import pages as duplicates
 from app.console.keys import pages as keys
 from app.console.limits import pages as limits
 from app.console.overview import pages as overview
 from app.console.page import Page
+from app.console.segments import pages as segments
 from app.console.session import pages as session
 from app.console.settings import pages as settings
 from app.console.start import pages as start
+from app.console.subscriptions import pages as subscriptions
 from app.console.usage import pages as usage
 
 #: In the order of the navigation.
@@ -23,6 +27,10 @@ FAMILIES: Final[dict[str, Sequence[Page]]] = {
     "overview": overview.PAGES,
     "limits": limits.PAGES,
     "usage": usage.PAGES,
+    "duplicates": duplicates.PAGES,
+    "segments": segments.PAGES,
+    "subscriptions": subscriptions.PAGES,
+    "alerts": alerts.PAGES,
     "keys": keys.PAGES,
     "apps": apps.PAGES,
     "settings": settings.PAGES,

@@ -1,0 +1,1 @@
+"""Duplicates: merge rules, previews, runs and taking runs back."""

@@ -1,0 +1,1 @@
+"""Segments: built, counted, and why somebody is in one."""

@@ -1,0 +1,1 @@
+"""Subscription groups, and whose states are what."""
