@@ -44,6 +44,7 @@ TOO_OLD: Final = (
 UNAVAILABLE: Final = "The database does not answer. Nothing may have happened, or everything: look again in a moment."
 OVERLOADED: Final = "Too many requests at once. Try again in a moment."
 INTERNAL: Final = "Something went wrong, and was written to the log of the service."
+UNREADABLE: Final = "What was sent is no form of this page."
 LATE: Final = "The form took too long to arrive."
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -59,8 +60,8 @@ class Front:
     def page(self, page: Page) -> Handler:
         """The handler of a page."""
 
-        async def handle(request: Request, place: Place) -> Response:
-            return await self._visit(request, page, place)
+        async def handle(request: Request, _place: Place) -> Response:
+            return await self._visit(request, page)
 
         return self.guarded(handle)
 
@@ -86,7 +87,7 @@ class Front:
         return self.renderer.error(404, NOT_FOUND)
 
     async def form(self, request: Request, session: str) -> Form:
-        """The form of a POST, which has to hold the token of the session. Raises RefusedPageError."""
+        """The form of a POST, with the token of the session in it. Raises RefusedPageError, UnreadableFormError."""
         seconds = self.services.receive_timeout_seconds
         budget.extend(seconds)
         try:
@@ -94,8 +95,6 @@ class Front:
                 form = await read(request)
         except TimeoutError:
             raise RefusedPageError(408, LATE) from None
-        except UnreadableFormError as error:
-            raise RefusedPageError(error.status, "What was sent is no form of this page.") from None
         sent = form[CSRF] or request.headers.get(CSRF_HEADER, "")
         if not session or not compare_digest(sent.encode(), csrf(session).encode()):
             raise RefusedPageError(403, TOO_OLD)
@@ -112,7 +111,7 @@ class Front:
             COOKIE, session, path=ROOT, httponly=True, samesite="strict", secure=self._is_secure(request)
         )
 
-    async def _visit(self, request: Request, page: Page, place: Place) -> Response:
+    async def _visit(self, request: Request, page: Page) -> Response:
         services = self.services
         session, is_fragment = request.cookies.get(COOKIE, ""), "hx-request" in request.headers
         visitor = await services.log_ins.visitor(session, sees=not is_fragment) if session else None
@@ -121,7 +120,6 @@ class Front:
         caller, role = await self._workspace(request, page, visitor)
         if caller is not None:
             budget.charge(caller.workspace_id)
-            place.belongs_to(caller.workspace_id)
         visit = Visit(
             request=request,
             services=services,
@@ -182,6 +180,8 @@ class Front:
     def _refused(self, error: Exception) -> Response:
         if isinstance(error, RefusedPageError):
             return self.renderer.error(error.status, error.message, error.headers)
+        if isinstance(error, UnreadableFormError):
+            return self.renderer.error(error.status, UNREADABLE)
         if isinstance(error, RefusedError):
             return self.renderer.error(error.status, error.message)
         if isinstance(error, TooFrequentError):

@@ -180,6 +180,9 @@ def test_what_is_no_form(desk: Desk, workspace: Workspace) -> None:
     ]
     assert found == [415, 415, 413, 413, 403]
     assert browser.send("PUT", path).status_code == 404
+    many = "&".join(f"a{n}=1" for n in range(1_001))
+    for page in (f"{path}?{many}", f"/console/log-in?{many}", f"{path}?x=%ff%00"):
+        assert browser.get(page).status_code in (200, 413), page
 
 
 def test_cookies_behind_tls_are_for_tls_alone(desk: Desk) -> None:

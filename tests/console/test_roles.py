@@ -61,6 +61,17 @@ def test_the_higher_of_two_roles_holds(desk: Desk, workspace: Workspace) -> None
     assert (f"/console/{workspace.id}/" in only, f"/console/{other.id}/" in only) == (True, False)
 
 
+def test_nobody_floods_the_log_of_acts(desk: Desk, workspace: Workspace) -> None:
+    """What is beyond a rate is refused, and not written down."""
+    browser = desk.logged_in(READER, workspace)
+    path = f"/console/{workspace.id}/keys"
+    found = [browser.post(path).status_code for _ in range(64)]
+    assert found[:60] == [403] * 60
+    assert 429 in found
+    assert len([act for act in desk.acts(workspace) if act.act == "keys.create"]) == found.count(403)
+    assert browser.get(path).status_code == 200
+
+
 @pytest.mark.parametrize("number", ["0", "00", "99999999999999999999", "-1", "x", "1/keys/nothing"])
 def test_no_such_workspace(desk: Desk, number: str) -> None:
     answer = desk.logged_in(ADMIN).get(f"/console/{number}/keys")
