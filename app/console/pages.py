@@ -7,11 +7,15 @@ from app.console.accounts import pages as accounts
 from app.console.acts import pages as acts
 from app.console.alerts import pages as alerts
 from app.console.apps import pages as apps
+from app.console.data_points import pages as data_points
+from app.console.dead_letters import pages as dead_letters
 from app.console.duplicates import pages as duplicates
+from app.console.jobs import pages as jobs
 from app.console.keys import pages as keys
 from app.console.limits import pages as limits
 from app.console.overview import pages as overview
 from app.console.page import Page
+from app.console.requests import pages as requests
 from app.console.segments import pages as segments
 from app.console.session import pages as session
 from app.console.settings import pages as settings
@@ -32,6 +36,10 @@ FAMILIES: Final[dict[str, Sequence[Page]]] = {
     "subscriptions": subscriptions.PAGES,
     "alerts": alerts.PAGES,
     "keys": keys.PAGES,
+    "requests": requests.PAGES,
+    "dead_letters": dead_letters.PAGES,
+    "jobs": jobs.PAGES,
+    "data_points": data_points.PAGES,
     "apps": apps.PAGES,
     "settings": settings.PAGES,
     "acts": acts.PAGES,

@@ -63,6 +63,17 @@ class Entry:
     #: Tells refused ones of the same instant apart.
     n: int = 0
 
+    def outcomes(self) -> list[tuple[str, int, str]]:
+        """(array, position, what became of it) of the objects that name who is looked for: `applied`, `partly` (some
+        of its fields had no effect), `skipped`, `queued` or `dead`."""
+        if self.outcome in (QUEUED, DEAD):
+            return [(array, index, self.outcome) for array, index in self.objects]
+        whole = {(array, index) for array, index, field_, _ in self.skipped if not field_}
+        partly = {(array, index) for array, index, field_, _ in self.skipped if field_}
+        return [
+            (*place, SKIPPED if place in whole else "partly" if place in partly else APPLIED) for place in self.objects
+        ]
+
     @property
     def is_accepted(self) -> bool:
         """Whether it is of the inbox; one of which only some objects were refused is there twice."""

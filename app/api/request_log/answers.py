@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.contract.request_log import DEAD, MOMENT_END, QUEUED
+from app.contract.request_log import MOMENT_END
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
 from app.services.caller import Caller
@@ -42,7 +42,9 @@ def entry_of(caller: Caller, entry: Entry) -> dict[str, object]:
     if entry.kind:
         document["kind"] = entry.kind
     if entry.objects:
-        document["objects"] = objects_of(entry)
+        document["objects"] = [
+            {"input_array": array, "index": index, "outcome": outcome} for array, index, outcome in entry.outcomes()
+        ]
     if entry.skipped:
         document["skipped"] = [
             {"input_array": array, "index": index, "reason": reason} | ({"field": field} if field else {})
@@ -59,21 +61,6 @@ def entry_of(caller: Caller, entry: Entry) -> dict[str, object]:
     if entry.count > 1:
         document["count"] = entry.count
     return document
-
-
-def objects_of(entry: Entry) -> list[dict[str, object]]:
-    """The objects that name who was asked for, each with what became of it."""
-    whole = {(array, index) for array, index, field, _ in entry.skipped if not field}
-    partly = {(array, index) for array, index, field, _ in entry.skipped if field}
-    shown: list[dict[str, object]] = []
-    for place in entry.objects:
-        outcome = entry.outcome if entry.outcome in (QUEUED, DEAD) else "applied"
-        if outcome == "applied" and place in whole:
-            outcome = "skipped"
-        elif outcome == "applied" and place in partly:
-            outcome = "partly"
-        shown.append({"input_array": place[0], "index": place[1], "outcome": outcome})
-    return shown
 
 
 def group_of(group: ErrorGroup) -> dict[str, object]:

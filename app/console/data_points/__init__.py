@@ -1,0 +1,1 @@
+"""Data points: what writes of attributes would cost where that is counted."""

@@ -1,0 +1,1 @@
+"""Dead letters: requests that could not be applied, and sending them again."""

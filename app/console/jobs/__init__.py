@@ -1,0 +1,1 @@
+"""Jobs: what is queued, runs and has ended, and ending it."""

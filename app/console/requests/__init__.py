@@ -1,0 +1,1 @@
+"""Requests: every one with its outcome, and what was refused by endpoint and error."""
