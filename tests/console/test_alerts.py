@@ -5,7 +5,7 @@ import re
 import pytest
 
 from app.services.accounts import ADMIN, READER
-from tests.api.harness import Workspace
+from tests.api.harness import Service, Workspace
 from tests.console.desk import HOSTILE, Browser, Desk, texts
 
 FORM = {"name": "Refusals", "metric": "responses_4xx", "above": "5", "window_minutes": "5", "for_seconds": "0",
@@ -56,14 +56,16 @@ def test_an_alert_from_beginning_to_end(desk: Desk, workspace: Workspace) -> Non
     ],
     ids=["name", "above", "window", "metric", "endpoint", "script", "private", "nobody", "mail"],
 )
-def test_what_is_no_alert(desk: Desk, workspace: Workspace, fields: dict[str, str], message: str) -> None:
+def test_what_is_no_alert(on_sqlite: Service, fields: dict[str, str], message: str) -> None:
+    desk, workspace = Desk(on_sqlite), on_sqlite.workspace()
     browser = desk.logged_in(ADMIN, workspace)
     answer = browser.post(f"/console/{workspace.id}/alerts", {**FORM, **fields})
     assert (answer.status_code, message in texts(answer)) == (422, True), texts(answer)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=[f"hostile{n}" for n in range(len(HOSTILE))])
-def test_hostile_fields(desk: Desk, workspace: Workspace, text: str) -> None:
+def test_hostile_fields(on_sqlite: Service, text: str) -> None:
+    desk, workspace = Desk(on_sqlite), on_sqlite.workspace()
     browser, base = desk.logged_in(ADMIN, workspace), f"/console/{workspace.id}/alerts"
     for name in (*FORM, "id", "key_id", "emails"):
         answer = browser.post(base, {**FORM, name: text})

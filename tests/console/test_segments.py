@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from app.services.accounts import OPERATOR, READER
-from tests.api.harness import Workspace
+from tests.api.harness import Service, Workspace
 from tests.console.desk import HOSTILE, Desk, texts
 
 #: The article's: who has no external id, and is a lead.
@@ -81,9 +81,8 @@ LINE_TABLE = [
 
 
 @pytest.mark.parametrize(("line", "members"), LINE_TABLE, ids=[row[0][0] + " " + row[0][2] for row in LINE_TABLE])
-def test_a_line_is_the_filter_of_the_api(
-    desk: Desk, workspace: Workspace, line: tuple[str, ...], members: dict[str, object]
-) -> None:
+def test_a_line_is_the_filter_of_the_api(on_sqlite: Service, line: tuple[str, ...], members: dict[str, object]) -> None:
+    desk, workspace = Desk(on_sqlite), on_sqlite.workspace()
     query = urlencode(dict(zip(("field", "name", "op", "value", "days"), line, strict=True)))
     browser = desk.logged_in(OPERATOR, workspace)
     built = browser.get(f"/console/{workspace.id}/segments/build?{query}")
@@ -108,7 +107,8 @@ def test_a_line_is_the_filter_of_the_api(
     ],
     ids=["operator", "field", "number", "no JSON", "another member"],
 )
-def test_what_is_no_segment(desk: Desk, workspace: Workspace, query: dict[str, str], message: str) -> None:
+def test_what_is_no_segment(on_sqlite: Service, query: dict[str, str], message: str) -> None:
+    desk, workspace = Desk(on_sqlite), on_sqlite.workspace()
     """Said where it is built, or where it is counted, or at the latest where it is kept."""
     browser, base = desk.logged_in(OPERATOR, workspace), f"/console/{workspace.id}/segments"
     built = browser.get(f"{base}/build?{urlencode(query)}")
@@ -127,7 +127,8 @@ def test_what_is_no_segment(desk: Desk, workspace: Workspace, query: dict[str, s
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=[f"hostile{n}" for n in range(len(HOSTILE))])
-def test_hostile_fields(desk: Desk, workspace: Workspace, text: str) -> None:
+def test_hostile_fields(on_sqlite: Service, text: str) -> None:
+    desk, workspace = Desk(on_sqlite), on_sqlite.workspace()
     browser, base = desk.logged_in(OPERATOR, workspace), f"/console/{workspace.id}/segments"
     sent = text.encode("utf-8", "replace").decode()
     whole = json.dumps(
