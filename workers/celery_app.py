@@ -12,8 +12,9 @@ app = background.celery(settings)
 
 def build() -> tasks.Parts:
     """The parts of one worker process."""
-    bell = background.doorbell(settings, app)
-    return background.applier(settings, bell), bell, Metrics()
+    database = background.applying(settings)
+    bell = background.doorbell(settings, app, database)
+    return background.applier(settings, bell, database), bell, Metrics()
 
 
 tasks.register(app, build, lambda: logs.configure(settings.log_level), settings.worker_ready_file)

@@ -12,8 +12,9 @@ app = background.celery(settings)
 
 def build() -> tasks.Parts:
     """The parts of one worker process."""
-    bell = background.doorbell(settings, app)
-    runner, database = background.job_runner(settings, bell.ring)
+    database = background.working(settings)
+    bell = background.doorbell(settings, app, database)
+    runner, _ = background.job_runner(settings, bell.ring, database)
     return runner, database, background.files(settings), bell, metrics.Metrics(), now_us
 
 

@@ -9,7 +9,7 @@ from app.domain.profile import Problem
 
 @dataclass(slots=True)
 class Summary:
-    """What one drain did. Shown in Flower."""
+    """What one drain did."""
 
     requests: int = 0
     counts: Counts = field(default_factory=Counts)
@@ -32,6 +32,17 @@ class Summary:
         for reason, number in uncounted.items():
             if number:
                 self.skipped_by_reason[reason] = self.skipped_by_reason.get(reason, 0) + number
+
+    def told(self) -> str:
+        """What was done, in words: what Flower shows of a task."""
+        if self.busy:
+            return "another worker has the lane"
+        counts = {name: number for name, number in asdict(self.counts).items() if number and name != "skipped"}
+        parts = [f"{self.requests} requests", *(f"{number} {name}" for name, number in counts.items())]
+        parts += [f"{number} skipped: {reason}" for reason, number in self.skipped_by_reason.items()]
+        parts += [f"{self.dead} dead"] if self.dead else []
+        parts += ["more to do"] if self.behind else []
+        return f"{', '.join(parts)} in {self.ms} ms, {self.lag_ms} ms after the first was accepted"
 
     def as_dict(self) -> dict[str, object]:
         """All counts side by side."""

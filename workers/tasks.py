@@ -13,7 +13,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from app.adapters import runtime
-from app.adapters.doorbell import QUEUES, TASK, Doorbell
+from app.adapters.doorbell import CANARY_TASK, QUEUES, TASK, Doorbell
 from app.adapters.metrics import Metrics
 from app.adapters.processes import die_with_parent
 from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
@@ -68,11 +68,12 @@ def register(
         if ready_file:
             Path(ready_file).touch()
 
-    def lost(args: tuple[Any, ...], exception: BaseException, **_: Any) -> None:
+    def lost(args: tuple[Any, ...], exception: BaseException, sender: Task | None = None, **_: Any) -> None:
         """A process died in a drain, and its doorbell with it. The next one should not have to wait for the sweeper."""
         if isinstance(exception, WorkerLostError):
             with suppress(KombuError, RedisError, OSError):  # the sweeper finds the work as well
-                app.send_task(TASK, args=args, queue=QUEUES[0], retry=False, ignore_result=True)
+                name = TASK if sender is None else sender.name
+                app.send_task(name, args=args, queue=QUEUES[0], retry=False, ignore_result=True)
 
     task_failure.connect(lost, weak=False)
     worker_ready.connect(listening, weak=False)
@@ -80,9 +81,9 @@ def register(
     worker_process_shutdown.connect(process.forget, weak=False)
     setup_logging.connect(logs, weak=False)
 
-    @app.task(name=TASK, time_limit=TIME_LIMIT_SECONDS, bind=True)  # type: ignore[untyped-decorator]
-    def apply(task: Task, workspace_id: int) -> dict[str, object]:
-        """Apply what is queued for a workspace. A database outage is a failure here; the sweeper rings again."""
+    def apply(task: Task, workspace_id: int) -> str:
+        """Apply what is queued for a workspace; what was done, in words. A database outage is a failure here; the
+        sweeper rings again."""
         if not isinstance(workspace_id, int):
             raise TypeError("a doorbell carries the number of a workspace")
         applier, bell, metrics = process.parts()
@@ -94,4 +95,7 @@ def register(
         metrics.drained(summary.as_dict())
         if summary.behind:
             bell.send_on(workspace_id, (task.request.delivery_info or {}).get("routing_key", QUEUES[0]))
-        return summary.as_dict()
+        return summary.told()
+
+    app.task(apply, name=TASK, time_limit=TIME_LIMIT_SECONDS, bind=True)
+    app.task(apply, name=CANARY_TASK, time_limit=TIME_LIMIT_SECONDS, bind=True, send_events=False)

@@ -10,11 +10,13 @@ A ring with somebody waiting for its outcome goes to a queue of its own, which w
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 import redis
 from celery import Celery
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.utils.scheduling import round_robin_cycle
 from redis.backoff import NoBackoff
@@ -26,6 +28,8 @@ TIMEOUT_SECONDS: Final = 1.0
 OUTSTANDING_MS: Final = 10_000
 PAUSE_AFTER_FAILURE_SECONDS: Final = 0.5
 TASK: Final = "onefold.apply"
+#: The same for the workspace of the canary. Flower is not told of it: it would be most of what is seen on a quiet day.
+CANARY_TASK: Final = "onefold.canary"
 #: Jobs: "there is one", and "remove files that are over", for a worker of their own.
 JOBS_TASK: Final = "onefold.job"
 TIDY_TASK: Final = "onefold.tidy_files"
@@ -37,6 +41,12 @@ JOBS_EXPIRE_SECONDS: Final = 30.0
 #: Queue of each stream, and of rings with somebody waiting.
 QUEUES: Final = ("normal", "bulk")
 WAITED_FOR: Final = "sync"
+
+
+def queues() -> list[Queue]:
+    """All of them, as a worker would declare them by their names."""
+    names = (WAITED_FOR, *QUEUES, JOBS)
+    return [Queue(name, Exchange(name), routing_key=name) for name in names]
 
 
 class WaitedForFirst(round_robin_cycle):
@@ -65,11 +75,21 @@ def bell_key(prefix: str, workspace_id: int, queue: str) -> str:
     return f"{prefix}bell:{workspace_id}:{queue}"
 
 
+Names = Callable[[int], str | None]
+"""The name of a workspace, "" = it is not known; None = it is that of the canary. Never raises."""
+
+
+def shown(name: str | None, workspace_id: int) -> str:
+    """How Flower shows a workspace."""
+    return f"{name} ({workspace_id})" if name else str(workspace_id)
+
+
 class Doorbell:
     """Rings from a thread. `rung`, `suppressed` and `failed` count workspaces."""
 
-    def __init__(self, celery: Celery, redis_url: str, prefix: str) -> None:
+    def __init__(self, celery: Celery, redis_url: str, prefix: str, names: Names = lambda _workspace_id: "") -> None:
         self._celery = celery
+        self._names = names
         self._redis = client(redis_url)
         self._prefix = prefix
         #: (workspace, queue)
@@ -115,11 +135,25 @@ class Doorbell:
         """Ring at once, whether or not a ring is outstanding. False when the broker is away."""
         if queue == JOBS:
             return self.send_jobs()
-        return self._send(TASK, [workspace_id], queue)
+        name = self._names(workspace_id)
+        task = CANARY_TASK if name is None else TASK
+        return self._send(task, [workspace_id], queue, argsrepr=shown(name, workspace_id))
 
-    def _send(self, task: str, args: list[int], queue: str, expires: float | None = None) -> bool:
+    def _send(
+        self, task: str, args: list[int], queue: str, expires: float | None = None, argsrepr: str | None = None
+    ) -> bool:
+        """`argsrepr`: what Flower shows instead of the arguments; beside it, the queue."""
         try:
-            self._celery.send_task(task, args=args, queue=queue, retry=False, ignore_result=True, expires=expires)
+            self._celery.send_task(
+                task,
+                args=args,
+                queue=queue,
+                retry=False,
+                ignore_result=True,
+                expires=expires,
+                argsrepr=argsrepr,
+                kwargsrepr=queue,
+            )
         except (KombuError, RedisError, OSError):
             self.failed += 1
             return False

@@ -7,7 +7,7 @@ from typing import Final
 from celery import Celery
 
 from app.adapters.clock import now_us
-from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell
+from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell, queues
 from app.adapters.files import Files
 from app.adapters.http_out import HttpOut
 from app.adapters.mail import Mailer, MailServer
@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.store import workspaces
 from app.store.alerts import Bounds as MessageBounds
 from app.store.engine import Database
+from app.store.workspace_names import WorkspaceNames
 from workers.apply import Applier
 from workers.jobs import run as running
 from workers.jobs.works import WORKS
@@ -41,6 +42,8 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
         worker_soft_shutdown_timeout=5.0,
         worker_hijack_root_logger=False,
         task_default_queue="normal",
+        # As workers would declare them anyway. Flower shows them before it has heard of any worker.
+        task_queues=queues(),
         task_track_started=True,
         task_send_sent_event=False,
         worker_send_task_events=True,
@@ -59,14 +62,22 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
     return app
 
 
-def doorbell(settings: Settings, app: Celery) -> Doorbell:
-    return Doorbell(app, settings.redis(), settings.key_prefix)
+def doorbell(settings: Settings, app: Celery, database: Database | None = None) -> Doorbell:
+    """`database`: where the names of workspaces are, which Flower shows."""
+    if database is None:
+        return Doorbell(app, settings.redis(), settings.key_prefix)
+    return Doorbell(app, settings.redis(), settings.key_prefix, WorkspaceNames(database))
 
 
-def applier(settings: Settings, bell: Doorbell) -> Applier:
-    """What a worker process drains with."""
+def applying(settings: Settings) -> Database:
+    """The database of a process that drains."""
     timeout = settings.database_timeout_seconds
-    database = Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
+    return Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
+
+
+def applier(settings: Settings, bell: Doorbell, database: Database | None = None) -> Applier:
+    """What a worker process drains with."""
+    database = database or applying(settings)
     return Applier(
         database,
         bell,
@@ -86,12 +97,19 @@ def files(settings: Settings) -> Files:
     return Files(settings.files_directory())
 
 
-def job_runner(
-    settings: Settings, ring: Callable[[tuple[int, int]], None] = lambda _stream: None
-) -> tuple[running.Runner, Database]:
-    """What a job worker works with. Its statements may take longer than those of others. `ring`: as Doorbell.ring."""
+def working(settings: Settings) -> Database:
+    """The database of a job worker. Its statements may take longer than those of others."""
     timeout = max(settings.database_timeout_seconds, JOB_STATEMENT_SECONDS)
-    database = Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
+    return Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
+
+
+def job_runner(
+    settings: Settings,
+    ring: Callable[[tuple[int, int]], None] = lambda _stream: None,
+    database: Database | None = None,
+) -> tuple[running.Runner, Database]:
+    """What a job worker works with. `ring`: as Doorbell.ring."""
+    database = database or working(settings)
     parts = replace(job_parts(settings, database), ring=ring)
     return running.Runner(parts, WORKS, http_out(settings)), database
 

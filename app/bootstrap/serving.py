@@ -87,7 +87,7 @@ def services(settings: Settings) -> Services:
     database = Database(settings.database(), pool_size=8, timeout_seconds=settings.database_timeout_seconds)
     executor = ThreadPoolExecutor(2, thread_name_prefix="keys")
     store_threads = Threads("store", settings.store_threads)
-    bell = doorbell(settings, celery(settings, producer=True))
+    bell = doorbell(settings, celery(settings, producer=True), database)
     quotas = limiter(settings)
     # A connection of its own: whoever holds one workspace's counter row must not hold up the others for long.
     seconds = settings.database_timeout_seconds

@@ -84,11 +84,11 @@ def up(
     ready_file = data_dir / "worker.ready"
     ready_file.unlink(missing_ok=True)
     family += [children.worker(settings, processes, ready_file), children.sweeper(settings), children.jobs(settings)]
-    if flower_port:
-        family.append(children.flower(settings, flower_port))
-        if not settings.flower_url:
-            settings = settings.model_copy(update={"flower_url": f"http://127.0.0.1:{flower_port}"})
+    if flower_port and not settings.flower_url:
+        settings = settings.model_copy(update={"flower_url": f"http://127.0.0.1:{flower_port}"})
     family.append(children.api(settings, host, port, ready_file))
+    if flower_port:  # behind the workers: it asks only once which there are, and what queues they have
+        family.append(children.flower(settings, flower_port))
 
     def started() -> None:
         _greet(children.url(host, port), key_file, console_file, demo_key_file, flower_port, data_dir)

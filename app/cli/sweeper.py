@@ -18,12 +18,12 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     die_with_parent()
     settings = settings_for(data_dir)
     logs.configure(settings.log_level)
-    bell = background.doorbell(settings, background.celery(settings, producer=True))
+    database = Database(settings.worker_database(), pool_size=3, timeout_seconds=settings.database_timeout_seconds)
+    bell = background.doorbell(settings, background.celery(settings, producer=True), database)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     runtime.tune()
-    database = Database(settings.worker_database(), pool_size=3, timeout_seconds=settings.database_timeout_seconds)
     counts = metrics.Metrics()
     if settings.metrics_port and os.environ.get(metrics.DIRECTORY):
         metrics.serve(settings.metrics_host, settings.metrics_port)

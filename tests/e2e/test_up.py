@@ -36,7 +36,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     data = tmp_path_factory.mktemp("running") / "data"
     data.mkdir()
     (data / "flower.auth").write_text("")  # as a crash may leave it
-    with up(data, flower=True) as service:
+    with up(data, flower=True, env={"ONEFOLD_CANARY_SECONDS": "1"}) as service:
         yield service
 
 
@@ -120,12 +120,37 @@ def test_flower_shows_the_worker_and_its_finished_tasks(running: Service) -> Non
         tasks = flower("/api/tasks")
         assert isinstance(tasks, dict)
         done = [t for t in tasks.values() if t["name"] == "onefold.apply" and t["state"] == "SUCCESS"]
-        return [t for t in done if "'attributes': 1" in t["result"]]  # others apply Onefold's own settings
+        return [t for t in done if "1 attributes" in t["result"]]  # others apply Onefold's own settings
 
     (task,) = until(finished, timeout=15, message="no finished task")
-    assert task["args"] == "[1]"
-    for part in ("'skipped': 1", "'profile_not_found': 1", "'dead': 0"):
-        assert part in task["result"]
+    assert (task["args"], task["kwargs"]) == ("default (1)", "normal")
+    assert task["result"].startswith("'1 requests, 1 attributes, 1 skipped: profile_not_found in ")
+    # All queues, whether or not anything ever was in them.
+    queues = flower("/api/queues/length")
+    assert isinstance(queues, dict)
+    assert [one["name"] for one in queues["active_queues"]] == ["bulk", "jobs", "normal", "sync"]
+    # A job has the name of its kind, whose it is, and its id.
+    status, job, _ = service.call("POST", "/users/export/global_control_group", {"fields_to_export": ["email"]})
+    assert status == 201, job
+
+    def worked() -> list[dict[str, str]]:
+        tasks = flower("/api/tasks?taskname=onefold.job.export_global_control_group")
+        assert isinstance(tasks, dict)
+        return [t for t in tasks.values() if t["state"] == "SUCCESS"]
+
+    (task,) = until(worked, timeout=15, message="no finished job")
+    assert task["args"] == "default (1)"
+    assert task["result"].startswith("'export_global_control_group done: 0 done")
+    assert service.call("GET", f"/v1/jobs/{task['kwargs']}")[1]["job"]["state"] == "done"
+    # The canary has beaten by now, and is not among them.
+    token = (service.data_dir / "metrics.token").read_text().strip()
+    beats = 'onefold_canary_total{result="applied"} '
+    until(lambda: any(line.startswith(beats) for line in metrics(service, token)), timeout=15)
+    tasks = flower("/api/tasks")
+    assert isinstance(tasks, dict)
+    names = {t["name"] for t in tasks.values()}
+    assert names <= {"onefold.apply", "onefold.job", "onefold.job.export_global_control_group", "onefold.tidy_files"}
+    assert {t["args"] for t in tasks.values() if t["name"] == "onefold.apply"} == {"default (1)"}
 
 
 def test_workspaces_keys_and_requests_from_the_command_line(running: Service, cli: Command) -> None:

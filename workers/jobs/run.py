@@ -98,7 +98,7 @@ class Parts:
 
 @dataclass(slots=True)
 class Summary:
-    """What one task did. Shown in Flower."""
+    """What one task did."""
 
     job: str = ""
     kind: str = ""
@@ -108,6 +108,13 @@ class Summary:
     ms: int = 0
     callbacks: int = 0
     more: bool = False
+
+    def told(self) -> str:
+        """What was done, in words: what Flower shows of a task."""
+        parts = [f"{self.kind} {self.state}: {self.progress} done"] if self.job else ["no job"]
+        parts += [self.error] if self.error else []
+        parts += [f"{self.callbacks} callbacks"] if self.callbacks else []
+        return f"{', '.join(parts)} in {self.ms} ms"
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -186,8 +193,10 @@ class Runner:
         self._works = works
         self._out = out
 
-    def run_next(self) -> Summary:
+    def run_next(self, begun: Callable[[Job], None] = lambda _job: None) -> Summary:
         """Make a callback that is due, work on the next job, if there is one, and make another callback.
+
+        `begun` is told of the job before it is worked on.
 
         One at a time: an address that does not answer takes a time-out, and the jobs of everybody else wait for it.
         Raises what the database raises.
@@ -197,6 +206,7 @@ class Runner:
         job = jobs.claim(self._parts.database, secrets.token_hex(8), self._parts.now_us())
         if job is not None:
             summary.job, summary.kind = job.id, job.kind
+            begun(job)
             self._work_on(job, summary)
             summary.callbacks += self._call_back()
         if job is not None or summary.callbacks:

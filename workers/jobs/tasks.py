@@ -1,19 +1,25 @@
 """Celery tasks of jobs. They carry no arguments: which job is next, the database says."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_ready
 from celery.worker.control import inspect_command
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from app.adapters import runtime
-from app.adapters.doorbell import JOBS_TASK, PROBE, TIDY_TASK, Doorbell
+from app.adapters.doorbell import JOBS_TASK, PROBE, TIDY_TASK, Doorbell, shown
 from app.adapters.files import Files
 from app.adapters.metrics import Metrics
 from app.adapters.processes import die_with_parent
 from app.store.engine import Database
+from app.store.jobs import Job
+from app.store.workspace_names import WorkspaceNames
 from workers.jobs.run import Runner
 from workers.jobs.upkeep import tidy
 
@@ -21,6 +27,12 @@ from workers.jobs.upkeep import tidy
 GRACE_SECONDS = 60.0
 
 Parts = tuple[Runner, Database, Files, Doorbell, Metrics, Callable[[], int]]
+
+
+def tell(task: Task, fields: Mapping[str, object]) -> None:
+    """Tell Flower more of a task that runs. Nobody waits for it while the broker is away."""
+    with suppress(KombuError, RedisError, OSError):
+        task.send_event("task-started", retry=False, **fields)
 
 
 def register(
@@ -68,17 +80,30 @@ def register(
         """Whether the file is in this worker's directory: `onefold doctor` asks."""
         return {"sees": files.sees(name)}
 
-    @app.task(name=JOBS_TASK, time_limit=seconds + GRACE_SECONDS)  # type: ignore[untyped-decorator]
-    def work() -> dict[str, object]:
-        """Work on the next job. A database outage is a failure here; the sweeper rings again."""
+    @app.task(name=JOBS_TASK, time_limit=seconds + GRACE_SECONDS, bind=True)  # type: ignore[untyped-decorator]
+    def work(task: Task) -> str:
+        """Work on the next job; what was done, in words. A database outage is a failure here; the sweeper rings
+        again."""
         runner, database, files_, bell, metrics, now_us = parts()
         bell.clear_jobs()
-        summary = runner.run_next()
+        names = WorkspaceNames(database)
+        told: list[dict[str, object]] = []
+
+        def begun(job: Job) -> None:
+            """Only now it is known which job it is: Flower hears its name, whose it is, and its id."""
+            name = f"{JOBS_TASK}.{job.kind}"
+            whose = shown(names(job.workspace_id), job.workspace_id)
+            told.append({"name": name, "args": whose, "kwargs": job.id, "timestamp": time.time()})
+            tell(task, told[0])
+
+        summary = runner.run_next(begun)
+        if told:  # what the worker itself tells of the beginning may have come later, with the name of every job
+            tell(task, told[0])
         metrics.worked(summary.as_dict())
         tidy(database, files_, now_us)
         if summary.more:
             bell.send_jobs()
-        return summary.as_dict()
+        return summary.told()
 
     @app.task(name=TIDY_TASK, time_limit=GRACE_SECONDS)  # type: ignore[untyped-decorator]
     def remove_files() -> dict[str, object]:
