@@ -247,4 +247,18 @@ MUTANTS: Final = (
         (("    return sorted(read, key=lambda one: one.sequence), errors\n", "    return read, errors\n"),),
         short=True,
     ),
+    Mutant(
+        "records of later merges are left as they were when one below them is undone",
+        37,
+        "app/store/merges.py",
+        (
+            (
+                (
+                    '    update=("previous", "kept_updated_us", "kept_updated_index", "plan", "snapshot", "undone",'
+                    ' "unseparated"),\n'
+                ),
+                '    update=("undone", "unseparated"),\n',
+            ),
+        ),
+    ),
 )

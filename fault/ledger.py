@@ -126,8 +126,9 @@ class Ledger:
     def __init__(self, people: Iterable[Person]) -> None:
         self.people = list(people)
         self.entries = {person.number: Entry() for person in self.people}
-        #: Pairs that were merged, both sides being there, and how many were separated again.
-        self.merges = self.undone = 0
+        #: Pairs that were merged, both sides being there, how many were separated again, and how many of those while a
+        #: later merge stood on them.
+        self.merges = self.undone = self.taken_out = 0
         #: Merges that may be undone still, the last one last.
         self.joined: list[Joined] = []
 
@@ -137,6 +138,7 @@ class Ledger:
             self.entries[number].add(entry)
         self.merges += other.merges
         self.undone += other.undone
+        self.taken_out += other.taken_out
 
     def page(self, person: Person) -> Page:
         """A copy of the person's page as it is now."""

@@ -32,6 +32,9 @@ from app.store.segments import values
 from workers.ahead import decoded
 
 _ALL: Final = Keeping()
+#: Versions of the reducer: from the first on all is compared, from the second on any merge is undone.
+_COMPARED_WHOLE: Final = 2
+_ANY_UNDONE: Final = 3
 _NOTHING: Final[Mapping[str, MergeRecord]] = MappingProxyType({})
 #: Where the time of an occurrence stands in what is stored.
 _TIME_US: Final = 6
@@ -50,10 +53,11 @@ def reference(database: Database, workspace_id: int, secret: bytes, state: State
         ranges = lane.ranges(connection, workspace_id)
         dead = {(row.stream, row.seq): row.done for row in connection.execute(_DEAD, {"workspace_id": workspace_id})}
         at_the_end = lane.read(connection, workspace_id)
-    firsts = {stream: first for stream, first, _ in reversed(ranges)}
+    firsts = {stream: first for stream, first, *_ in reversed(ranges)}
     if any(first != 1 for first in firsts.values()):
         raise LookupError("the record of what was applied no longer goes back to the first request")
-    for stream, first, last in ranges:
+    for stream, first, last, version in ranges:
+        state.undoes_last_only = version < _ANY_UNDONE
         at = first - 1
         while at < last:
             with database.read(database.inbox) as connection:  # not around reducing, which may take long
@@ -67,6 +71,7 @@ def reference(database: Database, workspace_id: int, secret: bytes, state: State
                 elif done:  # it was applied in parts, and died in one of them
                     reduce_part(decoded(found), done, state, workspace_id, secret)
             at = batch[-1].seq
+    state.undoes_last_only = False
     if at_the_end is not None and at_the_end.begun is not None:
         stream, done = at_the_end.begun
         with database.read(database.inbox) as connection:
@@ -175,7 +180,7 @@ def not_compared(database: Database, workspace_id: int) -> str:
     """What cannot be compared, since some of the requests were applied by an earlier version, to which it was not
     known; "" for nothing."""
     with database.read() as connection:
-        if min(lane.versions(connection, workspace_id), default=VERSION) >= VERSION:
+        if min(lane.versions(connection, workspace_id), default=VERSION) >= _COMPARED_WHOLE:
             return ""
     return (
         "series, single sessions and active days, which batches of devices arrived, and profiles that would be blocked"

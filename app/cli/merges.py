@@ -7,7 +7,7 @@ import typer
 from app.adapters.clock import now_us
 from app.api.merges import answers
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
-from app.cli.output import AsJson, out, show_list
+from app.cli.output import AsJson, out, show, show_list
 from app.contract import merge_records as contract
 from app.contract.cursor import Page
 from app.domain import times
@@ -17,6 +17,7 @@ from app.domain.profile import EXTERNAL
 from app.services import merges, workspaces
 from app.services.accepting.direct import enqueue
 from app.services.caller import Caller
+from app.services.refusals import NotUndoneError
 from app.store.engine import Database
 
 app = typer.Typer(help="Merges: the list, undoing, and guards against wrong ones.", no_args_is_help=True)
@@ -64,12 +65,20 @@ def _cells(record: MergeRecord, now: int) -> tuple[str, ...]:
 def undo(
     merge_id: Annotated[str, typer.Argument(help="The id of the merge.")],
     workspace: InWorkspace = DEFAULT_WORKSPACE,
+    preview: Annotated[bool, typer.Option("--preview", help="Only show what that would do.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Queue the undoing of a merge. Prints the id of the request: `onefold requests show` tells what became of it."""
+    """Queue the undoing of a merge, be it the last one or not. Prints the id of the request: `onefold requests show`
+    tells what became of it."""
     if not contract.is_id(merge_id):
         raise fail("That is not the id of a merge: see `onefold merges list`.")
     with opened_workspace(data_dir, workspace, OPERATOR) as (database, caller):
+        if preview:
+            try:
+                show(answers.undo_preview(merges.undo_preview(database, caller, merge_id, now_us())))
+            except NotUndoneError as refused:
+                raise fail(f"{contract.REFUSALS[refused.reason][1]}.") from None
+            return
         request_id = enqueue(database, caller, contract.undo(merge_id), now_us())
     out.print(request_id, highlight=False)
 

@@ -1,7 +1,7 @@
 """Merges and histories as clients see them: our own endpoints under /v1."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from app.contract import addresses, elements, identifiers, invisible, request_id
@@ -11,8 +11,10 @@ from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import custom_attributes, times
 from app.domain.commands import UndoMerge
 from app.domain.history import CREATED, Happening, Origin
+from app.domain.identifiers import identifiers_of
 from app.domain.merging.leaves import Path
 from app.domain.merging.plan import Change, Consent, MergePlan, MergeRecord
+from app.domain.merging.undo import UndoPlan
 from app.domain.profile import (
     ALIAS,
     BRAZE,
@@ -24,6 +26,7 @@ from app.domain.profile import (
     PHONE,
     TEST_USER,
     TOKEN,
+    Address,
     AddressState,
     Identifier,
 )
@@ -47,9 +50,12 @@ REFUSALS: Final = {
     "merge_not_found": (404, "Unknown merge"),
     "already_undone": (409, "The merge is already undone"),
     "merge_too_old": (409, "The merge is too old to be undone"),
+    "identifier_reused": (409, "An identifier of the merged profile is in use again"),
+    "later_merge_too_old": (409, "A later merge stands on this one and is too old to be undone"),
+    "too_many_later_merges": (409, "Too much stands on this merge: later merges have to be undone first"),
+    # As earlier versions answered, and as a repeat of a request of then is still answered.
     "later_merge_first": (409, "A later merge into the same profile has to be undone first"),
     "kept_profile_merged": (409, "The kept profile was itself merged since; that merge has to be undone first"),
-    "identifier_reused": (409, "An identifier of the merged profile is in use again"),
 }
 
 _ID: Final = re.compile("[0-9a-f]{24}")
@@ -201,6 +207,49 @@ def plan(found: MergePlan) -> dict[str, object]:
     return document
 
 
+def undo_plan(found: UndoPlan) -> dict[str, object]:
+    """What undoing a merge would do: to whoever has everything now, to addresses, and to the merges on top of it."""
+    record = found.record
+    return {
+        "merge_id": record.id,
+        "kept_braze_id": record.kept_braze_id,
+        "merged_braze_id": record.merged_braze_id,
+        "braze_id": found.root_braze_id,
+        "changes": [
+            {"field": name_of(each.path)} | _shown_values(each.path, (("now", each.now), ("after", each.after)))
+            for each in found.changes
+            if each.path[:2] not in _OWN and each.path != ("last_merge",)
+        ],
+        "consents": [
+            _address(address) | {"after": _state(after)} for address, after in sorted(found.addresses.items())
+        ],
+        "restored_identifiers": [
+            _identifier(key) for key in sorted({(BRAZE, "", record.merged_braze_id), *identifiers_of(found.restored)})
+        ],
+        "unseparated": [name_of(tuple(path.split("."))) for path in found.unseparated],
+        "later_merges": [
+            {
+                "id": each.record.id,
+                "merged_at": times.iso(each.record.origin.us),
+                "kept_braze_id": each.record.kept_braze_id,
+                "merged_braze_id": each.record.merged_braze_id,
+            }
+            for each in found.later
+        ],
+    }
+
+
+def _address(address: Address) -> dict[str, object]:
+    channel, value, topic = address
+    document: dict[str, object] = {"subscription_group_id": topic} if topic else {}
+    return document | {CHANNEL_FIELDS[channel]: value}
+
+
+def _shown_values(path: Path, values: Iterable[tuple[str, Any]]) -> dict[str, object]:
+    show = _shown(path)
+    return {name: None if value is None else show(value) for name, value in values}
+
+
 def _group_consent(consent: Consent) -> dict[str, object]:
     channel, address, group = consent.address
     states = {"kept": _state(consent.before), "result": _state(consent.after)}
@@ -208,9 +257,8 @@ def _group_consent(consent: Consent) -> dict[str, object]:
 
 
 def _change(change: Change) -> dict[str, object]:
-    show = _shown(change.path)
     values = (("kept", change.kept), ("merged", change.merged), ("result", change.result))
-    return {"field": name_of(change.path)} | {name: None if value is None else show(value) for name, value in values}
+    return {"field": name_of(change.path)} | _shown_values(change.path, values)
 
 
 def _state(state: AddressState | None) -> object:

@@ -15,8 +15,8 @@ from app.domain.step import Step
 
 #: Of what commands do, kept with what was applied. A step of it says that some of what was applied before would have
 #: another effect today, which workers.replay then does not compare. 1: series, blocked profiles, sessions one by one.
-#: 2: late batches of devices, and the bound on devices at a merge.
-VERSION: Final = 2
+#: 2: late batches of devices, and the bound on devices at a merge. 3: any merge can be undone, not only the last one.
+VERSION: Final = 3
 
 
 def reduce(requests: Iterable[Request], state: State, workspace_id: int, secret: bytes) -> None:

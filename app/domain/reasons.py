@@ -93,9 +93,13 @@ OTHER_CHOICE: Final = "other_choice"
 MERGE_NOT_FOUND: Final = "merge_not_found"
 ALREADY_UNDONE: Final = "already_undone"
 TOO_OLD: Final = "merge_too_old"
+IDENTIFIER_REUSED: Final = "identifier_reused"
+#: A merge that stands on it is too old to be undone, so nobody knows any more what was there before.
+LATER_MERGE_TOO_OLD: Final = "later_merge_too_old"
+TOO_MANY_LATER_MERGES: Final = "too_many_later_merges"
+# Earlier versions could take back the last merge alone. Requests that they applied still have these reasons.
 LATER_MERGE_FIRST: Final = "later_merge_first"
 KEPT_PROFILE_MERGED: Final = "kept_profile_merged"
-IDENTIFIER_REUSED: Final = "identifier_reused"
 
 # Values, also those that the contract leaves out before the request is stored
 INVALID_VALUE: Final = "invalid_value"

@@ -40,7 +40,15 @@ from app.domain.settings import ApplySettings
 class State(AddressBook):
     """Profiles, who has which identifier, consent of addresses, and settings."""
 
-    __slots__ = ("former_addresses", "lineage", "profiles", "records", "reference_rates", "settings")
+    __slots__ = (
+        "former_addresses",
+        "lineage",
+        "profiles",
+        "records",
+        "reference_rates",
+        "settings",
+        "undoes_last_only",
+    )
 
     def __init__(
         self,
@@ -63,6 +71,8 @@ class State(AddressBook):
         self.records: dict[str, MergeRecord | None] = {}
         #: What a currency is worth, where the workspace has no fixed rate. Whoever reduces with a table sets it.
         self.reference_rates: ReferenceRates = no_reference_rates
+        #: Whether a merge on which others stand is not undone, as earlier versions did not.
+        self.undoes_last_only = False
         if complete:
             for profile in self.profiles.values():
                 self.index[BRAZE, "", profile.braze_id] = {profile.pid}

@@ -11,11 +11,12 @@ from app.contract.cursor import Cursors, Page
 from app.contract.merge_records import MAX_HOLDERS
 from app.domain.address_book import TooFewLoadedError
 from app.domain.apply import reduce
-from app.domain.commands import STREAM_NORMAL, Command, Merge, Request
+from app.domain.commands import STREAM_NORMAL, Command, Merge, Request, UndoMerge
 from app.domain.history import DELETED, Happening, Origin
 from app.domain.identifiers import with_former
 from app.domain.ids import erased_id, place_of
 from app.domain.merging.plan import MergeRecord
+from app.domain.merging.undo import UndoPlan, plan_undo
 from app.domain.profile import BRAZE, Identifier, Problem
 from app.domain.reasons import MERGE_NOT_FOUND
 from app.domain.settings import ApplySettings
@@ -131,6 +132,10 @@ class Merges:
             raise NotUndoneError(MERGE_NOT_FOUND, outcome.request_id)
         return Undone(outcome.request_id, record, self._now_us())
 
+    async def undo_preview(self, caller: Caller, merge_id: str) -> Seen[UndoPlan]:
+        """What taking a merge back would do if it were the next request. Raises NotUndoneError, UnavailableError."""
+        return await self._reader.read(caller, lambda: undo_preview(self._database, caller, merge_id, self._now_us()))
+
     def _preview(self, caller: Caller, commands: list[Merge]) -> Preview:
         with self._database.read(self._database.inbox) as connection:
             head = inbox.head(connection, caller.workspace_id, STREAM_NORMAL)
@@ -201,6 +206,22 @@ def listed(database: Database, caller: Caller, key: Identifier | None, page: Pag
         pids = _holders(connection, caller.workspace_id, key)
         records, more = store.listed(connection, caller.workspace_id, pids, page.limit, skip=page.skip, behind=behind)
     return Listed(records, cursors.make(question, store.place(records[-1])) if more else None)
+
+
+def undo_preview(database: Database, caller: Caller, merge_id: str, now_us: int) -> UndoPlan:
+    """As Merges.undo_preview, of what is applied."""
+    if not merge_records.is_id(merge_id):
+        raise NotUndoneError(MERGE_NOT_FOUND)
+    with database.read() as connection:
+        found = lane.read(connection, caller.workspace_id)
+        settings = ApplySettings() if found is None else found.settings
+        loader = Loader(connection, caller.workspace_id, crowds.Crowds(), PREVIEW_BYTES)
+        state = _loaded(loader, [UndoMerge(0, merge_id)], settings, crowds.Limits())
+    state.now_us = now_us
+    plan = plan_undo(state, merge_id, now_us)
+    if isinstance(plan, str):
+        raise NotUndoneError(plan)
+    return plan
 
 
 def _holders(connection: Connection, workspace_id: int, key: Identifier) -> set[int]:

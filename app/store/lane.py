@@ -91,7 +91,7 @@ _APPLIED = text(
     "insert into applied (workspace_id, n, stream, from_seq, to_seq, version)"
     " values (:workspace_id, :n, :stream, :from_seq, :to_seq, :version)"
 )
-_RANGES = text("select stream, from_seq, to_seq from applied where workspace_id = :workspace_id order by n")
+_RANGES = text("select stream, from_seq, to_seq, version from applied where workspace_id = :workspace_id order by n")
 _VERSIONS = text("select distinct version from applied where workspace_id = :workspace_id")
 _PROBLEMS = text("select doc from problem where workspace_id = :workspace_id and stream = :stream and seq = :seq")
 _WRITE_PROBLEMS = BulkWrite(ProblemRow)
@@ -219,8 +219,8 @@ def save_settings(connection: Connection, workspace_id: int, settings: ApplySett
     connection.execute(_SETTINGS, {"workspace_id": workspace_id, "settings": encode(asdict(settings))})
 
 
-def ranges(connection: Connection, workspace_id: int) -> list[tuple[int, int, int]]:
-    """(stream, first, last) of everything applied, in the order in which it was applied."""
+def ranges(connection: Connection, workspace_id: int) -> list[tuple[int, int, int, int]]:
+    """(stream, first, last, version of the reducer) of everything applied, in the order in which it was applied."""
     return [tuple(row) for row in connection.execute(_RANGES, {"workspace_id": workspace_id})]
 
 

@@ -16,7 +16,10 @@ from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
 from app.store.chunks import repeat
 from app.store.engine import Database
 
-_WRITE_RECORDS = BulkWrite(tables.MergeRecordRow, update=("snapshot", "undone", "unseparated"))
+_WRITE_RECORDS = BulkWrite(
+    tables.MergeRecordRow,
+    update=("previous", "kept_updated_us", "kept_updated_index", "plan", "snapshot", "undone", "unseparated"),
+)
 _INSERT_HISTORY = BulkWrite(tables.HistoryRow)
 _INSERT_DELETIONS = BulkWrite(tables.Deletion)
 
@@ -33,6 +36,9 @@ _BY_ID = text(f"select {_COLUMNS} from merge_record where workspace_id = :worksp
 _SIZES = text(
     "select id, coalesce(length(plan), 0) + coalesce(length(snapshot), 0) from merge_record"
     " where workspace_id = :workspace_id and id in :ids"
+).bindparams(bindparam("ids", expanding=True))
+_PLACES = text(
+    "select id, kept_pid from merge_record where workspace_id = :workspace_id and id in :ids and undone is null"
 ).bindparams(bindparam("ids", expanding=True))
 #: Merges of profiles and of all that was merged into them, newest first. `size` is that of the plans before.
 _OF_FAMILY: Final = f"""
@@ -256,6 +262,12 @@ def sizes(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict
     """About the bytes of each record that exists."""
     rows = connection.execute(_SIZES, {"workspace_id": workspace_id, "ids": list(ids)})
     return {merge_id: size for merge_id, size in rows}  # noqa: C416 - rows are not pairs to a type checker
+
+
+def places(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, int]:
+    """Into whom those merges were done that exist and were not undone: the number of the profile by id."""
+    rows = connection.execute(_PLACES, {"workspace_id": workspace_id, "ids": list(ids)})
+    return {merge_id: pid for merge_id, pid in rows}  # noqa: C416 - rows are not pairs to a type checker
 
 
 def fetch(connection: Connection, workspace_id: int, ids: Sequence[str]) -> dict[str, MergeRecord | None]:

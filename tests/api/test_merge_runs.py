@@ -137,21 +137,25 @@ def test_a_run_and_its_undo(service: Service, workspace: Workspace) -> None:
 
 
 def test_an_undo_leaves_what_it_cannot_take_back_and_says_why(service: Service, workspace: Workspace) -> None:
-    people(workspace, 3, size=2)
+    people(workspace, 4, size=2)
     run = start(workspace)
     work_off(service, after_step=drains(workspace))
-    # c0 was merged into somebody else, c1 was deleted, and c2 is as it was.
+    # c0 was merged into somebody else, c1 was deleted, somebody else has the alias of c2's guest, c3 is as it was.
     workspace.track({"attributes": [{"external_id": "z"}]})
     pair = {"identifier_to_merge": {"external_id": "c0"}, "identifier_to_keep": {"external_id": "z"}}
     workspace.post("/users/merge", {"merge_updates": [pair]})
     workspace.post("/users/delete", {"external_ids": ["c1"]})
+    renamed = {"alias_label": "web", "old_alias_name": "2-1", "new_alias_name": "other"}
+    workspace.post("/users/alias/update", {"alias_updates": [renamed]})
+    workspace.post("/users/alias/new", {"user_aliases": [{"alias_label": "web", "alias_name": "2-1"}]})
     undo(workspace, run)
     assert work_off(service, after_step=drains(workspace)) == ["done"]
-    assert run_of(workspace, run)["undo"] == {"undone": 1, "left": {"kept_profile_merged": 1}, "state": "done"}
+    assert run_of(workspace, run)["undo"] == {"undone": 2, "left": {"identifier_reused": 1}, "state": "done"}
     merges = get(workspace, f"/v1/merge_runs/{run['id']}/merges")["merges"]
     assert [(merge["status"], merge.get("reason")) for merge in merges] == [
-        ("merged", "kept_profile_merged"),
+        ("undone", None),
         ("gone", None),
+        ("merged", "identifier_reused"),
         ("undone", None),
     ]
     assert "braze_id" not in str(merges[1])

@@ -1,5 +1,6 @@
 """Our own endpoints about merges: what is previewed is what is done, what is done can be undone and is remembered."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,10 @@ def test_an_undo_with_a_key_is_answered_like_the_first(workspace: Workspace) -> 
         identifiers = {"identifier_to_merge": {"external_id": name}, "identifier_to_keep": {"external_id": "ada"}}
         workspace.post("/users/merge", {"merge_updates": [identifiers]})
     last, first = (str(record["id"]) for record in merges(workspace, "external_id=ada"))
+    workspace.post("/users/track", {"attributes": [{"external_id": "b"}]})
     early, undone, again = (undo(workspace, id_, Idempotency_Key="k") for id_ in (first, last, last))
-    assert (early.status, early.body["reason"]) == (409, "later_merge_first")
+    assert (early.status, early.body["reason"]) == (409, "identifier_reused")
+    workspace.post("/users/delete", {"external_ids": ["b"]})
     assert (undone.status, undone.body["merge"]["status"]) == (200, "undone")
     assert (again.status, again.text, again.request_id) == (200, undone.text, undone.request_id)
     # What came of the first request stays what the key is told; the next try has a key of its own.
@@ -218,8 +221,76 @@ def test_a_preview_says_why_nothing_would_happen_and_knows_the_pairs_before(work
     assert merges(workspace, "external_id=c&limit=1&offset=1") == records[1:]
     merged = get(workspace, f"/v1/profiles/{records[1]['merged_braze_id']}/history").body
     assert (merged["status"], merged["merged_into_braze_id"]) == ("merged", records[1]["kept_braze_id"])
-    later = undo(workspace, records[1]["id"])
-    assert (later.status, later.body["reason"]) == (409, "kept_profile_merged")
+    assert undo(workspace, records[1]["id"]).status == 200
+    assert get(workspace, f"/v1/profiles/{records[1]['merged_braze_id']}/history").body["status"] == "active"
+
+
+def merged(workspace: Workspace, *pairs: tuple[str, str]) -> list[str]:
+    """Merge by external id, one into the other; the ids of the merges."""
+    for one, other in pairs:
+        identifiers = {"identifier_to_merge": {"external_id": one}, "identifier_to_keep": {"external_id": other}}
+        workspace.post("/users/merge", {"merge_updates": [identifiers]})
+    return [str(record["id"]) for record in reversed(merges(workspace, f"external_id={pairs[-1][1]}"))]
+
+
+CHAIN = {
+    "attributes": [
+        {"external_id": "ada", "n": 1},
+        {"external_id": "bob", "first_name": "Robert", "tier": "secret-of-bob", "email": "bob@example.org"},
+        {"external_id": "cy", "first_name": "Cyrus", "tier": "gold", "email": "cy@example.org"},
+        {"external_id": "dora"},
+    ],
+    "events": [{"external_id": name, "name": "view", "time": "2026-11-01"} for name in ("ada", "bob", "cy", "dora")],
+}
+
+
+def exported(workspace: Workspace, *external_ids: str) -> list[Json]:
+    users = workspace.post("/users/export/ids", {"external_ids": list(external_ids)}, drain=False).body["users"]
+    return [{name: value for name, value in user.items() if name != "created_at"} for user in users]
+
+
+def test_one_person_is_taken_out_of_a_chain(service: Service, workspace: Workspace) -> None:
+    """The preview says what is done. Afterwards it is as if the merge had not been, and no trace of that person is
+    left in records of the others."""
+    workspace.post("/users/track", CHAIN)
+    before = exported(workspace, "bob")
+    first, second, third = merged(workspace, ("bob", "ada"), ("cy", "ada"), ("ada", "dora"))
+    workspace.post("/users/track", {"attributes": [{"external_id": "dora", "home_city": "Ulm"}]})
+    preview = workspace.post(f"/v1/merges/{first}/undo/preview", {}, drain=False)
+    assert preview.status == 200, preview.text
+    shown = preview.body
+    (dora,) = exported(workspace, "dora")
+    assert shown["braze_id"] == dora["braze_id"]
+    assert [merge["id"] for merge in shown["later_merges"]] == [second, third]
+    changes = {change["field"]: (change["now"], change["after"]) for change in shown["changes"]}
+    assert changes.keys() == {"first_name", "custom_attributes.tier", "custom_events.view", "email", "merges"}
+    assert (changes["first_name"], changes["merges"]) == (("Robert", "Cyrus"), (3, 2))
+    assert changes["custom_attributes.tier"] == ("secret-of-bob", "gold")
+    # Somebody may have written the same once more when the city was written.
+    assert set(shown["unseparated"]) == {"first_name", "custom_attributes.tier", "email"}
+    assert {"external_id": "bob"} in shown["restored_identifiers"]
+    assert exported(workspace, "dora") == [dora]
+
+    undone = undo(workspace, first)
+    assert (undone.status, undone.body["merge"]["unseparated"]) == (200, shown["unseparated"])
+    assert exported(workspace, "bob") == before
+    (dora,) = exported(workspace, "dora")
+    assert (dora["first_name"], dora["email"], dora["home_city"]) == ("Cyrus", "cy@example.org", "Ulm")
+    assert dora["custom_attributes"] == {"n": 1, "tier": "gold"}
+    assert [(event["name"], event["count"]) for event in dora["custom_events"]] == [("view", 3)]
+    again = workspace.post(f"/v1/merges/{first}/undo/preview", {}, drain=False)
+    assert (again.status, again.body["reason"]) == (409, "already_undone")
+    assert workspace.post("/v1/merges/x/undo/preview", {}, drain=False).status == 404
+    assert equal(workspace)
+
+    workspace.post("/users/delete", {"external_ids": ["bob"]})
+    assert personal(service, workspace, "bob", "Robert") == set()
+    for merge_id in (second, third):
+        assert undo(workspace, merge_id).status == 200
+    (ada, cy, dora) = exported(workspace, "ada", "cy", "dora")
+    assert (ada["custom_attributes"], cy["first_name"], dora["home_city"]) == ({"n": 1}, "Cyrus", "Ulm")
+    assert "first_name" not in ada
+    assert equal(workspace)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +318,7 @@ def test_bad_queries(workspace: Workspace, query: str, message: str) -> None:
         ("POST", "/v1/merges/preview"),
         ("GET", "/v1/merges?external_id=a"),
         ("POST", "/v1/merges/x/undo"),
+        ("POST", "/v1/merges/x/undo/preview"),
         ("GET", "/v1/profiles/x/history"),
     ],
 )
@@ -337,6 +409,8 @@ def test_the_commands(tmp_path: Path) -> None:
         merge_id = str(connection.execute(text("select id from merge_record")).scalar())
     assert merge_id in run("merges", "list", "k")
     run("merges", "undo", "x", fails=True)
+    assert json.loads(run("merges", "undo", merge_id, "--preview"))["restored_identifiers"][0] == {"external_id": "m"}
+    run("merges", "undo", "0" * 24, "--preview", fails=True)
     run("merges", "undo", merge_id)
     run("merges", "guard", fails=True)
     run("merges", "guard", "--junk-identifier", "visitor", "--max-merges", "1")

@@ -49,6 +49,7 @@ def test_every_endpoint_is_documented(on_sqlite: Service) -> None:
 #: What they do is said by the path alone.
 WITHOUT_BODY = (
     "/v1/merges/{id}/undo",
+    "/v1/merges/{id}/undo/preview",
     "/v1/merge_runs/{id}/undo",
     "/v1/apps/{app_id}/sdk_key",
     "/v1/alerts/{alert_id}/test",
@@ -147,7 +148,7 @@ def filled(workspace: Workspace, path: str) -> str:
         return path
     if path.startswith("/v1/merge_runs/"):
         return _of_a_run(workspace, path)
-    if "{braze_id}" in path or path.endswith("/undo"):
+    if "{braze_id}" in path or path.endswith(("/undo", "/undo/preview")):
         return _of_a_merge(workspace, path)
     if path.startswith("/v1/jobs/"):
         workspace.post("/users/export/global_control_group", {}, drain=False)

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import permutations
 from typing import Any
 
 import pytest
 
+from app.domain import sizes
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import identifiers_of
 from app.domain.merging.merge import MERGE, get, perform, plan_merge
-from app.domain.merging.undo import undo
+from app.domain.merging.standing import MAX_LATER
+from app.domain.merging.undo import UndoPlan, plan_undo, undo
 from app.domain.profile import ALIAS, CORE, EXTERNAL, Profile
+from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.domain.times import DAY
 from tests.domain.builders import profile, state_of
@@ -83,13 +87,13 @@ def test_what_was_written_since_stays(
     write(state, one)
     state.touch(one, 5_000, 0)
     assert undo(state, "m1000", LATER) == ""
-    assert get(state, one, path) == value
+    assert get(one, path) == value
     assert (one.updated_us, one.updated_index) == (5_000, 0)
     record = state.records["m1000"]
     assert record is not None
     assert record.unseparated == unseparated
     came_back = state.profiles[2]
-    assert [get(state, came_back, (name,) if name != "events" else (name, "e")) for name in other] == [
+    assert [get(came_back, (name,) if name != "events" else (name, "e")) for name in other] == [
         wanted["e"] if name == "events" else wanted for name, wanted in other.items()
     ]
 
@@ -114,23 +118,126 @@ def test_what_an_undo_leaves() -> None:
     assert state.section(state.profiles[1], CORE) == {}
 
 
-def test_the_last_merge_comes_first() -> None:
-    one = profile(1)
-    state = state_of(one, *(profile(n, external_id=f"u{n}") for n in (2, 3, 4)))
-    for kept, other, us in ((1, 2, 1_000), (1, 3, 2_000), (4, 1, 3_000)):
+def four(*merges: tuple[int, int, int]) -> State:
+    """Four people, and merges of them: (kept, merged, when)."""
+    state = state_of(profile(1), *(profile(n, external_id=f"u{n}") for n in (2, 3, 4)))
+    for kept, other, us in merges:
         plan = plan_merge(state.profiles[kept], state.profiles[other])
         perform(state, plan, Origin(0, us, 0, us), f"m{us}")
-    assert undo(state, "m1000", LATER) == "kept_profile_merged"
-    assert undo(state, "m3000", LATER) == ""
-    assert undo(state, "m1000", LATER) == "later_merge_first"
-    assert undo(state, "m2000", LATER) == ""
-    assert undo(state, "m1000", LATER) == ""
-    assert {pid: (found.external_id, found.core) for pid, found in state.profiles.items()} == {
-        1: (None, {}),
-        2: ("u2", {}),
-        3: ("u3", {}),
-        4: ("u4", {}),
+    return state
+
+
+@pytest.mark.parametrize("order", list(permutations(("m1000", "m2000", "m3000"))), ids=str)
+def test_merges_are_undone_in_any_order(order: tuple[str, ...]) -> None:
+    """The second one is into the same profile, and the third one takes that profile away."""
+    state = four((1, 2, 1_000), (1, 3, 2_000), (4, 1, 3_000))
+    for n, merge_id in enumerate(order):
+        assert undo(state, merge_id, LATER) == "", order[: n + 1]
+        of_root = state.profiles[4].core or {}
+        assert of_root.get("merges", 0) == (0 if "m3000" in order[: n + 1] else 2 - n)
+        assert all(one.size == sizes.of_profile(one) for one in state.profiles.values())
+    assert {pid: (found.external_id, found.core, found.updated_us) for pid, found in state.profiles.items()} == {
+        1: (None, {}, 1),
+        2: ("u2", {}, 2),
+        3: ("u3", {}, 3),
+        4: ("u4", {}, 4),
     }
+    assert state.lineage == {}
+
+
+def test_one_of_three_is_taken_out() -> None:
+    """What a later merge lost to the one that goes is found again, and the later one can still be undone."""
+    state = state_of(
+        profile(1, external_id="a"),
+        profile(2, external_id="b", first_name="Bee", aliases={"crm": "b"}, custom={"n": 1}, revenue_cents=5),
+        profile(3, external_id="c", first_name="Cee", aliases={"crm": "c"}, custom={"n": 2, "m": 3}, revenue_cents=7),
+    )
+    kept = state.profiles[1]
+    for other, us in ((2, 1_000), (3, 2_000)):
+        perform(state, plan_merge(kept, state.profiles[other]), Origin(0, us, 0, us), f"m{us}")
+    custom("m", 4)(state, kept)
+    kept.revenue_cents += 11
+    state.touch(kept, 5_000, 0)
+    plan = plan_undo(state, "m1000", LATER.us)
+    assert isinstance(plan, UndoPlan)
+    assert [each.record.id for each in plan.later] == ["m2000"]
+    # They may have been written since, with the value that they had.
+    assert set(plan.unseparated) == {"aliases.crm", "first_name", "custom.n"}
+    assert undo(state, "m1000", LATER) == ""
+    assert kept.core == {"first_name": "Cee", "aliases": {"crm": "c"}, "merges": 1, "last_merge": "m2000"}
+    assert (kept.custom, kept.revenue_cents) == ({"n": 2, "m": 4}, 18)
+    assert state.holders((ALIAS, "crm", "c")) == {1}
+    assert state.holders((ALIAS, "crm", "b")) == {2}
+    assert state.changes.records == {"m1000", "m2000"}
+    assert undo(state, "m2000", LATER) == ""
+    assert (kept.core, kept.custom, kept.revenue_cents) == ({}, {"m": 4}, 11)
+    assert state.profiles[3].revenue_cents == 7
+
+
+def test_histories_of_an_undo_below_another_merge() -> None:
+    state = four((1, 2, 1_000), (4, 1, 3_000))
+    assert undo(state, "m1000", LATER) == ""
+    assert [line.what for line in state.changes.history[1]] == ["merged", "merged_into", "unmerged"]
+    assert state.changes.history[4][1:] == [Happening("unmerged", LATER)]
+    assert state.changes.history[2][1:] == [Happening("restored", LATER, f"{1:024x}", "m1000")]
+
+
+def expired(state: State) -> None:
+    found = state.records["m2000"]
+    assert found is not None
+    found.expires_us = LATER.us
+
+
+def forgotten(state: State) -> None:
+    """As ageing out does with a record that nobody needs any more."""
+    del state.records["m2000"]
+
+
+@pytest.mark.parametrize("kept", [1, 4])
+@pytest.mark.parametrize("since", [expired, forgotten])
+def test_a_later_merge_that_is_too_old(kept: int, since: Callable[[State], None]) -> None:
+    state = four((1, 2, 1_000), (kept, 3 if kept == 1 else 1, 2_000))
+    since(state)
+    before = deepcopy(state.profiles)
+    assert undo(state, "m1000", LATER) == "later_merge_too_old"
+    assert state.profiles == before
+
+
+def test_how_many_merges_may_stand_on_one() -> None:
+    people = [profile(n) for n in range(1, MAX_LATER + 4)]
+    state = state_of(*people)
+    for other in people[1:]:
+        perform(state, plan_merge(people[0], other), Origin(0, other.pid, 0, other.pid), f"m{other.pid}")
+    assert undo(state, "m2", LATER) == "too_many_later_merges"
+    assert undo(state, "m3", LATER) == ""
+    assert undo(state, "m2", LATER) == ""
+
+
+def test_how_large_later_merges_may_be() -> None:
+    state = four((1, 2, 1_000), (1, 3, 2_000), (1, 4, 3_000))
+    size = sum(record.snapshot.size for record in list(state.records.values())[1:] if record and record.snapshot)
+    for most, reason in (((size - 1) // 2, "too_many_later_merges"), ((size + 1) // 2, "")):
+        state.settings = ApplySettings(max_profile_bytes=most)
+        assert undo(state, "m1000", LATER) == reason
+
+
+def test_what_a_later_merge_lost_may_be_somebody_elses_by_now() -> None:
+    state = state_of(
+        profile(1),
+        profile(2, external_id="b", aliases={"crm": "b"}),
+        profile(3, external_id="c", aliases={"crm": "c"}, deprecated=["d"]),
+    )
+    for other, us in ((2, 1_000), (3, 2_000)):
+        plan = plan_merge(state.profiles[1], state.profiles[other])
+        perform(state, plan, Origin(0, us, 0, us), f"m{us}")
+    give(9, external_id="c", aliases={"crm": "c"})(state)
+    assert undo(state, "m1000", LATER) == ""
+    assert state.profiles[1].external_id is None
+    assert state.section(state.profiles[1], CORE).get("aliases") is None
+    record = state.records["m1000"]
+    assert record is not None
+    assert record.unseparated == ["external_id", "aliases.crm"]
+    assert undo(state, "m2000", LATER) == "identifier_reused"
 
 
 def give(pid: int, **values: Any) -> Callable[[State], None]:

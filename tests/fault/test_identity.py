@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+import pytest
+
 from fault.identity import OPERATIONS, _join
 from fault.ledger import Entry, Ledger, own_people
 from fault.operations import Turn
@@ -82,6 +84,37 @@ def test_the_last_merge_is_undone_first_even_if_it_left_no_trace() -> None:
     sending = OPERATIONS["undo"](Turn(0, 1, 5, [], [kept, source, later], ledger, random.Random(1), lambda _path: None))
     assert "undo" not in sending.path
     assert ledger.joined == []
+
+
+@pytest.mark.parametrize("into_another", [False, True])
+def test_the_books_of_a_merge_that_is_taken_out_from_under_another(into_another: bool) -> None:
+    first, second, third = own_people(0, 1000, 3)
+    ledger = Ledger([first, second, third])
+    for n, person in enumerate((first, second, third)):
+        person.exists = True
+        entry = ledger.entries[person.number]
+        entry.last |= {"of": person.number, f"of-{person.number}": 1}
+        entry.events["e"] = 10**n
+    second.alias, third.alias = ("crm", "second"), ("crm", "third")
+    before = [ledger.expected(person) for person in (first, second, third)]
+    _join(ledger, second, first)
+    source, kept = (first, third) if into_another else (third, first)
+    _join(ledger, source, kept)
+
+    def ask(_path: str) -> dict[str, Any]:
+        names = [{"external_id": "own-0-2"}, {"external_id": "own-0-1"}]
+        merge = {"status": "merged", "retired_identifiers": []}
+        return {"merges": [{"id": str(n), "moved_identifiers": [name], **merge} for n, name in enumerate(names)]}
+
+    sending = OPERATIONS["undo"](Turn(0, 1, 5, [], [first, second, third], ledger, random.Random(1), ask))
+    assert sending.path == "/v1/merges/1/undo"
+    sending.book(ledger)
+    assert ledger.expected(second) == before[1]
+    assert ledger.expected(source) == []
+    (shown,) = ledger.expected(kept)
+    assert (shown["events"], shown["custom"]["of"]) == ({"e": 101}, kept.number)
+    assert (shown["aliases"], "of-1001" in shown["custom"]) == ([("crm", "third")], False)
+    assert (ledger.merges, ledger.undone, ledger.taken_out, len(ledger.joined)) == (2, 1, 1, 1)
 
 
 def test_a_merge_is_not_undone_once_a_third_person_has_a_name_of_the_merged_one() -> None:

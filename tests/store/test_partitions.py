@@ -200,7 +200,7 @@ def test_the_order_of_what_is_gone_is_forgotten(database: Database) -> None:
         inbox.append(connection, two, 1, [body], NOW_US)
     drain(database, two)
     with database.read() as connection:
-        assert lane.ranges(connection, two) == [(1, 3, 4)]
+        assert [found[:3] for found in lane.ranges(connection, two)] == [(1, 3, 4)]
 
 
 def test_dead_letters_are_kept_within_bounds(database: Database) -> None:

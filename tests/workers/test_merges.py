@@ -191,13 +191,40 @@ def test_a_deletion_before_an_undo_takes_the_record_along_a_chain(database: Data
         identifiers = {"identifier_to_merge": {"external_id": merged}, "identifier_to_keep": {"external_id": kept}}
         send(database, one, "/users/merge", {"merge_updates": [identifiers]})
     worker.drain(one)
-    first = merge_id(workspaces.secret(database, one), one, 0, 2, 0)
+    first, second, _ = (merge_id(workspaces.secret(database, one), one, 0, seq, 0) for seq in (2, 3, 4))
     undo(database, one, first)
     send(database, one, "/users/delete", {"external_ids": ["b"]})
     undo(database, one, first)
+    undo(database, one, second)
     assert worker.drain(one).batches == 1
-    assert (reasons(database, one, 5), reasons(database, one, 7)) == (["kept_profile_merged"], ["merge_not_found"])
+    assert [reasons(database, one, seq) for seq in (5, 7, 8)] == [[], ["merge_not_found"], ["merge_not_found"]]
     assert differences(database, one) == []
+
+
+def test_undos_of_a_tall_stack_in_any_batches(database: Database) -> None:
+    """What stands on a merge is found however much of it the same batch takes back, or puts there."""
+    for n, (limit, most) in enumerate(((1, 24_000_000), (64, 24_000_000), (64, 1))):
+        one = workspace(database, f"tall{n}")
+        secret = workspaces.secret(database, one)
+        worker = applier(database, loaded_bytes=most)
+        worker._sizes = {stream: BatchSize(limit) for stream in (0, 1)}
+        names = [f"p{k}" for k in range(8)]
+        send(database, one, "/users/track", {"attributes": [{"external_id": name, "of": name} for name in names]})
+        pairs = [*((name, "p0") for name in names[1:6]), ("p0", "p6"), ("p7", "p6")]
+        for merged, kept in pairs:
+            identifiers = {"identifier_to_merge": {"external_id": merged}, "identifier_to_keep": {"external_id": kept}}
+            send(database, one, "/users/merge", {"merge_updates": [identifiers]})
+        worker.drain(one)
+        for place in (3, 0, 5, 1, 6, 2, 4):
+            undo(database, one, merge_id(secret, one, 0, 2 + place, 0))
+        assert worker.drain(one).dead == 0
+        assert [reasons(database, one, seq) for seq in range(9, 16)] == [[]] * 7
+        with database.read() as connection:
+            found = dump(connection, one).profiles.values()
+        assert sorted((profile.external_id, (profile.custom or {})["of"]) for profile in found) == [
+            (name, name) for name in names
+        ]
+        assert differences(database, one) == []
 
 
 def test_the_comparison_sees_a_difference(database: Database) -> None:

@@ -3,6 +3,7 @@
 from app.contract import merge_records
 from app.contract.merge_records import Renderer
 from app.domain.merging.plan import MergeRecord
+from app.domain.merging.undo import UndoPlan
 from app.services.caller import Caller
 from app.services.merges import History, Listed, Preview
 
@@ -40,6 +41,11 @@ def history(caller: Caller, found: History) -> dict[str, object]:
     if found.next_cursor is not None:
         document["next_cursor"] = found.next_cursor
     return document | {"history": _renderer(caller).lines(found.created, found.lines)}
+
+
+def undo_preview(found: UndoPlan) -> dict[str, object]:
+    """The document of POST /v1/merges/{id}/undo/preview."""
+    return merge_records.undo_plan(found)
 
 
 def undone(caller: Caller, merge: MergeRecord, now_us: int) -> dict[str, object]:

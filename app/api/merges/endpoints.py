@@ -10,7 +10,7 @@ from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint, key_of, posting
 from app.api.identity.models import MergeBody
 from app.api.merges import answers
-from app.api.merges.models import History, MergeList, Preview, Undone, UndoRefusal
+from app.api.merges.models import History, MergeList, Preview, Undone, UndoPreview, UndoRefusal
 from app.api.refusals import Refusal
 from app.contract import addresses, merge_records, merge_request
 from app.contract.merge_records import MAX_LIMIT, MAX_LINES, MAX_OFFSET
@@ -67,10 +67,20 @@ _UNDO: Final = Documentation(
     title="Undo a merge",
     tag="Merges",
     text="The merged profile comes back with its identifiers and its history; what was written to the kept one since "
-    "stays. The last merge into a profile comes first. Answered when it is applied; a body is not looked at.",
+    "stays. It need not be the last merge: later ones stay, as if it had not been done. Answered when it is applied; a "
+    "body is not looked at.",
     answers={200: Undone, 404: UndoRefusal, 409: UndoRefusal},
     idempotent=True,
     parameters=(Parameter("id", "path", str, "The merge's `id`."),),
+)
+_UNDO_PREVIEW: Final = Documentation(
+    title="What undoing a merge would do",
+    tag="Merges",
+    text="Changes nothing. Tells what would become of the profile that has everything now, which fields cannot be "
+    "separated for sure, and which later merges stand on this one. A body is not looked at.",
+    answers={200: UndoPreview, 404: UndoRefusal, 409: UndoRefusal},
+    parameters=(Parameter("id", "path", str, "The merge's `id`."),),
+    headers=_STALE,
 )
 
 
@@ -96,9 +106,14 @@ def endpoints(services: Services) -> list[Endpoint]:
         undone = await merges.undo(caller, request.path_params["id"], key_of(caller, request))
         return answered(200, answers.undone(caller, undone.record, undone.now_us), undone.request_id)
 
+    async def undo_preview(caller: Caller, request: Request) -> Answer:
+        seen = await merges.undo_preview(caller, request.path_params["id"])
+        return answered(200, answers.undo_preview(seen.value), stale=seen.stale)
+
     return [
         Endpoint("POST", "/v1/merges/preview", PERMISSION, "default", posting(services, preview), _PREVIEW),
         Endpoint("GET", "/v1/merges", PERMISSION, "default", listed, _LIST),
         Endpoint("GET", "/v1/profiles/{braze_id}/history", PERMISSION, "default", history, _HISTORY),
         Endpoint("POST", "/v1/merges/{id}/undo", PERMISSION, "default", undo, _UNDO),
+        Endpoint("POST", "/v1/merges/{id}/undo/preview", PERMISSION, "default", undo_preview, _UNDO_PREVIEW),
     ]

@@ -121,9 +121,58 @@ class Undone(Struct, forbid_unknown_fields=True):
     message: Literal["success"]
 
 
+class Returned(Struct, forbid_unknown_fields=True):
+    """A value of the profile that has everything now, and what it would be."""
+
+    field: Annotated[str, Meta(examples=["first_name", "custom_attributes.tier"])]
+    now: Any
+    after: Any
+
+
+class ReturnedConsent(Struct, forbid_unknown_fields=True):
+    """What would be recorded of an address; null is nothing."""
+
+    after: State | None
+    subscription_group_id: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    phone: str | UnsetType = UNSET
+
+
+class LaterMerge(Struct, forbid_unknown_fields=True):
+    id: _MergeId
+    merged_at: _Moment
+    kept_braze_id: _BrazeId
+    merged_braze_id: _BrazeId
+
+
+class UndoPreview(Struct, forbid_unknown_fields=True):
+    merge_id: _MergeId
+    kept_braze_id: _BrazeId
+    merged_braze_id: Annotated[str, Meta(min_length=1, description="The profile that would come back.")]
+    braze_id: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The profile that has everything now: the kept one, or the one that it was merged into.",
+        ),
+    ]
+    changes: Annotated[list[Returned], Meta(description="Values of that profile that would change.")]
+    consents: Annotated[list[ReturnedConsent], Meta(description="Recorded states of addresses that would change.")]
+    restored_identifiers: list[dict[str, Any]]
+    unseparated: Annotated[
+        list[str],
+        Meta(description="Fields that both a merge and a later write may have set: they are taken as the merge's."),
+    ]
+    later_merges: Annotated[
+        list[LaterMerge],
+        Meta(description="They stand on this one and would stay, as if it had not been done. The oldest first."),
+    ]
+    message: Literal["success"]
+
+
 class UndoRefusal(Struct, forbid_unknown_fields=True):
     message: Annotated[str, Meta(min_length=1)]
-    reason: Annotated[str, Meta(examples=["later_merge_first", "identifier_reused"])]
+    reason: Annotated[str, Meta(examples=["merge_too_old", "identifier_reused"])]
 
 
 class Line(Struct, forbid_unknown_fields=True):

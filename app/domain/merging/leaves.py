@@ -198,7 +198,7 @@ class DecimalTotal(Leaf):
         return money.text(Decimal(kept or 0) + Decimal(merged or 0))
 
     def separate(self, undone: Undone) -> tuple[Any, bool]:
-        left = Decimal(undone.now or 0) - (Decimal(undone.result) - Decimal(undone.before or 0))
+        left = Decimal(undone.now or 0) - (Decimal(undone.result or 0) - Decimal(undone.before or 0))
         return (money.text(left) if left else None), True
 
 

@@ -62,7 +62,7 @@ def plan_merge(
     external_id = kept.external_id
     section: dict[str, Any] = kept.devices or {}
     devices: dict[str, Any] = {name: dict(section.get(name, {})) for name in ("devices", "tokens")}
-    for path, leaf, kept_value, merged_value in _leaves(kept, merged):
+    for path, leaf, kept_value, merged_value in leaves_of(kept, merged):
         heeded = policy == MERGE or leaf.always
         result = leaf.join(kept_value, merged_value, pair) if heeded else kept_value
         if not same(result, kept_value):
@@ -75,7 +75,7 @@ def plan_merge(
                 core[path[0]] = result
             elif path[0] == "external_id":
                 external_id = result
-        if merged_value not in (None, 0) and not same(result, merged_value) and _is_lost(leaf, policy):
+        if merged_value not in (None, 0) and not same(result, merged_value) and may_lose(leaf, policy):
             lost.append(Change(path, kept_value, merged_value, result))
     if most_devices is not None and any(change.path[:2] in _BOUNDED for change in changes):
         _bound(devices, changes, lost, kept, merged, beyond(devices, most_devices, in_hand))
@@ -170,13 +170,15 @@ def _weight(path: Path, value: Any) -> int:
     return sizes.of_name(path[-1]) + (sizes.of_attribute(value) if section == CUSTOM else sizes.of(value))
 
 
-def get(state: State, profile: Profile, path: Path) -> Any:
+def get(profile: Profile, path: Path) -> Any:
     """The value at a place, or None."""
     name, *keys = path
     section = section_of(name)
     if section == 0:
         return getattr(profile, name)
-    node: Any = state.section(profile, section)
+    node: Any = getattr(profile, SECTION_NAMES[section])
+    if node is None:
+        raise NotLoadedError("section")
     for key in [name, *keys] if section == CORE else keys:
         if node is None:
             return None
@@ -187,14 +189,22 @@ def get(state: State, profile: Profile, path: Path) -> Any:
 def put(state: State, profile: Profile, path: Path, value: Any) -> None:
     """Set the value at a place. None removes it, and with it every object that is empty then. Identifiers are not
     updated: see `rekeyed`."""
+    state.changed(profile, section_of(path[0]))
+    place(profile, path, value)
+
+
+def place(profile: Profile, path: Path, value: Any) -> None:
+    """As `put`, for a profile that is in no state."""
     name, *keys = path
     section = section_of(name)
-    state.changed(profile, section)
     if section == 0:
         setattr(profile, name, value)
         return
+    node: dict[str, Any] | None = getattr(profile, SECTION_NAMES[section])
+    if node is None:
+        raise NotLoadedError("section")
     weigh = sizes.of_attribute if section == CUSTOM else sizes.of
-    profile.size += _put(state.section(profile, section), [name, *keys] if section == CORE else keys, value, weigh)
+    profile.size += _put(node, [name, *keys] if section == CORE else keys, value, weigh)
 
 
 def _put(node: dict[str, Any], keys: Sequence[str], value: Any, weigh: Callable[[object], int]) -> int:
@@ -244,7 +254,8 @@ def section_of(field: str) -> int:
     return next((section for section, name in SECTION_NAMES.items() if name == field), 0)
 
 
-def _leaves(kept: Profile, merged: Profile) -> Iterator[tuple[Path, Leaf, Any, Any]]:
+def leaves_of(kept: Profile, merged: Profile) -> Iterator[tuple[Path, Leaf, Any, Any]]:
+    """(path, rule, kept value, merged value) of everything that the merged profile has."""
     for item in fields(Profile):
         if item.name == "core":
             continue
@@ -273,7 +284,8 @@ def _pair(kept: Profile, merged: Profile) -> Pair:
     )
 
 
-def _is_lost(leaf: Leaf, policy: str) -> bool:
+def may_lose(leaf: Leaf, policy: str) -> bool:
+    """Whether a plan says what it loses of a value with this rule."""
     if leaf is KEEP:
         return False
     return leaf.loses or (policy != MERGE and not leaf.always)

@@ -26,8 +26,10 @@ from app.domain.loading import (
 from app.domain.merging.consents import consents
 from app.domain.merging.devices import given_up
 from app.domain.merging.plan import MergeRecord
+from app.domain.merging.standing import MAX_LATER, most_bytes
 from app.domain.profile import (
     ALL_SECTIONS,
+    CHANNEL_FIELDS,
     CHANNEL_KINDS,
     CORE,
     DEPRECATED,
@@ -39,7 +41,7 @@ from app.domain.profile import (
 )
 from app.domain.settings import ApplySettings
 from app.domain.state import State
-from app.store import merges
+from app.store import merges, standing_merges
 from app.store.profiles import crowds, lineage
 from app.store.profiles.look_up import fetch, fetch_addresses, find
 
@@ -99,30 +101,29 @@ class Loader:
         more of them. Raises TooMuchError.
         """
         wanted: Needs = needs(commands)
-        if wanted.merges:
-            records = merges.sizes(self.connection, self.workspace_id, wanted.merges)
-            if sum(records.values()) > self.most and len(commands) > 1:
-                raise TooMuchError(self.most, {}, {}, records)
-        sought = self._sought(commands, wanted, limits)
+        sought = self._sought(commands, wanted, settings, limits)
         profiles = self._fetched(sought)
         return self._completed(commands, sought, State(profiles, sought.index, {}, settings))
 
     def load_alone(self, command: Command, settings: ApplySettings, limits: crowds.Limits) -> State:
         """As `load`, for one command, however large are the profiles that it changes. Of others, who have the same
         address, only the section `core` is loaded."""
-        sought = self._sought([command], needs([command]), limits)
+        sought = self._sought([command], needs([command]), settings, limits)
         others = fetch(self.connection, self.workspace_id, dict.fromkeys(sought.sections, CORE))
         state = State(others, sought.index, {}, settings)
         _join_crowds(state, sought.crowded)
-        meant = chosen(command, state) | {record.kept_pid for record in sought.records.values() if record is not None}
+        meant = chosen(command, state) | sought.kept
         for pid in meant & sought.sections.keys():
-            (profile,) = fetch(self.connection, self.workspace_id, {pid: sought.sections[pid]})
-            profile.size = profile.size or self._counted(pid)
-            state.profiles[pid] = profile
+            # Whoever kept a profile in a merge may have been merged since, and is not there.
+            for profile in fetch(self.connection, self.workspace_id, {pid: sought.sections[pid]}):
+                profile.size = profile.size or self._counted(pid)
+                state.profiles[pid] = profile
         return self._completed([command], sought, state)
 
-    def _sought(self, commands: Sequence[Command], wanted: Needs, limits: crowds.Limits) -> "_Sought":
-        records = merges.fetch(self.connection, self.workspace_id, wanted.merges)
+    def _sought(
+        self, commands: Sequence[Command], wanted: Needs, settings: ApplySettings, limits: crowds.Limits
+    ) -> "_Sought":
+        records, kept = self._records(commands, wanted.merges, settings) if wanted.merges else ({}, set[int]())
         index = find(self.connection, self.workspace_id, wanted.sections, limits.holders + 1)
         crowded = _crowded(self.connection, self.workspace_id, index, commands, limits, self.known)
         sections: dict[int, int] = {}
@@ -133,10 +134,47 @@ class Loader:
             # We cannot know yet which other profiles share the address, so we load the same sections for all.
             union = reduce(or_, wanted.sections.values(), CORE)
             sections = dict.fromkeys(sections, union)
-        for record in records.values():
-            if record is not None:
-                sections[record.kept_pid] = ALL_SECTIONS
-        return _Sought(wanted, records, index, crowded, sections, limits.sparing)
+        sections |= dict.fromkeys(kept, ALL_SECTIONS)
+        return _Sought(wanted, records, kept, index, crowded, sections, limits.sparing)
+
+    def _records(
+        self, commands: Sequence[Command], ids: list[str], settings: ApplySettings
+    ) -> tuple[dict[str, MergeRecord | None], set[int]]:
+        """(records of merges that are taken back, and of all that stand on them; numbers of the profiles that they
+        were kept in). Raises TooMuchError for several commands.
+
+        Of a merge that is taken back alone, no more of what stands on it is loaded than is needed to refuse that.
+        """
+        records = merges.places(self.connection, self.workspace_id, ids)
+        kept = set[int]()
+        later: dict[str, list[str]] = {}
+        # What was undone by an earlier command of the batch does not count.
+        most = MAX_LATER + len(ids)
+        for merge_id, kept_pid in records.items():
+            found = standing_merges.above(self.connection, self.workspace_id, merge_id, kept_pid, most)
+            kept |= {kept_pid, found.root_pid}
+            later[merge_id] = found.ids
+        if len(commands) > 1:
+            everything = list(dict.fromkeys([*ids, *(each for found in later.values() for each in found)]))
+            sizes_of = merges.sizes(self.connection, self.workspace_id, everything)
+            if sum(sizes_of.values()) > self.most:
+                together = {
+                    merge_id: sum(sizes_of.get(each, 0) for each in (merge_id, *later.get(merge_id, ())))
+                    for merge_id in ids
+                }
+                raise TooMuchError(self.most, {}, {}, together)
+            return merges.fetch(self.connection, self.workspace_id, everything), kept
+        (merge_id,) = ids
+        loaded = merges.fetch(self.connection, self.workspace_id, ids)
+        left = most_bytes(settings.max_profile_bytes)
+        for each in later.get(merge_id, ()):
+            loaded |= merges.fetch(self.connection, self.workspace_id, [each])
+            record = loaded[each]
+            snapshot = None if record is None else record.snapshot
+            left -= 0 if snapshot is None else snapshot.size or sizes.of_profile(snapshot)
+            if left < 0:
+                break
+        return loaded, kept
 
     def _fetched(self, sought: "_Sought") -> list[Profile]:
         """The profiles: first the small ones, which fit in any case, and then the others, if all fit together."""
@@ -189,6 +227,8 @@ class _Sought:
 
     wanted: Needs
     records: dict[str, MergeRecord | None]
+    #: Numbers of the profiles that have what these merges joined.
+    kept: set[int]
     index: dict[Identifier, set[int]]
     crowded: dict[Identifier, crowds.Part]
     #: Of each profile, as a bit mask.
@@ -263,5 +303,16 @@ def _addresses_of(record: MergeRecord | None) -> set[ChannelAddress]:
     """Addresses whose consent undoing a merge changes, or that somebody has again then."""
     if record is None:
         return set()
-    found = set() if record.plan is None else {consent.address[:2] for consent in consents(record.plan)}
-    return found | addresses_merged(record)
+    found = addresses_merged(record)
+    if record.plan is not None:
+        found |= {consent.address[:2] for consent in consents(record.plan)}
+        # What the kept profile had then decides what another merge that stands on it would have done.
+        for channel, name in CHANNEL_FIELDS.items():
+            values = (
+                value
+                for change in (*record.plan.changes, *record.plan.lost)
+                if change.path == (name,)
+                for value in (change.kept, change.merged, change.result)
+            )
+            found |= {(channel, value) for value in values if isinstance(value, str)}
+    return found
