@@ -13,8 +13,10 @@ from app.console.duplicates import pages as duplicates
 from app.console.jobs import pages as jobs
 from app.console.keys import pages as keys
 from app.console.limits import pages as limits
+from app.console.merging import pages as merging
 from app.console.overview import pages as overview
 from app.console.page import Page
+from app.console.people import pages as people
 from app.console.requests import pages as requests
 from app.console.segments import pages as segments
 from app.console.session import pages as session
@@ -31,6 +33,8 @@ FAMILIES: Final[dict[str, Sequence[Page]]] = {
     "overview": overview.PAGES,
     "limits": limits.PAGES,
     "usage": usage.PAGES,
+    "people": people.PAGES,
+    "merging": merging.PAGES,
     "duplicates": duplicates.PAGES,
     "segments": segments.PAGES,
     "subscriptions": subscriptions.PAGES,

@@ -30,6 +30,11 @@ def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
     return commands_checked(read(body, region), b'{"message":"success"}')
 
 
+def pair(merged_braze_id: str, kept_braze_id: str) -> list[Merge]:
+    """One profile into another, by their braze_ids."""
+    return [Merge(0, Selector((BRAZE, "", merged_braze_id)), Selector((BRAZE, "", kept_braze_id)))]
+
+
 def read(body: bytes, region: str = addresses.DEFAULT_REGION) -> list[Merge]:
     """The pairs to merge, in order. Raises RefusedError."""
     document = bodies.parse_object(body) or {}

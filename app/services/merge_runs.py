@@ -136,6 +136,12 @@ class MergeRuns:
         """The day of the workspace at whose beginning the schedule runs next: YYYY-MM-DD. Raises UnavailableError."""
         return await self._calls.run(lambda: next_day(self._database, caller, found, self._now_us()))
 
+    async def rules_behind(self, caller: Caller, seqs: Sequence[int]) -> dict[int, str]:
+        """What kind of rule asked for the merges of requests of the bulk stream, as far as runs are kept: email, phone.
+        Raises UnavailableError.
+        """
+        return await self._calls.run(lambda: rules_behind(self._database, caller, seqs))
+
     async def preview(self, caller: Caller, wanted: PreviewRequest) -> Seen[Preview]:
         """A page of groups of duplicates with what a rule says of them now. Raises RefusedError, UnavailableError."""
         return await self._reader.read(caller, lambda: preview(self._database, caller, wanted))
@@ -245,6 +251,13 @@ def preview(database: Database, caller: Caller, wanted: PreviewRequest) -> Previ
         groups = groups[: wanted.page.limit]
         behind = groups[-1].shared[2]
     return Preview(rule, groups, None if behind is None else cursors.make(question, [behind]))
+
+
+def rules_behind(database: Database, caller: Caller, seqs: Sequence[int]) -> dict[int, str]:
+    """As MergeRuns.rules_behind."""
+    with database.read() as connection:
+        found = merge_runs.rules_behind(connection, caller.workspace_id, seqs)
+    return {seq: str(contract.shown_rule(rule)["identifier"]) for seq, rule in found.items()}
 
 
 def start(database: Database, caller: Caller, kind: int | None, now_us: int, most_jobs: int) -> Run:

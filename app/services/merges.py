@@ -6,7 +6,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.contract import merge_records
+from app.contract import merge_records, merge_request
+from app.contract.checked import commands_checked
 from app.contract.cursor import Cursors, Page
 from app.contract.merge_records import MAX_HOLDERS
 from app.domain.address_book import TooFewLoadedError
@@ -104,6 +105,19 @@ class Merges:
     async def preview(self, caller: Caller, commands: list[Merge]) -> Seen[Preview]:
         """What a request with these merges would do if it were the next one. Raises UnavailableError."""
         return await self._reader.read(caller, lambda: self._preview(caller, commands))
+
+    async def preview_pair(self, caller: Caller, merged_braze_id: str, kept_braze_id: str) -> Seen[Preview]:
+        """As `preview`, of one merge by braze_ids."""
+        return await self.preview(caller, merge_request.pair(merged_braze_id, kept_braze_id))
+
+    async def merge(self, caller: Caller, merged_braze_id: str, kept_braze_id: str) -> str:
+        """Merge a profile into another one. Returns why that had no effect, or not its full effect; "" = it had.
+
+        Raises as Synchronous.apply.
+        """
+        checked = commands_checked(merge_request.pair(merged_braze_id, kept_braze_id))
+        outcome = await self._synchronous.apply(caller, checked)
+        return outcome.problems[0][3] if outcome.problems else ""
 
     async def listed(self, caller: Caller, key: Identifier | None, page: Page) -> Seen[Listed]:
         """Merges of whoever has the identifier, and of all that was merged into it, newest first.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
@@ -195,6 +195,14 @@ def page(connection: Connection, workspace_id: int, before: tuple[int, str], lim
 def rules_of(run: MergeRun) -> tuple[MergeRule, ...]:
     """The rules of a run."""
     return tuple(msgspec.convert(rule, MergeRule) for rule in run.rules)
+
+
+def rules_behind(connection: Connection, workspace_id: int, seqs: Sequence[int]) -> dict[int, MergeRule]:
+    """The rules that asked for the merges of these requests of the bulk stream."""
+    of_run = and_(_RUN.c.workspace_id == _REQUEST.c.workspace_id, _RUN.c.id == _REQUEST.c.run_id)
+    wanted = select(_REQUEST.c.seq, _REQUEST.c.rule, _RUN.c.rules).join(_RUN, of_run)
+    rows = connection.execute(wanted.where(_REQUEST.c.workspace_id == workspace_id, _REQUEST.c.seq.in_(seqs)))
+    return {row.seq: msgspec.convert(row.rules[row.rule], MergeRule) for row in rows}
 
 
 def keep(connection: Connection, workspace_id: int, run_id: str, queued: Queued) -> None:
