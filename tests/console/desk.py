@@ -23,7 +23,7 @@ from tests.api.harness import Service, Workspace, times_now
 HOSTILE: Final = (
     "<script>window.hacked=1</script>",
     '"><img src=x onerror=window.hacked=1>',
-    "'{{7*7}}${7*7}<%= 7*7 %>",
+    "'{{7*7191}}${7*7191}<%= 7*7191 %>",
     "javascript:window.hacked=1",
     "=cmd()|'/C calc'!A0",
     "\u202egnp.exe\u2066",
