@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import text
+
 from app.adapters.clock import now_us
 from app.contract import kinds
 from app.domain.jobs import ARCHIVAL
@@ -15,6 +17,7 @@ from app.store.inbox.log import Entry
 from tests.browser.chromium import Chromium
 from tests.browser.console import DESK, PHONE, console
 from tests.e2e.service import Service
+from tests.polling import until
 
 HOSTILE = "<img src=x onerror=window.hacked=1>{{7*7}}"
 
@@ -73,6 +76,17 @@ def test_a_dead_letter_is_sent_again(browser: Chromium, onefold: Service) -> Non
     page.shows("1 sent again.", "[role=status]")
     page.shows("-8", "main table tr.over td a")
     assert there.visitor.errors() == []
+    # It cannot be read the second time either. No letter stays: other tests ask this Onefold whether all is well.
+    with database_of(onefold) as database:
+        until(lambda: _letters(database, there.workspace_id) == 2, message="it is not dead again")
+        with database.write() as connection:
+            connection.execute(text("delete from dead where workspace_id = :w"), {"w": there.workspace_id})
+
+
+def _letters(database: Database, workspace_id: int) -> int:
+    with database.read() as connection:
+        found = text("select count(*) from dead where workspace_id = :w")
+        return int(connection.execute(found, {"w": workspace_id}).scalar_one())
 
 
 def test_a_job_is_cancelled(browser: Chromium, onefold: Service) -> None:
