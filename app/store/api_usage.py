@@ -11,6 +11,7 @@ from app.store import tables
 from app.store.bulk import BulkWrite
 from app.store.chunks import CHUNK, repeat
 from app.store.engine import Database
+from app.store.workspace_deletions import begun
 
 #: Stands for the workspace where no live key was sent.
 NO_WORKSPACE: Final = 0
@@ -77,9 +78,12 @@ _OLD_OF_ONE: Final = text(
 
 def add(database: Database, counts: Mapping[Place, int]) -> None:
     """Add counts to what is stored, in one transaction. Rows are written in the order of their keys, so that nobody who
-    writes the same rows waits in a circle."""
+    writes the same rows waits in a circle. Those of workspaces that are being deleted are left out."""
     with database.write() as connection:
+        deleted = begun(connection, [place.workspace_id for place in counts])
         for workspace_id, group in groupby(sorted(counts.items()), key=lambda item: item[0].workspace_id):
+            if workspace_id in deleted:
+                continue
             rows: list[dict[str, Any]] = [
                 {
                     "minute": place.minute,

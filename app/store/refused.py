@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from app.domain.times import DAY
 from app.store.chunks import CHUNK, repeat
 from app.store.engine import Database
+from app.store.workspace_deletions import begun
 
 ErrorEntry = tuple[str, str, int, str]
 """(type, input_array, index, code). The index is -1 for an error of the whole request."""
@@ -71,7 +72,8 @@ LAST: Final = (2**63 - 1, 2**63 - 1)
 
 
 def add(connection: Connection, rows: Sequence[Refused]) -> None:
-    """Store them; again is harmless."""
+    """Store them; again is harmless. Those of workspaces that are being deleted are left out."""
+    deleted = begun(connection, [row.workspace_id for row in rows])
     values = [
         {
             "workspace_id": row.workspace_id,
@@ -87,6 +89,7 @@ def add(connection: Connection, rows: Sequence[Refused]) -> None:
             "seq": row.seq,
         }
         for row in rows
+        if row.workspace_id not in deleted
     ]
     if values:
         connection.execute(_ADD, values)

@@ -9,10 +9,11 @@ What stays is the row itself, two times and a number, which no other workspace w
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, LargeBinary, Table, Text, TextClause, text
+from sqlalchemy import Connection, LargeBinary, Table, Text, TextClause, bindparam, text
 from sqlmodel import SQLModel
 
 from app.domain.times import SECOND
@@ -41,6 +42,9 @@ _UNFINISHED: Final = text(
     "select workspace_id, us, emptied_us, finished_us from workspace_deletion where finished_us is null order by us"
 )
 _ALL: Final = text("select workspace_id, us, emptied_us, finished_us from workspace_deletion order by us, workspace_id")
+_BEGUN: Final = text("select workspace_id from workspace_deletion where workspace_id in :workspace_ids").bindparams(
+    bindparam("workspace_ids", expanding=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,14 @@ def unfinished(connection: Connection) -> list[Deletion]:
 def listed(connection: Connection) -> list[Deletion]:
     """All of them, the oldest first."""
     return [Deletion(*row) for row in connection.execute(_ALL)]
+
+
+def begun(connection: Connection, workspace_ids: Iterable[int]) -> set[int]:
+    """Which of them are deleted, or are being deleted.
+
+    For whoever keeps rows in memory before they are written: that may take longer than GRACE_US.
+    """
+    return set(connection.execute(_BEGUN, {"workspace_ids": sorted(set(workspace_ids))}).scalars())
 
 
 def work(database: Database, deletion: Deletion, now_us: int) -> tuple[int, bool]:

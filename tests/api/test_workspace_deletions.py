@@ -1,5 +1,6 @@
 """Deleting a workspace: at once nothing is accepted, in the end nothing of it is left, and nobody else notices."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from app.adapters import workspace_keys
 from app.bootstrap import background
 from app.contract import errors
 from app.services import workspace_deletions as services
+from app.services.accepting.refused_requests import RefusedRequests
+from app.services.api_usage import UsageCounter
 from app.services.caller import Caller
+from app.services.calls import StoreCalls, Threads
 from app.store import chunks, keys, workspace_deletions, workspaces
 from app.store.engine import Database
 from tests.api.harness import Service, Workspace, times_now
@@ -185,6 +189,36 @@ def test_it_goes_on_wherever_it_was_stopped(
         before = after
     assert calls > 5
     assert workspace.service.drain(workspace.id).requests == 0
+
+
+def test_what_waited_in_memory_is_not_written_behind_it(service: Service, workspace: Workspace) -> None:
+    """An API process keeps rows while the database is away, maybe until the deletion is long finished."""
+    database, caller, neighbour = service.database, _caller(workspace), _caller(service.workspace())
+
+    async def write(*, first: bool) -> None:
+        threads = Threads("late", 1)
+        calls = StoreCalls(threads, 30.0)
+        counter = UsageCounter(database, calls, times_now)
+        refused = RefusedRequests(database, calls, times_now, 10)
+        for each in (caller, neighbour):
+            counter.count(each, "POST /users/track", 403)
+            refused.note(each, "POST /users/track", 403, "no")
+        if not first:
+            services.begin(database, caller, times_now())
+            deleter = WorkspaceDeleter(database, forgetter(service), times_now)
+            while deleter.look():
+                pass
+        await asyncio.gather(counter.flush(), refused.flush())
+        await threads.aclose()
+
+    for first in (True, False):
+        asyncio.run(write(first=first))
+        found = [rows(database, each.workspace_id) for each in (caller, neighbour)]
+        written = [{name: each.get(name, 0) for name in ("api_usage", "refused_request")} for each in found]
+        assert written == [
+            {"api_usage": int(first), "refused_request": int(first)},
+            {"api_usage": 1, "refused_request": 2 - int(first)},
+        ]
 
 
 def _caller(workspace: Workspace) -> Caller:

@@ -69,9 +69,10 @@ class RefusedRequests:
     ) -> None:
         """A request was refused; at once, nothing waits. `error` is what is wrong with it as a whole, "" = nothing.
 
-        `body`: whom it names is kept as hashes. `place`: where what was accepted of it stands.
+        `body`: whom it names is kept as hashes. `place`: where what was accepted of it stands. Of a workspace that is
+        being deleted nothing is kept.
         """
-        if not self._rows_per_second:
+        if not self._rows_per_second or caller.deleted:
             return
         waiting = self._waiting.get(caller.workspace_id)
         if waiting is None:
