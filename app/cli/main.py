@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "doctor": ("doctor", "doctor"),
     "verify": ("doctor", "verify"),
     "tail": ("tail", "tail"),
+    "export": ("export", "export"),
 }
 #: The module of each group of commands, and its Typer application.
 _GROUPS: Final = {

@@ -235,6 +235,8 @@ class View:
     profile: Profile
     email_state: AddressState | None
     now_us: int
+    #: Whether summaries are shown whose last activity was long ago.
+    whole: bool = False
 
     @property
     def core(self) -> dict[str, Any]:
@@ -300,7 +302,7 @@ def _summaries(section: str) -> Callable[[View], object]:
         return [
             {"name": name, "first": times.iso(first), "last": times.iso(last), "count": count}
             for name, (count, first, last) in sorted(summaries.items())
-            if last >= view.now_us - SUMMARY_WINDOW_US
+            if view.whole or last >= view.now_us - SUMMARY_WINDOW_US
         ] or None
 
     return rendered

@@ -126,6 +126,21 @@ class Database:
                 connection.exec_driver_sql(f"select set_config('statement_timeout', '{timeout_ms}', true)")
             yield connection
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """As `read`, for as long as it takes: to read a whole workspace, and to give it to somebody slow.
+
+        PostgreSQL can remove no row meanwhile that was deleted or replaced since; SQLite cannot shorten its log.
+        """
+        with self.read() as connection:
+            if self.is_postgresql:
+                # The sweeper ends stalled transactions of sessions that are called onefold (app/store/sessions.py).
+                connection.exec_driver_sql(
+                    "select set_config('statement_timeout', '0', true), set_config('application_name', 'export', true),"
+                    " set_config('idle_in_transaction_session_timeout', '0', true)"
+                )
+            yield connection
+
 
 def sqlite_file(url: str) -> Path:
     """The file that a URL `sqlite:///…` leads to; `%3F` and the like stand for characters of its path.

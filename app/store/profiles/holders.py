@@ -3,7 +3,7 @@
 The database looks at the row of every holder, since the time of the last write is in no index, and gives back a page.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -77,3 +77,17 @@ def sizes(connection: Connection, workspace_id: int, pids: Iterable[int]) -> dic
     statement = _SIZES_POSTGRESQL if connection.dialect.name == "postgresql" else _SIZES_SQLITE
     rows = connection.execute(statement, {"workspace_id": workspace_id, "pids": encode(list(pids))})
     return {row[0]: int(row[1]) for row in rows}
+
+
+def portions(size_of: Mapping[int, int], pids: Iterable[int], most: int) -> Iterator[list[int]]:
+    """The profiles in their order, in portions of at most `most` bytes; one that is larger is alone."""
+    portion: list[int] = []
+    size = 0
+    for pid in pids:
+        size += size_of.get(pid, 0)
+        if portion and size > most:
+            yield portion
+            portion, size = [], size_of.get(pid, 0)
+        portion.append(pid)
+    if portion:
+        yield portion
