@@ -13,6 +13,7 @@ import typer
 from bench import (
     accepting,
     applying,
+    console,
     crowd,
     data,
     exporting,
@@ -35,7 +36,7 @@ from bench.table import BenchError, Row, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("gateway", "storage", "plans", "quota", "crowd", "fair", "segments", "series", "values")
+EXTRA = ("gateway", "storage", "plans", "quota", "crowd", "fair", "segments", "console", "series", "values")
 WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
 
@@ -135,6 +136,7 @@ _ALONE: Final[dict[str, tuple[str, Callable[[Stack, Options], Iterator[Row]]]]] 
     "quota": ("quota", quota.measure),
     "crowd": ("everybody with one address", crowd.measure),
     "segments": ("segments", _segments),
+    "console": ("pages of the console", console.measure),
     "series": ("full series", series.measure),
     "values": ("applying with values for segments", values.measure),
     "storage": ("whole documents or sections", storage.measure),
