@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt docs sdk bench fault fault-mutants attack soak fuzz clients lock clean
+.PHONY: help run test check fmt docs package sdk bench fault fault-mutants attack soak fuzz clients lock clean
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -49,6 +49,9 @@ docs: $(VENV)/.installed-docs ## Build the documentation as a site, below site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "Open site/index.html"
 
+package: $(VENV)/.installed-dev ## Build the wheel, below dist/; the same files make the same wheel, byte for byte
+	@$(BIN)/python -m hatchling build --target wheel --directory dist
+
 sdk: ## Build the web SDK, app/api/sdk/dist; needs Node. With ARGS=--check only see whether it is current
 	@cd sdk/web && npm ci --silent --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved \
 		&& npx tsc --noEmit && node build.mjs $(ARGS)
@@ -76,8 +79,8 @@ lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 clean: ## Remove .venv and what the tools leave behind (never your data)
-	rm -rf $(VENV) $(CLIENTS) sdk/web/node_modules site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find app workers tests bench fault attack -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf $(VENV) $(CLIENTS) sdk/web/node_modules site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find app onefold workers tests bench fault attack -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Published packages that tests use: clients of the API and tracking SDKs (tests/clients), each in a folder of its own,
 # since two of them are called `braze`; and what drives a browser (tests/browser), which has to be there: Debian's
@@ -119,7 +122,7 @@ endef
 uv_install = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes
 
 # The project itself: a path file and a script of four lines. An editable install by pip would need the build backend
-# from the network (hatchling is in no lock file) and would record absolute paths; these two keep working where the
+# from the network (make has no hatchling before it) and would record absolute paths; these two keep working where the
 # checkout is moved, installed offline, and with any Python. The script is a shell script and a Python program at once:
 # a "#!" line cannot hold a path with a space, nor more than 127 bytes on some systems.
 $(BIN)/onefold: $(BIN)/python

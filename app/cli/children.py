@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 from app.adapters import embedded, metrics
 from app.adapters.private_files import read_secret, write_secret
 from app.adapters.processes import Child
-from app.cli.context import environment, executable, fail
+from app.cli.context import CODE, environment, executable, fail
 from app.settings import Settings, basic_auth_problem
 
 QUEUES: Final = "sync,normal,bulk"
@@ -82,7 +83,7 @@ def valkey(settings: Settings) -> Child:
 
 def uvicorn(settings: Settings, host: str, port: int, application: str = "app.asgi:create") -> tuple[str, ...]:
     return (
-        executable("uvicorn"),
+        *(sys.executable, "-P", "-m", "uvicorn", "--app-dir", CODE),
         *("--factory", application),
         *("--host", host, "--port", str(port)),
         *("--loop", "app.api.event_loop:Loop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
@@ -115,6 +116,14 @@ def _answers(url: str) -> bool:
         return False
 
 
+def _celery(application: str, *arguments: str) -> tuple[str, ...]:
+    """Celery looks for its application first in the directory where it is started, and another project may have
+    packages of the same names there. It does not look for what is imported already.
+    """
+    program = f"import {application}; from celery.__main__ import main; main()"
+    return (sys.executable, "-P", "-c", program, "-A", application, *arguments)
+
+
 def worker(settings: Settings, processes: int, ready_file: Path | None = None) -> Child:
     """`ready_file` is made once the worker listens. Without it the worker stands alone and logs to our output."""
     env = environment(settings)
@@ -122,9 +131,8 @@ def worker(settings: Settings, processes: int, ready_file: Path | None = None) -
         env["ONEFOLD_WORKER_READY_FILE"] = str(ready_file)
     return Child(
         name="worker",
-        argv=(
-            executable("celery"),
-            *("-A", "workers.celery_app", "worker", "-E", "-Q", QUEUES, "-c", str(processes)),
+        argv=_celery(
+            *("workers.celery_app", "worker", "-E", "-Q", QUEUES, "-c", str(processes)),
             *("--without-mingle", "--without-gossip", "-l", "WARNING"),
         ),
         env=env,
@@ -136,9 +144,8 @@ def worker(settings: Settings, processes: int, ready_file: Path | None = None) -
 
 def jobs_argv() -> tuple[str, ...]:
     """A job worker: of a queue and a name of its own, with one process, for one job at a time."""
-    return (
-        executable("celery"),
-        *("-A", "workers.celery_jobs", "worker", "-E", "-Q", "jobs", "-c", "1", "-n", "jobs@%h"),
+    return _celery(
+        *("workers.celery_jobs", "worker", "-E", "-Q", "jobs", "-c", "1", "-n", "jobs@%h"),
         *("--without-mingle", "--without-gossip", "-l", "WARNING"),
     )
 
@@ -172,9 +179,8 @@ def flower(settings: Settings, port: int) -> Child:
     env.pop(metrics.DIRECTORY, None)  # Flower counts for itself, and would answer for all
     return Child(
         name="flower",
-        argv=(
-            executable("celery"),
-            *("-A", "workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}"),
+        argv=_celery(
+            *("workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}"),
             "--max_tasks=10000",
         ),
         env=env,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
@@ -60,9 +60,14 @@ def _told(place: tuple[int | str, ...], message: str) -> str:
     return f"{'.'.join(known)}: {message.removeprefix('Value error, ')}"
 
 
+#: Where `app` and `workers` are. The wheel has them in a place that only we know of.
+CODE: Final = str(Path(__file__).parents[2])
+
+
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment that gives a child process these settings."""
+    """The environment that gives a child process these settings, and this code."""
     known = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (CODE, os.environ.get("PYTHONPATH")))),
         "ONEFOLD_DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database(),
         "WORKER_DATABASE_URL": settings.worker_database_url,

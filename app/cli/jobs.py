@@ -14,7 +14,6 @@ from app.cli.context import (
     DataDir,
     InWorkspace,
     environment,
-    executable,
     fail,
     opened,
     opened_workspace,
@@ -37,7 +36,8 @@ def run(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     settings = settings_for(data_dir)
     with opened(settings, worker=True):
         pass
-    os.execvpe(executable("celery"), children.jobs_argv(), environment(settings))  # noqa: S606 - our own command
+    argv = children.jobs_argv()
+    os.execve(argv[0], argv, environment(settings))  # noqa: S606 - our own command
 
 
 @app.command("list")

@@ -23,7 +23,6 @@ from app.cli.context import (
     DataDir,
     close_to_others,
     environment,
-    executable,
     fail,
     opened,
     settings_for,
@@ -106,7 +105,8 @@ def api(port: Port = 8080, host: Host = "127.0.0.1", data_dir: DataDir = DEFAULT
     settings = settings_for(data_dir)
     with opened(settings):
         pass
-    os.execvpe(executable("uvicorn"), children.uvicorn(settings, host, port), environment(settings))  # noqa: S606 - our own command
+    argv = children.uvicorn(settings, host, port)
+    os.execve(argv[0], argv, environment(settings))  # noqa: S606 - our own command
 
 
 def console(
@@ -121,7 +121,7 @@ def console(
             raise fail("The console needs the role that owns the schema: it changes keys and workspaces.")
         starting.first_account(database, settings.data_dir)
     argv = children.uvicorn(settings, host, port, "app.asgi:create_console")
-    os.execvpe(executable("uvicorn"), argv, environment(settings))  # noqa: S606 - our own command
+    os.execve(argv[0], argv, environment(settings))  # noqa: S606 - our own command
 
 
 def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:

@@ -117,7 +117,12 @@ class Service:
 
 @contextmanager
 def up(
-    data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None, flower: bool = False
+    data_dir: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    flower: bool = False,
+    program: str = ONEFOLD,
+    cwd: Path | None = None,
 ) -> Iterator[Service]:
     """`onefold up` until the end of the block; whatever it leaves behind is killed by pid."""
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -125,11 +130,12 @@ def up(
     with (data_dir / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                ONEFOLD,
+                program,
                 *("up", "--port", str(port), "--flower-port", str(flower_port), "--data-dir", str(data_dir)),
                 *arguments,
             ],
             env=environment(env),
+            cwd=cwd,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -40,7 +40,7 @@ EVERYTHING: Final = _words(
     " app.store workers"
 )
 
-#: Each package or module of `app`, and `workers`. One that has no row here fails the check.
+#: Each package or module of `app`, and the packages beside it. One that has no row here fails the check.
 ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.domain": Allowed(frozenset(), PURE),
     "app.contract": Allowed(_words("app.domain"), PURE, _words("babel email_validator msgspec phonenumbers pycountry")),
@@ -74,6 +74,8 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.cli": Allowed(
         EVERYTHING, STANDARD, _words("celery kombu msgspec pydantic redis rich sqlalchemy structlog typer")
     ),
+    # It runs inside of other projects.
+    "onefold": Allowed(frozenset(), STANDARD),
     "workers": Allowed(
         _words("app.adapters app.bootstrap app.contract app.domain app.settings app.store"),
         STANDARD,
@@ -89,12 +91,13 @@ def violations(root: Path) -> list[str]:
 
 def _modules(root: Path) -> Iterator[Path]:
     yield from (root / "app").rglob("*.py")
+    yield from (root / "onefold").rglob("*.py")
     yield from (root / "workers").rglob("*.py")
 
 
 def package_of(name: str) -> str:
     """`app.domain` of `app.domain.track`; `workers` of `workers.apply`."""
-    return ".".join(name.split(".")[: 1 if name.startswith("workers") else 2])
+    return ".".join(name.split(".")[: 2 if name.startswith("app.") else 1])
 
 
 def _violations(root: Path, path: Path) -> Iterator[str]:
@@ -109,7 +112,7 @@ def _violations(root: Path, path: Path) -> Iterator[str]:
         return
     for line, imported in _imports(root, ast.parse(path.read_text())):
         top = imported.split(".")[0]
-        if top in ("app", "workers"):
+        if top in ("app", "onefold", "workers"):
             of_ours = package_of(imported)
             permitted = of_ours == package or of_ours in allowed.ours
         else:

@@ -31,6 +31,8 @@ PLANTED = [
     ("app/console/app.py", "from app.api import health", "app.console may not import app.api.health"),
     ("app/console/keys/pages.py", "from app.store import keys", "app.console may not import app.store.keys"),
     ("workers/apply.py", "from app.services import waiting", "workers may not import app.services.waiting"),
+    ("onefold/__main__.py", "import structlog", "onefold may not import structlog"),
+    ("onefold/__main__.py", "from app.store import lane", "onefold may not import app.store.lane"),
     ("app/loose.py", "", "app.loose has no place in the layout"),
 ]
 
@@ -39,7 +41,7 @@ PLANTED = [
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code, to plant into."""
     root = tmp_path_factory.mktemp("layout")
-    for name in ("app", "workers"):
+    for name in ("app", "onefold", "workers"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
     return root
@@ -90,7 +92,7 @@ def _lint_imports(root: Path) -> str:
 def test_the_table_of_the_architecture() -> None:
     """docs/architecture.md has a row for each package, with what it may import, and for no other."""
     section = (ROOT / "docs/architecture.md").read_text().split("\n## Modules\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `(app/\w+|workers)`[^|]*\|[^|]*\| ([^|]*) \| ([^|]*) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| `(app/\w+|onefold|workers)`[^|]*\|[^|]*\| ([^|]*) \| ([^|]*) \|$", section, re.MULTILINE)
     shown = {name: (_names(ours), _names(others)) for name, ours, others in rows}
     expected = {
         package.replace(".", "/"): (
