@@ -19,6 +19,7 @@ from app.domain.commands import (
     Delete,
     DeleteMarked,
     Identify,
+    ImportUser,
     Merge,
     MergeDuplicate,
     NewAlias,
@@ -76,6 +77,7 @@ KINDS: Final[Mapping[int, Kind]] = {
     21: Kind("clean_up", CleanUpImport),
     SDK: Kind("sdk"),
     TRACKING: Kind("tracking"),
+    24: Kind("import", ImportUser),
 }
 
 #: The kind that stores commands of a class.

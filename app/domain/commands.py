@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
 
+from app.domain.imported import ImportedUser
 from app.domain.profile import Identifier
 from app.domain.progress import Progress
 
@@ -350,6 +351,22 @@ class RecordMessage:
     canvas_id: str | None = None
 
     input_array = "messages"
+
+
+@dataclass(slots=True)
+class ImportUser:
+    """A user of a file: see app.domain.imports."""
+
+    index: int
+    #: The first of what is told by which a profile can be found: external id, braze_id, alias.
+    identifier: Identifier
+    user: ImportedUser
+    #: What is told goes before what is there. Else it fills what is missing.
+    overwrite: bool = False
+    #: (field, reason) of what was dropped while reading.
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+
+    input_array = "users"
 
 
 @dataclass(slots=True)

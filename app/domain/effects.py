@@ -13,6 +13,7 @@ from app.domain import (
     ecommerce,
     flags,
     identity,
+    imports,
     messages,
     sdk,
     subscriptions,
@@ -49,6 +50,7 @@ from app.domain.commands import (
     EndSession,
     Identify,
     ImportToken,
+    ImportUser,
     LogOut,
     Merge,
     MergeDuplicate,
@@ -120,6 +122,8 @@ class Effect:
     #: Addresses of which it matters whether anybody has them: in any case, and where something is recorded of them.
     shared: Callable[[Any], Iterable[ChannelAddress]] | None = None
     leaves: Callable[[Any, State], Iterable[ChannelAddress]] | None = None
+    #: Identifiers that it gives to that profile where nobody has them. Nothing else matters of whoever does.
+    takes: Callable[[Any], Iterable[Identifier]] = _nothing
     #: Whether it deletes the profile that it finds, with all that is known of those who were merged into it.
     deletes: bool = False
     #: Ids of merges that it takes back. Their records say whom that concerns.
@@ -265,6 +269,15 @@ _ROWS: Final[dict[type, Effect]] = {
         ecommerce.book,
         identifier=lambda command: (BRAZE, "", command.braze_id),
         sections=lambda _command: COMMERCE,
+    ),
+    ImportUser: Effect(
+        imports.apply,
+        identifier=_addressed,
+        sections=lambda _command: ALL_SECTIONS,
+        gives=imports.addresses_given,
+        selectors=imports.selectors,
+        addresses=imports.addresses,
+        takes=imports.taken,
     ),
     CountRefused: Effect(ecommerce.count_refused),
     SdkBatch: Effect(sdk.begin, identifier=_addressed, sections=lambda _command: CORE | DEVICES),

@@ -166,6 +166,11 @@ def shared_addresses(commands: Iterable[Command], state: State, *, moving: bool)
     return found
 
 
+def taken(commands: Iterable[Command]) -> set[Identifier]:
+    """Identifiers of which it matters whether anybody has them, and not who."""
+    return {identifier for command in commands for identifier in EFFECTS[type(command)].takes(command)}
+
+
 def deleted(commands: Iterable[Command]) -> set[Identifier]:
     """Identifiers of profiles that the batch may delete, if one finds them."""
     return {

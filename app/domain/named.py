@@ -22,6 +22,7 @@ def identifiers_named(command: Command) -> frozenset[Identifier]:
     if effect.gives is not None:
         found.update(effect.gives(command))
     found.update(selector.key for selector in effect.selectors(command) if selector.key is not None)
+    found.update(effect.takes(command))
     if effect.shared is not None:
         found.update((CHANNEL_KINDS[channel], "", address) for channel, address in effect.shared(command))
     return frozenset(found) if found else _NOBODY

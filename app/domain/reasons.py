@@ -49,6 +49,10 @@ SESSION_KNOWN: Final = "session_known"
 #: Somebody has the push token, so it is not imported.
 IMPORT_KNOWN: Final = "token_known"
 
+# Imports
+#: Somebody else has the push token or the device.
+DEVICE_TAKEN: Final = "device_taken"
+
 # Identify, and what else changes identifiers
 ALREADY_IDENTIFIED: Final = "already_identified"
 IDENTIFIED_OTHERWISE: Final = "identified_otherwise"

@@ -170,14 +170,19 @@ class Step:
         """A line of the profile's history."""
         self.state.happened(profile.pid, Happening(what, self.origin()))
 
-    def new_profile(self, app_id: str | None = None) -> Profile:
-        """An empty profile, made by the command in hand, which an app sent; the caller gives it its identifier."""
+    def new_profile(
+        self, app_id: str | None = None, braze_id: str | None = None, created_us: int | None = None
+    ) -> Profile:
+        """An empty profile, made by the command in hand, which an app sent; the caller gives it its identifier.
+
+        `braze_id`, which nobody has, and `created_us`: of a profile that was made elsewhere.
+        """
         request = self.request
         made = ids.new_ids(self.secret, self.workspace_id, request.stream, request.seq, self.ordinal)
         profile = Profile(
             pid=made.pid,
-            braze_id=made.braze_id,
-            created_us=request.accepted_us,
+            braze_id=braze_id or made.braze_id,
+            created_us=request.accepted_us if created_us is None else created_us,
             updated_us=request.accepted_us,
             updated_index=self.ordinal,
             random_bucket=made.random_bucket,
@@ -191,6 +196,6 @@ class Step:
             commerce={},
         )
         self.state.create(profile)
-        series.book(self.state, series.NEW_USERS, "", app_id, request.accepted_us, 1)
+        series.book(self.state, series.NEW_USERS, "", app_id, profile.created_us, 1)
         self.happened(profile, CREATED)
         return profile

@@ -115,6 +115,11 @@ def apply_purchase(step: Step, command: TrackPurchase) -> None:
         _purchase(step, profile, command)
 
 
+def write(step: Step, profile: Profile, command: TrackAttributes) -> None:
+    """What an object of `attributes` does to a profile, once that is found."""
+    _attributes(step, profile, command)
+
+
 def _addressed(step: Step, command: Track, *, alias_creates: bool = False) -> Profile | None:
     """The profile that an object addresses, marked as written. None, with a problem, when nobody has the identifier and
     the object may not make a profile, or when the profile is blocked."""

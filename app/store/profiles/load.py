@@ -22,6 +22,7 @@ from app.domain.loading import (
     moves,
     needs,
     shared_addresses,
+    taken,
 )
 from app.domain.merging.consents import consents
 from app.domain.merging.devices import given_up
@@ -206,6 +207,9 @@ class Loader:
             _load_shared(connection, workspace_id, state, wanted)
         if records:
             _load_records(connection, workspace_id, state, records)
+        unknown = taken(commands) - state.index.keys()
+        if unknown:
+            state.index |= find(connection, workspace_id, unknown, len(state.profiles) + 1)
         if deleted(commands):
             pids = {pid for key in wanted.identity for pid in state.index[key]}
             state.former_addresses = merges.former_addresses(connection, workspace_id, pids)
