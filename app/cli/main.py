@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "verify": ("doctor", "verify"),
     "tail": ("tail", "tail"),
     "export": ("export", "export"),
+    "import": ("imports", "import_files"),
 }
 #: The module of each group of commands, and its Typer application.
 _GROUPS: Final = {

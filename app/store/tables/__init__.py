@@ -12,6 +12,7 @@ collation, compression) is in the migrations; the columns and indexes here are t
     inbox            workspace_id, stream, seq, hour                  -   (by hour)
     idempotency      workspace_id, digest, day                        -   (by day)
     inbox_message    workspace_id, digest, day                        app, n   (by day)
+    import_file      workspace_id, digest                             -
     lane             workspace_id                                     -
     applied          workspace_id, n                                  -
     problem          workspace_id, stream, seq, day                   -   (by day)
@@ -69,6 +70,7 @@ from app.store.tables.inbox import (
     Applied,
     Dead,
     Idempotency,
+    ImportFile,
     Inbox,
     InboxHead,
     InboxMessage,
@@ -119,6 +121,7 @@ __all__ = [
     "Erasure",
     "HistoryRow",
     "Idempotency",
+    "ImportFile",
     "IdentifierRow",
     "Inbox",
     "InboxHead",

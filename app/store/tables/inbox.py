@@ -73,6 +73,20 @@ class InboxMessage(SQLModel, table=True):
     n: int = big()
 
 
+class ImportFile(SQLModel, table=True):
+    """A file that was imported, and how far: written with the requests that hold its rows. No value of the file."""
+
+    __tablename__ = "import_file"
+
+    workspace_id: int = big(key=True)
+    #: Keyed hash of the file and of how it is read.
+    digest: bytes = binary(key=True)
+    #: So many of its rows are in the inbox.
+    done: int = big()
+    begun_us: int = big()
+    changed_us: int = big()
+
+
 class Lane(SQLModel, table=True):
     """How far a workspace is applied. Whoever holds the row lock is the only writer of its profiles."""
 
@@ -180,4 +194,4 @@ class RefusedRow(SQLModel, table=True):
 
 
 #: Tables that live in the inbox's own file on SQLite, so that accepting and applying never wait for each other.
-INBOX_TABLES: Final = ("inbox_head", "inbox", "idempotency", "inbox_message")
+INBOX_TABLES: Final = ("inbox_head", "inbox", "idempotency", "inbox_message", "import_file")
