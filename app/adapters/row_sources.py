@@ -1,7 +1,7 @@
 """Rows of files that somebody brings: NDJSON, JSON, CSV, any of them in gzip, and zips of such files.
 
-A row is the text of a JSON object, or a dict of the cells of a line by their columns. One is in memory at a time; only a
-JSON document that does not have an object in each line is read as a whole.
+A row is the text of a JSON object, or a dict of the cells of a line by their columns. One is in memory at a time; only
+a JSON document that does not have an object in each line is read as a whole.
 """
 
 import csv
@@ -56,9 +56,9 @@ def seekable(path: Path | None) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def digest(path: Path, key: bytes) -> bytes:
-    """A keyed hash of what is in the file."""
-    found = blake2b(key=key[:64], digest_size=16, person=b"import")
+def digest(path: Path, key: bytes, way: bytes) -> bytes:
+    """A keyed hash of what is in the file, and of the way in which it is read."""
+    found = blake2b(len(way).to_bytes(8) + way, key=key, digest_size=16, person=b"import")
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             found.update(chunk)

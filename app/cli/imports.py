@@ -56,10 +56,8 @@ def import_files(
     if kind is not None and kind not in rows.KINDS:
         raise fail(f"--kind must be one of {', '.join(rows.KINDS)}.")
     way = Way(overwrite, kind, _mapped(mapping))
-    reports = []
     with opened_workspace(data_dir, workspace, "onefold import") as (database, caller), _refusing(error_file) as refuse:
-        for file in files:
-            reports.append((str(file), _import(database, caller, file, way, refuse, dry=dry_run, wait=wait)))
+        reports = [(str(file), _import(database, caller, file, way, refuse, dry=dry_run, wait=wait)) for file in files]
     _show(reports, dry=dry_run)
     if any(report.refused for _, report in reports):
         raise typer.Exit(1)
@@ -79,7 +77,7 @@ def _import(
 ) -> Report:
     try:
         with row_sources.seekable(None if file == _STANDARD_INPUT else file) as path:
-            known_by = row_sources.digest(path, caller.workspace_secret + way.as_bytes())
+            known_by = row_sources.digest(path, caller.workspace_secret, way.as_bytes())
             with _bar(file.name, _lines(path)) as (advance, waiting):
                 run = Import(database, caller, known_by, way, now_us, dry=dry, refused=refuse, waiting=waiting)
                 for done in run.run(Row(*place) for place in row_sources.rows(path)):
@@ -129,7 +127,7 @@ def _bar(name: str, total: int | None) -> Iterator[tuple[Callable[[int], None], 
 
 @contextmanager
 def _refusing(path: Path | None) -> Iterator[Refuse]:
-    """Where rows go that were refused: into the file, which only its owner reads, or the first of them to the terminal."""
+    """Where rows go that were refused: into a file that only its owner reads, or the first of them to the terminal."""
     if path is None:
         shown = 0
 

@@ -106,7 +106,7 @@ def _identify(filling: Filling, *, is_new: bool) -> None:
         had: list[str] = state.section(profile, CORE).get("deprecated", [])
         if former in had or former == profile.external_id:
             continue
-        if not _is_free(state, (EXTERNAL, "", former)):
+        if state.holders((EXTERNAL, "", former)):
             filling.skip(reasons.EXTERNAL_ID_TAKEN, "former_external_ids")
         elif filling.may_have((DEPRECATED, "", former), reasons.EXTERNAL_ID_TAKEN, "former_external_ids"):
             state.set_core(profile, "deprecated", [*had, former])
@@ -124,10 +124,6 @@ def _identify(filling: Filling, *, is_new: bool) -> None:
             filling.changed = True
 
 
-def _is_free(state: State, key: Identifier) -> bool:
-    return not state.holders(key)
-
-
 # What has to be loaded.
 
 
@@ -140,8 +136,7 @@ def taken(command: ImportUser) -> Iterable[Identifier]:
     """What the profile gets if nobody has it."""
     user = command.user
     found: list[Identifier] = [(ALIAS, label, name) for label, name in user.aliases.items()]
-    ids = [*user.former, *([] if user.external_id is None else [user.external_id])]
-    found += [(kind, "", value) for value in ids for kind in (EXTERNAL, DEPRECATED)]
+    found += [(kind, "", value) for value in user.former for kind in (EXTERNAL, DEPRECATED)]
     found += [(TOKEN, "", token) for token in user.tokens]
     found += [device_key(str(device["app"]), str(device["id"])) for device in user.devices.values() if "id" in device]
     return found

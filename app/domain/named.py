@@ -4,7 +4,7 @@ from typing import Final
 
 from app.domain.commands import Command
 from app.domain.effects import EFFECTS
-from app.domain.profile import CHANNEL_KINDS, Identifier
+from app.domain.profile import CHANNEL_KINDS, DEPRECATED, Identifier
 
 _NOBODY: Final[frozenset[Identifier]] = frozenset()
 
@@ -22,7 +22,7 @@ def identifiers_named(command: Command) -> frozenset[Identifier]:
     if effect.gives is not None:
         found.update(effect.gives(command))
     found.update(selector.key for selector in effect.selectors(command) if selector.key is not None)
-    found.update(effect.takes(command))
+    found.update(key for key in effect.takes(command) if key[0] != DEPRECATED)
     if effect.shared is not None:
         found.update((CHANNEL_KINDS[channel], "", address) for channel, address in effect.shared(command))
     return frozenset(found) if found else _NOBODY

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.contract import addresses, rows, stored, track, users
+from app.contract import addresses, rows, track, users
 from app.contract.checked import Checked, commands_checked
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.contract.portable import USERS

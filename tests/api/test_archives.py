@@ -65,6 +65,7 @@ LEFT_OUT = {
     "name_count": "counts of a workspace",
     "segment_size": "counts of a workspace",
     "idempotency": "Idempotency keys",
+    "import_file": "Files that were imported",
     "inbox_message": "Message ids of calls",
     "problem": "Problems",
     "refused_request": "Refused requests",

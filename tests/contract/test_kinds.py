@@ -116,6 +116,7 @@ def test_numbers_and_names_are_stored_and_never_change() -> None:
         21: "clean_up",
         22: "sdk",
         23: "tracking",
+        24: "import",
     }
     assert [number for number, kind in KINDS.items() if not kind.signed] == [SETTINGS, KIND_OF[CountRefused]]
     assert {name: name_of(number) for name, number in BY_NAME.items()} == {name: name for name in BY_NAME}
@@ -163,6 +164,8 @@ def test_stored_and_read_back(command: type[Command]) -> None:
         "kept_braze_id": "c" * 24,
         "ties": "updated_at",
         "prioritization": "newest",
+        "user": {"external_id": "e", "recorded": [[1, "", "unsubscribed", None]], "sessions": [1, None, 2]},
+        "overwrite": True,
     }
     if command.__name__ in ("SetGroupState", "AddressEvent"):
         values["who"] = [5, "", "+34600123450"]

@@ -16,6 +16,7 @@ from app.contract.kinds import KIND_OF, TRACK
 from app.domain import commands
 from app.domain.commands import Selector
 from app.domain.effects import EFFECTS
+from app.domain.imported import ImportedUser
 from app.domain.named import identifiers_named
 from app.domain.profile import ALIAS, BRAZE, CHANNEL_EMAIL, DEVICE, EMAIL, EXTERNAL, PHONE, TOKEN, Identifier
 from tests.api import objects
@@ -72,6 +73,22 @@ ROWS: Final[dict[type, tuple[Any, set[Identifier]]]] = {
     commands.SetEmailState: (commands.SetEmailState(0, MAIL[2], "subscribed"), {MAIL}),
     commands.AddressEvent: (commands.AddressEvent("a", 0, "hard_bounce", MAIL), {MAIL}),
     commands.RecordMessage: (commands.RecordMessage(0, ADA, "email_opened"), {ADA}),
+    commands.ImportUser: (
+        commands.ImportUser(
+            0,
+            ADA,
+            ImportedUser(
+                "ada",
+                "b" * 24,
+                aliases={"l": "n", "m": "o"},
+                former=["bob"],
+                fields={"email": MAIL[2], "phone": NUMBER[2]},
+                devices={"app/d-1": {"app": "app", "id": "d-1"}},
+                tokens={"t-1": {}},
+            ),
+        ),
+        {ADA, NAMED_B, (ALIAS, "l", "n"), (ALIAS, "m", "o"), BOB, MAIL, NUMBER, DEVICE_1, (TOKEN, "", "t-1")},
+    ),
     commands.BookRevenue: (commands.BookRevenue(0, "b" * 24), {NAMED_B}),
     commands.CountRefused: (commands.CountRefused(0, "e", "f", 1), set()),
     commands.SdkBatch: (commands.SdkBatch(DEVICE_1, 1, ()), {DEVICE_1}),

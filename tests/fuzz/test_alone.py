@@ -19,7 +19,7 @@ from sqlalchemy import text
 from app.contract import kinds
 from app.contract.attributes import FIELDS
 from app.contract.checked import CODEC_COMMANDS
-from app.domain import ids, messages, subscriptions
+from app.domain import ids, imports, messages, subscriptions
 from app.domain.commands import (
     AddressEvent,
     Archive,
@@ -31,6 +31,7 @@ from app.domain.commands import (
     Delete,
     DeleteMarked,
     Identify,
+    ImportUser,
     Merge,
     MergeDuplicate,
     NewAlias,
@@ -43,6 +44,7 @@ from app.domain.commands import (
     UndoMerge,
     UpdateAlias,
 )
+from app.domain.imported import ImportedUser
 from app.domain.merging import match
 from app.domain.profile import (
     ALIAS,
@@ -289,6 +291,7 @@ def about_who(family: Family, identifier: Identifier) -> Iterator[Command]:
         yield RemoveExternalId(0, value)
         yield from (NewAlias(0, value, label, family.of("x")) for label in LABELS)
         yield UndoMerge(0, family.merge_id)
+    yield from _imported(family, identifier)
     if kind == ALIAS:
         yield NewAlias(0, family.of("now"), label, value)
         yield NewAlias(0, None, label, value)
@@ -299,6 +302,32 @@ def about_who(family: Family, identifier: Identifier) -> Iterator[Command]:
         for pair, ties in itertools.product(((gone, before), (before, gone)), match.TIES):
             yield MergeDuplicate(0, identifier, *pair, ties, match.NEWEST)
     yield ChangeFlags(0, identifier, GLOBAL_CONTROL_GROUP, 0)
+
+
+def _imported(family: Family, identifier: Identifier) -> Iterator[Command]:
+    """Users of files with this identifier, and with whatever else others have."""
+    kind, label, value = identifier
+    names: Json = {
+        EXTERNAL: {"external_id": value},
+        BRAZE: {"braze_id": value},
+        ALIAS: {"aliases": {label: value}},
+    }.get(kind, {})
+    told: Json = {
+        "fields": {"email": family.email("mine"), "phone": family.phone(2), "phone_raw": family.phone(2)},
+        "recorded": [(CHANNEL_EMAIL, "", "unsubscribed", NOW_US), (CHANNEL_PHONE, "news", "subscribed", None)],
+    }
+    if kind in (EMAIL, PHONE):
+        names = {"external_id": family.of("now")}
+        told["fields"] = {{EMAIL: "email", PHONE: "phone"}[kind]: value}
+    more = {
+        "aliases": {"web": family.of("guest"), "crm": family.of("x")},
+        "former": [family.of("gone"), family.of("z")],
+    }
+    for overwrite, others in itertools.product((False, True), ({}, more)):
+        user = ImportedUser(**(others | names), **told)
+        found = imports.keys(ImportUser(0, identifier, user))
+        if found:
+            yield ImportUser(0, found[0], user, overwrite)
 
 
 def stored(command: Command) -> Entry:
