@@ -4,13 +4,18 @@ What cannot be read is left out and named. A user whom nothing identifies is ref
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Final
+
+import msgspec
 
 from app.contract import addresses, attributes, identifiers, portable_rest, push_tokens
 from app.contract import body as bodies
+from app.contract.checked import CODEC_COMMANDS, Checked
 from app.contract.errors import ObjectRefusedError
 from app.contract.flags import FLAGS
+from app.contract.kinds import KIND_OF
 from app.domain import numbers, times
 from app.domain.commands import ImportUser
 from app.domain.imported import ImportedUser
@@ -58,6 +63,25 @@ def read(
         raise ObjectRefusedError(NOBODY)
     command.identifier = wanted[0]
     return command
+
+
+def checked(commands: Sequence[ImportUser]) -> Checked:
+    """What goes to the inbox. What is not told of a user is not written: that would be half of it."""
+    documents = [
+        {
+            "index": command.index,
+            "identifier": command.identifier,
+            "user": {name: value for name in _MEMBERS if (value := getattr(command.user, name)) not in _NOT_TOLD},
+            "overwrite": command.overwrite,
+            "ignored": command.ignored,
+        }
+        for command in commands
+    ]
+    return Checked(KIND_OF[ImportUser], CODEC_COMMANDS, msgspec.json.encode(documents))
+
+
+_MEMBERS: Final = tuple(member.name for member in fields(ImportedUser))
+_NOT_TOLD: Final = (None, {}, [])
 
 
 def is_user(document: Mapping[str, object]) -> bool:
@@ -171,19 +195,19 @@ class _Reader:
             sent["current_location"] = {"longitude": place[0], "latitude": place[1]}
         elif place is not None:
             self._ignore("last_coordinates")
-        fields: dict[str, object] = {}
+        kept: dict[str, object] = {}
         for name, value in sent.items():
             if value is not None and (found := self._field(name, value)) is not None:
-                fields[name] = found
+                kept[name] = found
         for name in ("email_open_tracking_disabled", "email_click_tracking_disabled"):
             if name in core:
-                fields[name] = core[name]
-        if "phone" in fields:
-            raw = fields["phone_raw"] = fields.pop("phone")
+                kept[name] = core[name]
+        if "phone" in kept:
+            raw = kept["phone_raw"] = kept.pop("phone")
             known = addresses.phone(str(self._user.get("phone") or ""), self._region)
             if (number := known or addresses.phone(str(raw), self._region)) is not None:
-                fields["phone"] = number
-        return fields
+                kept["phone"] = number
+        return kept
 
     def _field(self, name: str, value: object) -> object:
         """A reserved field as /users/track reads it. None where it cannot be read."""

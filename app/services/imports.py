@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from app.contract import addresses, rows, track, users
-from app.contract.checked import Checked, commands_checked
+from app.contract.checked import Checked
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.contract.portable import USERS
 from app.contract.subscription_groups import CHANNELS
@@ -200,7 +200,7 @@ class Import:
                 wanted = {key for command in commands for key in looked_up(command)}
                 index = look_up.find(connection, self._caller.workspace_id, wanted)
             self.report.known += sum(any(index.get(key) for key in looked_up(command)) for command in commands)
-        return commands_checked(commands) if commands else None
+        return users.checked(commands) if commands else None
 
     def _tracked(self, portion: _Portion) -> Checked | None:
         arrays: dict[str, list[Any]] = {}

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.contract import portable_rest, rows, stored, users
-from app.contract.checked import commands_checked
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.domain import sizes, times
 from app.domain.apply import reduce
@@ -207,7 +206,8 @@ def test_what_can_be_read_can_be_applied(members: Json, rest: Json, overwrite: b
         command = users.read(FOREIGN | members | ({"onefold": rest} if rest else {}), overwrite=overwrite)
     except ObjectRefusedError:
         return
-    checked = commands_checked([command])
+    checked = users.checked([command])
+    assert stored.commands(checked.kind, checked.codec, checked.body) == [command]
     state: State = state_of()
     for seq in (1, 2):
         state.changes = type(state.changes)()
