@@ -72,7 +72,7 @@ def rich() -> ImportedUser:
             "last_order": 17,
             "carts": {"c": {"currency": "USD", "updated": 18, "lines": {}}},
             "days": {"19990": [1, 2, 3]},
-            "unbooked": {"XXX": "2.5"},
+            "unbooked": {"KWD": "2.5"},
         },
     )
 
