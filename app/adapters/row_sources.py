@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 #: Bytes of one row. A longer one is given as LONG_ROW.
 MAX_ROW_BYTES: Final = 4 * 1024 * 1024
@@ -77,8 +77,8 @@ def rows(path: Path) -> Iterator[tuple[str, int, Row]]:
         raise UnreadableFileError(type(error).__name__) from None
 
 
-def _rows(name: str, file: IO[bytes]) -> Iterator[tuple[str, int, Row]]:
-    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
+def _rows(name: str, file: Any) -> Iterator[tuple[str, int, Row]]:
+    buffered: Any = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)
     start = buffered.peek(4)[:4]
     if start == _ZIP_MAGIC:
         with zipfile.ZipFile(buffered) as archive:
@@ -99,12 +99,19 @@ def _rows(name: str, file: IO[bytes]) -> Iterator[tuple[str, int, Row]]:
 
 def _cells(file: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        yield from _lines(text)
+    finally:
+        text.detach()  # the file is not ours to close
+
+
+def _lines(text: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
     for n, cells in enumerate(csv.DictReader(text, restkey="", restval=""), 2):
-        cells.pop("", None)  # type: ignore[call-overload]
+        cells.pop("", None)
         yield n, cells
 
 
-def _texts(file: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+def _texts(file: Any) -> Iterator[tuple[int, bytes]]:
     """JSON objects: one a line, or the elements of an array, or of `users` in an answer of /users/export/ids."""
     first = file.peek(_CHUNK)[:_CHUNK].lstrip(b"\xef\xbb\xbf \t\r\n")
     if first.startswith(b"[") or (first.startswith(b"{") and not _is_object(first.splitlines()[0])):

@@ -81,7 +81,7 @@ def checked(commands: Sequence[ImportUser]) -> Checked:
 
 
 _MEMBERS: Final = tuple(member.name for member in fields(ImportedUser))
-_NOT_TOLD: Final = (None, {}, [])
+_NOT_TOLD: Final[tuple[object, ...]] = (None, {}, [])
 
 
 def is_user(document: Mapping[str, object]) -> bool:

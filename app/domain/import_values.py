@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.domain import activity, consent, guard, reasons, sizes, spam, track
+from app.domain import activity, consent, guard, reasons, sizes, spam, times, track
 from app.domain.active_days import joined
 from app.domain.commands import ImportUser, TrackAttributes
-from app.domain.custom_attributes import exported
+from app.domain.custom_attributes import TIME
 from app.domain.identifiers import device_key
 from app.domain.merging.devices import MOMENTS, oldest_beyond
 from app.domain.merging.leaves import Path, same
@@ -131,7 +131,7 @@ def _attributes(filling: Filling) -> None:
     told = {
         name: value
         for name, value in user.custom.items()
-        if name not in custom or (overwrite and exported(custom[name]) != value)
+        if name not in custom or (overwrite and _plain(custom[name]) != _plain(value))
     }
     if fields or told:
         command = filling.command
@@ -144,6 +144,16 @@ def _attributes(filling: Filling) -> None:
             ),
         )
         filling.changed |= before != (core, custom)
+
+
+def _plain(value: object) -> object:
+    """A custom attribute as it is told or stored, in one form: a time is a moment, however it is written."""
+    if isinstance(value, dict):
+        return _plain(value[TIME]) if TIME in value else {name: _plain(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    moment = times.parse(value) if isinstance(value, str) else None
+    return value if moment is None else (TIME, moment)
 
 
 def _goes_with(name: str, core: Mapping[str, Any], told: Mapping[str, object]) -> bool:

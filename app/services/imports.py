@@ -17,7 +17,7 @@ from app.contract.checked import Checked
 from app.contract.errors import ObjectRefusedError, RefusedError
 from app.contract.portable import USERS
 from app.contract.subscription_groups import CHANNELS
-from app.domain.commands import STREAM_BULK
+from app.domain.commands import STREAM_BULK, ImportUser
 from app.domain.loading import looked_up
 from app.services.accepting.acceptor import entry_of
 from app.services.caller import Caller
@@ -185,7 +185,7 @@ class Import:
         return [] if checked is None else [entry_of(self._caller, checked)]
 
     def _users(self, portion: _Portion) -> Checked | None:
-        commands = []
+        commands: list[ImportUser] = []
         for row, _, document in portion.objects:
             try:
                 command = users.read(document, len(commands), self._region, overwrite=self._way.overwrite)

@@ -104,7 +104,7 @@ def test_killed_and_begun_again(workspace: Workspace, monkeypatch: pytest.Monkey
         done = next(import_of(workspace).run(rows))  # it dies behind its first portion
     workspace.drain()
     [user] = workspace.stored()
-    assert (runs, user["custom_events"][0]["count"], user["custom_attributes"]) == (8, 20, {"n": 1})
+    assert (runs, user["custom_events"][0]["count"], user["custom_attributes"]) == (9, 20, {"n": 1})
 
 
 def test_two_at_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

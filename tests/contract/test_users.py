@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.contract import portable_rest, rows, stored, users
@@ -19,6 +19,7 @@ from app.domain.reasons import INVALID_NAME, INVALID_VALUE
 from app.domain.state import State
 from tests.api import objects
 from tests.domain.builders import state_of
+from tests.fuzz.size import cases
 
 Json = dict[str, Any]
 BRAZE_ID = "5eea769d45bb2e1467418f92"
@@ -105,7 +106,7 @@ def test_a_user_of_braze() -> None:
             "email": "jane@example.com",
             "country": "US",
             "language": "en",
-            "time_zone": "America/New_York",
+            "time_zone": "Eastern Time (US & Canada)",
             "home_city": "Chicago",
             "gender": "F",
             "dob": "1980-12-21",
@@ -199,6 +200,7 @@ _members = st.dictionaries(
 _rest = st.dictionaries(st.sampled_from([*portable_rest.Rest.__annotations__]), objects.values, max_size=4)
 
 
+@settings(deadline=None, max_examples=cases(40), suppress_health_check=[HealthCheck.too_slow])
 @given(_members, _rest, st.booleans())
 def test_what_can_be_read_can_be_applied(members: Json, rest: Json, overwrite: bool) -> None:
     """Twice, and onto a user who is there; the second time nothing changes, and sizes are right."""

@@ -172,8 +172,10 @@ def test_the_same_user_again_changes_nothing(overwrite: bool) -> None:
     user.tokens = {f"t{n}": {"at": n} for n in range(5)}
     run(state, user, overwrite=overwrite)
     before, recorded = deepcopy(only(state)), dict(state.addresses)
-    assert sorted(before.messages["history"]) == ["m3", "m4"]  # type: ignore[index]
-    assert sorted(before.devices["devices"]) == ["app/3", "app/4"]  # type: ignore[index]
+    messages: Any = before.messages
+    devices: Any = before.devices
+    assert sorted(messages["history"]) == ["m3", "m4"]
+    assert sorted(devices["devices"]) == ["app/3", "app/4"]
     assert run(state, user, overwrite=overwrite, seq=8) == []
     assert only(state) == before
     assert state.addresses == recorded

@@ -307,11 +307,8 @@ def about_who(family: Family, identifier: Identifier) -> Iterator[Command]:
 def _imported(family: Family, identifier: Identifier) -> Iterator[Command]:
     """Users of files with this identifier, and with whatever else others have."""
     kind, label, value = identifier
-    names: Json = {
-        EXTERNAL: {"external_id": value},
-        BRAZE: {"braze_id": value},
-        ALIAS: {"aliases": {label: value}},
-    }.get(kind, {})
+    by_kind: Json = {"external_id": {EXTERNAL: value}, "braze_id": {BRAZE: value}, "aliases": {ALIAS: {label: value}}}
+    names: Json = {name: one[kind] for name, one in by_kind.items() if kind in one}
     told: Json = {
         "fields": {"email": family.email("mine"), "phone": family.phone(2), "phone_raw": family.phone(2)},
         "recorded": [(CHANNEL_EMAIL, "", "unsubscribed", NOW_US), (CHANNEL_PHONE, "news", "subscribed", None)],
