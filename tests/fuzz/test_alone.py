@@ -316,12 +316,12 @@ def _imported(family: Family, identifier: Identifier) -> Iterator[Command]:
     if kind in (EMAIL, PHONE):
         names = {"external_id": family.of("now")}
         told["fields"] = {{EMAIL: "email", PHONE: "phone"}[kind]: value}
-    more = {
+    more: Json = {
         "aliases": {"web": family.of("guest"), "crm": family.of("x")},
         "former": [family.of("gone"), family.of("z")],
     }
-    for overwrite, others in itertools.product((False, True), ({}, more)):
-        user = ImportedUser(**(others | names), **told)
+    for overwrite, named in itertools.product((False, True), (names, more | names)):
+        user = ImportedUser(**named, **told)
         found = imports.keys(ImportUser(0, identifier, user))
         if found:
             yield ImportUser(0, found[0], user, overwrite)
