@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from app.adapters import logs, runtime
+from app.adapters import clock, logs, runtime
 from app.api.app import create_app
 from app.bootstrap import serving
 from app.console import app as console
@@ -32,6 +32,7 @@ def create_console() -> Starlette:
 def _prepared() -> Settings:
     settings = Settings()
     logs.configure(settings.log_level)
+    clock.follow(settings.clock_file())
     runtime.give_memory_back()
     runtime.raise_descriptors()
     return settings

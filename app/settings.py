@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     #: SDK key of the app whose shop is served under /demo, to browsers of this machine; empty = no shop. `onefold up
     #: --demo` sets it.
     demo_sdk_key: str = ""
+    #: Whether the API serves /v1/test, by which whoever has a key makes its workspace begin anew. `onefold up --test`
+    #: sets it; nothing is sacred then.
+    test_mode: bool = False
     #: Requests that one API process has in hand at once, and megabytes of their bodies and answers; beyond it 503.
     #: A workspace gets at most half of what the others leave.
     max_requests: int = Field(1_000, ge=2)
@@ -237,6 +240,10 @@ class Settings(BaseSettings):
     def worker_database(self) -> str:
         """The database as a URL for workers and sweepers."""
         return self.worker_database_url or self.database()
+
+    def clock_file(self) -> Path | None:
+        """Test mode: what all its processes go by; None where that is the clock of the machine."""
+        return self.data_dir / "clock" if self.test_mode else None
 
     def files_directory(self) -> Path:
         """Where the files of jobs are."""

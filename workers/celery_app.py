@@ -1,12 +1,13 @@
 """Celery's entry point, `celery -A workers.celery_app worker`: the one module that reads the settings on import."""
 
-from app.adapters import logs
+from app.adapters import clock, logs
 from app.adapters.metrics import Metrics
 from app.bootstrap import background
 from app.settings import Settings
 from workers import tasks
 
 settings = Settings()
+clock.follow(settings.clock_file())
 app = background.celery(settings)
 
 

@@ -1,12 +1,13 @@
 """Celery's entry point of job workers, `celery -A workers.celery_jobs worker`: it reads the settings on import."""
 
-from app.adapters import logs, metrics
+from app.adapters import clock, logs, metrics
 from app.adapters.clock import now_us
 from app.bootstrap import background
 from app.settings import Settings
 from workers.jobs import tasks
 
 settings = Settings()
+clock.follow(settings.clock_file())
 app = background.celery(settings)
 
 

@@ -41,6 +41,7 @@ from app.api.serving import Serving
 from app.api.spam_blocks import endpoints as spam_blocks
 from app.api.subscriptions import endpoints as subscriptions
 from app.api.subscriptions import groups as subscription_groups
+from app.api.testing import endpoints as testing
 from app.api.track import endpoints as track
 from app.api.tracking import endpoints as tracking
 from app.api.workspaces import endpoints as workspaces
@@ -79,6 +80,7 @@ FAMILIES = (
     spam_blocks.endpoints,
     workspaces.endpoints,
     alerts.endpoints,
+    testing.endpoints,
 )
 
 

@@ -1,5 +1,6 @@
 """One endpoint, and how it is served: key, permission, quota, then its action (spec api-keys.md 1)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ from app.services.networks import client_address, origin
 from app.services.quotas import Admission
 from app.services.refusals import ServiceError
 from app.services.registry import Services
+from app.services.testing import Testing
 
 #: JSON values that a body needs at most which only asks: a hundred identifiers, or filters.
 MAX_READ_VALUES: Final = 10_000
@@ -32,6 +34,11 @@ MAX_READ_VALUES: Final = 10_000
 SDK_KEY: Final = "SDK key"
 #: The same key, where SDKs made for somebody else send it.
 WRITE_KEY: Final = "write key"
+
+#: Paths of test mode, which nothing goes wrong with on purpose.
+TEST_MODE: Final = "/v1/test/"
+#: Of a request whose answer is to come later: by how many milliseconds.
+LATENCY: Final = "onefold.latency_ms"
 
 Action = Callable[[Caller, Request], Awaitable[Answer]]
 #: What accepts a request: to be answered at once, or when it was applied.
@@ -104,6 +111,8 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
             except ServiceError as refused:  # not counted, but whose key it is is known
                 noting.refused(services, caller, endpoint.path, request, refused)
                 return refuse(refused, await acceptor.standing(caller, endpoint.group))
+            if services.testing is not None and not endpoint.path.startswith(TEST_MODE):
+                _go_wrong(services.testing, caller, endpoint, request)
             group, other = endpoint.group, endpoint.other
             if other is not None and group not in caller.group_limits:
                 body = await hold(request, MAX_BODY_BYTES, services.receive_timeout_seconds)
@@ -128,12 +137,23 @@ def serve(services: Services, endpoint: Endpoint) -> Callable[[Request], Awaitab
             except ServiceError as refused:
                 return refuse(refused, None)
             try:
-                return Sending(await answer(request, place), place)
+                found = await answer(request, place)
+                if (latency_ms := request.scope.get(LATENCY)) is not None:
+                    await asyncio.sleep(latency_ms / 1000)
+                return Sending(found, place)
             except BaseException:
                 place.leave()
                 raise
 
     return handle
+
+
+def _go_wrong(testing: Testing, caller: Caller, endpoint: Endpoint, request: Request) -> None:
+    """Test mode: what somebody wanted to happen to this call. Raises ServiceError."""
+    fault = testing.meet(caller, endpoint.path)
+    if fault is not None:
+        request.scope[LATENCY] = fault.latency_ms
+        testing.refuse(caller, fault, endpoint.group)
 
 
 def client_of(request: Request, services: Services) -> Address | None:

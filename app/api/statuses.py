@@ -16,6 +16,7 @@ from app.contract import (
     merge_rules,
     segment_requests,
     subscription_groups,
+    testing,
 )
 from app.contract.errors import RefusedError
 from app.contract.limits import LIMIT_TOO_HIGH
@@ -31,6 +32,7 @@ from app.domain.jobs import (
 )
 from app.services import refusals
 from app.services.refusals import (
+    InjectedError,
     JobUnderWayError,
     LimitTooHighError,
     NotUndoneError,
@@ -86,6 +88,8 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.UnknownSegmentError: Status(404, segment_requests.UNKNOWN),
     refusals.SegmentTooSlowError: Status(503, segment_requests.TOO_SLOW, 60),
     refusals.SegmentTooBroadError: Status(400, segment_requests.TOO_BROAD),
+    # Status and words are those that were asked for.
+    refusals.InjectedError: Status(500, errors.INTERNAL),
     # The message names the limit.
     refusals.LimitTooHighError: Status(400, LIMIT_TOO_HIGH),
     refusals.TooManyHoldersError: Status(400, TOO_MANY_HOLDERS),
@@ -120,6 +124,9 @@ def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
         status, sentence = REFUSALS[error.reason]
         return status, msgspec.json.encode({"message": sentence, "reason": error.reason}), headers
     document = {"message": found.message}
+    if isinstance(error, InjectedError):
+        headers = {"Retry-After": str(error.retry_after_seconds)} if error.status == 503 else {}
+        return error.status, msgspec.json.encode({"message": testing.MESSAGES[error.status]}), headers
     if isinstance(error, refusals.UnknownProfileError):
         document["message"] = unknown_profile(error.key)
     if isinstance(error, JobUnderWayError):
@@ -141,6 +148,8 @@ def words_of(error: RefusedError | ServiceError) -> tuple[int, str]:
     found = STATUSES[type(error)]
     if isinstance(error, NotUndoneError):
         return REFUSALS[error.reason]
+    if isinstance(error, InjectedError):
+        return error.status, testing.MESSAGES[error.status]
     if isinstance(error, JobUnderWayError):
         return found.status, UNDER_WAY[error.kind]
     if isinstance(error, LimitTooHighError):

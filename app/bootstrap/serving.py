@@ -61,6 +61,7 @@ from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
+from app.services.testing import Testing
 from app.services.waiting import Waiting
 from app.services.workspace_deletions import WorkspaceDeletions
 from app.services.workspace_settings import WorkspaceSettings
@@ -230,6 +231,7 @@ def services(settings: Settings) -> Services:
         alerts=Alerts(database, calls, now_us, alert_settings(settings)),
         usage=ApiUsage(database, calls),
         usage_counter=usage_counter,
+        testing=Testing(database, calls, keys.forget) if settings.test_mode else None,
         metrics=Metrics(),
         readings=Readings(readings.read),
         metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token is not None else "",

@@ -40,6 +40,12 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
+def see_free(name: str, host: str, port: int) -> None:
+    """End the command where the port of an option is taken."""
+    if not is_free(host, port):
+        raise fail(f"Port {port} of {host} is in use: stop what listens there, or give another --{name}.")
+
+
 def secret(
     path: Path, configured: SecretStr | None, make: Callable[[], str], problem_with: Callable[[str], str | None]
 ) -> str:

@@ -16,7 +16,7 @@ from app.adapters import embedded, metrics
 from app.adapters.clock import now_us
 from app.adapters.launcher import Launcher, StartError
 from app.adapters.processes import Child
-from app.cli import children, starting
+from app.cli import children, starting, testing
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -46,12 +46,25 @@ def up(
     demo: Annotated[
         bool, typer.Option("--demo", help="A shop to try the web SDK on, under /demo, for this machine alone.")
     ] = False,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="For tests of other projects: in a directory of its own that is gone afterwards, without Flower and "
+            "console, with /v1/test. Takes no database and no Redis of the environment. Prints URL and key as JSON.",
+        ),
+    ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Run everything: API, Celery worker, sweeper, Flower, and what is not configured elsewhere.
 
     Without DATABASE_URL profiles live in SQLite, without REDIS_URL a private Valkey is started, both in the data dir.
     """
+    if test:
+        if demo:
+            raise fail("--test and --demo do not go together.")
+        testing.up(host, port, _report)
+        return
     data_dir = data_dir.resolve()
     try:
         lock = embedded.acquire_lock(data_dir)
@@ -63,8 +76,8 @@ def up(
     if demo and not starting.is_loopback(host):
         raise fail(starting.DEMO_NOT_LOCAL)
     for name, address, number in (("port", host, port), ("flower-port", "127.0.0.1", flower_port)):
-        if number and not children.is_free(address, number):
-            raise fail(f"Port {number} of {address} is in use: stop what listens there, or give another --{name}.")
+        if number:
+            children.see_free(name, address, number)
     family: list[Child] = []
     if not os.environ.get("REDIS_URL") and not os.environ.get("ONEFOLD_REDIS_URL"):
         family.append(children.valkey(settings))

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from app.adapters import logs, metrics, runtime
+from app.adapters import clock, logs, metrics, runtime
 from app.adapters.clock import now_us
 from app.adapters.processes import die_with_parent
 from app.bootstrap import background
@@ -18,6 +18,7 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     die_with_parent()
     settings = settings_for(data_dir)
     logs.configure(settings.log_level)
+    clock.follow(settings.clock_file())
     database = Database(settings.worker_database(), pool_size=3, timeout_seconds=settings.database_timeout_seconds)
     bell = background.doorbell(settings, background.celery(settings, producer=True), database)
     stop = threading.Event()

@@ -51,6 +51,15 @@ class RateLimitedError(ServiceError):
         self.admission = admission
 
 
+class InjectedError(ServiceError):
+    """Test mode: a call is answered so because somebody wanted it."""
+
+    def __init__(self, status: int, retry_after_seconds: int) -> None:
+        super().__init__(status)
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+
 class LimitTooHighError(ServiceError):
     """A limit would admit more than any workspace of this machine may have: `requests` in `seconds`."""
 

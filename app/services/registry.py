@@ -42,6 +42,7 @@ from app.services.spam_blocks import SpamBlocks
 from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
+from app.services.testing import Testing
 from app.services.workspace_deletions import WorkspaceDeletions
 from app.services.workspace_settings import WorkspaceSettings
 from app.services.workspaces import Workspaces
@@ -94,6 +95,8 @@ class Services:
     api_keys: ApiKeys
     workspaces: Workspaces
     workspace_settings: WorkspaceSettings
+    #: None outside of test mode.
+    testing: Testing | None
     metrics: Metrics
     #: What of the process is read when metrics are asked for.
     readings: Readings

@@ -69,6 +69,11 @@ def begin(database: Database, workspace_id: int, now_us: int) -> None:
             connection.execute(_CLOSE, values)
 
 
+def name_of_deleted(workspace_id: int) -> str:
+    """What a workspace is called while it is being deleted, so that another one may have its name."""
+    return f"onefold deleted {workspace_id}"
+
+
 def unfinished(connection: Connection) -> list[Deletion]:
     """Deletions with work to do, the oldest first."""
     return [Deletion(*row) for row in connection.execute(_UNFINISHED)]
@@ -97,7 +102,7 @@ def work(database: Database, deletion: Deletion, now_us: int) -> tuple[int, bool
     values = {"workspace_id": deletion.workspace_id}
     with database.write() as connection:
         # The name is free at once, and no other can be like it.
-        connection.execute(_RENAME, {**values, "name": f"onefold deleted {deletion.workspace_id}"})
+        connection.execute(_RENAME, {**values, "name": name_of_deleted(deletion.workspace_id)})
     rows, ends = 0, time.monotonic() + chunks.SECONDS
     for table in _tables():
         while deleted := _delete(database, table, values):

@@ -47,12 +47,12 @@ def create(
         workspace = Workspace(
             name=name,
             plan=plan,
-            secret=secrets.token_bytes(32),
+            secret=secret_of_ids(),
             created_us=now_us,
             **limits,
         )
         if not database.is_postgresql:  # which never gives out a number again
-            workspace.id = int(connection.execute(_NEXT_NUMBER).scalar_one())
+            workspace.id = next_number(connection)
         session.add(workspace)
         try:
             session.flush()
@@ -68,6 +68,16 @@ def create(
         with database.write(database.inbox) as connection:
             inbox.create_heads(connection, workspace_id)
     return workspace
+
+
+def secret_of_ids() -> bytes:
+    """A new key of the ids that Onefold makes for a workspace."""
+    return secrets.token_bytes(32)
+
+
+def next_number(connection: Connection) -> int:
+    """SQLite: a number that no workspace ever had."""
+    return int(connection.execute(_NEXT_NUMBER).scalar_one())
 
 
 def create_once(database: Database, name: str, plan: str, now_us: int) -> Workspace:

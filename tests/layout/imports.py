@@ -74,8 +74,8 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.cli": Allowed(
         EVERYTHING, STANDARD, _words("celery kombu msgspec pydantic redis rich sqlalchemy structlog typer")
     ),
-    # It runs inside of other projects.
-    "onefold": Allowed(frozenset(), STANDARD),
+    # It runs inside of other projects, and their tests.
+    "onefold": Allowed(frozenset(), STANDARD, _words("pytest")),
     "workers": Allowed(
         _words("app.adapters app.bootstrap app.contract app.domain app.settings app.store"),
         STANDARD,

@@ -1,10 +1,10 @@
 """Exports of many users to a file, by a job (spec export-delete-rename.md 2)."""
 
-import time
 from typing import Final
 
 from fastapi import Request
 
+from app.adapters import clock
 from app.api.answers import Answer, answered
 from app.api.bodies import receive
 from app.api.documentation import Documentation, Parameter
@@ -88,7 +88,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         return answered(201, {})
 
     async def archive(caller: Caller, request: Request) -> Answer:
-        now_us = time.time_ns() // 1000
+        now_us = clock.now_us()
         job = await services.archives.of(caller, request.path_params["braze_id"], str(request.base_url), now_us)
         document: dict[str, object] = {"job": answers.job_of(caller, job, now_us), "url": jobs.url_of(caller, job)}
         return answered(200 if job.state == DONE else 202, document)

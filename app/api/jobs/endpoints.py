@@ -1,6 +1,5 @@
 """Jobs: the list, one of them, ending one; and the files that come of them."""
 
-import time
 from typing import Annotated, Final
 from uuid import uuid4
 
@@ -8,6 +7,7 @@ from fastapi import Request, Response
 from msgspec import Meta
 from starlette.responses import FileResponse
 
+from app.adapters import clock
 from app.adapters.files import ZIP
 from app.api.answers import Answer, Sending, answered, refuse
 from app.api.documentation import Documentation, Parameter
@@ -127,4 +127,4 @@ def probes(services: Services) -> list[Probe]:
 
 
 def _now_us() -> int:
-    return time.time_ns() // 1000
+    return clock.now_us()

@@ -1,10 +1,10 @@
 """Deleting everybody in a segment, by a job that waits some days. An endpoint of our own."""
 
-import time
 from typing import Final
 
 from fastapi import Request
 
+from app.adapters import clock
 from app.api.answers import Answer, answered
 from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint
@@ -29,7 +29,7 @@ _BEGIN: Final = Documentation(
 def endpoints(services: Services) -> list[Endpoint]:
     async def begin(caller: Caller, request: Request) -> Answer:
         job = await services.segment_deletions.begin(caller, request.path_params["segment_id"])
-        return answered(201, {"job": answers.job_of(caller, job, time.time_ns() // 1_000)})
+        return answered(201, {"job": answers.job_of(caller, job, clock.now_us())})
 
     path = "/v1/segments/{segment_id}/deletions"
     return [Endpoint("POST", path, PERMISSION, "default", begin, _BEGIN)]

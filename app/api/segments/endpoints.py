@@ -1,11 +1,11 @@
 """Segments: the contract's lists, and endpoints of our own to make, change and ask about them."""
 
-import time
 from typing import Annotated, Final
 
 from fastapi import Request
 from msgspec import Meta
 
+from app.adapters import clock
 from app.api.answers import Answer, answered
 from app.api.documentation import Documentation, Parameter
 from app.api.endpoint import Endpoint, posting
@@ -182,7 +182,7 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     async def preview(caller: Caller, body: bytes) -> Answer:
         found = await services.previews.of(caller, contract.read_body(body))
-        now_us = time.time_ns() // 1000
+        now_us = clock.now_us()
         if isinstance(found, Job):
             return answered(202, {"job": job_answers.job_of(caller, found, now_us)})
         return answered(200, answers.preview(caller, found, now_us), stale=found.stale)

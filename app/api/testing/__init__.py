@@ -1,0 +1,1 @@
+"""The family of endpoints of test mode."""
