@@ -203,6 +203,7 @@ INTERNAL: Final = {
     "delete_marked",
     "archive",
     "clean_up",
+    "import",
 }
 CASES: Final = [(kind, row) for kind, rows in ROWS.items() for row in rows]
 
