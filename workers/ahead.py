@@ -58,6 +58,10 @@ class ReadAhead:
         batch = future.result()
         return batch if 0 < len(batch.stored) <= limit else None
 
+    def forget(self) -> None:
+        """What was read ahead is not what lies there."""
+        self._future = self._place = None
+
     def _batch(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> Batch:
         requests = self.read(workspace_id, stream, after, hour, limit, most)
         return Batch(requests, [decoded(request) for request in requests], is_full(requests, limit, most))

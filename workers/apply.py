@@ -103,6 +103,8 @@ class Applier:
         #: When the last batch was committed that names and crowds are remembered of.
         self._remembered = float("-inf")
         self._secrets: dict[int, bytes] = {}
+        #: Of each workspace, that in which the rest is remembered.
+        self._epochs: dict[int, int] = {}
         self._sizes = {stream: BatchSize() for stream in STREAMS}
         self._attempts = Attempts(database)
         self._seconds: Counter[int] = Counter()
@@ -220,6 +222,7 @@ class Applier:
                 return False
             if connection.info.setdefault("applying_since", began) > self._remembered:
                 self._forget()
+            self._enter(workspace_id, locked.epoch)
             after, hour = locked.cursors[stream], locked.hours[stream]
             ready = self._ahead.take(workspace_id, stream, after, limit)
             batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit, most)
@@ -276,6 +279,15 @@ class Applier:
         if done:
             summary.lag_ms = max(summary.lag_ms, (self._now_us() - done[0].accepted_us) // 1000)
         return True
+
+    def _enter(self, workspace_id: int, epoch: int) -> None:
+        """Forget what is remembered of a workspace where its lane has another epoch: its database was restored."""
+        if self._epochs.setdefault(workspace_id, epoch) != epoch:
+            self._epochs[workspace_id] = epoch
+            self._secrets.pop(workspace_id, None)
+            self._ahead.forget()
+            self._attempts.forget(workspace_id)
+            self._forget()
 
     def _forget(self) -> None:
         """Forget cached ids and crowds unless this connection is older than the last batch: after a database crash, ids

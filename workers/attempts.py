@@ -58,6 +58,10 @@ class Attempts:
         """One of the requests behind the cursor, up to number `last`, cannot be applied."""
         self._suspects.suspect(key, last)
 
+    def forget(self, workspace_id: int) -> None:
+        """What was suspected of a workspace is another request now."""
+        self._suspects.forget(workspace_id)
+
     def discount(self, workspace_id: int) -> None:
         """The process survived, so this attempt does not count: the machine failed, or one request is still being
         isolated."""

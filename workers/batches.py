@@ -67,6 +67,11 @@ class Suspects:
         """One of the requests up to number `last` is guilty."""
         self._last[key] = last
 
+    def forget(self, workspace_id: int) -> None:
+        """Nothing of a workspace is suspected any more."""
+        for key in [key for key in self._last if key.workspace_id == workspace_id]:
+            del self._last[key]
+
     def limit(self, key: StreamKey, cursor: int, limit: int) -> int:
         """How many requests may be tried behind the cursor."""
         last = self._last.get(key)

@@ -1,4 +1,4 @@
-"""`onefold db`: roles of the database."""
+"""`onefold db`: roles of the database, and what a restored one needs."""
 
 from typing import Annotated
 
@@ -6,14 +6,9 @@ import typer
 
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.output import out
-from app.store import roles
+from app.store import lane, roles
 
-app = typer.Typer(help="The database: roles for the API and for workers.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Keeps `grant` a command of its own."""
+app = typer.Typer(help="The database: roles for the API and for workers; a restored backup.", no_args_is_help=True)
 
 
 @app.command("grant")
@@ -37,3 +32,11 @@ def grant(
     with opened(settings) as database:
         for statement in roles.grant(database, api_role, worker_role):
             out.print(f"{statement};", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command("restored")
+def restored(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Say that a backup was restored while workers ran: they forget what they remember of all workspaces."""
+    with opened(settings_for(data_dir)) as database, database.write() as connection:
+        lane.begin_epoch(connection)
+    out.print("workers forget what they remember of the database before")

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -34,22 +35,34 @@ _SETTINGS: Final = {
 
 
 def up(host: str, port: int, report: Callable[[str], None]) -> None:
-    """Run until somebody stops it. Sweeper and job worker start last, since nobody waits for them."""
+    """Run until somebody stops it.
+
+    API and worker are started before there is a database, which is made while they import their modules: an API waits
+    for a current schema anyway, and a worker for its first doorbell. Sweeper and job worker start last, since nobody
+    waits for them.
+    """
     children.see_free("port", host, port)
     with data_directory() as data_dir:
         settings = settings_for(data_dir)
-        with opened(settings, make=True) as database:
-            key_file = starting.default_key(database, data_dir)
+        key_file: list[Path] = []
+
+        def is_ready() -> bool:
+            if not key_file:
+                with opened(settings, make=True) as database:
+                    key_file.append(starting.default_key(database, data_dir))
+            return api.ready is None or api.ready()
+
         ready_file = data_dir / "worker.ready"
+        api = children.api(settings, host, port, ready_file)
         family = (
             children.valkey(settings),
             children.worker(settings, 1, ready_file),
-            children.api(settings, host, port, ready_file),
+            replace(api, ready=is_ready),
             children.sweeper(settings),
             children.jobs(settings),
         )
         try:
-            Launcher(family, report, lambda: _greet(children.url(host, port), key_file)).run()
+            Launcher(family, report, lambda: _greet(children.url(host, port), key_file[0])).run()
         except StartError as error:
             raise fail(str(error)) from None
 

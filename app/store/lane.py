@@ -1,5 +1,6 @@
 """The lane of a workspace: the lock that makes one writer of its profiles, and how far they are applied."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
@@ -40,6 +41,8 @@ class Lane:
     #: (stream, how many of its commands have taken effect) of the request behind the cursor that is applied in parts.
     #: Until it is finished, nothing else of the workspace is applied.
     begun: tuple[int, int] | None = None
+    #: What was remembered of the workspace in another one is no longer true.
+    epoch: int = 0
 
     @property
     def place(self) -> list[int]:
@@ -51,13 +54,13 @@ _CREATE = text(
     """
     insert into lane
     (workspace_id, cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last,
-     settings)
-    values (:workspace_id, 0, 0, 0, 0, 0, 0, 0, 0, '{}') on conflict do nothing
+     settings, epoch)
+    values (:workspace_id, 0, 0, 0, 0, 0, 0, 0, 0, '{}', :epoch) on conflict do nothing
     """
 )
 _COLUMNS: Final = (
     "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings,"
-    " with_values, values_at, begun_stream, begun_done"
+    " with_values, values_at, begun_stream, begun_done, epoch"
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
@@ -91,6 +94,7 @@ _APPLIED = text(
     "insert into applied (workspace_id, n, stream, from_seq, to_seq, version)"
     " values (:workspace_id, :n, :stream, :from_seq, :to_seq, :version)"
 )
+_EPOCH = text("update lane set epoch = :epoch")
 _RANGES = text("select stream, from_seq, to_seq, version from applied where workspace_id = :workspace_id order by n")
 _VERSIONS = text("select distinct version from applied where workspace_id = :workspace_id")
 _PROBLEMS = text("select doc from problem where workspace_id = :workspace_id and stream = :stream and seq = :seq")
@@ -99,7 +103,16 @@ _WRITE_PROBLEMS = BulkWrite(ProblemRow)
 
 def create(connection: Connection, workspace_id: int) -> None:
     """The lane of a new workspace. Harmless when it exists."""
-    connection.execute(_CREATE, {"workspace_id": workspace_id})
+    connection.execute(_CREATE, {"workspace_id": workspace_id, "epoch": _new_epoch()})
+
+
+def begin_epoch(connection: Connection) -> None:
+    """The database was restored, and its numbers may be given out again: no worker knows the epoch of any lane now."""
+    connection.execute(_EPOCH, {"epoch": _new_epoch()})
+
+
+def _new_epoch() -> int:
+    return 1 + secrets.randbits(62)
 
 
 def _lane(row: Any) -> Lane:
@@ -115,6 +128,7 @@ def _lane(row: Any) -> Lane:
         with_values=bool(row.with_values),
         has_values=row.values_at is not None,
         begun=None if row.begun_stream is None else (row.begun_stream, row.begun_done),
+        epoch=row.epoch,
     )
 
 

@@ -115,6 +115,9 @@ class Lane(SQLModel, table=True):
     begun_stream: int | None = big(nullable=True)
     begun_done: int | None = big(nullable=True)
     begun: str | None = text(nullable=True)
+    #: Any number, another one since the database was restored. What a worker remembers of the workspace (ids of names,
+    #: crowds, keys of ids) is true for one epoch.
+    epoch: int = big(default=0)
 
 
 class Applied(SQLModel, table=True):
