@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -62,7 +63,9 @@ def up(host: str, port: int, report: Callable[[str], None]) -> None:
             children.jobs(settings),
         )
         try:
-            Launcher(family, report, lambda: _greet(children.url(host, port), key_file[0])).run()
+            # Nothing is kept, so nothing has to be finished at the end.
+            hasty = [replace(child, stop_signal=signal.SIGKILL) for child in family]
+            Launcher(hasty, report, lambda: _greet(children.url(host, port), key_file[0])).run()
         except StartError as error:
             raise fail(str(error)) from None
 
