@@ -23,6 +23,7 @@ from app.api.exports import endpoints as exports
 from app.api.file_exports import endpoints as file_exports
 from app.api.flags import endpoints as flags
 from app.api.identity import endpoints as identity
+from app.api.imports import endpoints as imports
 from app.api.jobs import endpoints as jobs
 from app.api.limits import endpoints as limits
 from app.api.merge_runs import endpoints as merge_runs
@@ -68,6 +69,7 @@ FAMILIES = (
     rates.endpoints,
     jobs.endpoints,
     flags.endpoints,
+    imports.endpoints,
     people.endpoints,
     subscription_groups.endpoints,
     apps.endpoints,

@@ -1,19 +1,19 @@
-"""A user of a file: as /users/export/ids, a segment export or `onefold export` shows one, to a command.
+"""A user of a file, or of POST /v1/imports: as /users/export/ids, a segment export or `onefold export` shows one, to a command.
 
 What cannot be read is left out and named. A user whom nothing identifies is refused.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final
 
 import msgspec
 
-from app.contract import addresses, attributes, identifiers, portable_rest, push_tokens
+from app.contract import addresses, attributes, elements, identifiers, portable_rest, push_tokens
 from app.contract import body as bodies
 from app.contract.checked import CODEC_COMMANDS, Checked
-from app.contract.errors import ObjectRefusedError
+from app.contract.errors import ObjectError, ObjectRefusedError, RefusedError
 from app.contract.flags import FLAGS
 from app.contract.kinds import KIND_OF
 from app.domain import numbers, times
@@ -26,6 +26,11 @@ from app.domain.reasons import INVALID_NAME, INVALID_VALUE, LABEL_TAKEN
 
 NOBODY: Final = "'external_id', 'braze_id' or 'user_aliases' is required"
 NO_OBJECT: Final = "must be an object"
+#: Users of one request.
+MAX_USERS: Final = 500
+BAD_BODY: Final = f"'users' must be an array of 1 to {MAX_USERS} objects"
+BAD_OVERWRITE: Final = "'overwrite' must be true or false"
+NOTHING_VALID: Final = "Valid data must be provided in the 'users' field."
 MAX_NAME: Final = 255
 #: Of a user, in each of its arrays.
 MAX_ENTRIES: Final = 20_000
@@ -41,6 +46,25 @@ _TEXTS: Final = (
 )  # fmt: skip
 
 Ignored = list[tuple[str, str]]
+
+
+def check(body: bytes, region: str = addresses.DEFAULT_REGION) -> Checked:
+    """POST /v1/imports. `region`: of phone numbers without a `+`. Raises RefusedError."""
+    document = bodies.parse_object(body) or {}
+    sent, overwrite = document.get("users"), document.get("overwrite")
+    if not isinstance(sent, list) or not 0 < len(sent) <= MAX_USERS:
+        raise elements.refused(BAD_BODY, document)
+    if overwrite is not None and not isinstance(overwrite, bool):
+        raise RefusedError(400, BAD_OVERWRITE)
+    commands: list[ImportUser] = []
+    errors: list[ObjectError] = []
+    for index, user in enumerate(sent):
+        try:
+            commands.append(read(user, index, region, overwrite=bool(overwrite)))
+        except ObjectRefusedError as refused:
+            errors.append(elements.object_error(refused, "users", index, user))
+    answer = elements.answer("users_processed", commands, errors, NOTHING_VALID)
+    return replace(checked(commands), answer=answer, errors=tuple(errors))
 
 
 def read(

@@ -61,6 +61,7 @@ PERMISSIONS: Final = (
     "admin.data_points",
     "admin.requests",
     "admin.alerts",
+    "admin.imports",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits, nor delete

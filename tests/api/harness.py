@@ -86,6 +86,7 @@ INPUT_ARRAYS: Final = (
     # An export names one of each by itself.
     *("braze_id", "email_address", "phone", "device_id"),
     "flags",
+    "users",
     "records",
     "batch",
 )

@@ -255,3 +255,44 @@ def test_overwriting(workspace: Workspace, run: Run, tmp_path: Path) -> None:
     for words, wanted in (([], "A"), (["--overwrite"], "B")):
         run(str(tmp_path / "f.ndjson"), *words)
         assert workspace.user("ann")["first_name"] == wanted
+
+
+# POST /v1/imports
+
+
+def test_over_http(workspace: Workspace) -> None:
+    """Queued like every other write, each user once; whom nothing identifies is refused, and the others go on."""
+    user = {"external_id": "ann", "braze_id": "5eea769d45bb2e1467418f92", "custom_attributes": {"tier": "gold"}}
+    answer = workspace.post("/v1/imports", {"users": [{"email": "a@example.org"}, user | {"dob": "never"}]})
+    assert (answer.status, answer.counts, answer.errors) == (201, {"users": 1}, [("users", 0)])
+    assert workspace.skipped(answer.request_id) == [("users", 1, "dob", "invalid_value")]
+    [found] = workspace.export(external_ids=["ann"])
+    assert (found["braze_id"], found["custom_attributes"]) == (user["braze_id"], {"tier": "gold"})
+    before = workspace.state().profiles
+    assert workspace.post("/v1/imports", {"users": [user]}).status == 201
+    assert workspace.state().profiles == before
+    told = user | {"custom_attributes": {"tier": "iron"}}
+    assert workspace.post("/v1/imports", {"users": [told], "overwrite": True}).status == 201
+    assert workspace.user("ann")["custom_attributes"] == {"tier": "iron"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"users": []},
+        {"users": {}},
+        {"users": [{}] * 501},
+        {"users": [{"external_id": "a"}], "overwrite": "yes"},
+        {"users": [1, {}, {"external_id": ""}]},
+    ],
+    ids=["no users", "none", "no array", "too many", "overwrite", "nothing valid"],
+)
+def test_refused_bodies(workspace: Workspace, body: Json) -> None:
+    assert workspace.post("/v1/imports", body, drain=False).status == 400
+
+
+def test_the_permission(workspace: Workspace) -> None:
+    key = workspace.service.key(workspace.id, "users.track", "admin.profiles")
+    answer = workspace.post("/v1/imports", {"users": [{"external_id": "a"}]}, Authorization=f"Bearer {key}")
+    assert answer.status == 403

@@ -175,6 +175,14 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
         ),
     ),
     "flags": (Row("/v1/flags", {"flags": [{"external_id": "ada", "test_user": True}]}, BY_ID, (("flags", 0),)),),
+    "import": (
+        Row(
+            "/v1/imports",
+            {"users": [{"external_id": "ada", "email": SPELT}]},
+            (*BY_ID, *BY_MAIL),
+            (("users", 0),),
+        ),
+    ),
     "sdk": (
         Row(
             "/v1/sdk/data",
@@ -203,7 +211,6 @@ INTERNAL: Final = {
     "delete_marked",
     "archive",
     "clean_up",
-    "import",
 }
 CASES: Final = [(kind, row) for kind, rows in ROWS.items() for row in rows]
 

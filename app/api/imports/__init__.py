@@ -1,0 +1,1 @@
+"""Users of another installation, or of Braze."""
