@@ -1,6 +1,7 @@
-"""A user of a file, or of POST /v1/imports: as /users/export/ids, a segment export or `onefold export` shows one, to a command.
+"""Users of files and of POST /v1/imports, as /users/export/ids, a segment export or `onefold export` shows them.
 
-What cannot be read is left out and named. A user whom nothing identifies is refused.
+What cannot be read is left out and named. A user is refused whom nothing identifies, or who has something else where an
+array has to be.
 """
 
 import re
@@ -134,7 +135,7 @@ class _Reader:
 
     def read(self) -> ImportedUser:
         user = self._user
-        if user.get("onefold") is not None:
+        if user.get("onefold") not in (None, []):
             rest = portable_rest.read(user["onefold"])
             self._rest = {} if rest is None else rest
             self._ignore_if(rest is None, "onefold")
@@ -250,7 +251,7 @@ class _Reader:
     def _custom(self) -> dict[str, object]:
         sent = self._user.get("custom_attributes")
         if not isinstance(sent, dict):
-            self._ignore_if(sent is not None, "custom_attributes")
+            self._ignore_if(sent not in (None, []), "custom_attributes")
             return {}
         found: dict[str, object] = {}
         for name, value in sent.items():
@@ -322,9 +323,10 @@ class _Reader:
     def _entries(self, holder: Mapping[str, Any], name: str, most: int) -> Iterator[dict[str, Any]]:
         """Objects of an array."""
         sent = holder.get(name)
-        if not isinstance(sent, list):
-            self._ignore_if(sent is not None, name)
+        if sent is None:
             return
+        if not isinstance(sent, list):
+            raise ObjectRefusedError(elements.no_array(name))
         self._ignore_if(len(sent) > most, name)
         for entry in sent[:most]:
             if isinstance(entry, dict):

@@ -257,7 +257,7 @@ def test_overwriting(workspace: Workspace, run: Run, tmp_path: Path) -> None:
         assert workspace.user("ann")["first_name"] == wanted
 
 
-# POST /v1/imports
+# Over HTTP.
 
 
 def test_over_http(workspace: Workspace) -> None:
