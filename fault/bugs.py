@@ -170,13 +170,13 @@ MUTANTS: Final = (
     Mutant(
         "503 without Retry-After",
         9,
-        "app/api/statuses.py",
+        "app/services/statuses.py",
         (("Status(503, errors.UNAVAILABLE, 1)", "Status(503, errors.UNAVAILABLE)"),),
     ),
     Mutant(
         "an outage of the database is the client's fault",
         9,
-        "app/api/statuses.py",
+        "app/services/statuses.py",
         (("Status(503, errors.UNAVAILABLE", "Status(400, errors.UNAVAILABLE"),),
     ),
     Mutant(

@@ -11,7 +11,7 @@ from fastapi import Response
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from app.api.statuses import RETRY_AFTER, answer_of, whole_seconds
+from app.api.refusing import RETRY_AFTER, answer_of, whole_seconds
 from app.contract.errors import ObjectError, RefusedError
 from app.services.accepting.acceptor import Accepted
 from app.services.accepting.gate import Place

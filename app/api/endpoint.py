@@ -11,8 +11,8 @@ from app.api import noting
 from app.api.answers import Answer, Sending, queued, refuse, respond
 from app.api.bodies import PLACE, hold, receive, unless_gone
 from app.api.documentation import Documentation
+from app.api.refusing import passing
 from app.api.serving import CALLER
-from app.api.statuses import passing
 from app.contract.body import api_key_of
 from app.contract.errors import RefusedError
 from app.contract.plans import MAX_BODY_BYTES

@@ -4,7 +4,7 @@ from fastapi import Request
 
 from app.api.answers import Answer
 from app.api.bodies import RECEIVED
-from app.api.statuses import words_of
+from app.api.refusing import words_of
 from app.contract.errors import INTERNAL, RefusedError
 from app.services.caller import Caller
 from app.services.refusals import ServiceError

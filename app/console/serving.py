@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from hmac import compare_digest
 from typing import Final
 from urllib.parse import quote
@@ -24,6 +24,7 @@ from app.services.log_ins import Visitor
 from app.services.networks import Address, client_address, is_trusted
 from app.services.refusals import OverloadedError, ServiceError, TooFrequentError, UnavailableError
 from app.services.registry import Services
+from app.services.statuses import status_of
 
 log = structlog.get_logger()
 
@@ -41,8 +42,12 @@ FORBIDDEN: Final = "The role of this account does not allow that."
 TOO_OLD: Final = (
     "This form is from before the last log-in, or from elsewhere. Open the page again, and send it once more."
 )
-UNAVAILABLE: Final = "The database does not answer. Nothing may have happened, or everything: look again in a moment."
 OVERLOADED: Final = "Too many requests at once. Try again in a moment."
+#: Where people need more words than programs. The others are those of the API.
+WORDS: Final[Mapping[type[ServiceError], str]] = {
+    UnavailableError: "The database does not answer. Nothing may have happened, or everything: look again in a moment.",
+    OverloadedError: OVERLOADED,
+}
 INTERNAL: Final = "Something went wrong, and was written to the log of the service."
 UNREADABLE: Final = "What was sent is no form of this page."
 LATE: Final = "The form took too long to arrive."
@@ -183,19 +188,16 @@ class Front:
         if isinstance(error, UnreadableFormError):
             return self.renderer.error(error.status, UNREADABLE)
         if isinstance(error, RefusedError):
-            return self.renderer.error(error.status, error.message)
+            return self.renderer.error(error.status, sentence(error.message))
         if isinstance(error, TooFrequentError):
             seconds = -(-error.grant.retry_after_ms // 1_000)
             return self.renderer.error(
                 429, f"Too many attempts. Try again in {seconds} seconds.", {"Retry-After": str(seconds)}
             )
-        if isinstance(error, UnavailableError):
-            return self.renderer.error(503, UNAVAILABLE, {"Retry-After": "5"})
-        if isinstance(error, OverloadedError):
-            return self.renderer.error(503, OVERLOADED, {"Retry-After": "1"})
         if isinstance(error, ServiceError):  # a page that could say it better would have caught it
-            told = (type(error).__doc__ or "").split(" `")[0].strip()
-            return self.renderer.error(404 if type(error).__name__.startswith("Unknown") else 409, told)
+            found = status_of(error)
+            headers = {"Retry-After": str(found.retry_after)} if found.retry_after else {}
+            return self.renderer.error(found.status, WORDS.get(type(error), sentence(found.message)), headers)
         # The message of an error may hold a value of a client; its class never does.
         log.error("internal_error", path=ROOT, error=type(error).__name__)
         return self.renderer.error(500, INTERNAL)
@@ -211,6 +213,11 @@ class Front:
 def csrf(session: str) -> str:
     """The token that a form of a session holds. It does not tell the session."""
     return hashlib.sha256(b"csrf\0" + session.encode("utf-8", "replace")).hexdigest()
+
+
+def sentence(message: str) -> str:
+    """A message of the API, most of which end without a full stop, as a page says it."""
+    return message if message.endswith(".") else f"{message}."
 
 
 def new_session() -> str:

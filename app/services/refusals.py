@@ -1,4 +1,4 @@
-"""Why a service refuses, by name. What each reason is over HTTP stands in `app.api.statuses` alone.
+"""Why a service refuses, by name. What each reason is over HTTP stands in `app.services.statuses` alone.
 
 A body that the contract does not take is refused by the contract, with the words and the status that it documents:
 `app.contract.errors.RefusedError`.

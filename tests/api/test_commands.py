@@ -13,12 +13,12 @@ import typer
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from app.api.statuses import STATUSES
 from app.cli.main import app
 from app.cli.starting import DEMO_WORKSPACE, default_key, demo_shop, is_loopback
 from app.services import refusals
 from app.services.permissions import PERMISSIONS
 from app.services.refusals import ServiceError
+from app.services.statuses import STATUSES
 from app.store import apps, keys, migrate, workspaces
 from app.store.engine import Database
 from app.store.segments import upkeep, values

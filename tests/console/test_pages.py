@@ -1,14 +1,23 @@
 """What holds for every page: its headers, its size, that nothing in it is script; static files."""
 
 import re
+from collections.abc import Callable, Mapping
+from html import unescape
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from app.console import static
 from app.console.page import Page
 from app.console.pages import PAGES
+from app.domain.jobs import ARCHIVE
+from app.quota.bucket import Grant
+from app.services import refusals
 from app.services.accounts import ADMIN
+from app.services.quotas import Admission, Quota
+from app.services.refusals import ServiceError
+from app.services.statuses import STATUSES, status_of
 from tests.api.harness import Workspace
 from tests.console.desk import Desk
 
@@ -70,6 +79,46 @@ def test_static_files(desk: Desk) -> None:
     readme = (Path(static.__file__).parent / "README.md").read_text()
     for name in kept:
         assert name in readme or re.sub(r"\.css$", ".js", name) in readme, name
+
+
+GRANT: Final = Grant(granted=0, limit=1, remaining=0, reset_ms=1_900, retry_after_ms=1_900, name="burst", now_ms=0)
+QUOTA: Final = Quota((), None, "key:track", counts_down=False, terse=False, policy="")
+#: Refusals that say more than their name.
+WITH_DETAILS: Final[Mapping[type[ServiceError], Callable[[], ServiceError]]] = {
+    refusals.InjectedError: lambda: refusals.InjectedError(503, 1),
+    refusals.JobUnderWayError: lambda: refusals.JobUnderWayError(ARCHIVE),
+    refusals.LimitTooHighError: lambda: refusals.LimitTooHighError("burst", 2, 1),
+    refusals.NotUndoneError: lambda: refusals.NotUndoneError("merge_too_old"),
+    refusals.RateLimitedError: lambda: refusals.RateLimitedError(Admission(GRANT, QUOTA)),
+    refusals.TooFrequentError: lambda: refusals.TooFrequentError(GRANT),
+    refusals.TooManyFailuresError: lambda: refusals.TooManyFailuresError(GRANT),
+}
+
+
+def test_a_refusal_has_the_status_of_the_api_and_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a service, whatever page it comes to: none is a 500, nor depends on how its class is called."""
+    browser, told = desk.logged_in(ADMIN), dict[type[ServiceError], str]()
+    for kind in STATUSES:
+        error = WITH_DETAILS.get(kind, kind)()
+
+        async def refuse(*_: object, error: ServiceError = error) -> None:
+            raise error
+
+        monkeypatch.setattr(desk.service.services.workspaces, "listed", refuse)
+        answer = browser.send("GET", "/console/")
+        found = status_of(error)
+        assert answer.status_code == found.status, kind
+        assert ("retry-after" in answer.headers) or not found.retry_after, kind
+        said = re.search("<p>(.*)</p>", answer.text)
+        assert said is not None, kind
+        assert said[1].endswith("."), kind
+        told[kind] = unescape(said[1])
+    assert told[refusals.GroupTakenError] == "A subscription group has this id already."
+    assert (
+        told[refusals.LimitTooHighError] == "The limit 'burst' may be at most 2 requests in 1 seconds on this server."
+    )
+    assert told[refusals.NotUndoneError] == "The merge is too old to be undone."
+    assert told[refusals.TooFrequentError] == "Too many attempts. Try again in 2 seconds."
 
 
 def test_errors_tell_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

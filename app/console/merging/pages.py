@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from app.console.page import WORKSPACE, Page, RefusedPageError, Visit
+from app.console.page import WORKSPACE, Page, Visit
 from app.console.people import shown
 from app.console.people.shown import Listed, Shown
 from app.contract import addresses, merge_records
@@ -77,10 +77,9 @@ async def do_undo(visit: Visit) -> Response:
     merge_id = visit.target = visit.path["merge_id"]
     try:
         undone = await visit.services.merges.undo(visit.caller, merge_id)
-    except NotUndoneError as refused:
+    except NotUndoneError:
         visit.target = ""
-        status, message = merge_records.REFUSALS[refused.reason]
-        raise RefusedPageError(status, f"{message}.") from None
+        raise
     said = "This person is one of their own again."
     if undone.record.unseparated:
         said += " Of the other one could not be separated for sure: " + ", ".join(
@@ -91,11 +90,7 @@ async def do_undo(visit: Visit) -> Response:
 
 async def _undo_page(visit: Visit) -> Response:
     """What an undo would do, with the button that does it."""
-    try:
-        seen = await visit.services.merges.undo_preview(visit.caller, visit.path["merge_id"])
-    except NotUndoneError as refused:
-        status, message = merge_records.REFUSALS[refused.reason]
-        raise RefusedPageError(status, f"{message}.") from None
+    seen = await visit.services.merges.undo_preview(visit.caller, visit.path["merge_id"])
     plan = seen.value
     document: Any = merge_records.undo_plan(plan)
     return visit.show(

@@ -1,10 +1,11 @@
-"""What the refusals of services are over HTTP: the one place where a named error gets a status and words."""
+"""What the refusals of services are over HTTP: the one table where a named error gets a status and words.
+
+The API and the console answer from it, each in its own form.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
-
-import msgspec
 
 from app.contract import (
     alerts,
@@ -18,9 +19,8 @@ from app.contract import (
     subscription_groups,
     testing,
 )
-from app.contract.errors import RefusedError
 from app.contract.limits import LIMIT_TOO_HIGH
-from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE, unknown_profile
+from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
 from app.domain.jobs import (
     ARCHIVE,
     DELETE_SEGMENT,
@@ -36,10 +36,7 @@ from app.services.refusals import (
     JobUnderWayError,
     LimitTooHighError,
     NotUndoneError,
-    RateLimitedError,
     ServiceError,
-    TooFrequentError,
-    TooManyFailuresError,
 )
 
 #: What is said where a job of a kind is under way.
@@ -52,8 +49,6 @@ UNDER_WAY: Final = {
     SEGMENT_PREVIEW: "This preview is being made",
     DELETE_SEGMENT: "A deletion of this segment is already under way",
 }
-#: Seconds until the request would be admitted.
-RETRY_AFTER: Final = "X-RateLimit-Retry-After"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,52 +111,17 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
 }
 
 
-def answer_of(error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and headers."""
+def status_of(error: ServiceError) -> Status:
+    """The row of a refusal, with the words for its reason. No word of it is a client's."""
     found = STATUSES[type(error)]
-    headers = {"Retry-After": str(found.retry_after)} if found.retry_after else {}
     if isinstance(error, NotUndoneError):
         status, sentence = REFUSALS[error.reason]
-        return status, msgspec.json.encode({"message": sentence, "reason": error.reason}), headers
-    document = {"message": found.message}
+        return replace(found, status=status, message=sentence)
     if isinstance(error, InjectedError):
-        headers = {"Retry-After": str(error.retry_after_seconds)} if error.status == 503 else {}
-        return error.status, msgspec.json.encode({"message": testing.MESSAGES[error.status]}), headers
-    if isinstance(error, refusals.UnknownProfileError):
-        document["message"] = unknown_profile(error.key)
+        seconds = error.retry_after_seconds if error.status == 503 else 0
+        return Status(error.status, testing.MESSAGES[error.status], seconds)
     if isinstance(error, JobUnderWayError):
-        document["message"] = UNDER_WAY[error.kind]
+        return replace(found, message=UNDER_WAY[error.kind])
     if isinstance(error, LimitTooHighError):
-        document["message"] = LIMIT_TOO_HIGH % (error.name, error.requests, error.seconds)
-    if isinstance(error, RateLimitedError | TooFrequentError | TooManyFailuresError):
-        grant = error.admission.grant if isinstance(error, RateLimitedError) else error.grant
-        document["limit"] = grant.name
-        seconds = str(max(1, whole_seconds(grant.retry_after_ms)))
-        headers = {"Retry-After": seconds, RETRY_AFTER: seconds}
-    return found.status, msgspec.json.encode(document), headers
-
-
-def words_of(error: RefusedError | ServiceError) -> tuple[int, str]:
-    """(status, what is wrong) for logs: no word of it is a client's."""
-    if isinstance(error, RefusedError):
-        return error.status, error.message
-    found = STATUSES[type(error)]
-    if isinstance(error, NotUndoneError):
-        return REFUSALS[error.reason]
-    if isinstance(error, InjectedError):
-        return error.status, testing.MESSAGES[error.status]
-    if isinstance(error, JobUnderWayError):
-        return found.status, UNDER_WAY[error.kind]
-    if isinstance(error, LimitTooHighError):
-        return found.status, LIMIT_TOO_HIGH % (error.name, error.requests, error.seconds)
-    return found.status, found.message
-
-
-def passing(error: RefusedError | ServiceError) -> bool:
-    """Whether the first request with an idempotency key may have met none: limits change, the backlog grows."""
-    return error.status == 400 if isinstance(error, RefusedError) else isinstance(error, refusals.BacklogFullError)
-
-
-def whole_seconds(milliseconds: int) -> int:
-    """Rounded up: whoever waits that long has waited long enough."""
-    return -(-milliseconds // 1000)
+        return replace(found, message=LIMIT_TOO_HIGH % (error.name, error.requests, error.seconds))
+    return found
