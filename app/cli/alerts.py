@@ -21,6 +21,7 @@ from app.cli.context import (
     refused,
     settings_for,
 )
+from app.cli.options import Options, given, having
 from app.cli.output import AsJson, out, show, show_list
 from app.contract import alerts as contract
 from app.domain import times
@@ -41,18 +42,32 @@ AlertId = Annotated[str, typer.Argument(metavar="ID")]
 OfInstallation = Annotated[
     bool, typer.Option("--installation", help="Of the installation: over all workspaces together.")
 ]
-Above = Annotated[int | None, typer.Option("--above", min=0, max=contract.MAX_ABOVE, help="It fires above this.")]
-Window = Annotated[
-    int | None, typer.Option("--window-minutes", help="Counts are those of so many minutes; at first 5.")
-]
-For = Annotated[int | None, typer.Option("--for-seconds", help="So long it has to be too much; at first 60.")]
-Clear = Annotated[int | None, typer.Option("--clear-seconds", help="So long it has to be well again; at first 60.")]
-KeyId = Annotated[str | None, typer.Option("--key-id", help="Of responses_…: of this key or app alone.")]
-EndpointOption = Annotated[
-    str | None, typer.Option("--endpoint", help="Of responses_…: of this path alone, such as 'POST /users/track'.")
-]
-Webhook = Annotated[str | None, typer.Option("--webhook", help="URL that is told.")]
-Emails = Annotated[list[str] | None, typer.Option("--email", help="Address that is told; may be given many times.")]
+#: What an alert watches, and how; who is told.
+TERMS: Final[Options] = {
+    "window_minutes": Annotated[
+        int | None, typer.Option("--window-minutes", help="Counts are those of so many minutes; at first 5.")
+    ],
+    "for_seconds": Annotated[
+        int | None, typer.Option("--for-seconds", help="So long it has to be too much; at first 60.")
+    ],
+    "clear_seconds": Annotated[
+        int | None, typer.Option("--clear-seconds", help="So long it has to be well again; at first 60.")
+    ],
+    "key_id": Annotated[
+        str | None, typer.Option("--key-id", help="Of responses_…: of this key or app alone; empty for all of them.")
+    ],
+    "endpoint": Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            help="Of responses_…: of this path alone, such as 'POST /users/track'; empty for all of them.",
+        ),
+    ],
+    "webhook": Annotated[str | None, typer.Option("--webhook", help="URL that is told.")],
+    "emails": Annotated[
+        list[str] | None, typer.Option("--email", help="Address that is told; may be given many times.")
+    ],
+}
 
 _REFUSALS: Final[Mapping[type[Exception], str]] = {
     UnknownAlertError: contract.UNKNOWN,
@@ -74,34 +89,18 @@ def _owned(data_dir: DataDir, workspace: str, *, installation: bool) -> Iterator
 
 
 @app.command("create")
+@having(TERMS)
 def create_alert(
     name: str,
     metric: Annotated[str, typer.Option("--metric", help=f"One of {', '.join(METRICS)}.")],
     above: Annotated[int, typer.Option("--above", min=0, max=contract.MAX_ABOVE, help="It fires above this.")],
-    window_minutes: Window = None,
-    for_seconds: For = None,
-    clear_seconds: Clear = None,
-    key_id: KeyId = None,
-    endpoint: EndpointOption = None,
-    webhook: Webhook = None,
-    emails: Emails = None,
     installation: OfInstallation = False,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    **terms: Any,
 ) -> None:
     """Make an alert, and print its id. Sweepers look at it from then on."""
-    sent = _sent(
-        name=name,
-        metric=metric,
-        above=above,
-        window_minutes=window_minutes,
-        for_seconds=for_seconds,
-        clear_seconds=clear_seconds,
-        key_id=key_id,
-        endpoint=endpoint,
-        webhook=webhook,
-        emails=emails or None,
-    )
+    sent = _sent({"name": name, "metric": metric, "above": above}, terms)
     settings = serving.alert_settings(settings_for(data_dir))
     with _owned(data_dir, workspace, installation=installation) as (database, owner):
         made = alerts.create(database, owner, contract.new(sent, installation=installation), now_us(), settings)
@@ -137,37 +136,22 @@ def _cells(alert: Alert) -> tuple[str, ...]:
 
 
 @app.command("update")
+@having(TERMS)
 def update_alert(
     alert_id: AlertId,
     name: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
     metric: Annotated[str | None, typer.Option("--metric", help=f"One of {', '.join(METRICS)}.")] = None,
-    above: Above = None,
-    window_minutes: Window = None,
-    for_seconds: For = None,
-    clear_seconds: Clear = None,
-    key_id: KeyId = None,
-    endpoint: EndpointOption = None,
-    webhook: Webhook = None,
-    emails: Emails = None,
+    above: Annotated[
+        int | None, typer.Option("--above", min=0, max=contract.MAX_ABOVE, help="It fires above this.")
+    ] = None,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether it is looked at.")] = None,
     installation: OfInstallation = False,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    **terms: Any,
 ) -> None:
     """Change an alert, which begins anew. An empty --key-id or --endpoint stands for all of them again."""
-    sent = _sent(
-        name=name,
-        metric=metric,
-        above=above,
-        window_minutes=window_minutes,
-        for_seconds=for_seconds,
-        clear_seconds=clear_seconds,
-        key_id=key_id,
-        endpoint=endpoint,
-        webhook=webhook,
-        emails=emails or None,
-        enabled=enabled,
-    )
+    sent = _sent({"name": name, "metric": metric, "above": above, "enabled": enabled}, terms)
     if not sent:
         raise fail("Give what is to be changed, such as --above.")
     settings = serving.alert_settings(settings_for(data_dir))
@@ -246,7 +230,7 @@ def show_alert(
         show(contract.shown(alerts.one(database, owner, alert_id)))
 
 
-def _sent(**values: Any) -> dict[str, Any]:
-    """What was given, as a client would send it."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return {name: None if name in ("key_id", "endpoint") and not value else value for name, value in given.items()}
+def _sent(own: Mapping[str, Any], terms: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, as a client would send it. An empty text for a key or an endpoint stands for all of them."""
+    sent = given(own) | {name: value for name, value in given(terms).items() if value != []}
+    return {name: None if name in ("key_id", "endpoint") and not value else value for name, value in sent.items()}

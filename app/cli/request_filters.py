@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from app.cli.context import fail
+from app.cli.options import Options, given
 from app.contract import addresses
 from app.contract.errors import RefusedError
 from app.contract.request_log import APPLIED, DEAD, OUTCOMES, QUEUED, REFUSED, SKIPPED, Filter, read_filter
@@ -14,31 +15,43 @@ from app.domain import times
 from app.services.caller import Caller
 from app.services.request_search import Entry
 
-ExternalId = Annotated[str | None, typer.Option("--external-id", help="Those that name it.")]
-Email = Annotated[str | None, typer.Option("--email", help="Those that name it.")]
-Phone = Annotated[str | None, typer.Option("--phone", help="Those that name it.")]
-BrazeId = Annotated[str | None, typer.Option("--braze-id", help="Those that name it.")]
-AliasName = Annotated[str | None, typer.Option("--alias-name", help="Those that name it, with --alias-label.")]
-AliasLabel = Annotated[str | None, typer.Option("--alias-label", help="Of --alias-name.")]
-Status = Annotated[
-    str | None, typer.Option("--status", help=f"{', '.join(OUTCOMES)}; or an HTTP status such as 429, 4xx or 5xx.")
-]
-Key = Annotated[str | None, typer.Option("--key", help="Name of the API key.")]
-EndpointName = Annotated[
-    str | None, typer.Option("--endpoint", help="Path of the endpoint of refused ones, or kind of accepted ones.")
-]
-From = Annotated[str | None, typer.Option("--from", help="At this time or later.")]
-To = Annotated[str | None, typer.Option("--to", help="Before this time.")]
+#: Somebody whom a request names.
+NAMED: Final[Options] = {
+    name: Annotated[str | None, typer.Option(f"--{name.replace('_', '-')}", help=help_)]
+    for name, help_ in {
+        "external_id": "Those that name it.",
+        "email": "Those that name it.",
+        "phone": "Those that name it.",
+        "braze_id": "Those that name it.",
+        "alias_name": "Those that name it, with --alias-label.",
+        "alias_label": "Of --alias-name.",
+    }.items()
+}
+#: What a request was, and what became of it.
+OUTCOME: Final[Options] = {
+    "status": Annotated[
+        str | None, typer.Option("--status", help=f"{', '.join(OUTCOMES)}; or an HTTP status such as 429, 4xx or 5xx.")
+    ],
+    "key": Annotated[str | None, typer.Option("--key", help="Name of the API key.")],
+    "endpoint": Annotated[
+        str | None, typer.Option("--endpoint", help="Path of the endpoint of refused ones, or kind of accepted ones.")
+    ],
+}
+#: When it was accepted or refused.
+TIMES: Final[Options] = {
+    "from_": Annotated[str | None, typer.Option("--from", help="At this time or later.")],
+    "to": Annotated[str | None, typer.Option("--to", help="Before this time.")],
+}
 
 _STYLES: Final = {APPLIED: "green", SKIPPED: "yellow", QUEUED: "cyan", DEAD: "bold red", REFUSED: "red"}
 _WIDTH: Final = max(map(len, OUTCOMES))
 
 
-def filter_of(caller: Caller, given: Mapping[str, str | None]) -> Filter:
+def filter_of(caller: Caller, options: Mapping[str, str | None]) -> Filter:
     """What the options select. Ends the command for what is no filter."""
     try:
         region = addresses.region_of(caller.options)
-        return read_filter({name: value for name, value in given.items() if value is not None}, region)
+        return read_filter({name.removesuffix("_"): value for name, value in given(options).items()}, region)
     except RefusedError as refused:
         raise fail(refused.message) from None
 

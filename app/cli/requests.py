@@ -7,22 +7,9 @@ import typer
 from app.api.request_log import answers as log_answers
 from app.api.requests import answers
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
+from app.cli.options import having
 from app.cli.output import AsJson, Row, errors, out, show, show_list
-from app.cli.request_filters import (
-    AliasLabel,
-    AliasName,
-    BrazeId,
-    Email,
-    EndpointName,
-    ExternalId,
-    From,
-    Key,
-    Phone,
-    Status,
-    To,
-    filter_of,
-    line_of,
-)
+from app.cli.request_filters import NAMED, OUTCOME, TIMES, filter_of, line_of
 from app.contract.cursor import Position
 from app.domain import times
 from app.domain.commands import STREAM_NAMES
@@ -60,39 +47,17 @@ def show_request(
 
 
 @app.command("list")
+@having(NAMED, OUTCOME, TIMES)
 def list_requests(
     workspace: InWorkspace = DEFAULT_WORKSPACE,
-    external_id: ExternalId = None,
-    email: Email = None,
-    phone: Phone = None,
-    braze_id: BrazeId = None,
-    alias_name: AliasName = None,
-    alias_label: AliasLabel = None,
-    status: Status = None,
-    key: Key = None,
-    endpoint: EndpointName = None,
-    from_: From = None,
-    to: To = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 100,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    **filters: str | None,
 ) -> None:
     """Requests, accepted and refused, the last one first: those that name somebody, or all."""
-    given = {
-        "external_id": external_id,
-        "email": email,
-        "phone": phone,
-        "braze_id": braze_id,
-        "alias_name": alias_name,
-        "alias_label": alias_label,
-        "status": status,
-        "key": key,
-        "endpoint": endpoint,
-        "from": from_,
-        "to": to,
-    }
     with opened_workspace(data_dir, workspace) as (database, caller):
-        wanted = filter_of(caller, given)
+        wanted = filter_of(caller, filters)
         position: Position | None = request_search.start(database, caller, wanted)
         entries: list[Entry] = []
         while position is not None and len(entries) < limit:
@@ -110,20 +75,16 @@ def list_requests(
 
 
 @app.command("errors")
+@having(OUTCOME, TIMES)
 def list_errors(
     workspace: InWorkspace = DEFAULT_WORKSPACE,
-    status: Status = None,
-    key: Key = None,
-    endpoint: EndpointName = None,
-    from_: From = None,
-    to: To = None,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    **filters: str | None,
 ) -> None:
     """Refused requests by endpoint and error, the most frequent ones first."""
-    given = {"status": status, "key": key, "endpoint": endpoint, "from": from_, "to": to}
     with opened_workspace(data_dir, workspace) as (database, caller):
-        groups = request_log.error_groups(database, caller, filter_of(caller, given))
+        groups = request_log.error_groups(database, caller, filter_of(caller, filters))
     rows: list[Row] = [
         (
             (

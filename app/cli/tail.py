@@ -14,19 +14,8 @@ from rich.text import Text
 from app.adapters.clock import now_us
 from app.api.request_log import answers
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, opened_workspace
-from app.cli.request_filters import (
-    AliasLabel,
-    AliasName,
-    BrazeId,
-    Email,
-    EndpointName,
-    ExternalId,
-    Key,
-    Phone,
-    Status,
-    filter_of,
-    line_of,
-)
+from app.cli.options import having
+from app.cli.request_filters import NAMED, OUTCOME, filter_of, line_of
 from app.services.caller import Caller
 from app.services.request_search import Entry
 from app.services.request_tail import RequestTail
@@ -42,20 +31,13 @@ class _Pipe(Console):
         raise SystemExit(0)
 
 
+@having(NAMED, OUTCOME)
 def tail(
     workspace: InWorkspace = DEFAULT_WORKSPACE,
-    external_id: ExternalId = None,
-    email: Email = None,
-    phone: Phone = None,
-    braze_id: BrazeId = None,
-    alias_name: AliasName = None,
-    alias_label: AliasLabel = None,
-    status: Status = None,
-    key: Key = None,
-    endpoint: EndpointName = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1_000, help="Of before, first.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    **filters: str | None,
 ) -> None:
     """Requests of all streams as they come, accepted and refused, until Ctrl-C. No values of people are shown.
 
@@ -69,19 +51,8 @@ def tail(
             console.print(Text(document) if as_json else line_of(caller, entry))
         console.file.flush()
 
-    given = {
-        "external_id": external_id,
-        "email": email,
-        "phone": phone,
-        "braze_id": braze_id,
-        "alias_name": alias_name,
-        "alias_label": alias_label,
-        "status": status,
-        "key": key,
-        "endpoint": endpoint,
-    }
     with opened_workspace(data_dir, workspace) as (database, caller):
-        follower = RequestTail(database, caller, filter_of(caller, given), now_us)
+        follower = RequestTail(database, caller, filter_of(caller, filters), now_us)
         # Also where it is ignored, as in a background job of a script.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
