@@ -23,6 +23,7 @@ NAMED: Final[Options] = {
         "email": "Those that name it.",
         "phone": "Those that name it.",
         "braze_id": "Those that name it.",
+        "device_id": "Those that its SDK sent.",
         "alias_name": "Those that name it, with --alias-label.",
         "alias_label": "Of --alias-name.",
     }.items()

@@ -15,7 +15,7 @@ from app.contract.errors import ObjectError
 from app.contract.kinds import SDK, TRACK, TRACKING
 from app.domain.commands import Command
 from app.domain.named import identifiers_named
-from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, Identifier
+from app.domain.profile import ALIAS, BRAZE, DEVICE, EMAIL, EXTERNAL, PHONE, Identifier
 
 #: Identifiers of one refused request that are kept.
 MOST_OF_REFUSED: Final = 100
@@ -35,6 +35,8 @@ _MEMBERS: Final[Mapping[str, int]] = {
     "user_id": EXTERNAL,
     "userId": EXTERNAL,
     "previousId": EXTERNAL,
+    "device_id": DEVICE,
+    "anonymousId": DEVICE,
     "braze_id": BRAZE,
     "braze_ids": BRAZE,
     "email": EMAIL,
@@ -62,8 +64,19 @@ def named_by(kind: int, codec: int, body: bytes) -> Iterator[tuple[Command, froz
 
 def places_naming(kind: int, codec: int, body: bytes, wanted: Identifier) -> list[Place] | None:
     """Where a stored request names an identifier, in the order of effect; None where it does not."""
-    found = [(command.input_array, command.index) for command, named in named_by(kind, codec, body) if wanted in named]
+    found = [
+        (command.input_array, command.index)
+        for command, named in named_by(kind, codec, body)
+        if _is_among(wanted, named)
+    ]
     return list(dict.fromkeys(found)) or None
+
+
+def _is_among(wanted: Identifier, found: frozenset[Identifier]) -> bool:
+    """A device is looked for by its id alone, and stands in a request with its app."""
+    if wanted[0] != DEVICE:
+        return wanted in found
+    return any(kind == DEVICE and value == wanted[2] for kind, _, value in found)
 
 
 # A look at bytes tells nearly always that a body does not name somebody, in a hundredth of the time of decoding it.

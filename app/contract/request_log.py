@@ -8,7 +8,7 @@ from app.contract import elements, named
 from app.contract.cursor import Page
 from app.contract.errors import RefusedError
 from app.domain import times
-from app.domain.profile import ALIAS, BRAZE, EMAIL, EXTERNAL, PHONE, Identifier
+from app.domain.profile import ALIAS, BRAZE, DEVICE, EMAIL, EXTERNAL, PHONE, Identifier
 
 MAX_LIMIT: Final = 100
 #: Characters of an identifier that is looked for.
@@ -22,12 +22,18 @@ DEAD: Final = "dead"
 REFUSED: Final = "refused"
 OUTCOMES: Final = (QUEUED, APPLIED, SKIPPED, DEAD, REFUSED)
 
-_IDENTIFIERS: Final[Mapping[str, int]] = {"external_id": EXTERNAL, "email": EMAIL, "phone": PHONE, "braze_id": BRAZE}
+_IDENTIFIERS: Final[Mapping[str, int]] = {
+    "external_id": EXTERNAL,
+    "email": EMAIL,
+    "phone": PHONE,
+    "braze_id": BRAZE,
+    "device_id": DEVICE,  # of whichever app
+}
 IDENTIFIER_NAMES: Final = (*_IDENTIFIERS, "alias_name", "alias_label")
 _TIMES: Final = ("from", "to")
 _KNOWN: Final = frozenset((*IDENTIFIER_NAMES, *_TIMES, "status", "key", "endpoint", "limit", "cursor"))
 
-ONLY_ONE: Final = "only one of 'external_id', 'email', 'phone', 'braze_id' and 'alias_name' may be given"
+ONLY_ONE: Final = "only one of 'external_id', 'email', 'phone', 'braze_id', 'device_id' and 'alias_name' may be given"
 BOTH: Final = "'alias_name' and 'alias_label' must be given together"
 BAD_TEXT: Final = f"'%s' must have 1 to {MAX_TEXT} characters"
 BAD_STATUS: Final = f"'status' must be one of {', '.join(OUTCOMES)}, an HTTP status such as 429, or 4xx or 5xx"

@@ -78,6 +78,7 @@ BY_ID: Final = ({"external_id": "ada"},)
 BY_MAIL: Final = ({"email": MAIL}, {"email": SPELT})
 BY_NUMBER: Final = ({"phone": NUMBER}, {"phone": " +34 600-12-34-56"})
 BY_ALIAS: Final = ({"alias_label": "l", "alias_name": "n"},)
+BY_DEVICE: Final = ({"device_id": "device-1"},)
 BY_BRAZE: Final = ({"braze_id": "b" * 24},)
 
 #: By kind of request, what clients send; every kind of an identifier where the endpoint takes it.
@@ -187,15 +188,15 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
         Row(
             "/v1/sdk/data",
             {"device_id": "device-1", "batch": 1, "records": [{"type": "change_user", "seq": 1, "user_id": "ada"}]},
-            BY_ID,
+            (*BY_ID, *BY_DEVICE),
             (("records", 0),),
         ),
     ),
     "tracking": (
         Row(
             "/v1/batch",
-            {"batch": [{"type": "track", "userId": "ada", "event": "e"}]},
-            BY_ID,
+            {"batch": [{"type": "track", "userId": "ada", "anonymousId": "device-1", "event": "e"}]},
+            (*BY_ID, *BY_DEVICE),
             (("batch", 0),),
         ),
     ),
@@ -240,12 +241,20 @@ def test_found_by_whom_it_names(workspace: Workspace, kind: str, row: Row) -> No
         assert entry["kind"] == kind
         assert [(one["input_array"], one["index"]) for one in entry["objects"]] == list(row.objects)
         assert entry["outcome"] in ("applied", "skipped")
-    for other in ({"external_id": "ad"}, {"email": "nobody@example.org"}, {"phone": "+34600123457"}):
+    for other in (
+        {"external_id": "ad"},
+        {"device_id": "device-2"},
+        {"email": "nobody@example.org"},
+        {"phone": "+34600123457"},
+    ):
         assert found(workspace, **other) == []
 
 
 #: Where no Idempotency-Key is read: what is wrong with the body instead.
-WRONG: Final[dict[str, Json]] = {"sdk": {"device_id": 1}, "tracking": {"batch": [{"type": "no", "userId": "ada"}]}}
+WRONG: Final[dict[str, Json]] = {
+    "sdk": {"batch": 0},
+    "tracking": {"batch": [{"type": "no", "userId": "ada", "anonymousId": "device-1"}]},
+}
 
 
 @pytest.mark.parametrize(("kind", "row"), CASES, ids=[f"{kind}-{n}" for n, (kind, _) in enumerate(CASES)])

@@ -233,6 +233,8 @@ def test_most_others_are_not_decoded() -> None:
         (b'{"email_addresses": [{"email": "a@example.org"}]}', {MAIL}),
         (b'{"merge_updates": [{"identifier_to_merge": {"external_id": "ada"}}]}', {ADA}),
         (b'{"batch": [{"type": "alias", "userId": "ada", "previousId": "bob"}]}', {ADA, BOB}),
+        (b'{"device_id": "d-1", "batch": 0, "records": []}', {(DEVICE, "", "d-1")}),
+        (b'{"batch": [{"type": "x", "anonymousId": "d-1"}]}', {(DEVICE, "", "d-1")}),
     ],
 )
 def test_whom_a_refused_body_names(body: bytes, found: set[Identifier]) -> None:

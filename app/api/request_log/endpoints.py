@@ -38,6 +38,7 @@ _FIND: Final = Documentation(
         Parameter("email", "query", _TEXT, "Whom they name."),
         Parameter("phone", "query", _TEXT, "Whom they name."),
         Parameter("braze_id", "query", _TEXT, "Whom they name."),
+        Parameter("device_id", "query", _TEXT, "The device that sent them, or an `anonymousId`; of whichever app."),
         Parameter("alias_name", "query", _TEXT, "Whom they name, with `alias_label`."),
         Parameter("alias_label", "query", _TEXT, "Of `alias_name`."),
         Parameter(
