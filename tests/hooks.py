@@ -19,6 +19,7 @@ class Hook(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Told)
         self.told: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
         self.status = 200
 
     @property
@@ -30,7 +31,9 @@ class _Told(BaseHTTPRequestHandler):
     server: Hook
 
     def do_POST(self) -> None:
-        self.server.told.append(msgspec.json.decode(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies.append(body)
+        self.server.told.append(msgspec.json.decode(body))
         self.server.headers.append(dict(self.headers))
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from app.adapters import signing
 from app.adapters.http_out import CallError, HttpOut
 from app.adapters.mail import Mailer, MailError
 from app.contract import alerts as contract
@@ -108,9 +109,11 @@ class AlertSender:
         return self._mailed(message) if message.channel == EMAIL else self._called(message)
 
     def _called(self, message: Message) -> tuple[str, str]:
-        body = msgspec.json.encode(message.doc)
+        body, headers = msgspec.json.encode(message.doc), {ID_HEADER: message.id}
+        if message.secret:
+            headers |= signing.headers((message.secret,), message.id, self._now_us(), body)
         try:
-            answer = self._out.post(message.targets[0], body, {ID_HEADER: message.id})
+            answer = self._out.post(message.targets[0], body, headers)
         except CallError as error:
             return DUE, error.reason
         return (DELIVERED, "") if 200 <= answer.status < 300 else (DUE, STATUS % answer.status)

@@ -22,7 +22,7 @@ from app.cli.context import (
     settings_for,
 )
 from app.cli.options import Options, given, having
-from app.cli.output import AsJson, out, show, show_list
+from app.cli.output import AsJson, errors, out, show, show_list
 from app.contract import alerts as contract
 from app.domain import times
 from app.domain.alerts import DELIVERED, DUE, METRICS
@@ -105,6 +105,7 @@ def create_alert(
     with _owned(data_dir, workspace, installation=installation) as (database, owner):
         made = alerts.create(database, owner, contract.new(sent, installation=installation), now_us(), settings)
     out.print(made.id, highlight=False)
+    _tell_secret(made)
 
 
 @app.command("list")
@@ -119,6 +120,16 @@ def list_alerts(
         found = alerts.listed(database, owner)
     columns = ("id", "name", "metric", "above", "of", "state", "since", "value", "tells")
     show_list(columns, [(_cells(alert), contract.shown(alert)) for alert in found], as_json=as_json)
+
+
+def _tell_secret(alert: Alert) -> None:
+    """On standard error, so that a script that keeps the id does not keep the secret with it."""
+    if alert.secret:
+        errors.print(
+            f"What the webhook is told is signed with {alert.secret}, which is shown this once.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _cells(alert: Alert) -> tuple[str, ...]:
@@ -145,19 +156,24 @@ def update_alert(
         int | None, typer.Option("--above", min=0, max=contract.MAX_ABOVE, help="It fires above this.")
     ] = None,
     enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether it is looked at.")] = None,
+    new_secret: Annotated[
+        bool, typer.Option("--new-secret", help="Give it another secret; the one until now signs nothing more.")
+    ] = False,
     installation: OfInstallation = False,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     **terms: Any,
 ) -> None:
     """Change an alert, which begins anew. An empty --key-id or --endpoint stands for all of them again."""
-    sent = _sent({"name": name, "metric": metric, "above": above, "enabled": enabled}, terms)
+    own = {"name": name, "metric": metric, "above": above, "enabled": enabled, "new_secret": new_secret or None}
+    sent = _sent(own, terms)
     if not sent:
         raise fail("Give what is to be changed, such as --above.")
     settings = serving.alert_settings(settings_for(data_dir))
     with _owned(data_dir, workspace, installation=installation) as (database, owner):
-        alerts.change(database, owner, alert_id, contract.changes(sent), now_us(), settings)
+        changed = alerts.change(database, owner, alert_id, contract.changes(sent), now_us(), settings)
     out.print("changed", highlight=False)
+    _tell_secret(changed)
 
 
 @app.command("delete")

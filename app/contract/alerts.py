@@ -39,12 +39,13 @@ _MEMBERS: Final = (
     "emails", "enabled",
 )  # fmt: skip
 _NAMED: Final = f"{', '.join(repr(name) for name in _MEMBERS[:-1])} and '{_MEMBERS[-1]}'"
+_CHANGES: Final = (*_MEMBERS, "new_secret")
 
 BAD_NEW: Final = (
     f"The body must be an object with 'name', 'metric', 'above', one of 'webhook' and 'emails', and no other than"
     f" {_NAMED}"
 )
-BAD_CHANGE: Final = f"The body must be an object with one or more of {_NAMED}"
+BAD_CHANGE: Final = f"The body must be an object with one or more of 'new_secret', {_NAMED}"
 BAD_NAME: Final = f"'name' must be a text of 1 to {MAX_NAME} printable characters"
 BAD_METRIC: Final = f"'metric' must be one of {', '.join(METRICS)}"
 NOT_YOURS: Final = "Only an alert of the installation can watch 'invalid_keys': `onefold alerts create --installation`"
@@ -58,6 +59,7 @@ BAD_WEBHOOK: Final = "'webhook' must be an http or https URL that this server ma
 BAD_EMAILS: Final = f"'emails' must be an array of 1 to {MAX_EMAILS} e-mail addresses"
 NO_MAIL: Final = "E-mail is not set up on this server (ONEFOLD_SMTP_HOST): use a 'webhook'"
 BAD_FLAG: Final = "'enabled' must be true or false"
+BAD_RENEWAL: Final = "'new_secret' must be true, and goes with a 'webhook'"
 UNKNOWN: Final = "No alert has this id"
 TOO_MANY: Final = "The workspace has as many alerts as it may have"
 TOO_MANY_MESSAGES: Final = "The alerts of the workspace have sent as many messages in this hour as they may"
@@ -96,6 +98,7 @@ def new(document: Mapping[str, Any], *, installation: bool) -> dict[str, Any]:
         "endpoint": "",
         "enabled": True,
     } | changes(document)
+    fields.pop("new_secret", None)  # it gets one anyway
     if "channel" not in fields:
         raise RefusedError(400, BAD_CHANNEL)
     check_together(fields, installation=installation)
@@ -105,7 +108,7 @@ def new(document: Mapping[str, Any], *, installation: bool) -> dict[str, Any]:
 def read_change(body: bytes) -> dict[str, Any]:
     """What is to be changed of an alert, by its field. Raises RefusedError(400)."""
     document = _document(body, BAD_CHANGE)
-    if not document or document.keys() - set(_MEMBERS):
+    if not document or document.keys() - set(_CHANGES):
         raise RefusedError(400, BAD_CHANGE)
     return changes(document)
 
@@ -118,6 +121,8 @@ def check_together(fields: Mapping[str, Any], *, installation: bool) -> None:
         raise RefusedError(400, NOT_OF_RESPONSES)
     if fields["key_id"] and installation:
         raise RefusedError(400, NO_KEY_OF_ALL)
+    if "new_secret" in fields and fields["channel"] != WEBHOOK:
+        raise RefusedError(400, BAD_RENEWAL)
 
 
 def read_messages(parameters: Mapping[str, str]) -> tuple[str | None, int]:
@@ -158,6 +163,10 @@ def changes(document: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(document["enabled"], bool):
             raise RefusedError(400, BAD_FLAG)
         fields["enabled"] = document["enabled"]
+    if "new_secret" in document:
+        if document["new_secret"] is not True:
+            raise RefusedError(400, BAD_RENEWAL)
+        fields["new_secret"] = True
     return fields | _channel(document)
 
 
@@ -223,8 +232,9 @@ def _document(body: bytes, wanted: str) -> dict[str, Any]:
 
 
 def shown(alert: Alert) -> dict[str, Any]:
-    """An alert as JSON."""
+    """An alert as JSON, with its secret where it was just given one."""
     return {
+        **({"secret": alert.secret} if alert.secret else {}),
         "id": alert.id,
         "name": alert.name,
         "metric": alert.metric,

@@ -5,7 +5,7 @@ An alert is `ok`, until its number is above what it allows: then it is `pending`
 when it begins to fire and when it is over, so a number that goes up and down quickly tells nobody twice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from app.domain.times import SECOND
@@ -93,6 +93,8 @@ class Alert:
     #: As of the last look that was noted; None = nobody has looked.
     value: int | None = None
     checked_us: int = 0
+    #: What its messages are signed with, where it was just given that; it is shown once. Else "".
+    secret: str = field(default="", repr=False)
 
 
 def step(alert: Alert, value: int, now_us: int) -> tuple[Standing, str]:

@@ -4,11 +4,11 @@ Sweepers look at them and send their messages: workers.alerts, workers.alert_mes
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from app.adapters import http_out
+from app.adapters import http_out, signing
 from app.contract import alerts as contract
 from app.contract.errors import RefusedError
 from app.domain.alerts import EMAIL, HELD_BACK, INSTALLATION, TEST, WEBHOOK, Alert
@@ -100,16 +100,24 @@ class Alerts:
 
 
 def create(database: Database, owner: Owner, fields: Mapping[str, Any], now_us: int, settings: AlertSettings) -> Alert:
-    """Make an alert; `fields` as `contract.read_new` gives them. Raises RefusedError, TooManyAlertsError."""
+    """Make an alert; `fields` as `contract.read_new` gives them. Raises RefusedError, TooManyAlertsError.
+
+    One with a webhook has its secret, which nobody is told again.
+    """
     _check_targets(fields, settings)
     alert = Alert(
-        workspace_id=owner.workspace_id, id=str(uuid4()), created_us=now_us, created_by=owner.by, **dict(fields)
+        workspace_id=owner.workspace_id,
+        id=str(uuid4()),
+        created_us=now_us,
+        created_by=owner.by,
+        secret=signing.new_secret() if fields["channel"] == WEBHOOK else "",
+        **dict(fields),
     )
     try:
         store.create(database, alert, settings.most)
     except store.TooManyAlertsError as error:
         raise TooManyAlertsError from error
-    return one(database, owner, alert.id)
+    return replace(one(database, owner, alert.id), secret=alert.secret)
 
 
 def change(
@@ -120,17 +128,23 @@ def change(
     now_us: int,
     settings: AlertSettings,
 ) -> Alert:
-    """Change some of its fields; it begins anew. Raises RefusedError, UnknownAlertError, AlertChangedError."""
+    """Change some of its fields; it begins anew. Raises RefusedError, UnknownAlertError, AlertChangedError.
+
+    With `new_secret`, or a webhook and no secret yet, it gets a secret, which nobody is told again.
+    """
     _check_targets(fields, settings)
+    wanted, secret = {name: value for name, value in fields.items() if name != "new_secret"}, ""
     with database.write() as connection:
         alert = store.find(connection, owner.workspace_id, alert_id)
         if alert is None:
             raise UnknownAlertError
-        together = {name: getattr(alert, name) for name in ("metric", "key_id", "endpoint")} | dict(fields)
+        together = {name: getattr(alert, name) for name in ("metric", "key_id", "endpoint", "channel")} | dict(fields)
         contract.check_together(together, installation=owner.workspace_id == INSTALLATION)
-        if not store.change(connection, alert, fields, now_us):
+        if "new_secret" in fields or (together["channel"] == WEBHOOK and not store.is_signed(connection, alert)):
+            secret = wanted["secret"] = signing.new_secret()
+        if not store.change(connection, alert, wanted, now_us):
             raise AlertChangedError
-    return one(database, owner, alert_id)
+    return replace(one(database, owner, alert_id), secret=secret)
 
 
 def delete(database: Database, owner: Owner, alert_id: str) -> None:

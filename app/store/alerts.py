@@ -7,7 +7,7 @@ it is sent once normally, and at least once in any case, under the same id.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -23,18 +23,19 @@ _NAMES: Final = (
 )  # fmt: skip
 _COLUMNS: Final = f"workspace_id, {', '.join(_NAMES)}, state, since_us, version, value, checked_us"
 #: What a change may set.
-CHANGEABLE: Final = frozenset(_NAMES) - {"id", "created_us", "created_by"}
+CHANGEABLE: Final = (frozenset(_NAMES) | {"secret"}) - {"id", "created_us", "created_by"}
 
 #: Makers of alerts of one workspace wait for each other, so that the bound holds.
 _LOCK: Final = text("select pg_advisory_xact_lock(727012, :workspace_id)")
 _COUNT: Final = text("select count(*) from alert where workspace_id = :workspace_id")
 _INSERT: Final = text(
-    f"insert into alert ({_COLUMNS}) values (:workspace_id, {', '.join(f':{name}' for name in _NAMES)},"
-    " 'ok', :created_us, 0, null, 0)"
+    f"insert into alert ({_COLUMNS}, secret) values (:workspace_id, {', '.join(f':{name}' for name in _NAMES)},"
+    " 'ok', :created_us, 0, null, 0, :secret)"
 )
 _LISTED: Final = text(f"select {_COLUMNS} from alert where workspace_id = :workspace_id order by created_us, id")
 _ONE: Final = text(f"select {_COLUMNS} from alert where workspace_id = :workspace_id and id = :id")
 _ENABLED: Final = text(f"select {_COLUMNS} from alert where enabled order by workspace_id, id")
+_SIGNED: Final = text("select secret <> '' from alert where workspace_id = :workspace_id and id = :id")
 _DELETE: Final = text("delete from alert where workspace_id = :workspace_id and id = :id")
 _NOTE: Final = text(
     "update alert set value = :value, checked_us = :now_us"
@@ -49,8 +50,10 @@ _MESSAGE: Final = (
     "workspace_id, id, alert_id, us, said, channel, targets, doc, delivery, attempts, due_us, error, ended_us"
 )
 _SAY: Final = text(
-    f"insert into alert_message ({_MESSAGE}) values (:workspace_id, :id, :alert_id, :us, :said, :channel, :targets,"
-    " :doc, :delivery, 0, :us, '', :ended_us)"
+    f"insert into alert_message ({_MESSAGE}, secret) values (:workspace_id, :id, :alert_id, :us, :said, :channel,"
+    " :targets, :doc, :delivery, 0, :us, '', :ended_us,"
+    " case when :delivery = 'due'"
+    " then coalesce((select secret from alert where workspace_id = :workspace_id and id = :alert_id), '') else '' end)"
 )
 _LATELY: Final = text(
     "select count(*) from alert_message"
@@ -70,7 +73,7 @@ _ONE_MESSAGE: Final = text(f"select {_MESSAGE} from alert_message where workspac
 #: The messages of an alert go out in their order.
 _DUE: Final = text(
     f"""
-    select {_MESSAGE} from alert_message m where delivery = 'due' and due_us <= :now_us and not exists (
+    select {_MESSAGE}, secret from alert_message m where delivery = 'due' and due_us <= :now_us and not exists (
         select 1 from alert_message e where e.workspace_id = m.workspace_id and e.alert_id = m.alert_id
         and e.delivery = 'due' and e.us < m.us)
     order by due_us limit :limit
@@ -81,7 +84,8 @@ _CLAIM: Final = text(
     " where workspace_id = :workspace_id and id = :id and delivery = 'due' and due_us = :due_us"
 )
 _END: Final = text(
-    "update alert_message set delivery = :delivery, due_us = :due_us, error = :error, ended_us = :ended_us"
+    "update alert_message set delivery = :delivery, due_us = :due_us, error = :error, ended_us = :ended_us,"
+    " secret = case when :delivery = 'due' then secret else '' end"
     " where workspace_id = :workspace_id and id = :id and delivery = 'due'"
 )
 
@@ -107,6 +111,8 @@ class Message:
     due_us: int
     error: str
     ended_us: int | None
+    #: What it is signed with; read for whoever sends it alone.
+    secret: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ class Bounds:
 def create(database: Database, alert: Alert, most: int) -> None:
     """Keep a new alert. Raises TooManyAlertsError when the workspace has `most`."""
     values = {name: getattr(alert, name) for name in _NAMES}
-    values |= {"workspace_id": alert.workspace_id, "targets": _encoded(alert.targets)}
+    values |= {"workspace_id": alert.workspace_id, "targets": _encoded(alert.targets), "secret": alert.secret}
     with database.write() as connection:
         if database.is_postgresql:
             connection.execute(_LOCK, {"workspace_id": alert.workspace_id})
@@ -157,6 +163,12 @@ def find(connection: Connection, workspace_id: int, alert_id: str) -> Alert | No
     """One alert."""
     row = connection.execute(_ONE, {"workspace_id": workspace_id, "id": alert_id}).one_or_none()
     return None if row is None else _alert(row)
+
+
+def is_signed(connection: Connection, alert: Alert) -> bool:
+    """Whether the alert has a secret. Nobody but the sender of its messages reads it again."""
+    place = {"workspace_id": alert.workspace_id, "id": alert.id}
+    return bool(connection.execute(_SIGNED, place).scalar())
 
 
 def enabled(connection: Connection) -> list[Alert]:

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
+from sqlalchemy import text
+from standardwebhooks import Webhook, WebhookVerificationError
 
+from app.adapters import signing
 from app.adapters.clock import now_us
 from app.adapters.http_out import HttpOut
 from app.api.alerts.models import _Metric
@@ -36,6 +39,7 @@ def make(workspace: Workspace, **fields: Any) -> Json:
 
 def test_made_changed_shown_and_deleted(workspace: Workspace) -> None:
     made = make(workspace, endpoint="POST /users/track", key_id="k1")
+    assert made.pop("secret").startswith("whsec_")
     path = f"/v1/alerts/{made['id']}"
     stamps = {name: made[name] for name in ("id", "since", "created_at", "created_by", "message")}
     shown = {
@@ -108,6 +112,7 @@ def test_what_is_no_alert(on_sqlite: Service, body: Any, message: str) -> None:
     assert (answer.status, answer.message) == (400, message)
     assert call(workspace, "GET", "/v1/alerts").body["alerts"] == []
     made = make(workspace)
+    del made["secret"]  # shown once
     change = {name: value for name, value in body.items() if NEW.get(name) != value} if isinstance(body, dict) else body
     if isinstance(body, dict) and "emails" in body:
         change["webhook"] = body["webhook"]
@@ -117,6 +122,34 @@ def test_what_is_no_alert(on_sqlite: Service, body: Any, message: str) -> None:
     assert call(workspace, "GET", f"/v1/alerts/{made['id']}").body == made
 
 
+def test_a_webhook_has_a_secret_that_is_shown_once(workspace: Workspace) -> None:
+    made = make(workspace)
+    path = f"/v1/alerts/{made['id']}"
+    secret = made["secret"]
+    for answer in (call(workspace, "GET", path), call(workspace, "PUT", path, {"above": 6})):
+        assert (answer.status, "secret" in answer.body) == (200, False)
+    assert "whsec_" not in call(workspace, "GET", "/v1/alerts").text
+    assert "whsec_" not in call(workspace, "POST", f"{path}/test").text
+    assert "whsec_" not in call(workspace, "GET", "/v1/alert_messages").text
+    changed = call(workspace, "PUT", path, {"new_secret": True})
+    assert changed.body["secret"].startswith("whsec_")
+    assert changed.body["secret"] != secret
+    for wrong in (False, 1, None, "yes"):
+        answer = call(workspace, "PUT", path, {"new_secret": wrong})
+        assert (answer.status, answer.message) == (400, contract.BAD_RENEWAL)
+    answer = call(workspace, "POST", "/v1/alerts", {**NEW, "new_secret": True})
+    assert (answer.status, answer.message) == (400, contract.BAD_NEW)
+
+
+def test_an_alert_of_before_gets_its_secret_when_it_is_changed(workspace: Workspace) -> None:
+    made = make(workspace)
+    path = f"/v1/alerts/{made['id']}"
+    with workspace.service.database.write() as connection:
+        connection.execute(text("update alert set secret = '' where id = :id"), {"id": made["id"]})
+    assert call(workspace, "PUT", path, {"above": 6}).body["secret"].startswith("whsec_")
+    assert "secret" not in call(workspace, "PUT", path, {"above": 7}).body
+
+
 def test_the_models_name_every_metric() -> None:
     assert get_args(_Metric) == METRICS
 
@@ -124,6 +157,7 @@ def test_the_models_name_every_metric() -> None:
 def test_others_have_none_of_it(service: Service, workspace: Workspace) -> None:
     other = service.workspace()
     made = make(workspace)
+    del made["secret"]  # shown once
     path = f"/v1/alerts/{made['id']}"
     assert call(workspace, "POST", f"{path}/test").status == 202
     for method, at, body in (
@@ -165,6 +199,9 @@ def test_from_a_refusal_to_the_message(service: Service, workspace: Workspace, t
             sender._busy.clear()
     mine = [body for body in told.told if body["alert"]["id"] == made["id"]]
     assert [body["state"] for body in mine] == ["firing", "test"]
+    assert signed_by(told, made["id"], made["secret"]) == [True, True]
+    assert call(workspace, "PUT", f"/v1/alerts/{made['id']}", {"new_secret": True}).body["secret"] != made["secret"]
+    assert kept_secrets(service, made["id"]) == {""}
     listed = call(workspace, "GET", f"/v1/alert_messages?alert_id={made['id']}&limit=10").body["messages"]
     assert [(one["said"], one["delivery"], one["content"]["value"]) for one in listed] == [
         ("test", "delivered", 2),
@@ -172,6 +209,45 @@ def test_from_a_refusal_to_the_message(service: Service, workspace: Workspace, t
     ]
     for query in ("limit=0", "limit=x", "limit=501", "what=1"):
         assert call(workspace, "GET", f"/v1/alert_messages?{query}").status == 400
+
+
+def signed_by(told: Hook, alert_id: str, secret: str) -> list[bool]:
+    """Of each message of an alert, in order: whether a receiver that has this secret takes it for ours."""
+    found = []
+    for doc, body, headers in zip(told.told, told.bodies, told.headers, strict=True):
+        if doc["alert"]["id"] == alert_id:
+            assert headers["webhook-id"] == doc["id"] == headers["X-Onefold-Message-Id"]
+            try:
+                found.append(Webhook(secret).verify(body, headers) == doc)
+            except WebhookVerificationError:
+                found.append(False)
+    return found
+
+
+def kept_secrets(service: Service, alert_id: str) -> set[str]:
+    """Secrets that stand with messages of an alert."""
+    with service.database.read() as connection:
+        rows = connection.execute(text("select secret from alert_message where alert_id = :id"), {"id": alert_id})
+        return {row.secret for row in rows}
+
+
+def test_what_is_due_is_signed_when_the_alert_is_gone(service: Service, workspace: Workspace, told: Hook) -> None:
+    """With the secret of when it was said; a body that somebody changed on the way is not taken for ours."""
+    sender = AlertSender(service.database, now_us, HttpOut(allow_private=True), None)
+    made = make(workspace)
+    with service.database.write() as connection:  # as if private addresses were allowed
+        found = store.find(connection, workspace.id, made["id"])
+        assert found is not None
+        assert store.change(connection, found, {"targets": (told.url,)}, now_us())
+    assert call(workspace, "POST", f"/v1/alerts/{made['id']}/test").status == 202
+    assert call(workspace, "DELETE", f"/v1/alerts/{made['id']}").status == 200
+    (message,) = [one for one in sender.due() if one.alert_id == made["id"]]
+    assert sender.send(message) == "delivered"
+    assert signed_by(told, made["id"], made["secret"]) == [True]
+    assert signed_by(told, made["id"], signing.new_secret()) == [False]
+    told.bodies = [body.replace(b"test", b"tset") for body in told.bodies]
+    assert signed_by(told, made["id"], made["secret"]) == [False]
+    assert kept_secrets(service, made["id"]) == {""}
 
 
 def test_bounds_over_http(on_sqlite: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,13 +267,18 @@ def test_on_the_command_line(tmp_path: Any, told: Hook, monkeypatch: pytest.Monk
     run("migrate")
     run("workspaces", "create", "shop")
     new = ("--metric", "responses_5xx", "--above", "0", "--webhook", told.url)
-    first = run("alerts", "create", "Errors", *new, "--workspace", "shop", "--endpoint", "/users/track").strip()
-    whole = run("alerts", "create", "Strangers", *new[2:], "--metric", "invalid_keys", "--installation").strip()
+    made = run("alerts", "create", "Errors", *new, "--workspace", "shop", "--endpoint", "/users/track")
+    first = made.splitlines()[0]
+    assert "whsec_" in made
+    whole = run("alerts", "create", "Strangers", *new[2:], "--metric", "invalid_keys", "--installation").splitlines()[0]
     assert "none of" not in run("alerts", "list", "--installation")
     assert [one["id"] for one in json.loads(run("alerts", "list", "--installation", "--json"))] == [whole]
     (shown,) = json.loads(run("alerts", "list", "--workspace", "shop", "--json"))
     assert (shown["id"], shown["endpoint"], shown["created_by"]) == (first, "/users/track", "onefold alerts")
-    run("alerts", "update", first, "--workspace", "shop", "--above", "7", "--endpoint", "", "--disabled")
+    assert "whsec_" not in run(
+        "alerts", "update", first, "--workspace", "shop", "--above", "7", "--endpoint", "", "--disabled"
+    )
+    assert "whsec_" in run("alerts", "update", first, "--workspace", "shop", "--new-secret")
     changed = json.loads(run("alerts", "show", first, "--workspace", "shop"))
     assert (changed["above"], changed["endpoint"], changed["enabled"]) == (7, None, False)
     assert contract.UNKNOWN in run("alerts", "show", whole, "--workspace", "shop", fails=True)

@@ -117,6 +117,8 @@ def test_an_alert_is_made_tested_and_deleted(browser: Chromium, onefold: Service
     page.shows("'above' must be a whole number", "[role=alert]")
     page.fill("[name=above]", "1000")
     page.click("text=Keep the alert")
+    page.shows("It is shown this once.", "main")
+    page.click("text=To the alerts")
     page.shows(f"Backlog {HOSTILE}", "main table")
     page.click("main table form button")
     page.shows("A test is on its way", "[role=status]")

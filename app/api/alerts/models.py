@@ -57,6 +57,9 @@ class AlertChange(Struct, forbid_unknown_fields=True):
     webhook: _Webhook | UnsetType | None = UNSET
     emails: _Emails | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
+    new_secret: Annotated[
+        Literal[True] | UnsetType, Meta(description="Gives it another secret; the one until now signs nothing more.")
+    ] = UNSET
 
 
 class Alert(Struct, forbid_unknown_fields=True):
@@ -82,6 +85,10 @@ class Alert(Struct, forbid_unknown_fields=True):
 
 class OneAlert(Alert, forbid_unknown_fields=True, kw_only=True):
     message: Literal["success"]
+    secret: Annotated[
+        str | UnsetType,
+        Meta(description="Signs what the webhook is told (Standard Webhooks). In the answer alone that gave it."),
+    ] = UNSET
 
 
 class AllAlerts(Struct, forbid_unknown_fields=True):

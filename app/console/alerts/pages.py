@@ -30,6 +30,7 @@ _NEW: Final = {
     "webhook": "",
     "emails": "",
     "enabled": "yes",
+    "new_secret": "",
 }
 _CHANGED: Final = "The alert was changed at the same time: look at it, and send the form again."
 
@@ -61,15 +62,17 @@ async def save_alert(visit: Visit) -> Response:
     try:
         document = _document(form)
         if alert_id:
-            await alerts.change(visit.caller, alert_id, contract.changes(document))
+            kept = await alerts.change(visit.caller, alert_id, contract.changes(document))
         else:
-            await alerts.create(visit.caller, contract.new(document, installation=False))
+            kept = await alerts.create(visit.caller, contract.new(document, installation=False))
     except RefusedError as refused:
         return _form(visit, values, alert_id, refused.message)
     except TooManyAlertsError:
         return _form(visit, values, alert_id, contract.TOO_MANY)
     except AlertChangedError:
         return _form(visit, values, alert_id, _CHANGED)
+    if kept.secret:
+        return visit.show("alerts/secret.html", 201, name=kept.name, secret=kept.secret)
     return visit.go("/alerts", f"The alert {values['name']} is {'changed, and begins anew' if alert_id else 'made'}.")
 
 
@@ -111,6 +114,7 @@ def _values(alert: Alert) -> dict[str, str]:
         "webhook": alert.targets[0] if alert.channel == WEBHOOK else "",
         "emails": "\n".join(alert.targets) if alert.channel == EMAIL else "",
         "enabled": "yes" if alert.enabled else "",
+        "new_secret": "",
     }
 
 
@@ -131,6 +135,8 @@ def _document(form: Form) -> dict[str, Any]:
     if "webhook" not in document and "emails" not in document:
         raise RefusedError(400, contract.BAD_CHANNEL)
     document["enabled"] = form["enabled"] == "yes"
+    if form["new_secret"]:
+        document["new_secret"] = True
     return document
 
 

@@ -34,6 +34,8 @@ class AlertRow(SQLModel, table=True):
     version: int = big()
     value: int | None = big(nullable=True)
     checked_us: int = big()
+    #: Signs what a webhook is told; "" = an alert of before, whose messages are not signed, or one without a webhook.
+    secret: str = text(default="")
 
 
 class AlertMessage(SQLModel, table=True):
@@ -61,3 +63,5 @@ class AlertMessage(SQLModel, table=True):
     #: Why the last attempt failed.
     error: str = text()
     ended_us: int | None = big(nullable=True)
+    #: The alert's, while the message is due: it is signed as well when the alert is gone.
+    secret: str = text(default="")
