@@ -19,6 +19,11 @@ from tests.browser.console import DESK, PHONE, console
 from tests.e2e.service import Service
 from tests.polling import until
 
+#: A live part of the page comes again, as it does after some seconds.
+AGAIN = """async () => {
+  const part = document.querySelector("main [hx-get]");
+  await htmx.ajax("GET", part.getAttribute("hx-get"), { source: part, target: part });
+}"""
 HOSTILE = "<img src=x onerror=window.hacked=1>{{7*7}}"
 
 
@@ -97,8 +102,12 @@ def test_a_job_is_cancelled(browser: Chromium, onefold: Service) -> None:
         jobs.create(connection, there.workspace_id, number, ARCHIVAL, HOSTILE, {}, "shop", now_us(), now_us() + hour)
     page = there.open("/jobs")
     page.shows(HOSTILE, "main table")
+    page.click("text=Live")
+    page.shows(HOSTILE, "main table")
     page.click("main table summary")
     page.call("check", "main table [type=checkbox]")
+    page.run(AGAIN)  # the list comes again, and leaves the form as it is
+    assert page.call("isChecked", "main table [type=checkbox]") is True
     page.click("main table button")
     page.shows(f"The job {number} is cancelled.", "[role=status]")
     page.shows("cancelled", "main table .state")

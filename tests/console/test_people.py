@@ -62,6 +62,9 @@ def test_a_person_is_found_merged_explained_and_taken_apart(desk: Desk, workspac
     why = browser.get(f"{base}/people/{ada}/why")
     assert "They are one person now." in why.text
     assert [act.act for act in desk.acts(workspace)] == ["people.merge"]
+    requests = set(re.findall(rf"{base}/requests/one/[^\"]+", why.text))
+    assert requests
+    assert [browser.get(path).status_code for path in requests] == [200] * len(requests)
     shown = texts(why)
     for each in (guest, "alias web: guest-7", "the key"):
         assert each in shown, each

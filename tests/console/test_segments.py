@@ -2,10 +2,12 @@
 
 import json
 import re
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
 
+from app.console.segments.lines import MOST_GROUPS, MOST_LINES, lines_of
 from app.services.accounts import OPERATOR, READER
 from tests.api.harness import Service, Workspace
 from tests.console.desk import HOSTILE, Desk, texts
@@ -96,6 +98,104 @@ def test_a_line_is_the_filter_of_the_api(on_sqlite: Service, line: tuple[str, ..
     assert answer.status == 201, answer.text
 
 
+#: Two groups, and the definition that they are.
+GROUPS = [
+    ("join", "OR"), ("group_op", "AND"), ("group_op", "OR"),
+    ("group", "0"), ("field", "external_id"), ("name", ""), ("op", "is_blank"), ("value", ""), ("days", ""),
+    ("group", "1"), ("field", "custom_attribute"), ("name", "n"), ("op", "includes_any_of"), ("value", "3, true, x"),
+    ("days", ""), ("group", "1"), ("field", ""), ("name", ""), ("op", ""), ("value", ""), ("days", ""),
+    ("group", "1"), ("field", "x_events_in_y_days"), ("name", "opened"), ("op", "more_than"), ("value", "2"),
+    ("days", "7"),
+]  # fmt: skip
+DEFINITION = {
+    "groups": [
+        {"op": "AND", "filters": [{"field": "external_id", "op": "is_blank"}]},
+        {
+            "op": "OR",
+            "filters": [
+                {"field": "custom_attribute", "op": "includes_any_of", "name": "n", "value": [3, True, "x"]},
+                {"field": "x_events_in_y_days", "op": "more_than", "name": "opened", "x": 2, "y": 7},
+            ],
+        },
+    ],
+    "join": "OR",
+}
+
+
+def built_definition(page: str) -> object:
+    found = re.search(r'name="definition" value="([^"]+)"', page)
+    return None if found is None else json.loads(unescape(found[1]))
+
+
+def test_groups_are_joined_and_changed_in_place(desk: Desk, workspace: Workspace) -> None:
+    browser, base = desk.logged_in(OPERATOR, workspace), f"/console/{workspace.id}/segments"
+    built = browser.get(f"{base}/build?{urlencode(GROUPS)}")
+    assert built_definition(built.text) == DEFINITION
+    assert built.text.count("<fieldset>") == 4
+    for added, fieldsets, groups in (("0", 5, 2), ("1", 5, 2), ("group", 5, 3), ("7", 4, 2), ("x", 4, 2)):
+        more = browser.get(f"{base}/build?{urlencode([*GROUPS, ('add', added)])}").text
+        assert (more.count("<fieldset>"), more.count('class="group"')) == (fieldsets, groups)
+        assert built_definition(more) == DEFINITION
+    kept = browser.post(base, {"name": "Both", "definition": json.dumps(DEFINITION), "tracked": "yes"})
+    one = kept.headers["location"]
+    segment_id = one.rpartition("/")[2]
+    assert f"build?id={segment_id}" in browser.get(one).text
+    change = browser.get(f"{base}/build?id={segment_id}").text
+    assert built_definition(change) == DEFINITION
+    assert (change.count("<fieldset>"), 'name="tracked" value="yes" checked' in change) == (3, True)
+    fewer = browser.get(f"{base}/build?{urlencode([*LINES, ('id', segment_id)])}").text
+    document = {"name": "One", "definition": json.dumps(built_definition(fewer)), "id": segment_id}
+    assert browser.post(base, document).headers["location"] == one
+    (segment,) = workspace.service.send("GET", "/v1/segments", None, workspace.headers(), workspace.key).body[
+        "segments"
+    ]
+    assert (segment["id"], segment["name"], segment["analytics_tracking_enabled"]) == (segment_id, "One", False)
+    assert (len(segment["groups"]), segment["join"]) == (1, "AND")
+    assert built_definition(browser.get(f"{base}/build?id={segment_id}").text) is not None
+    for wrong in (browser.get(f"{base}/build?id=none"), browser.post(base, {**document, "id": "none"})):
+        assert wrong.status_code == 404
+    reader = desk.logged_in(READER, workspace)
+    assert "Change it" not in reader.get(one).text
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"exclude": [{"filters": [{"field": "country", "op": "is_blank"}]}]},
+        {"apps": "none"},
+        {"groups": [{"filters": [{"field": "custom_attribute", "op": "does_not_equal", "name": "a", "value": "7"}]}]},
+        {"groups": [{"filters": [{"field": "country", "op": "is_any_of", "value": ["a, b"]}]}]},
+        {"groups": [{"filters": [{"field": "first_name", "op": "is_blank"}] * (MOST_LINES + 1)}]},
+        {"groups": [{"filters": [{"field": "first_name", "op": "is_blank"}]}] * (MOST_GROUPS + 1)},
+    ],
+    ids=["exclusion", "apps", "text like a number", "comma", "filters", "groups"],
+)
+def test_what_lines_cannot_say_stays_json(on_sqlite: Service, more: dict[str, object]) -> None:
+    """Nothing is lost on the way through the form."""
+    desk, workspace = Desk(on_sqlite), on_sqlite.workspace()
+    whole = {**DEFINITION, **more}
+    assert lines_of(whole) is None
+    page = desk.logged_in(OPERATOR, workspace).get(
+        f"/console/{workspace.id}/segments/build?{urlencode({'definition': json.dumps(whole)})}"
+    )
+    assert (page.status_code, built_definition(page.text)) == (200, whole)
+    assert "Lines cannot say all of this segment" in texts(page)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    ['{"groups":5}', '{"groups":[1]}', '{"groups":[{"filters":[{}]}]}', '{"groups":[{"filters":[3]}]}',
+     '{"exclude":"x"}', '{"join":[]}', '{"groups":[{"filters":[{"field":[],"op":{}}]}]}', '{"apps":{}}'],
+    ids=[str(n) for n in range(8)],
+)  # fmt: skip
+def test_json_of_another_shape(on_sqlite: Service, definition: str) -> None:
+    desk, workspace = Desk(on_sqlite), on_sqlite.workspace()
+    browser, base = desk.logged_in(OPERATOR, workspace), f"/console/{workspace.id}/segments"
+    assert browser.get(f"{base}/build?{urlencode({'definition': definition})}").status_code == 422
+    assert browser.get(f"{base}/count?{urlencode({'definition': definition})}").status_code == 200
+    assert browser.post(base, {"name": "x", "definition": definition}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -139,7 +239,7 @@ def test_hostile_fields(on_sqlite: Service, text: str) -> None:
         browser.post(base, {"name": "x", "definition": sent}),
         browser.post(f"{base}/delete", {"id": sent}),
     ]
-    for name in ("field", "name", "op", "value", "days", "definition", "rows", "join"):
+    for name in ("field", "name", "op", "value", "days", "definition", "join", "group", "group_op", "add", "id"):
         query = {"field": "custom_attribute", "name": "n", "op": "equals", "value": "v", name: sent}
         pages.append(browser.get(f"{base}/build?{urlencode(query)}"))
     pages += [browser.get(f"{base}/count?{urlencode({'definition': sent})}"), browser.get(base)]

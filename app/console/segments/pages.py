@@ -8,43 +8,24 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from app.console.forms import Form
 from app.console.page import WORKSPACE, Page, Visit
+from app.console.segments import lines
 from app.contract import merge_records
 from app.contract import segment_requests as contract
 from app.contract.body import parse_object, unsound
 from app.contract.errors import RefusedError
-from app.contract.segment_filters import NAME_KEYS
-from app.contract.segments import MEMBERS
-from app.domain.numbers import integer
-from app.domain.segments.fields import FIELDS, OPERANDS, OPERATORS, Kind, Operand
+from app.contract.segments import MEMBERS, read_definition
 from app.services.accounts import OPERATOR
 from app.services.previews import Preview
 from app.services.refusals import SegmentTooBroadError, SegmentTooSlowError, UnknownSegmentError
+from app.services.segments import Segment
 
-#: Filters that the form shows at first, and at most; more go as JSON.
-_ROWS: Final = 3
-_MOST_ROWS: Final = 20
 _SAMPLE: Final = 10
 _NO_JSON: Final = "The definition is no JSON object that can be stored."
+#: What a definition says where it says nothing: a change replaces all of it.
+_WHOLE: Final = {"groups": [], "join": "AND", "exclude": [], "apps": "all"}
 #: By what a person is found.
 _WAYS: Final = ("external_id", "braze_id", "email")
-#: Fields that one line of the form can say all of.
-_PLAIN: Final = tuple(name for name, field in FIELDS.items() if field.kind not in (Kind.SAME, Kind.CIRCLE))
-_OPERATORS: Final = tuple(
-    op for op in OPERANDS if op != "any_element" and any(op in OPERATORS[FIELDS[name].kind] for name in _PLAIN)
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the form, as it was filled in."""
-
-    field: str = ""
-    name: str = ""
-    op: str = ""
-    value: str = ""
-    days: str = ""
 
 
 async def list_segments(visit: Visit) -> Response:
@@ -56,14 +37,24 @@ async def list_segments(visit: Visit) -> Response:
 
 
 async def build(visit: Visit) -> Response:
-    """The form, filled in from the address, with a part that counts."""
+    """The form, filled in from the address, with a part that counts; with `id`, to change a segment that is kept."""
     query, wrong = visit.query, ""
+    segment = await _named(visit, query["id"])
     definition: dict[str, Any] | None = None
+    filled = lines.read(query)
     try:
-        definition = _definition(query)
+        if query["definition"].strip():
+            definition = _json(query["definition"])
+        elif segment is not None and "field" not in query:
+            definition = dict(segment.definition)
+        else:
+            definition = lines.definition_of(filled)
+        if definition is not None:
+            from_definition = _filled(definition)
+            filled = filled if "field" in query else from_definition or filled
     except RefusedError as refused:
-        wrong = refused.message
-    return _built(visit, query, definition, wrong)
+        wrong, definition = refused.message, None
+    return _built(visit, _Built(segment, filled, definition, query["definition"]), wrong)
 
 
 async def count(visit: Visit) -> Response:
@@ -83,16 +74,25 @@ async def count(visit: Visit) -> Response:
 
 
 async def keep_segment(visit: Visit) -> Response:
-    form = visit.form
+    """Keep a new segment, or with `id` change one."""
+    form, segments = visit.form, visit.services.segments
     name = visit.target = form["name"].strip()
+    segment = await _named(visit, form["id"])
+    tracked = form["tracked"] == "yes"
     definition: dict[str, Any] | None = None
+    filled = lines.blank()
     try:
         definition = _json(form["definition"])
-        document = {"name": name, "analytics_tracking_enabled": form["tracked"] == "yes", **definition}
-        made = await visit.services.segments.add(visit.caller, document)
+        filled = _filled(definition) or filled
+        document = {"name": name, "analytics_tracking_enabled": tracked}
+        if segment is None:
+            kept = await segments.add(visit.caller, {**document, **definition})
+        else:
+            kept = await segments.change(visit.caller, segment.id, {**document, **_WHOLE, **definition})
     except RefusedError as refused:
-        return _built(visit, Form({"definition": [form["definition"]]}), definition, refused.message, name)
-    return visit.go(f"/segments/{made.id}", f"The segment {name} is kept.")
+        built = _Built(segment, filled, definition, form["definition"], name=name, tracked=tracked)
+        return _built(visit, built, refused.message)
+    return visit.go(f"/segments/{kept.id}", f"The segment {name} is {'kept' if segment is None else 'changed'}.")
 
 
 async def one(visit: Visit) -> Response:
@@ -135,94 +135,53 @@ async def remove_segment(visit: Visit) -> Response:
     return visit.go("/segments", "The segment is deleted. The people who were in it stay.")
 
 
-def _built(
-    visit: Visit, query: Form, definition: Mapping[str, Any] | None, wrong: str = "", name: str = ""
-) -> Response:
-    rows = _rows(query)
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What the page of the form shows."""
+
+    #: The one that is changed; None = a new one is built.
+    segment: Segment | None
+    filled: lines.Lines
+    definition: Mapping[str, Any] | None
+    #: The definition as it was typed; "" = it was not.
+    text: str
+    name: str | None = None
+    tracked: bool | None = None
+
+
+def _built(visit: Visit, built: _Built, wrong: str = "") -> Response:
+    segment, definition = built.segment, built.definition
     return visit.show(
         "segments/build.html",
         422 if wrong else 200,
-        rows=rows,
-        more=min(len(rows) + 1, _MOST_ROWS),
-        join=query["join"] or "AND",
-        fields=_PLAIN,
-        operators=_OPERATORS,
-        text=query["definition"] or (_shown(definition) if definition else ""),
+        segment=segment,
+        lines=built.filled,
+        fields=lines.PLAIN_FIELDS,
+        operators=lines.PLAIN_OPERATORS,
+        new_group=lines.NEW_GROUP,
+        text=built.text or (_shown(definition) if definition else ""),
         definition=_compact(definition) if definition else "",
         words=contract.in_words(dict(definition)) if definition and not wrong else "",
         count=_query(definition) if definition else "",
+        is_only_json=definition is not None and not wrong and lines.lines_of(definition) is None,
         wrong=wrong,
-        name=name,
+        name=built.name if built.name is not None else segment.name if segment else "",
+        tracked=built.tracked if built.tracked is not None else segment.tracked if segment else False,
     )
 
 
-def _rows(query: Form) -> list[Row]:
-    wanted = query["rows"]
-    number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 4 else _ROWS
-    sent = [query.all(name) for name in ("field", "name", "op", "value", "days")]
-    filled = max(map(len, sent))
-    number = max(1, min(max(number, filled), _MOST_ROWS))
-    cells = [values + [""] * (number - len(values)) for values in sent]
-    return [Row(*row) for row in zip(*(column[:number] for column in cells), strict=True)]
+async def _named(visit: Visit, segment_id: str) -> Segment | None:
+    """The segment that is to be changed; None for a new one. Raises UnknownSegmentError."""
+    return await visit.services.segments.one(visit.caller, segment_id) if segment_id else None
 
 
-def _definition(query: Form) -> dict[str, Any] | None:
-    """What the form says; None while nothing is filled in. Raises RefusedError."""
-    if query["definition"].strip():
-        return _json(query["definition"])
-    filters = [_filter(row) for row in _rows(query) if row.field]
-    if not filters:
-        return None
-    return {"groups": [{"op": "OR" if query["join"] == "OR" else "AND", "filters": filters}]}
+def _filled(definition: dict[str, Any]) -> lines.Lines | None:
+    """The definition as lines, where lines can say it. Raises RefusedError for what is none.
 
-
-def _filter(row: Row) -> dict[str, Any]:
-    """A filter as a client would send it; what is wrong with it is said by the contract."""
-    field = FIELDS.get(row.field)
-    document: dict[str, Any] = {"field": row.field, "op": row.op}
-    if row.name.strip():
-        document[NAME_KEYS.get(row.field, "name")] = row.name.strip()
-    operand = OPERANDS.get(row.op, Operand.NONE)
-    if field is not None and field.kind == Kind.WINDOW:
-        document |= {"x": _number(row.value), "y": _number(row.days)}
-    elif operand != Operand.NONE:
-        document["value"] = _value(row.value, operand, field.kind if field is not None else Kind.ANY)
-    return document
-
-
-def _value(text: str, operand: Operand, kind: Kind) -> object:
-    if operand in (Operand.NUMBER, Operand.DAYS, Operand.HOURS):
-        return _number(text) if kind != Kind.VERSION else text
-    if operand == Operand.TEXTS:
-        return _parts(text)
-    if operand == Operand.SCALARS:
-        return [_scalar(part) for part in _parts(text)]
-    if operand == Operand.SCALAR or (operand == Operand.TEXT_OR_NUMBER and kind != Kind.TEXT):
-        return _scalar(text)
-    return text
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _scalar(text: str) -> object:
-    """A number or a truth where the text is one."""
-    if text.strip() in ("true", "false"):
-        return text.strip() == "true"
-    found = _number(text)
-    return text if found is None else found
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        found = float(text.strip())
-    except ValueError:
-        return None
-    if found != found or found in (float("inf"), float("-inf")):
-        return None
-    whole = integer(found)
-    return found if whole is None else whole
+    What nobody knows here, the names of segments and what is a pattern, is looked at when it is counted.
+    """
+    read_definition(definition, lambda _pattern: True, lambda _segment: {})
+    return lines.lines_of(definition)
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 TYPES: Final = {
     "console.css": "text/css",
     "console.js": "text/javascript",
+    "parts.js": "text/javascript",
     "icon.svg": "image/svg+xml",
     "htmx-2.0.11.min.js": "text/javascript",
     "uplot-1.6.32.min.js": "text/javascript",
