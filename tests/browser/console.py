@@ -79,17 +79,25 @@ def _database(onefold: Service) -> Iterator[Database]:
         database.dispose()
 
 
-def faults(page: Page) -> list[str]:
-    """What axe-core finds of weight: the rule, and the first element that breaks it."""
+#: What axe-core finds of weight. Its list of what is well is long, and nobody reads it.
+_FAULTS: Final = """async () => {
+  const { violations } = await axe.run({ resultTypes: ["violations"] });
+  const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  return grave.map(({ id, nodes }) => `${id}: ${nodes[0].html.slice(0, 200)}`);
+}"""
+
+
+def axe() -> str:
+    """The script of axe-core, which `faults` needs in the page: run it, or have the visitor run it in each page."""
     if not AXE.is_file():
         missing("no axe-core: see `make clients`")
-    page.call("evaluate", AXE.read_text())
-    found = page.run("() => axe.run()")
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-    ]
+    return AXE.read_text()
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds of weight: the rule, and the first element that breaks it."""
+    found: list[str] = page.run(_FAULTS)
+    return found
 
 
 def sideways(page: Page) -> int:

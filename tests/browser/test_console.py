@@ -3,11 +3,15 @@
 from app.console.pages import PAGES
 from app.services.accounts import READER
 from tests.browser.chromium import Chromium
-from tests.browser.console import DESK, PHONE, SETTLED, console, faults, sideways
+from tests.browser.console import DESK, PHONE, SETTLED, axe, console, faults, sideways
 from tests.e2e.service import Service
 from tests.polling import until
 
 HOSTILE = "<img src=x onerror=window.hacked=1>{{7*7}}"
+
+
+#: Whether a page has a frame of its own.
+IS_WHOLE = "(path) => fetch(path).then((it) => it.text()).then((it) => it.includes('<h1'))"
 
 
 def test_log_in(browser: Chromium, onefold: Service) -> None:
@@ -16,6 +20,7 @@ def test_log_in(browser: Chromium, onefold: Service) -> None:
     visitor = browser.visitor(**DESK)
     page = visitor.page(f"{onefold.url}/console")
     page.shows("Log in", "h1")
+    page.call("evaluate", axe())
     assert faults(page) == []
     page.call("focus", "[name=name]")
     for text, key in ((name, "Tab"), ("wrong " + password, "Enter")):
@@ -69,19 +74,21 @@ def test_every_page_is_for_everybody(browser: Chromium, onefold: Service) -> Non
     found: dict[str, object] = {}
     for role, how in (("admin", DESK), (READER, PHONE)):
         there = console(onefold, browser, role, everywhere=role != READER, **how)
-        page = there.open("/", base="")
+        there.visitor.before(axe())
+        page, sizes = there.open("/", base=""), list[int]()
         for one in PAGES:
             below = "/console" + one.path.replace("{workspace_id:int}", str(there.workspace_id))
             if one.act or "{" in below or (role == READER and one.role != READER):
                 continue
-            if not page.run("(path) => fetch(path).then((it) => it.text()).then((it) => it.includes('<h1'))", below):
+            if not one.title and not page.run(IS_WHOLE, below):
                 continue  # a part of a page, which is looked at there
             page.open(f"{onefold.url}{below}")
             page.run(SETTLED)
-            wrong = [*faults(page), *([f"{sideways(page)} px too wide"] if sideways(page) else [])]
+            wide = sideways(page)
+            wrong = [*faults(page), *([f"{wide} px too wide"] if wide else [])]
+            sizes.append(page.run("() => performance.getEntriesByType('navigation')[0].transferSize"))
             if wrong:
                 found[f"{role} {one.path}"] = wrong
         assert found == {}
         assert there.visitor.errors() == []
-        sizes = page.run("() => performance.getEntriesByType('navigation').map((one) => one.transferSize)")
         assert max(sizes) < 100_000

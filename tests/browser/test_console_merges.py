@@ -4,7 +4,7 @@ from typing import Any
 
 from app.services.accounts import OPERATOR
 from tests.browser.chromium import Chromium, Page
-from tests.browser.console import DESK, PHONE, Console, console, faults, sideways
+from tests.browser.console import DESK, PHONE, Console, axe, console, faults, sideways
 from tests.e2e.service import Service
 from tests.polling import until
 
@@ -21,6 +21,7 @@ def people(there: Console, *attributes: dict[str, Any], events: tuple[dict[str, 
 
 
 def sound(page: Page) -> None:
+    page.call("evaluate", axe())
     assert faults(page) == []
     assert sideways(page) == 0
 
