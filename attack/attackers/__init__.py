@@ -17,6 +17,7 @@ from attack.attackers.http import (
     Upgrades,
 )
 from attack.attackers.reading import CrowdExports, TornExports, UnreadExports, Waiters
+from attack.attackers.refused import RefusedFlood
 from attack.attackers.sdk import EndlessMessages, HugeBatches, NewDevices, SlowBatches
 from attack.attackers.store import Ageing, LockedHead
 
@@ -44,6 +45,7 @@ ALL: Final[tuple[tuple[type[Attacker], ...], ...]] = (
     (NewDevices,),
     (HugeBatches,),
     (EndlessMessages,),
+    (RefusedFlood,),
     (MergedObjects, CrowdExports),
     (SlowBodies, HalfHeads),
     (ManyNodes, Waiters),
