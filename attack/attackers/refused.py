@@ -15,7 +15,7 @@ class RefusedFlood(Attacker):
     number, name = "20", "a flood of refused requests"
     does = "bodies of up to 60 KB in which each of 50 or 75 objects is wrong, 8 connections, as quickly as answers come"
     bound = (
-        "`ONEFOLD_REFUSED_PER_SECOND`: 20 rows in a second, 50 errors and 100 hashes in each, 256 KB of bodies read for"
+        "`ONEFOLD_REFUSED_PER_SECOND`, 50 errors and 100 hashes in each row, 256 KB of bodies read in a second for"
         " hashes; the others are counted by endpoint, status and error"
     )
     unbound = MappingProxyType({"ONEFOLD_REFUSED_PER_SECOND": "1000"})
