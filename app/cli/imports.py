@@ -14,7 +14,7 @@ from rich.table import Table
 from app.adapters import row_sources
 from app.adapters.clock import now_us
 from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
-from app.cli.output import errors, out
+from app.cli.output import errors, out, show_table
 from app.contract import rows
 from app.contract.errors import RefusedError
 from app.services.caller import Caller
@@ -161,7 +161,7 @@ def _show(reports: list[tuple[str, Report]], *, dry: bool) -> None:
     for name, report in reports:
         last = report.known if dry else report.before
         table.add_row(name, *(str(report.taken[kind]) for kind in rows.KINDS), str(report.refused), str(last))
-    out.print(table)
+    show_table(table)
     for name, report in reports:
         for (field, why), count in report.ignored.most_common(_FIELDS_SHOWN):
             out.print(f"{name}: {field} left out of {count} users ({why})", highlight=False, markup=False)
