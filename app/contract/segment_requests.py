@@ -194,7 +194,9 @@ def _group_in_words(group: dict[str, Any]) -> str:
 
 def _filter_in_words(one: dict[str, Any]) -> str:
     about = next((str(one[key]) for key in ("name", *NAME_KEYS.values()) if key in one), "")
-    parts = [str(one["field"]), about, str(one["op"]), str(one.get("value", one.get("x", "")))]
+    value = one.get("value", one.get("x", ""))
+    told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    parts = [str(one["field"]), about, str(one["op"]), told]
     if "y" in one:
         parts.append(f"in {one['y']} days")
     return " ".join(part for part in parts if part)
