@@ -180,6 +180,11 @@ class Settings(BaseSettings):
     max_alerts: int = Field(50, ge=1)
     alert_messages_per_hour: int = Field(60, ge=1)
     max_alert_messages: int = Field(1_000, ge=100)
+    #: Change webhooks of a workspace; how long a message waits for one that does not take it, and megabytes of all that
+    #: wait in a workspace. Beyond it the oldest go.
+    max_webhooks: int = Field(20, ge=1)
+    webhook_hours: float = Field(72.0, gt=0)
+    max_webhook_megabytes: int = Field(256, ge=1)
     #: The mail server that takes the e-mails of alerts; empty = none, and alerts call webhooks alone.
     smtp_host: str = ""
     smtp_port: int = Field(587, ge=1, le=65_535)

@@ -16,6 +16,7 @@ from app.domain.address_book import TooFewLoadedError
 from app.domain.apply import apply_commands
 from app.domain.changes import Changes, Counts
 from app.domain.commands import Command, Request
+from app.domain.observing import AddressEvent, Observer
 from app.domain.order import left, positions
 from app.domain.profile import Problem
 from app.domain.progress import Carried, Progress
@@ -23,6 +24,7 @@ from app.domain.reasons import CATALOGUE_FULL, SERIES_FULL, TOO_OLD_FOR_SERIES
 from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.domain.step import Step
+from app.domain.webhooks import DELETED, ProfileEvent
 from app.store import dead_letters
 from app.store.names import NameCache
 from app.store.profiles import crowds
@@ -48,6 +50,9 @@ class Applied:
     too_old: int = 0
     #: Settings that are in force now, if they changed.
     settings: ApplySettings | None = None
+    #: What webhooks are told, by its place; and of addresses, whoever has them.
+    events: dict[tuple[int, int, int], ProfileEvent] = field(default_factory=dict)
+    addresses: list[AddressEvent] = field(default_factory=list)
     #: Names that the transaction made.
     names: NameCache = field(default_factory=dict)
 
@@ -55,6 +60,16 @@ class Applied:
     def uncounted(self) -> dict[str, int]:
         """{reason: how much} of what is in profiles, and neither listed nor counted."""
         return {CATALOGUE_FULL: self.unlisted, SERIES_FULL: self.unlisted_series, TOO_OLD_FOR_SERIES: self.too_old}
+
+    def observe(self, observer: Observer | None) -> None:
+        """Take in what was seen of a state that is saved."""
+        if observer is None:
+            return
+        for event in observer.events:
+            known = self.events.setdefault(event.place, event)
+            if known is not event:
+                known.add(event)
+        self.addresses += observer.addresses
 
     def add(self, changes: Changes, settings: ApplySettings, made: NameCache) -> None:
         """Take in what was saved together."""
@@ -66,6 +81,15 @@ class Applied:
         self.names |= made
         if changes.settings_changed:
             self.settings = settings
+        if changes.family:  # whoever is deleted is not told of any more
+            gone = {pid: event for (_, _, pid), event in self.events.items() if event.types & DELETED}
+            self.events = {place: one for place, one in self.events.items() if place[2] not in changes.family}
+            for event in gone.values():
+                self.events[event.place] = ProfileEvent(
+                    event.stream, event.seq, event.us, event.pid, event.braze_id, event.external_id, DELETED
+                )
+            for event in self.events.values():
+                event.others = {pid: one for pid, one in event.others.items() if pid not in changes.family}
 
 
 class Parts:
@@ -83,10 +107,12 @@ class Parts:
         *,
         with_values: bool,
         has_values: bool,
+        observed: bool,
         patience: Patience,
     ) -> None:
         """`limits` says how many holders of an address are loaded at first; `names` are those that are known, and the
-        workspace may have `most_names`, and `most_series` series. `with_values`, `has_values`: those of the lane."""
+        workspace may have `most_names`, and `most_series` series. `with_values`, `has_values`, `observed`: those of the
+        lane."""
         self._loader = loader
         self._connection = loader.connection
         self._workspace_id = loader.workspace_id
@@ -98,6 +124,7 @@ class Parts:
         self._most_series = most_series
         self._with_values = with_values
         self._has_values = has_values
+        self._observed = observed
         self._patience = patience
         self._applied = Applied()
 
@@ -127,12 +154,15 @@ class Parts:
         limits = self._limits
         while True:
             state = self._load([command for request in requests for command in left(request)], limits)
+            observer = Observer(state) if self._observed else None
             ends, done = time.monotonic() + self._patience.reduce, 0
             try:
                 for request in requests:
                     step = Step(state, request, self._workspace_id, self._secret)
                     order = positions(request, state.holders)
                     many = self._reduce(step, order, ends + self._patience.grace)
+                    if observer is not None:
+                        observer.look(request)
                     if many < len(order):
                         self._applied.progress = _progress(request, order, many, step.end(), len(order))
                         break
@@ -143,6 +173,7 @@ class Parts:
                 limits = limits.more()
                 requests = [again(n) for n in range(len(requests))]
             else:
+                self._applied.observe(observer)
                 self._save(state)
                 self._applied.requests = done
                 return
@@ -166,6 +197,7 @@ class Parts:
                 size = max(1, min(fitting, len(part) - 1))
                 continue
             step.begin(state)
+            observer = Observer(state) if self._observed else None
             try:
                 done = self._reduce(step, part, time.monotonic() + self._patience.reduce)
             except TooFewLoadedError:
@@ -173,6 +205,9 @@ class Parts:
                 step.go_back(carried)
                 continue
             carried = step.end()
+            if observer is not None:
+                observer.look(request)
+            self._applied.observe(observer)
             self._save(state)
             del state
             limits, first, size = self._limits, first + done, 2 * size

@@ -20,7 +20,7 @@ from app.adapters.mail import Mailer
 from app.adapters.metrics import DIRECTORY, Metrics
 from app.settings import Settings
 from app.store import alerts as store_alerts
-from app.store import past, refused
+from app.store import past, refused, workspaces
 from app.store.engine import Database
 from app.store.retained import Keeping
 from workers import archival, console, merge_schedule, rates, scheduled, segments, token_clean_up, values
@@ -28,8 +28,9 @@ from workers.alert_messages import AlertSender
 from workers.alerts import AlertWatch
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
-from workers.retention import Retention, UsageKept
+from workers.retention import OutboxKept, Retention, UsageKept
 from workers.sweep import Sweeper
+from workers.webhook_messages import WebhookSender
 from workers.workspaces import WorkspaceDeleter
 
 log = structlog.get_logger()
@@ -67,8 +68,9 @@ def _retention(parts: Parts) -> Work:
     keeping = Keeping(settings.history_lines, settings.merge_record_days, settings.deletion_days)
     usage = UsageKept(settings.usage_hours, settings.max_usage_rows)
     refusals = refused.Keeping(settings.refused_requests, settings.refused_days)
+    outbox = OutboxKept(settings.webhook_hours, settings.max_webhook_megabytes * 1024 * 1024)
     return Retention(
-        parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping, usage, refusals
+        parts.database, parts.now_us, hours, most, parts.metrics.aged_out, bounds, keeping, usage, refusals, outbox
     ).run
 
 
@@ -142,6 +144,13 @@ def _alert_messages(parts: Parts) -> Work:
     return AlertSender(parts.database, parts.now_us, parts.out, parts.mailer).run
 
 
+def _webhook_messages(parts: Parts) -> Work:
+    database = parts.database
+    return WebhookSender(
+        database, parts.now_us, parts.out, lambda workspace_id: workspaces.secret(database, workspace_id)
+    ).run
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
@@ -158,6 +167,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "merge schedule": _merge_schedule,
     "alerts": _alerts,
     "alert messages": _alert_messages,
+    "webhook messages": _webhook_messages,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from app.domain.times import HOUR, MINUTE
-from app.store import api_usage, erasure, merges, partitions, past, refused, series
+from app.store import api_usage, erasure, merges, outbox, partitions, past, refused, series
 from app.store.engine import DATABASE_ERRORS, Database
 from app.store.inbox import size
 from app.store.retained import Keeping, Retained
@@ -30,7 +30,16 @@ class UsageKept:
     rows: int = 2**62
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxKept:
+    """How long messages wait for webhooks, and bytes of those of a workspace."""
+
+    hours: float = 24 * 36_500
+    bytes: int = 2**62
+
+
 _ALL_USAGE: Final = UsageKept()
+_WHOLE_OUTBOX: Final = OutboxKept()
 _EVERY_REFUSAL: Final = refused.Keeping(rows=2**31, days=100_000)
 #: What a queued request may still need stays a little longer: what it takes to undo a merge, and orphaned consent.
 SLACK_US: Final = 24 * 60 * INTERVAL_US
@@ -50,6 +59,7 @@ class Retention:
         keeping: Keeping = _ALL,
         usage: UsageKept = _ALL_USAGE,
         refusals: refused.Keeping = _EVERY_REFUSAL,
+        outbox_kept: OutboxKept = _WHOLE_OUTBOX,
     ) -> None:
         """Applied requests are kept for `inbox_hours`, and for less while the inbox has more than `inbox_bytes`.
 
@@ -64,6 +74,7 @@ class Retention:
         self._retained = Retained(database, keeping)
         self._usage = usage
         self._refusals = refusals
+        self._outbox_kept = outbox_kept
         self._due = 0
         #: Hour of the last look at series: nothing of them ends more often.
         self._hour = 0
@@ -93,6 +104,10 @@ class Retention:
         addresses = erasure.forget_addresses(self._database, now - SLACK_US)
         if gone := refused.trim(self._database, now, self._refusals):
             dropped["refused_requests"] = gone
+        kept = self._outbox_kept
+        if unsent := outbox.trim(self._database, now - int(kept.hours * HOUR), kept.bytes):
+            dropped["webhook_messages"] = unsent
+            log.warning("webhook_messages_dropped", messages=unsent)
         if forgotten := merges.expire(self._database, now - SLACK_US):
             dropped["merge_record"] = forgotten
         if (hour := now // HOUR) != self._hour:

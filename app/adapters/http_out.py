@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -143,7 +144,7 @@ class HttpOut:
         try:
             with (
                 httpcore.ConnectionPool(
-                    ssl_context=ssl.create_default_context(), network_backend=backend, retries=0, http2=False
+                    ssl_context=_context(), network_backend=backend, retries=0, http2=False
                 ) as pool,
                 pool.stream(method, request_url, headers=named, content=body) as response,
             ):
@@ -179,6 +180,12 @@ class HttpOut:
         if not self._allow_private and not all(map(is_public, found)):
             raise CallError(REFUSED_ADDRESS)
         return found
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    """Made once: reading the certificates of all authorities takes some 20 ms."""
+    return ssl.create_default_context()
 
 
 @dataclass(frozen=True, slots=True)

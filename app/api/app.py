@@ -45,6 +45,7 @@ from app.api.subscriptions import groups as subscription_groups
 from app.api.testing import endpoints as testing
 from app.api.track import endpoints as track
 from app.api.tracking import endpoints as tracking
+from app.api.webhooks import endpoints as webhooks
 from app.api.workspaces import endpoints as workspaces
 from app.contract.errors import INTERNAL, INVALID_URL, RefusedError
 from app.services.registry import Services
@@ -83,6 +84,7 @@ FAMILIES = (
     workspaces.endpoints,
     alerts.endpoints,
     testing.endpoints,
+    webhooks.endpoints,
 )
 
 

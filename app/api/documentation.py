@@ -27,6 +27,7 @@ TAGS: Final = {
     "Workspaces": "A workspace as a whole.",
     "Alerts": "Numbers that are watched, who is told, and what was said.",
     "Test mode": "For tests of other projects: begin anew, and let calls go wrong.",
+    "Webhooks": "Who is told which profiles change.",
     "Limits": "How much may be called, and how much was.",
     "Health": "For probes: no key, no limits.",
 }

@@ -63,6 +63,7 @@ from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.testing import Testing
 from app.services.waiting import Waiting
+from app.services.webhooks import Webhooks, WebhookSettings
 from app.services.workspace_deletions import WorkspaceDeletions
 from app.services.workspace_settings import WorkspaceSettings
 from app.services.workspaces import Workspaces
@@ -229,6 +230,7 @@ def services(settings: Settings) -> Services:
         connections=connections,
         gate=gate,
         alerts=Alerts(database, calls, now_us, alert_settings(settings)),
+        webhooks=Webhooks(database, calls, now_us, webhook_settings(settings)),
         usage=ApiUsage(database, calls),
         usage_counter=usage_counter,
         testing=Testing(database, calls, keys.forget) if settings.test_mode else None,
@@ -294,6 +296,11 @@ def alert_settings(settings: Settings) -> AlertSettings:
         mail=bool(settings.smtp_host),
         server=settings.public_url,
     )
+
+
+def webhook_settings(settings: Settings) -> WebhookSettings:
+    """What an API process, or a command, has to know of change webhooks."""
+    return WebhookSettings(settings.max_webhooks, settings.http_allow_private)
 
 
 def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callable[[], None]) -> Jobs:

@@ -50,6 +50,7 @@ _GROUPS: Final = {
     "segments": ("segments", "app"),
     "admins": ("admins", "app"),
     "alerts": ("alerts", "app"),
+    "webhooks": ("webhooks", "app"),
     "db": ("roles", "app"),
 }
 #: Former names, which work until 1.0.

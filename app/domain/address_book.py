@@ -49,7 +49,7 @@ class Unloaded:
 class AddressBook:
     """The part of a state that is found by identifier or by address; a part of app.domain.state.State."""
 
-    __slots__ = ("_complete", "_topics", "addresses", "changes", "index", "now_us", "unloaded")
+    __slots__ = ("_complete", "_topics", "addresses", "changes", "index", "now_us", "recorded", "unloaded")
 
     def __init__(
         self,
@@ -68,6 +68,8 @@ class AddressBook:
         self.changes = Changes()
         #: When the request in hand was accepted.
         self.now_us = 0
+        #: Addresses of which something was recorded since an observer looked last.
+        self.recorded: set[Address] = set()
         self.know(addresses)
 
     def holders(self, identifier: Identifier) -> set[int]:
@@ -109,6 +111,7 @@ class AddressBook:
         """Record a topic of an address that somebody has; None takes it back."""
         self.know({address: state})
         self.changes.addresses[address] = state
+        self.recorded.add(address)
 
     def set_shared(self, address: Address, state: AddressState | None) -> None:
         """As `set_address` for an address that perhaps nobody has: then it is kept for ORPHAN_US."""

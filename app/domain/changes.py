@@ -50,6 +50,15 @@ class Counts:
             setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A profile that a client deleted, as those are told who know it."""
+
+    pid: int
+    braze_id: str
+    external_id: str | None
+
+
 @dataclass(slots=True)
 class Changes:
     """What has to be written. `sections` names the changed sections of every touched profile, as a bit mask."""
@@ -76,6 +85,9 @@ class Changes:
     history: dict[int, list[Happening]] = field(default_factory=dict)
     #: Of each deleted profile the hash of its braze_id, and the command that deleted it.
     deleted: list[tuple[str, Origin]] = field(default_factory=list)
+    deletions: list[Departure] = field(default_factory=list)
+    #: The erased profiles and everybody who was merged into them. The store finds them, and they are not here before.
+    family: set[int] = field(default_factory=set)
     occurrences: list[Occurrence] = field(default_factory=list)
     #: (kind of name, name, type of the value) -> how often it was written, in the order of the first time. The type is
     #: "" for events and products, and for refused e-commerce events what was wrong with them.

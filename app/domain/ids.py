@@ -44,6 +44,11 @@ def device_id(secret: bytes, workspace_id: int, stream: int, seq: int, ordinal: 
     return _of_place(secret, b"device%d" % n, workspace_id, stream, seq, ordinal)[:16].hex()
 
 
+def event_id(secret: bytes, workspace_id: int, stream: int, seq: int, pid: int) -> str:
+    """The id of the event that is all what request (stream, seq) changes of a profile."""
+    return "evt_" + _of_place(secret, b"event", workspace_id, stream, seq, pid).hex()
+
+
 def erased_id(secret: bytes, workspace_id: int, braze_id: str) -> str:
     """A hash that stands for a deleted profile. It can be made from the braze_id, but not read back to it."""
     return blake2b(

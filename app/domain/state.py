@@ -9,7 +9,7 @@ from typing import Any
 
 from app.domain import sizes
 from app.domain.address_book import CHANNELS, AddressBook, NotLoadedError
-from app.domain.changes import Link
+from app.domain.changes import Departure, Link
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import (
     FIELD_KINDS,
@@ -47,6 +47,7 @@ class State(AddressBook):
         "records",
         "reference_rates",
         "settings",
+        "touched",
         "undoes_last_only",
     )
 
@@ -73,6 +74,8 @@ class State(AddressBook):
         self.reference_rates: ReferenceRates = no_reference_rates
         #: Whether a merge on which others stand is not undone, as earlier versions did not.
         self.undoes_last_only = False
+        #: Sections that were changed, as a bit mask, of each profile that was written to since an observer looked last.
+        self.touched: dict[int, int] = {}
         if complete:
             for profile in self.profiles.values():
                 self.index[BRAZE, "", profile.braze_id] = {profile.pid}
@@ -107,6 +110,7 @@ class State(AddressBook):
 
     def happened(self, pid: int, happening: Happening) -> None:
         """Write a line of a profile's history."""
+        self.touched.setdefault(pid, 0)
         self.changes.history.setdefault(pid, []).append(happening)
 
     def section(self, profile: Profile, section: int) -> dict[str, Any]:
@@ -121,9 +125,11 @@ class State(AddressBook):
         if (us, ordinal) > (profile.updated_us, profile.updated_index):
             profile.updated_us, profile.updated_index = us, ordinal
         self.changes.sections.setdefault(profile.pid, 0)
+        self.touched.setdefault(profile.pid, 0)
 
     def changed(self, profile: Profile, section: int) -> None:
         self.changes.sections[profile.pid] = self.changes.sections.get(profile.pid, 0) | section
+        self.touched[profile.pid] = self.touched.get(profile.pid, 0) | section
 
     def create(self, profile: Profile) -> None:
         self.changes.created.add(profile.pid)
@@ -132,6 +138,7 @@ class State(AddressBook):
     def _enter(self, profile: Profile, sections: int) -> None:
         self.profiles[profile.pid] = profile
         self.changes.sections[profile.pid] = sections
+        self.touched[profile.pid] = sections
         # A client knows the id of a profile that a redo after a crash makes again in the same batch.
         self._indexed((BRAZE, "", profile.braze_id), profile.pid)
 
@@ -157,6 +164,7 @@ class State(AddressBook):
         self.changes.erased.add(profile.pid)
         self.changes.erased_identifiers |= names_of(profile)
         self.changes.deleted.append((erased_id, origin))
+        self.changes.deletions.append(Departure(profile.pid, profile.braze_id, profile.external_id))
         family = self._family(profile.pid)
         for member in family:
             self.lineage.pop(member, None)

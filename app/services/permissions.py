@@ -62,6 +62,7 @@ PERMISSIONS: Final = (
     "admin.requests",
     "admin.alerts",
     "admin.imports",
+    "admin.webhooks",
 )
 
 #: What `onefold keys create --all` gives: a key that any application may have cannot raise its own limits, nor delete

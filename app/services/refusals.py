@@ -198,6 +198,14 @@ class AlertChangedError(ServiceError):
     """The alert was changed, or moved on, at the same moment."""
 
 
+class UnknownWebhookError(ServiceError):
+    """The workspace has no webhook of this id."""
+
+
+class TooManyWebhooksError(ServiceError):
+    """The workspace has as many webhooks as it may have."""
+
+
 class TooFrequentError(ServiceError):
     """A device, an address or an app sends too often. `grant` says when it may again."""
 

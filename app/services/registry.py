@@ -43,6 +43,7 @@ from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.testing import Testing
+from app.services.webhooks import Webhooks
 from app.services.workspace_deletions import WorkspaceDeletions
 from app.services.workspace_settings import WorkspaceSettings
 from app.services.workspaces import Workspaces
@@ -84,6 +85,7 @@ class Services:
     workspace_deletions: WorkspaceDeletions
     previews: Previews
     alerts: Alerts
+    webhooks: Webhooks
     usage: ApiUsage
     #: Counts every answer, for `usage`.
     usage_counter: UsageCounter

@@ -18,6 +18,7 @@ from app.contract import (
     segment_requests,
     subscription_groups,
     testing,
+    webhooks,
 )
 from app.contract.limits import LIMIT_TOO_HIGH
 from app.contract.merge_records import REFUSALS, TOO_LARGE, TOO_MANY_HOLDERS, UNKNOWN_PROFILE
@@ -104,6 +105,8 @@ STATUSES: Final[Mapping[type[ServiceError], Status]] = {
     refusals.TooManyAlertsError: Status(400, alerts.TOO_MANY),
     refusals.TooManyMessagesError: Status(400, alerts.TOO_MANY_MESSAGES),
     refusals.AlertChangedError: Status(409, alerts.CHANGED),
+    refusals.UnknownWebhookError: Status(404, webhooks.UNKNOWN),
+    refusals.TooManyWebhooksError: Status(400, webhooks.TOO_MANY),
     refusals.TooFrequentError: Status(429, errors.RATE_LIMITED),
     refusals.UnknownAppError: Status(404, apps.UNKNOWN),
     # The status depends on the reason.

@@ -43,6 +43,8 @@ class Lane:
     begun: tuple[int, int] | None = None
     #: What was remembered of the workspace in another one is no longer true.
     epoch: int = 0
+    #: Whether a webhook is told what changes.
+    observed: bool = False
 
     @property
     def place(self) -> list[int]:
@@ -60,7 +62,8 @@ _CREATE = text(
 )
 _COLUMNS: Final = (
     "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings,"
-    " with_values, values_at, begun_stream, begun_done, epoch"
+    " with_values, values_at, begun_stream, begun_done, epoch,"
+    " exists (select 1 from webhook w where w.workspace_id = lane.workspace_id and w.enabled) as observed"
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
@@ -129,6 +132,7 @@ def _lane(row: Any) -> Lane:
         has_values=row.values_at is not None,
         begun=None if row.begun_stream is None else (row.begun_stream, row.begun_done),
         epoch=row.epoch,
+        observed=bool(row.observed),
     )
 
 

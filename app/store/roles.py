@@ -23,6 +23,8 @@ API_WRITES: Final = {
     "refused_request": "insert",
     "alert": "insert, update, delete",
     "alert_message": "insert, delete",
+    "webhook": "insert, update, delete",
+    "webhook_message": "insert, update (state, attempts, due_us), delete",
     "api_key": "update (last_seen_us)",
     "api_usage": "insert, update (count)",
     "subscription_group": "insert, update (name)",

@@ -47,6 +47,9 @@ collation, compression) is in the migrations; the columns and indexes here are t
     app              workspace_id, id                                 sdk_key
     alert            workspace_id, id                                 -
     alert_message    workspace_id, id                                 us; due_us where it is due
+    webhook          workspace_id, id                                 -
+    webhook_message  workspace_id, pid, webhook_id, id                us; webhook_id, n where it is due, where it is due
+                                                                      again, where it is dead; id where it names others
     api_usage        workspace_id, minute, key_id, endpoint, status   minute
     segment          workspace_id, id                                 -
     segment_size     workspace_id, segment_id, day                    -
@@ -101,6 +104,7 @@ from app.store.tables.profiles import (
 from app.store.tables.segments import ProfileValue, Segment, SegmentSize, ValueFilling
 from app.store.tables.tenants import ApiKey, AppRow, Company, Workspace, WorkspaceDeletion
 from app.store.tables.usage import ApiUsage
+from app.store.tables.webhooks import WebhookMessage, WebhookRow
 
 __all__ = [
     "INBOX_TABLES",
@@ -151,6 +155,8 @@ __all__ = [
     "SeriesHour",
     "SubscriptionGroup",
     "ValueFilling",
+    "WebhookMessage",
+    "WebhookRow",
     "Workspace",
     "WorkspaceDeletion",
 ]

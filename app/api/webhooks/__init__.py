@@ -1,0 +1,1 @@
+"""The family of endpoints about change webhooks."""
