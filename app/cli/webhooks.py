@@ -115,8 +115,8 @@ def show_webhook(
         show(contract.shown(webhooks.one(database, caller, webhook_id)))
 
 
-@app.command("change")
-def change_webhook(
+@app.command("update")
+def update_webhook(
     webhook_id: WebhookId,
     url: Annotated[str | None, typer.Option("--url")] = None,
     events: Events = None,

@@ -53,6 +53,9 @@ WITHOUT_BODY = (
     "/v1/merge_runs/{id}/undo",
     "/v1/apps/{app_id}/sdk_key",
     "/v1/alerts/{alert_id}/test",
+    "/v1/webhooks/{webhook_id}/secret",
+    "/v1/webhooks/{webhook_id}/test",
+    "/v1/webhooks/{webhook_id}/replay",
     "/v1/segments/{segment_id}/deletions",
 )
 
@@ -167,6 +170,9 @@ def filled(workspace: Workspace, path: str) -> str:
     if "{alert_id}" in path:
         alert = {"name": "filled", "metric": "dead_letters", "above": 0, "webhook": "https://hooks.example.org/"}
         return path.replace("{alert_id}", workspace.post("/v1/alerts", alert, drain=False).body["id"])
+    if "{webhook_id}" in path:
+        webhook = {"url": "https://hooks.example.org/", "events": ["profile.created"]}
+        return path.replace("{webhook_id}", workspace.post("/v1/webhooks", webhook, drain=False).body["id"])
     accepted = workspace.track({"attributes": [{"external_id": "filled"}]}, drain=False)
     return path.replace("{id}", accepted.request_id)
 

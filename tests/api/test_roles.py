@@ -17,7 +17,7 @@ from app.cli.main import app as cli
 from app.services.caller import Caller
 from app.services.permissions import PERMISSIONS
 from app.services.workspaces import change_applied
-from app.store import accounts, acts, api_usage, job_parts, keys, migrate, partitions, roles, workspaces
+from app.store import accounts, acts, api_usage, job_parts, keys, migrate, outbox, partitions, roles, workspaces
 from app.store.alerts import Bounds
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, settings_for, times_now
@@ -28,6 +28,7 @@ from workers import console, rates, segments
 from workers.alert_messages import AlertSender
 from workers.alerts import AlertWatch
 from workers.retention import Retention
+from workers.webhook_messages import WebhookSender
 from workers.workspaces import WorkspaceDeleter
 
 
@@ -269,6 +270,28 @@ def test_alerts_are_made_by_the_api_and_moved_on_by_the_worker(site: Site) -> No
     worker.dispose()
     assert service.send("DELETE", f"/v1/alerts/{made}", None, headers, workspace.key).status == 200
     workspace.drain()
+
+
+def test_webhooks_are_made_by_the_api_and_told_by_the_worker(site: Site) -> None:
+    workspace, service = site.workspace, site.service
+    new = {"url": "https://one.example/", "events": ["profile.created", "profile.deleted"]}
+    made = workspace.post("/v1/webhooks", new, drain=False).body["id"]
+    headers, path = workspace.headers(), f"/v1/webhooks/{made}"
+    assert service.send("PUT", path, b'{"include":"profile"}', headers, workspace.key).status == 200
+    assert service.send("POST", f"{path}/secret", None, headers, workspace.key).status == 200
+    assert service.send("POST", f"{path}/test", None, headers, workspace.key).status == 202
+    workspace.track({"attributes": [{"external_id": "webhook"}]})
+    workspace.post("/users/delete", {"external_ids": ["webhook"]})
+    worker = Database(site.worker)
+    out = HttpOut(resolve=lambda *_: ["127.0.0.1"])
+    sender = WebhookSender(worker, times_now, out, lambda w: workspaces.secret(worker, w))
+    (webhook,) = sender.ready()
+    assert sender.send(webhook) == 0
+    assert service.send("POST", f"{path}/replay", None, headers, workspace.key).status == 202
+    assert len(service.send("GET", f"{path}/messages", None, headers, workspace.key).body["messages"]) == 2
+    assert outbox.trim(worker, times_now() + 1, 1) == 2
+    worker.dispose()
+    assert service.send("DELETE", path, None, headers, workspace.key).status == 200
 
 
 def test_subscriptions_messages_and_flags(site: Site) -> None:

@@ -133,13 +133,13 @@ TOLD: list[tuple[str, list[tuple[str, Json]], list[tuple[str, Json]], list[tuple
     ),
     (
         "identified",
-        [attributes(GUEST)],
+        [attributes({**GUEST, "_update_existing_only": False})],
         [("/users/identify", {"aliases_to_identify": [{"external_id": "ann", **GUEST}]})],
         [(["profile.identified", "profile.updated"], ["external_id"])],
     ),
     (
         "merged",
-        [attributes({**ANN, "a": 1}), attributes({**GUEST, "b": 2})],
+        [attributes({**ANN, "a": 1}), attributes({**GUEST, "b": 2, "_update_existing_only": False})],
         [("/users/merge", {"merge_updates": [{"identifier_to_merge": GUEST, "identifier_to_keep": ANN}]})],
         [(["profile.merged", "profile.updated"], ["custom_attributes.b", "user_aliases"])],
     ),
@@ -249,7 +249,7 @@ def test_parts_of_a_request_are_one_message_that_goes_out_when_it_is_applied(
 def test_a_message_is_signed_and_verifies(database: Database, receiver: Hook) -> None:
     one = workspace(database)
     webhook = make(database, one, receiver.url, include="profile")
-    profile = {**ANN, "email": "ann@example.org", "first_name": "Ann", "a": 1, **GUEST}
+    profile = {**ANN, "email": "ann@example.org", "first_name": "Ann", "a": 1, **GUEST, "_update_existing_only": False}
     del profile["external_id"]
     send(database, one, *attributes(profile))
     applier(database).drain(one)
@@ -403,7 +403,7 @@ def test_private_addresses_and_the_bound_of_webhooks(database: Database, receive
 def test_nothing_of_a_deleted_person_stays_in_messages_about_others(database: Database) -> None:
     one = workspace(database)
     send(database, one, *attributes(ANN))
-    send(database, one, *attributes(GUEST))
+    send(database, one, *attributes({**GUEST, "b": 1, "_update_existing_only": False}))
     applier(database).drain(one)
     webhook = make(database, one)
     merge = {"merge_updates": [{"identifier_to_merge": GUEST, "identifier_to_keep": ANN}]}
@@ -431,7 +431,7 @@ def test_what_is_too_old_or_too_much_goes_and_is_counted(database: Database) -> 
     assert 8 <= dropped <= 12
     left = [message.doc["external_id"] for message in kept(database, webhook)]
     assert left == [f"u{n}" for n in range(dropped, 20)]  # the newest stay
-    assert outbox.trim(database, NOW_US + 1, 10**6) == 20 - dropped
+    assert outbox.trim(database, NOW_US + SECOND, 10**6) == 20 - dropped
     assert stands(database, webhook).dropped == 20
 
 
