@@ -26,7 +26,8 @@ DUE: Final = "due"
 DEAD: Final = "dead"
 STATES: Final = (DUE, DEAD)
 #: Of an address that more people have, only so many are told of.
-MAX_HOLDERS: Final = 1_000
+MAX_ADD: Final = BulkWrite(WebhookMessage)
+_HOLDERS: Final = 1_000
 #: Messages that failed of which the sender looks at; with more, no others are begun.
 MOST_AGAIN: Final = 500
 
@@ -238,7 +239,7 @@ def add_test(connection: Connection, workspace_id: int, webhook_id: str, message
     """Keep a message that says that it is a test."""
     row = {"pid": 0, "webhook_id": webhook_id, "id": message_id, "n": 0, "stream": 0, "seq": 0, "us": now_us}
     row |= {"types": TEST, "doc": {}, "state": DUE, "attempts": 0, "due_us": now_us, "error": ""}
-    _WRITE.run(connection, workspace_id, [row])
+    _ADD.run(connection, workspace_id, [row])
 
 
 def take(

@@ -129,8 +129,12 @@ def test_what_is_refused(workspace: Workspace, body: object, words: str) -> None
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [("?limit=0", contract.BAD_LIMIT), ("?limit=x", contract.BAD_LIMIT), ("?state=sent", contract.BAD_STATE)]
-    + [("?page=1", contract.BAD_QUERY)],
+    [
+        ("?limit=0", contract.BAD_LIMIT),
+        ("?limit=x", contract.BAD_LIMIT),
+        ("?state=sent", contract.BAD_STATE),
+        ("?page=1", contract.BAD_QUERY),
+    ],
 )
 def test_queries_that_are_refused(workspace: Workspace, query: str, words: str) -> None:
     answer = call(workspace, "GET", f"/v1/webhooks/{make(workspace)['id']}/messages{query}")
@@ -187,6 +191,7 @@ def test_a_new_secret_a_test_and_dead_messages(workspace: Workspace, receiver: H
 def test_the_command_line_does_the_same(tmp_path: Path) -> None:
     run = command_line(tmp_path)
     run("migrate")
+    run("workspaces", "create", "default")
     webhook_id, secret = run("webhooks", "create", URL, "--event", "profile.created").split()
     assert secret.startswith("whsec_")
     assert run("webhooks", "update", webhook_id, "--disable", "--with-profile") == "changed\n"
