@@ -130,4 +130,4 @@ def rest_us(failures: int) -> int:
     """How long a webhook rests after so many failures in a row."""
     if failures < FAILURES_BEFORE_REST:
         return 0
-    return min(2 ** min(failures - FAILURES_BEFORE_REST, 16), LONGEST_REST) * SECOND
+    return min(1 << min(failures - FAILURES_BEFORE_REST, 16), LONGEST_REST) * SECOND

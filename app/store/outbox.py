@@ -26,12 +26,12 @@ DUE: Final = "due"
 DEAD: Final = "dead"
 STATES: Final = (DUE, DEAD)
 #: Of an address that more people have, only so many are told of.
-MAX_ADD: Final = BulkWrite(WebhookMessage)
-_HOLDERS: Final = 1_000
+MAX_HOLDERS: Final = 1_000
 #: Messages that failed of which the sender looks at; with more, no others are begun.
 MOST_AGAIN: Final = 500
 
 _WRITE: Final = BulkWrite(WebhookMessage, update=("types", "doc"))
+_ADD: Final = BulkWrite(WebhookMessage)
 _HOLDERS: Final = Query(
     "identifier", "t.pid", "t.kind = {0} and t.label = '' and t.value = {1}", numbers=(0,), some="pid"
 )
