@@ -32,6 +32,8 @@ AT_ONCE: Final = 4
 #: Messages that are read together, and how long a sender begins new ones.
 PORTION: Final = 200
 PORTION_SECONDS: Final = 5.0
+#: After this long another webhook has its turn.
+TURN_SECONDS: Final = 10.0
 #: Nobody else sends for a webhook meanwhile. No portion takes as long, with the calls that are under way at its end.
 LEASE_US: Final = 30 * SECOND
 #: Bytes of a profile, as it is stored, that a message holds; a larger one is left out.
@@ -108,7 +110,8 @@ class WebhookSender:
     def _serve(self, webhook: Webhook, stop: threading.Event) -> None:
         try:
             found: Webhook | None = webhook
-            while found is not None and not stop.is_set() and self.send(found):
+            ends = time.monotonic() + TURN_SECONDS
+            while found is not None and not stop.is_set() and self.send(found) and time.monotonic() < ends:
                 with self._database.read() as connection:  # more of it may wait
                     found = webhooks.find(connection, webhook.workspace_id, webhook.id)
                 if found is not None and not found.enabled:
