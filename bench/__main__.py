@@ -29,6 +29,7 @@ from bench import (
     stack,
     storage,
     values,
+    webhooks,
 )
 from bench.options import Options
 from bench.stack import Stack
@@ -139,6 +140,7 @@ _ALONE: Final[dict[str, tuple[str, Callable[[Stack, Options], Iterator[Row]]]]] 
     "console": ("pages of the console", console.measure),
     "series": ("full series", series.measure),
     "values": ("applying with values for segments", values.measure),
+    "webhooks": ("applying with a webhook", webhooks.measure),
     "storage": ("whole documents or sections", storage.measure),
 }
 

@@ -24,6 +24,7 @@ from app.console.settings import pages as settings
 from app.console.start import pages as start
 from app.console.subscriptions import pages as subscriptions
 from app.console.usage import pages as usage
+from app.console.webhooks import pages as webhooks
 
 #: In the order of the navigation.
 FAMILIES: Final[dict[str, Sequence[Page]]] = {
@@ -39,6 +40,7 @@ FAMILIES: Final[dict[str, Sequence[Page]]] = {
     "segments": segments.PAGES,
     "subscriptions": subscriptions.PAGES,
     "alerts": alerts.PAGES,
+    "webhooks": webhooks.PAGES,
     "keys": keys.PAGES,
     "requests": requests.PAGES,
     "dead_letters": dead_letters.PAGES,

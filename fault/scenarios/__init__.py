@@ -3,7 +3,7 @@
 from typing import Final
 
 from fault.rounds import Scenario
-from fault.scenarios import deletions, deploy, jobs, load, merging, postgres, redis, visitors, workers
+from fault.scenarios import deletions, deploy, jobs, load, merging, postgres, redis, visitors, webhooks, workers
 
 ALL: Final[tuple[Scenario, ...]] = tuple(
     sorted(
@@ -17,6 +17,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *merging.SCENARIOS,
             *deletions.SCENARIOS,
             *visitors.SCENARIOS,
+            *webhooks.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )

@@ -1,0 +1,124 @@
+"""Change webhooks: listed with how they fare, made, changed, tested and deleted; and what they were not told yet."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from app.console.page import WORKSPACE, Page, Visit
+from app.contract import webhooks as contract
+from app.contract.errors import RefusedError
+from app.domain.webhooks import EVENTS, Webhook, names_of
+from app.services.accounts import ADMIN, OPERATOR
+from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
+
+#: Messages on the page.
+_MESSAGES: Final = 50
+
+
+async def list_webhooks(visit: Visit) -> Response:
+    return visit.show("webhooks/list.html", webhooks=await visit.services.webhooks.listed(visit.caller))
+
+
+async def messages(visit: Visit) -> Response:
+    """A part of the page of a webhook: what it was not told yet."""
+    webhooks, webhook_id = visit.services.webhooks, visit.query["id"]
+    found = {
+        state: await webhooks.messages(visit.caller, webhook_id, state, _MESSAGES) for state in contract.STATES[::-1]
+    }
+    return visit.show("webhooks/messages.html", messages=found, webhook_id=webhook_id, names_of=names_of)
+
+
+async def edit_webhook(visit: Visit) -> Response:
+    """The form of a new webhook, or with `id` of one that there is."""
+    webhook_id = visit.query["id"]
+    if not webhook_id:
+        return _form(visit, {"url": "", "events": EVENTS, "include": "", "enabled": "yes"})
+    return _form(visit, _values(await visit.services.webhooks.one(visit.caller, webhook_id)), webhook_id)
+
+
+async def save_webhook(visit: Visit) -> Response:
+    form, webhook_id = visit.form, visit.form["id"]
+    values: dict[str, Any] = {"url": form["url"].strip(), "events": form.all("events")}
+    values |= {name: form[name] for name in ("include", "enabled")}
+    visit.target = webhook_id
+    document = {
+        "url": values["url"],
+        "events": values["events"],
+        "include": contract.PROFILE if values["include"] == "yes" else None,
+        "enabled": values["enabled"] == "yes",
+    }
+    try:
+        if webhook_id:
+            await visit.services.webhooks.change(visit.caller, webhook_id, contract.changes(document))
+            return visit.go("/webhooks", "The webhook is changed. What waits for it goes out at once.")
+        made = await visit.services.webhooks.create(visit.caller, contract.new(document))
+    except RefusedError as refused:
+        return _form(visit, values, webhook_id, refused.message)
+    except TooManyWebhooksError:
+        return _form(visit, values, webhook_id, contract.TOO_MANY)
+    return visit.show("webhooks/secret.html", webhook=made)
+
+
+async def rotate_secret(visit: Visit) -> Response:
+    visit.target = visit.form["id"]
+    return visit.show("webhooks/secret.html", webhook=await visit.services.webhooks.rotate(visit.caller, visit.target))
+
+
+async def test_webhook(visit: Visit) -> Response:
+    visit.target = visit.form["id"]
+    try:
+        await visit.services.webhooks.test(visit.caller, visit.target)
+    except UnknownWebhookError:
+        return visit.go("/webhooks", contract.UNKNOWN)
+    return visit.go("/webhooks", "A test is on its way.")
+
+
+async def replay_messages(visit: Visit) -> Response:
+    visit.target = visit.form["id"]
+    try:
+        number = await visit.services.webhooks.replay(visit.caller, visit.target)
+    except UnknownWebhookError:
+        return visit.go("/webhooks", contract.UNKNOWN)
+    return visit.go("/webhooks", f"Dead messages that are sent again: {number}.")
+
+
+async def delete_webhook(visit: Visit) -> Response:
+    visit.target = visit.form["id"]
+    try:
+        await visit.services.webhooks.delete(visit.caller, visit.target)
+    except UnknownWebhookError:
+        return visit.go("/webhooks", contract.UNKNOWN)
+    return visit.go("/webhooks", "The webhook is deleted, with what it was not told yet.")
+
+
+def _form(visit: Visit, values: Mapping[str, Any], webhook_id: str = "", wrong: str = "") -> Response:
+    return visit.show(
+        "webhooks/form.html",
+        422 if wrong else 200,
+        values=values,
+        webhook_id=webhook_id,
+        wrong=wrong,
+        events=EVENTS,
+    )
+
+
+def _values(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "url": webhook.url,
+        "events": webhook.events,
+        "include": "yes" if webhook.with_profile else "",
+        "enabled": "yes" if webhook.enabled else "",
+    }
+
+
+PAGES: Final = (
+    Page(f"{WORKSPACE}/webhooks", list_webhooks, title="Webhooks"),
+    Page(f"{WORKSPACE}/webhooks/messages", messages),
+    Page(f"{WORKSPACE}/webhooks/edit", edit_webhook, role=ADMIN),
+    Page(f"{WORKSPACE}/webhooks", save_webhook, role=ADMIN, method="POST", act="webhooks.save"),
+    Page(f"{WORKSPACE}/webhooks/secret", rotate_secret, role=ADMIN, method="POST", act="webhooks.rotate"),
+    Page(f"{WORKSPACE}/webhooks/test", test_webhook, role=ADMIN, method="POST", act="webhooks.test"),
+    Page(f"{WORKSPACE}/webhooks/replay", replay_messages, role=OPERATOR, method="POST", act="webhooks.replay"),
+    Page(f"{WORKSPACE}/webhooks/delete", delete_webhook, role=ADMIN, method="POST", act="webhooks.delete"),
+)
