@@ -11,6 +11,7 @@ from app.contract.errors import RefusedError
 from app.domain.webhooks import EVENTS, Webhook, names_of
 from app.services.accounts import ADMIN, OPERATOR
 from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
+from app.services.webhooks import Message
 
 #: Messages on the page.
 _MESSAGES: Final = 50
@@ -23,9 +24,10 @@ async def list_webhooks(visit: Visit) -> Response:
 async def messages(visit: Visit) -> Response:
     """A part of the page of a webhook: what it was not told yet."""
     webhooks, webhook_id = visit.services.webhooks, visit.query["id"]
-    found = {
-        state: await webhooks.messages(visit.caller, webhook_id, state, _MESSAGES) for state in contract.STATES[::-1]
-    }
+    found: dict[str, list[Message]] = {state: [] for state in contract.STATES}
+    if webhook_id:
+        for state in found:
+            found[state] = await webhooks.messages(visit.caller, webhook_id, state, _MESSAGES)
     return visit.show("webhooks/messages.html", messages=found, webhook_id=webhook_id, names_of=names_of)
 
 
