@@ -206,7 +206,8 @@ def everything(database: Database, webhook: Webhook) -> dict[str, Any]:
         names = [name for name in message.doc.get("changed", []) if not name.startswith(("email_", "subscription_"))]
         types = [name for name in names_of(message.types) if name != "subscription.changed"]
         if types:
-            found[f"{message.stream}/{message.seq}/{message.pid}"] = (types, names, message.doc.get("others", []))
+            others = [number for number, _ in message.doc.get("others", [])]  # each workspace has ids of its own
+            found[f"{message.stream}/{message.seq}/{message.pid}"] = (types, names, others)
     return found
 
 
