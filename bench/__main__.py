@@ -37,7 +37,19 @@ from bench.table import BenchError, Row, Rows, say, show
 
 #: In this order; the first four need each other's figures as floors.
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
-EXTRA = ("gateway", "storage", "plans", "quota", "crowd", "fair", "segments", "console", "series", "values")
+EXTRA = (
+    "gateway",
+    "storage",
+    "plans",
+    "quota",
+    "crowd",
+    "fair",
+    "segments",
+    "console",
+    "series",
+    "values",
+    "webhooks",
+)
 WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
 
