@@ -19,6 +19,7 @@ from app.services.caller import Caller
 from app.services.calls import StoreCalls, Threads
 from app.store import chunks, keys, workspace_deletions, workspaces
 from app.store.engine import Database
+from app.store.tables import INBOX_TABLES
 from tests.api.harness import Service, Workspace, times_now
 from tests.api.jobs import work_off
 from tests.api.test_dead_letters import poison
@@ -74,7 +75,7 @@ def rows(database: Database, workspace_id: int) -> dict[str, int]:
     found = {}
     for table in SQLModel.metadata.sorted_tables:
         if "workspace_id" in table.c and table.name != "workspace_deletion":
-            engine = database.inbox if table.name.startswith(("inbox", "idempotency")) else database.main
+            engine = database.inbox if table.name in INBOX_TABLES else database.main
             with database.read(engine) as connection:
                 count = f"select count(*) from {table.name} where workspace_id = {workspace_id}"
                 found[table.name] = int(connection.execute(text(count)).scalar_one())
@@ -85,7 +86,7 @@ def mentions(database: Database, word: str) -> list[str]:
     """Tables that have a text anywhere in a row."""
     found = []
     for table in SQLModel.metadata.sorted_tables:
-        engine = database.inbox if table.name.startswith(("inbox", "idempotency")) else database.main
+        engine = database.inbox if table.name in INBOX_TABLES else database.main
         with database.read(engine) as connection:
             if any(word in str(cell) for row in connection.execute(table.select()) for cell in row):
                 found.append(table.name)
