@@ -50,8 +50,9 @@ def today_us() -> int:
     return now_us() // DAY * DAY
 
 
-def fill(site: Site, users: int) -> float:
-    """Write the profiles, with their external ids, addresses and occurrences; the seconds that it took."""
+def fill(site: Site, users: int, *, with_values: bool = True) -> float:
+    """Write the profiles, with their external ids, addresses and occurrences; the seconds that it took. `with_values`:
+    as in a workspace that uses segments."""
     began = time.monotonic()
     database = site.open()
     postgresql = database.is_postgresql
@@ -65,8 +66,9 @@ def fill(site: Site, users: int) -> float:
             _multiply(connection, site, users // TEMPLATES - 1, postgresql)
             _occurrences(connection, site, users, postgresql)
         _tidy(database, postgresql)
-        _give_values(database, site)
-        _tidy(database, postgresql)
+        if with_values:
+            _give_values(database, site)
+            _tidy(database, postgresql)
     finally:
         database.dispose()
     return time.monotonic() - began

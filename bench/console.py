@@ -61,7 +61,7 @@ class Browser:
 
 def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """Median and bytes of every page of the navigation, and of a person. Raises BenchError beyond the aims."""
-    site, users = filled(stack, options)
+    site, users = filled(stack, options, with_values=False)
     database = site.open()
     try:
         password = accounts.create(database, _ACCOUNT, {accounts.EVERYWHERE: accounts.ADMIN}, now_us())

@@ -101,13 +101,14 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
         raise BenchError(f"slower than the aim: {'; '.join(slow)}")
 
 
-def filled(stack: Stack, options: Options) -> tuple[Site, int]:
-    """(the site with all profiles, how many there are). SQLite, for which there is no aim, has a tenth of them."""
+def filled(stack: Stack, options: Options, *, with_values: bool = True) -> tuple[Site, int]:
+    """(the site with all profiles, how many there are). SQLite, for which there is no aim, has a tenth of them.
+    `with_values`: segments are counted, so it gets them when it is made."""
     users = options.users * (TIMES if stack.postgres is not None else 1)
     is_new = "segments" not in stack.sites
     site = stack.site("segments")
     if is_new:
-        seconds = audience.fill(site, users)
+        seconds = audience.fill(site, users, with_values=with_values)
         say(f"  {users:,} profiles and {users * audience.OCCURRENCES:,} occurrences written in {seconds:.0f} s")
     return site, users
 

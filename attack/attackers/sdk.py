@@ -154,7 +154,8 @@ class EndlessMessages(PublicKey):
         self.sending(target, stop, outcome, make)
 
     def judge(self, stack: Stack, workspace: Workspace, outcome: Outcome) -> None:
-        kept = stack.scalar(str(_IDS), w=workspace.id)
+        with stack.database.read(stack.database.inbox) as connection:
+            kept = connection.execute(_IDS, {"w": workspace.id}).scalar_one()
         outcome.notes["ids kept"] = kept
         if kept > self.MOST:
             outcome.findings.append(f"{kept} message ids are kept, {self.MOST} are allowed")

@@ -119,6 +119,18 @@ def test_a_smaller_bound_is_reached_little_by_little(database: Database) -> None
     assert remembered(database)[-4:] == ["249", "x", "y", "z"]
 
 
+def test_forgetting_compares_no_id_with_each_other(database: Database) -> None:
+    """Nor where PostgreSQL knows nothing of the table yet: thousands of ids in one commit, for which others wait."""
+    number = workspace(database)
+    accept(database, number, [entry("a")])
+    values = {"workspace_id": number, "app": ONE, "upto": MANY, "chunk": MANY}
+    explain = "explain" if database.is_postgresql else "explain query plan"
+    with database.read(database.inbox) as connection:
+        plan = [str(row) for row in connection.execute(text(f"{explain} {messages._FORGET}"), values)]
+    assert plan
+    assert not [line for line in plan if "Join" in line or "LIST SUBQUERY" in line or "Nested Loop" in line]
+
+
 def test_a_flush_of_many_large_batches(database: Database) -> None:
     """More ids than a statement of SQLite takes values."""
     one = workspace(database)

@@ -42,10 +42,11 @@ _KEEP_POSTGRESQL: Final = text(
     " select :workspace_id, substring(d.digests from i * :bytes + 1 for :bytes), :day, :app, :last + i + 1"
     " from (select cast(:digests as bytea) as digests offset 0) d, generate_series(0, :count - 1) i"
 )
+# Numbers of an app have no gaps, so a range of them is a chunk. Were they matched with a list, a PostgreSQL that does
+# not know yet how many there are would compare each with each.
 _FORGET: Final = text(
-    "delete from inbox_message where workspace_id = :workspace_id and app = :app and n in"
-    " (select n from inbox_message where workspace_id = :workspace_id and app = :app and n <= :upto"
-    " order by n limit :chunk)"
+    "delete from inbox_message where workspace_id = :workspace_id and app = :app and n <= :upto"
+    " and n < :chunk + (select min(n) from inbox_message where workspace_id = :workspace_id and app = :app)"
 )
 
 
