@@ -207,9 +207,10 @@ def _last_merge(turn: Turn, kept: Person) -> str | None:
 
 
 def _merge_of(turn: Turn, kept: Person, merged: Person) -> str | None:
-    """The id of the last merge that took somebody away, and is inside a profile."""
+    """The id of the merge below the last one that took somebody away, and is inside a profile. The last one may have
+    moved the names on, so it names them too."""
     name = _name(merged)
-    for merge in _merges(turn, kept):
+    for merge in _merges(turn, kept)[1:]:
         if name in (*merge["moved_identifiers"], *merge["retired_identifiers"]):
             return str(merge["id"])
     return None
