@@ -1,20 +1,15 @@
 """What values for segments cost the drain: the same work with and without them, in turns."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from sqlalchemy import text
 
 from app.adapters.clock import now_us
 from app.store.segments import values
-from bench import applying, data, preload
+from bench import in_turns, preload
 from bench.options import Options
 from bench.stack import Site, Stack
-from bench.table import BenchError, Row, median, say
-
-#: Pairs of turns; the second turn of one is the first of the next, so that neither kind is always the later one.
-PAIRS: Final = 6
-REQUESTS: Final = 600
+from bench.table import BenchError, Row
 
 
 def measure(stack: Stack, options: Options) -> Iterator[Row]:
@@ -30,20 +25,7 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
             raise BenchError("values for segments were not filled in time")
     finally:
         database.dispose()
-    bodies = data.bodies(options.bodies, options.users, data.UNIFORM, options.seed)
-    requests = REQUESTS // 10 if options.quick else REQUESTS
-    rates: dict[bool, list[float]] = {True: [], False: []}
-    with applying.drainer(stack, site) as applier:
-        applying.work(applier, site, bodies, requests)
-        for pair in range(PAIRS):
-            for on in (True, False) if pair % 2 else (False, True):
-                _switch(site, on=on)
-                done = applying.work(applier, site, bodies, requests)
-                rates[on].append(done["objects"] / done["seconds"])
-    ratios = [with_ / without for with_, without in zip(rates[True], rates[False], strict=True)]
-    notes = f"ratios {min(ratios):.2f} to {max(ratios):.2f}"
-    say(f"  apply with values for segments: {median(ratios):.2f} of the rate without; {notes}")
-    yield Row("apply with values for segments", median(rates[True]), "objects/s", median(rates[False]), notes)
+    yield in_turns.measure(stack, options, site, "values for segments", lambda on: _switch(site, on=on))
 
 
 def _switch(site: Site, *, on: bool) -> None:

@@ -10,14 +10,11 @@ from app.adapters.clock import now_us
 from app.adapters.signing import new_secret
 from app.domain.webhooks import EVENTS, Webhook
 from app.store import webhooks
-from bench import applying, data, preload
+from bench import in_turns, preload
 from bench.options import Options
 from bench.stack import Site, Stack
-from bench.table import Row, median, say
+from bench.table import Row
 
-#: Pairs of turns; the second turn of one is the first of the next, so that neither kind is always the later one.
-PAIRS: Final = 6
-REQUESTS: Final = 600
 _ID: Final = "bench"
 
 
@@ -25,20 +22,7 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """Objects a second with a webhook, by those without in the same pair. Raises BenchError."""
     site = stack.site("webhooks")
     preload.fill(site, options.users)
-    bodies = data.bodies(options.bodies, options.users, data.UNIFORM, options.seed)
-    requests = REQUESTS // 10 if options.quick else REQUESTS
-    rates: dict[bool, list[float]] = {True: [], False: []}
-    with applying.drainer(stack, site) as applier:
-        applying.work(applier, site, bodies, requests)
-        for pair in range(PAIRS):
-            for on in (True, False) if pair % 2 else (False, True):
-                _switch(site, on=on)
-                done = applying.work(applier, site, bodies, requests)
-                rates[on].append(done["objects"] / done["seconds"])
-    ratios = [with_ / without for with_, without in zip(rates[True], rates[False], strict=True)]
-    notes = f"ratios {min(ratios):.2f} to {max(ratios):.2f}"
-    say(f"  apply with a webhook: {median(ratios):.2f} of the rate without; {notes}")
-    yield Row(f"apply with a webhook, {stack.store}", median(rates[True]), "objects/s", median(rates[False]), notes)
+    yield in_turns.measure(stack, options, site, "a webhook", lambda on: _switch(site, on=on))
 
 
 def _switch(site: Site, *, on: bool) -> None:

@@ -14,7 +14,16 @@ from sqlalchemy import Connection, bindparam, text
 
 from app.domain.observing import AddressEvent
 from app.domain.profile import CHANNEL_KINDS
-from app.domain.webhooks import DELETED, MAX_CHANGED, SUBSCRIPTION, TEST, ProfileEvent, Webhook
+from app.domain.webhooks import (
+    DELETED,
+    MAX_CHANGED,
+    MERGE_UNDONE,
+    MERGED,
+    SUBSCRIPTION,
+    TEST,
+    ProfileEvent,
+    Webhook,
+)
 from app.store import chunks, webhooks
 from app.store.bulk import BulkWrite
 from app.store.chunks import CHUNK
@@ -69,7 +78,9 @@ _REPLAY: Final = text(
 _ERASE: Final = text(
     f"delete from webhook_message where workspace_id = :workspace_id and pid in :pids and types & {DELETED} = 0"
 ).bindparams(bindparam("pids", expanding=True))
-_NAMING: Final = text(f"select {_FIELDS} from webhook_message where workspace_id = :workspace_id and types & 6 <> 0")
+_NAMING: Final = text(
+    f"select {_FIELDS} from webhook_message where workspace_id = :workspace_id and types & {MERGED | MERGE_UNDONE} <> 0"
+)
 _RENAME: Final = text(f"update webhook_message set doc = :doc where {_KEY}")
 _OLD: Final = text(f"select workspace_id, pid, webhook_id, id from webhook_message where us < :before_us limit {CHUNK}")
 #: Of each workspace the newest messages stay.
