@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from app.adapters.private_files import private_by_default, protect, read_secret, write_secret
+from app.adapters.private_files import private_by_default, protect, read_secret, replacing, write_secret
 from app.cli.children import secret
 from app.settings import Settings, basic_auth_problem, token_problem
 
@@ -137,3 +137,38 @@ def test_settings_refuse_weak_secrets_and_do_not_tell_them(
         assert len(text) < 3 or text not in str(refused.value.errors(include_input=False))
     monkeypatch.setenv(variable, "")
     assert (Settings().metrics_token, Settings().flower_basic_auth) == (None, None)
+
+
+def test_a_file_that_takes_the_place_of_another(tmp_path: Path) -> None:
+    """Nobody else reads it, whatever the rights of the earlier one, which stays until the end; also behind a link."""
+    path, link = tmp_path / "told", tmp_path / "link"
+    path.write_text("before")
+    path.chmod(0o666)
+    link.symlink_to(path)
+    with replacing(link) as file:
+        file.write("now")
+        assert path.read_text() == "before"
+    assert (path.read_text(), link.is_symlink()) == ("now", True)
+    assert modes(tmp_path)["told"] == "600"
+
+
+def test_what_was_written_stands_where_the_block_raises(tmp_path: Path) -> None:
+    def fail() -> None:
+        with replacing(tmp_path / "told") as file:
+            file.write("as far as it went")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (tmp_path / "told").read_text() == "as far as it went"
+    assert list(modes(tmp_path)) == [".", "told"]
+
+
+def test_a_pipe_is_written_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with replacing(path) as file:
+        file.write("told")
+    assert os.read(reader, 100) == b"told"
+    os.close(reader)

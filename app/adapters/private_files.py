@@ -8,9 +8,9 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 #: Nobody else may do anything with what this process, and the processes that it starts, make.
 PRIVATE_UMASK: Final = 0o077
@@ -91,6 +91,32 @@ def write_secret(path: Path, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A file to write, mode 600, that takes the place of `path` at the end of the block, also where the block raises.
+
+    Until then there is what was there before. A pipe or a terminal is written at once. Raises OSError.
+    """
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        with target.open("w", encoding="utf-8") as stream:
+            yield stream
+        return
+    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            try:
+                yield file
+            finally:
+                file.flush()
+                os.fsync(file.fileno())
+                new.replace(target)
+    finally:
+        with suppress(OSError):  # where writing it failed
+            new.unlink()
 
 
 def read_secret(path: Path) -> str:
