@@ -174,6 +174,14 @@ class Settings(BaseSettings):
     #: Of one file, and of all files of a workspace.
     max_file_megabytes: int = Field(4_096, ge=1)
     max_workspace_file_megabytes: int = Field(16_384, ge=1)
+    #: Imported files of a workspace that are remembered, so that each row of them is imported once; beyond it those go
+    #: that were imported longest ago.
+    max_import_files: int = Field(1_000, ge=1)
+    #: A file that is sent for an import, what comes out of it when it is unpacked, and how long it waits for a job
+    #: worker.
+    max_import_megabytes: int = Field(512, ge=1)
+    max_import_unpacked_megabytes: int = Field(16_384, ge=1)
+    import_hours: float = Field(24.0, gt=0)
     #: Alerts: how often sweepers look at them, how many a workspace may have, how many messages they send in an hour,
     #: and how many are kept.
     alert_seconds: float = Field(5.0, gt=0)

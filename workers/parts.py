@@ -25,7 +25,7 @@ from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.domain.step import Step
 from app.domain.webhooks import DELETED, ProfileEvent
-from app.store import dead_letters
+from app.store import dead_letters, import_erasures
 from app.store.names import NameCache
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader, TooMuchError
@@ -246,6 +246,7 @@ class Parts:
         )
         if changes.erased:  # sent again, a letter would bring the person back
             named = frozenset(changes.erased_identifiers)
+            import_erasures.note(self._connection, self._workspace_id, self._secret, named)
             dead_letters.erase_bodies(
                 self._connection, self._workspace_id, lambda codec, body: names_anybody(codec, body, named)
             )

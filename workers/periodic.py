@@ -18,6 +18,7 @@ from app.adapters.doorbell import Doorbell
 from app.adapters.http_out import HttpOut
 from app.adapters.mail import Mailer
 from app.adapters.metrics import DIRECTORY, Metrics
+from app.domain import times
 from app.settings import Settings
 from app.store import alerts as store_alerts
 from app.store import past, refused, workspaces
@@ -85,7 +86,8 @@ def _rates(parts: Parts) -> Work:
 
 
 def _jobs(parts: Parts) -> Work:
-    return Upkeep(parts.database, parts.bell, parts.now_us).run
+    import_us = int(parts.settings.import_hours * times.HOUR)
+    return Upkeep(parts.database, parts.bell, parts.now_us, import_us).run
 
 
 def _metric_files(_parts: Parts) -> Work:

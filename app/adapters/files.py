@@ -1,7 +1,8 @@
-"""The directory of files that jobs make and the API serves: whole or not at all.
+"""The directory of files that jobs make or take, and the API serves or receives: whole or not at all.
 
     <directory>/<workspace>/<job id>.zip or .gz      a finished file
     <directory>/<workspace>/<job id>.<n>.part        a part of an unfinished one, finished by itself
+    <directory>/<workspace>/<job id>.upload          a file that somebody sent for a job
     <directory>/<workspace>/….tmp                    what is being written
 
 A file is written under another name, brought to the disk, and renamed: who finds the name finds all of it.
@@ -17,6 +18,7 @@ from typing import BinaryIO, Final
 ZIP: Final = "zip"
 GZIP: Final = "gz"
 _PROBE: Final = "probe-"
+_UPLOAD: Final = ".upload"
 _TRIES: Final = 10
 
 
@@ -33,6 +35,10 @@ class Files:
     def part(self, workspace_id: int, job_id: str, n: int) -> Path:
         """Where a finished part of an unfinished file is."""
         return self.directory / str(workspace_id) / f"{job_id}.{n}.part"
+
+    def upload(self, workspace_id: int, job_id: str) -> Path:
+        """Where the file is that somebody sent for a job."""
+        return self.directory / str(workspace_id) / f"{job_id}{_UPLOAD}"
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[BinaryIO]:
@@ -102,7 +108,9 @@ class Files:
 
     def _of(self, folder: Path) -> list[Path]:
         with suppress(FileNotFoundError, NotADirectoryError):
-            return [path for path in folder.iterdir() if path.suffix in (f".{ZIP}", f".{GZIP}", ".part", ".tmp")]
+            return [
+                path for path in folder.iterdir() if path.suffix in (f".{ZIP}", f".{GZIP}", ".part", _UPLOAD, ".tmp")
+            ]
         return []
 
     def _open(self, path: Path) -> int:

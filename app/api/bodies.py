@@ -3,7 +3,7 @@
 import asyncio
 import time
 import zlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from fastapi import Request
@@ -169,6 +169,37 @@ async def _gzip(request: Request, limit: int, place: Place) -> bytes:
     if not inflate.eof:
         raise RefusedError(400, BAD_ENCODING)
     return bytes(body)
+
+
+async def chunks(request: Request, time_for: Callable[[int], float]) -> AsyncIterator[bytes]:
+    """A body as it arrives, for whom writes it down; it is not held in memory.
+
+    `time_for` says in how many seconds so many bytes have to be here. Raises RefusedError 408, or 400 where the client
+    goes away.
+    """
+    began, size, more = time.monotonic(), 0, True
+    while more:
+        waited = time.monotonic()
+        try:
+            async with asyncio.timeout(began + time_for(size) - waited):
+                chunk, more = await _next(request)
+        except TimeoutError:
+            raise RefusedError(408, TIMEOUT, headers={"Connection": "close"}) from None
+        budget.extend(time.monotonic() - waited)
+        size += len(chunk)
+        if chunk:
+            yield chunk
+
+
+def media_type_of(request: Request) -> str:
+    """The content type without its parameters, in small letters."""
+    return str(request.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def length_of(request: Request) -> int | None:
+    """What the client says of the length of the body; None where it says nothing."""
+    length = str(request.headers.get("content-length", "")).strip()
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else None
 
 
 async def unless_gone(request: Request, action: Awaitable[Answer]) -> Answer:

@@ -58,6 +58,8 @@ class Documentation:
     parameters: tuple[Parameter, ...] = ()
     #: Whether it takes an Idempotency-Key.
     idempotent: bool = False
+    #: Content types of files that it takes as well.
+    files: tuple[str, ...] = ()
     #: Content type of a success.
     media_type: str = "application/json"
     #: Headers of a success beside those of every answer, with what they say.

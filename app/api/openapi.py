@@ -54,6 +54,8 @@ _IDEMPOTENCY_KEY: Final = Parameter(
     Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")],
     "Of the client's choice. Another request with it is not accepted again and gets the first answer.",
 )
+#: Bytes that no schema describes (OpenAPI 3.1).
+_FILE: Final[Json] = {"type": "string", "format": "binary"}
 _REPLAYED: Final = {"Idempotent-Replayed": "`true` on an answer that was given before."}
 _WITH_BODY: Final = {400: (BodyRefusal, ()), 408: (Refusal, _RATE), 413: (Refusal, _RATE), 415: (Refusal, _RATE)}
 
@@ -166,7 +168,10 @@ def _described(method: str, path: str, told: Documentation, answers: dict[int, t
     }
     if told.body is not None:
         content: Json = {"schema": _Schema(told.body), "example": told.example}
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": content} | {name: {"schema": _FILE} for name in told.files},
+        }
     return operation
 
 

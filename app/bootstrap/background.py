@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from celery import Celery
@@ -11,14 +12,18 @@ from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell, queues
 from app.adapters.files import Files
 from app.adapters.http_out import HttpOut
 from app.adapters.mail import Mailer, MailServer
+from app.adapters.row_sources import Bounds
+from app.services.file_imports import FileRun, file_run
 from app.settings import Settings
 from app.store import workspaces
 from app.store.alerts import Bounds as MessageBounds
 from app.store.engine import Database
+from app.store.jobs import Job
 from app.store.workspace_names import WorkspaceNames
 from workers.apply import Applier
 from workers.jobs import run as running
-from workers.jobs.works import WORKS
+from workers.jobs.importing import Begin, Hooks
+from workers.jobs.works import works
 
 _ONE_TRY: Final = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
@@ -89,6 +94,10 @@ def applier(settings: Settings, bell: Doorbell, database: Database | None = None
     )
 
 
+#: Of a file that somebody sent: a JSON document that is read as a whole, and the table of contents of a zip. In memory
+#: both take about ten times as much.
+IMPORT_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
+IMPORT_DIRECTORY_BYTES: Final = 4 * 1024 * 1024
 #: How long a statement of a job may take.
 JOB_STATEMENT_SECONDS: Final = 60.0
 
@@ -111,7 +120,18 @@ def job_runner(
     """What a job worker works with. `ring`: as Doorbell.ring."""
     database = database or working(settings)
     parts = replace(job_parts(settings, database), ring=ring)
-    return running.Runner(parts, WORKS, http_out(settings)), database
+    return running.Runner(parts, works(begin_import(settings, database)), http_out(settings)), database
+
+
+def begin_import(settings: Settings, database: Database) -> Begin:
+    """What begins the imports of files that somebody sent."""
+    megabyte = 1024 * 1024
+    bounds = Bounds(settings.max_import_unpacked_megabytes * megabyte, IMPORT_DOCUMENT_BYTES, IMPORT_DIRECTORY_BYTES)
+
+    def begin(job: Job, path: Path, hooks: Hooks) -> FileRun | None:
+        return file_run(database, job, path, hooks, now_us, bounds, settings.max_import_files)
+
+    return begin
 
 
 def job_parts(settings: Settings, database: Database) -> running.Parts:

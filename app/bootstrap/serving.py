@@ -62,6 +62,8 @@ from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.testing import Testing
+from app.services.uploads import Bounds as UploadBounds
+from app.services.uploads import Uploads
 from app.services.waiting import Waiting
 from app.services.webhooks import Webhooks, WebhookSettings
 from app.services.workspace_deletions import WorkspaceDeletions
@@ -250,6 +252,7 @@ def services(settings: Settings) -> Services:
         sdk=gateway,
         subscriptions=Subscriptions(database, acceptor, reader, groups, calls, now_us),
         jobs=started,
+        uploads=uploads(settings, database, calls, bell.ring_jobs),
         archives=Archives(database, reader, calls, started),
         segments=segments,
         segment_deletions=SegmentDeletions(segments, started),
@@ -308,6 +311,18 @@ def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callab
     megabyte = 1024 * 1024
     bounds = Bounds(settings.max_jobs, settings.max_workspace_file_megabytes * megabyte, settings.http_allow_private)
     return Jobs(database, calls, files(settings), bounds, now_us, ring, settings.public_url)
+
+
+def uploads(settings: Settings, database: Database, calls: StoreCalls, ring: Callable[[], None]) -> Uploads:
+    """What takes the files of imports."""
+    megabyte = 1024 * 1024
+    bounds = UploadBounds(
+        settings.max_import_megabytes * megabyte,
+        settings.max_workspace_file_megabytes * megabyte,
+        settings.max_jobs,
+        settings.receive_timeout_seconds,
+    )
+    return Uploads(database, calls, files(settings), bounds, now_us, ring, settings.public_url)
 
 
 def limiter(settings: Settings) -> Limiter:

@@ -1,19 +1,26 @@
 """`onefold import`: users, attributes, events and purchases of files into a workspace."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.adapters import row_sources
+from app.adapters import private_files, row_sources
 from app.adapters.clock import now_us
-from app.cli.context import DEFAULT_DATA_DIR, DEFAULT_WORKSPACE, DataDir, InWorkspace, fail, opened_workspace
+from app.cli.context import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_WORKSPACE,
+    DataDir,
+    InWorkspace,
+    fail,
+    opened_workspace,
+    settings_for,
+)
 from app.cli.output import errors, out, show_table
 from app.contract import rows
 from app.contract.errors import RefusedError
@@ -55,9 +62,12 @@ def import_files(
     """
     if kind is not None and kind not in rows.KINDS:
         raise fail(f"--kind must be one of {', '.join(rows.KINDS)}.")
-    way = Way(overwrite, kind, _mapped(mapping))
+    way, most = Way(overwrite, kind, _mapped(mapping)), settings_for(data_dir).max_import_files
+    told = {"dry": dry_run, "retell": error_file is not None, "most_files": most}
     with opened_workspace(data_dir, workspace, "onefold import") as (database, caller), _refusing(error_file) as refuse:
-        reports = [(str(file), _import(database, caller, file, way, refuse, dry=dry_run, wait=wait)) for file in files]
+        reports = [
+            (str(file), _import(database, caller, file, way, refuse, told, wait=wait and not dry_run)) for file in files
+        ]
     _show(reports, dry=dry_run)
     if any(report.refused for _, report in reports):
         raise typer.Exit(1)
@@ -73,16 +83,16 @@ def _mapped(path: Path | None) -> rows.Mapped | None:
 
 
 def _import(
-    database: Database, caller: Caller, file: Path, way: Way, refuse: Refuse, *, dry: bool, wait: bool
+    database: Database, caller: Caller, file: Path, way: Way, refuse: Refuse, told: dict[str, Any], *, wait: bool
 ) -> Report:
     try:
         with row_sources.seekable(None if file == _STANDARD_INPUT else file) as path:
             known_by = row_sources.digest(path, caller.workspace_secret, way.as_bytes())
             with _bar(file.name, _lines(path)) as (advance, waiting):
-                run = Import(database, caller, known_by, way, now_us, dry=dry, refused=refuse, waiting=waiting)
+                run = Import(database, caller, known_by, way, now_us, refused=refuse, waiting=waiting, **told)
                 for done in run.run(Row(*place) for place in row_sources.rows(path)):
                     advance(done)
-                if wait and not dry:
+                if wait:
                     run.wait()
     except row_sources.UnreadableFileError as error:
         raise fail(f"{file}: the file cannot be read ({error}). What came before is imported.") from None
@@ -141,8 +151,7 @@ def _refusing(path: Path | None) -> Iterator[Refuse]:
 
         yield show
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with private_files.replacing(path) as file:
 
         def write(row: Row, why: str) -> None:
             file.write(json.dumps({"file": row.file, "line": row.line, "reason": why}) + "\n")

@@ -16,6 +16,7 @@ KINDS: Final = (USERS, ATTRIBUTES, EVENTS, PURCHASES)
 
 NO_JSON: Final = "is no JSON object"
 TOO_LONG: Final = "is too long"
+DELETED: Final = "names somebody who was deleted since the file was sent"
 UNSTORABLE: Final = "holds a number or a text that nothing can store"
 BAD_CELL: Final = "'%s' cannot be read as %s"
 BAD_MAPPING: Final = (
@@ -115,6 +116,17 @@ def kind_of(document: Mapping[str, Any]) -> str:
         return EVENTS
     both = "external_id" in document and "braze_id" in document
     return USERS if both or users.is_user(document) else ATTRIBUTES
+
+
+def named(document: Mapping[str, Any]) -> set[str]:
+    """By what a row names its user: external ids, braze_id and the names of aliases."""
+    rest = document.get("onefold")
+    former = rest.get("former_external_ids") if isinstance(rest, dict) else None
+    aliases = document.get("user_aliases")
+    entries = [document.get("user_alias"), *(aliases if isinstance(aliases, list) else ())]
+    found = [document.get("external_id"), document.get("braze_id"), *(former if isinstance(former, list) else ())]
+    found += [entry.get("alias_name") for entry in entries if isinstance(entry, dict)]
+    return {value for value in found if isinstance(value, str)}
 
 
 def tracked(document: dict[str, Any]) -> dict[str, Any]:

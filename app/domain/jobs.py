@@ -13,6 +13,7 @@ DELETE_SEGMENT: Final = "delete_segment"
 UNMARK_SEGMENT: Final = "unmark_segment"  # what takes the marks of a deletion back that was cancelled, or failed
 ARCHIVAL: Final = "archival"  # deleting whom nobody has heard of for long
 TOKEN_CLEAN_UP: Final = "token_clean_up"  # noqa: S105 - deleting profiles of imported push tokens
+IMPORT: Final = "import"  # of a file that somebody sent
 KINDS: Final = (
     EXPORT_SEGMENT,
     EXPORT_CONTROL_GROUP,
@@ -24,6 +25,7 @@ KINDS: Final = (
     UNMARK_SEGMENT,
     ARCHIVAL,
     TOKEN_CLEAN_UP,
+    IMPORT,
 )
 
 # States: queued -> running -> done | failed | cancelled. A job whose process died goes back to queued.
@@ -42,6 +44,8 @@ STORAGE_FULL: Final = "storage_full"  # the files of the workspace take up all t
 TARGET_GONE: Final = "target_gone"  # the segment or the profile does not exist any more
 SEGMENT_TOO_BROAD: Final = "segment_too_broad"  # a regular expression of it matches too many different values
 DISK_FAILED: Final = "disk_failed"
+UPLOAD_INCOMPLETE: Final = "upload_incomplete"  # the file that was to be imported did not arrive
+UNREADABLE_FILE: Final = "unreadable_file"  # it is damaged, or larger than it may be once it is unpacked
 INTERNAL_ERROR: Final = "internal_error"  # a bug: the log has its class
 ERRORS: Final = (
     INTERRUPTED,
@@ -51,6 +55,8 @@ ERRORS: Final = (
     TARGET_GONE,
     SEGMENT_TOO_BROAD,
     DISK_FAILED,
+    UPLOAD_INCOMPLETE,
+    UNREADABLE_FILE,
     INTERNAL_ERROR,
 )
 

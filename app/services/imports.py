@@ -6,7 +6,7 @@ file that was imported as a whole has no row left to import.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,6 +37,9 @@ PORTION_BYTES: Final = 512 * 1024
 #: Requests that may wait to be applied.
 MOST_AHEAD: Final = 200
 _PAUSE_SECONDS: Final = 0.05
+#: Different (field, why) that a report counts; what is beyond is counted together.
+MOST_IGNORED: Final = 1_000
+OTHERS: Final = ("others", "…")
 _NO_LIMITS: Final = track.Limits(None, None)
 
 
@@ -80,9 +83,10 @@ class Report:
     #: Number of the last request.
     last: int = 0
 
-    @property
-    def rows(self) -> int:
-        return self.before + self.refused + self.taken.total()
+    def ignore(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Count fields that were left out."""
+        for one in fields:
+            self.ignored[one if one in self.ignored or len(self.ignored) < MOST_IGNORED else OTHERS] += 1
 
 
 @dataclass(slots=True)
@@ -108,17 +112,27 @@ class Import:
         now_us: Callable[[], int],
         *,
         dry: bool = False,
+        retell: bool = False,
+        most_files: int = import_files.MOST_FILES,
+        gone: Callable[[Mapping[str, Any]], bool] = lambda _document: False,
         refused: Callable[[Row, str], None] = lambda _row, _why: None,
         waiting: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        """`digest` stands for the file and the way it is read. `refused` is told of each row that is not taken, and
-        `waiting` for how long nothing was applied while there is no room for more."""
+        """`digest` stands for the file and the way it is read. `retell`: what an earlier run imported is read again,
+        so that the report is of the whole file; it is not imported again. `most_files` of the workspace are remembered.
+
+        `gone` says whether a row names somebody who was deleted since the file came. `refused` is told of each row that
+        is not taken, and `waiting` for how long nothing was applied while there is no room for more.
+        """
         self._database = database
         self._caller = caller
         self._digest = digest
         self._way = way
         self._now_us = now_us
         self._dry = dry
+        self._retell = retell
+        self._most_files = most_files
+        self._gone = gone
         self._refused = refused
         self._waiting = waiting
         self._region = addresses.region_of(caller.options)
@@ -132,10 +146,10 @@ class Import:
         done = self.report.before
         for portion in self._portions(source):
             entries = self._entries(portion)
-            if not self._dry:
+            if not self._dry and portion.until > done:
                 self._send((done, portion.until), entries)
-            done = portion.until
-            yield done
+                done = portion.until
+            yield portion.until
 
     def wait(self) -> None:
         """Until all that was sent is applied."""
@@ -145,8 +159,11 @@ class Import:
         portion, n = _Portion(is_users=True), 0
         for row in source:
             n += 1
-            if n <= self.report.before:
+            if n <= self.report.before and not self._retell:
                 continue
+            if n == self.report.before + 1 and portion.until:  # what is sent is apart from what was
+                yield portion
+                portion = _Portion(is_users=True)
             try:
                 kind, document = self._read(row)
             except ObjectRefusedError as error:
@@ -174,6 +191,8 @@ class Import:
         # What no store can hold is refused here, so that a body can be made of what is left.
         if kind != USERS and rows.encoded(document) is None:
             raise ObjectRefusedError(rows.UNSTORABLE)
+        if self._gone(document):
+            raise ObjectRefusedError(rows.DELETED)
         return kind, document
 
     def _refuse(self, row: Row, why: str) -> None:
@@ -193,7 +212,7 @@ class Import:
                 self._refuse(row, error.type)
                 continue
             commands.append(command)
-            self.report.ignored.update(command.ignored)
+            self.report.ignore(command.ignored)
         self.report.taken[USERS] += len(commands)
         if self._dry and commands:
             with self._database.read() as connection:
@@ -242,7 +261,9 @@ class Import:
             head = inbox.head(connection, workspace_id, STREAM_BULK)
         self._wait(head - MOST_AHEAD)
         with database.write(database.inbox) as connection:
-            appended = import_files.append(connection, workspace_id, self._digest, done, entries, self._now_us())
+            appended = import_files.append(
+                connection, workspace_id, self._digest, done, entries, self._now_us(), self._most_files
+            )
         if appended:
             self.report.last = appended[-1].seq
 

@@ -21,6 +21,7 @@ from app.domain.jobs import (
     DONE,
     EXPORT_CONTROL_GROUP,
     EXPORT_SEGMENT,
+    IMPORT,
     RUNNING,
     SEGMENT_PREVIEW,
     UNMARK_SEGMENT,
@@ -52,6 +53,7 @@ PERMISSION_OF: Final[Mapping[str, str]] = {
     EXPORT_SEGMENT: "users.export.segment",
     EXPORT_CONTROL_GROUP: "users.export.global_control_group",
     ARCHIVE: "admin.profiles",
+    IMPORT: "admin.imports",
 }
 
 

@@ -43,6 +43,7 @@ from app.services.subscription_groups import SubscriptionGroups
 from app.services.subscriptions import Subscriptions
 from app.services.synchronous import Synchronous
 from app.services.testing import Testing
+from app.services.uploads import Uploads
 from app.services.webhooks import Webhooks
 from app.services.workspace_deletions import WorkspaceDeletions
 from app.services.workspace_settings import WorkspaceSettings
@@ -77,6 +78,7 @@ class Services:
     address_lists: AddressLists
     messages: Messages
     jobs: Jobs
+    uploads: Uploads
     archives: Archives
     segments: Segments
     segment_deletions: SegmentDeletions

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.domain.jobs import CALLBACK_DUE, CANCELLED, DONE, FAILED, INTERRUPTED, SEGMENT_PREVIEW
+from app.domain.jobs import CALLBACK_DUE, CANCELLED, DONE, FAILED, INTERRUPTED, SEGMENT_PREVIEW, TIME_LIMIT
 from app.store.engine import Database
 
 #: A holder that does not move its lease on for this long has died.
@@ -65,6 +65,10 @@ _INSERT = text(
     values (:workspace_id, :id, :kind, :target, :parameters, :created_by, 'queued', :now_us, 0, '',
             0, 0, '{}', '', 0, '', 0, 0, :due_us)
     """
+)
+_RECEIVED = text(
+    "update job set bytes = :bytes, due_us = :due_us"
+    " where workspace_id = :workspace_id and id = :id and state = 'queued'"
 )
 _UNFINISHED = text("select count(*) from job where workspace_id = :workspace_id and state in ('queued', 'running')")
 _USED = text("select coalesce(sum(bytes), 0) from job where workspace_id = :workspace_id and id <> :id and bytes > 0")
@@ -140,6 +144,10 @@ _GIVE_UP = text(
     where state = 'running' and lease_us < :now_us and attempts >= :most
     """
 )
+_OUTWAIT = text(
+    f"update job set state = 'failed', error = '{TIME_LIMIT}', finished_us = :now_us"
+    " where state = 'queued' and kind = :kind and created_us < :before_us and due_us <= :now_us"
+)
 _REVIVE = text("update job set state = 'queued', owner = '' where state = 'running' and lease_us < :now_us")
 _STALE = text("select 1 from job where state = 'running' and lease_us < :now_us limit 1")
 _QUEUED = text("select 1 from job where state = 'queued' and due_us <= :now_us limit 1")
@@ -196,6 +204,11 @@ def create(
         )
     except IntegrityError as error:  # somebody else queued one at the same moment
         raise JobUnderWayError from error
+
+
+def received(connection: Connection, workspace_id: int, id_: str, bytes_: int, due_us: int) -> None:
+    """What a queued job has of the file that it needs, and when it may be begun."""
+    connection.execute(_RECEIVED, {"workspace_id": workspace_id, "id": id_, "bytes": bytes_, "due_us": due_us})
 
 
 def unfinished(connection: Connection, workspace_id: int) -> int:
@@ -328,6 +341,11 @@ def revive(connection: Connection, now_us: int) -> tuple[int, int]:
     """Queue jobs whose holder died once more, and give up those that were begun too often: how many of each."""
     given_up = connection.execute(_GIVE_UP, {"now_us": now_us, "most": MAX_ATTEMPTS}).rowcount
     return connection.execute(_REVIVE, {"now_us": now_us}).rowcount, given_up
+
+
+def outwait(connection: Connection, kind: str, before_us: int, now_us: int) -> int:
+    """Give up the jobs of a kind that nobody took since `before_us`; how many."""
+    return connection.execute(_OUTWAIT, {"kind": kind, "before_us": before_us, "now_us": now_us}).rowcount
 
 
 def has_stale(connection: Connection, now_us: int) -> bool:

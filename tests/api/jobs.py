@@ -17,7 +17,7 @@ from app.bootstrap import background
 from app.store.jobs import Job
 from tests.api.harness import Service, Workspace
 from workers.jobs.run import Limits, Runner
-from workers.jobs.works import WORKS
+from workers.jobs.works import works
 
 Json = dict[str, Any]
 
@@ -37,7 +37,11 @@ def job_worker(
         parts = replace(parts, limits=replace(parts.limits, **limits))
     assert isinstance(parts.limits, Limits)
     try:
-        yield Runner(parts, WORKS, out or background.http_out(service.settings))
+        yield Runner(
+            parts,
+            works(background.begin_import(service.settings, database)),
+            out or background.http_out(service.settings),
+        )
     finally:
         database.dispose()
 

@@ -130,6 +130,15 @@ def test_files_that_are_remembered(workspace: Workspace) -> None:
         assert [import_files.done(connection, workspace.id, bytes([n])) for n in range(4)] == [0, 0, 1, 1]
 
 
+def test_how_many_are_remembered_is_set(workspace: Workspace) -> None:
+    """Three files, of which two are remembered: the first one is imported as if it were new."""
+    rows = [{"external_id": "ann", "custom_attributes": {"n": 1}}]
+    for digest in (b"1", b"2", b"3"):
+        assert imported(workspace, rows, digest=digest, most_files=2).report.before == 0
+    assert imported(workspace, rows, digest=b"3", most_files=2).report.before == 1
+    assert imported(workspace, rows, digest=b"1", most_files=2).report.before == 0
+
+
 def test_a_dry_run(workspace: Workspace) -> None:
     workspace.track({"attributes": [{"external_id": "ann"}]})
     before = workspace.state().profiles
@@ -236,7 +245,23 @@ def test_refused_rows(workspace: Workspace, run: Run, tmp_path: Path) -> None:
     assert {entry["file"] for entry in told} == {"f.ndjson"}
     assert "secret" not in str(told)
     assert (tmp_path / "e.ndjson").stat().st_mode & 0o077 == 0
+    before = (tmp_path / "e.ndjson").read_text()
+    (tmp_path / "e.ndjson").write_text("of another run\n")
+    (tmp_path / "e.ndjson").chmod(0o644)
+    run(str(tmp_path / "f.ndjson"), "--errors", str(tmp_path / "e.ndjson"), fails=True)
+    assert (tmp_path / "e.ndjson").read_text() == before
+    assert (tmp_path / "e.ndjson").stat().st_mode & 0o077 == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.ndjson", "f.ndjson"]
     assert sorted(str(user["external_id"]) for user in workspace.stored()) == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("form", ["lines", "packed.gz", "segment.zip"])
+def test_a_first_line_that_is_long(workspace: Workspace, run: Run, tmp_path: Path, form: str) -> None:
+    """It is an object in a line by itself, however far one looks."""
+    users: list[Json] = [{"external_id": f"u{n}", "custom_attributes": {"text": "x" * 200_000}} for n in range(2)]
+    lines = b"\n".join(json.dumps(user).encode() for user in users)
+    (tmp_path / form).write_bytes({"lines": lines, "packed.gz": gzip.compress(lines)}.get(form, _zipped(lines)))
+    assert " 2 " in run(str(tmp_path / form), "--dry-run")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from app.adapters.doorbell import Doorbell
 from app.adapters.files import Files
-from app.domain.jobs import DELETE_SEGMENT, UNMARK_SEGMENT
+from app.domain.jobs import DELETE_SEGMENT, IMPORT, UNMARK_SEGMENT
+from app.domain.times import HOUR
 from app.store import job_parts, jobs
 from app.store.engine import DATABASE_ERRORS, Database
 
@@ -26,8 +27,12 @@ EXPIRE_S: Final = 60.0
 class Upkeep:
     """Queues the jobs of processes that died again, rings for what waits, and has old files removed."""
 
-    def __init__(self, database: Database, bell: Doorbell, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, bell: Doorbell, now_us: Callable[[], int], import_us: int = 24 * HOUR
+    ) -> None:
+        """`import_us`: how long a file that somebody sent waits for a job worker."""
         self._database = database
+        self._import_us = import_us
         self._bell = bell
         self._now_us = now_us
         self._rung = self._expired = float("-inf")
@@ -57,6 +62,8 @@ class Upkeep:
             self._expired = now
             with self._database.write() as connection:
                 unmark_ended(connection, now_us)
+                if waited := jobs.outwait(connection, IMPORT, now_us - self._import_us, now_us):
+                    log.warning("imports_outwaited", jobs=waited)
                 if removed := job_parts.expire(connection, now_us):
                     log.info("jobs_aged_out", jobs=removed)
             if not self._bell.has_jobs_sent():

@@ -9,13 +9,15 @@ from app.domain.jobs import (
     DELETE_SEGMENT,
     EXPORT_CONTROL_GROUP,
     EXPORT_SEGMENT,
+    IMPORT,
     MERGE_RUN,
     MERGE_UNDO,
     SEGMENT_PREVIEW,
     TOKEN_CLEAN_UP,
     UNMARK_SEGMENT,
 )
-from workers.jobs import archival, archive, export, merging, preview, segment_deletion, token_clean_up
+from workers.jobs import archival, archive, export, importing, merging, preview, segment_deletion, token_clean_up
+from workers.jobs.importing import Begin
 from workers.jobs.run import Work
 
 WORKS: Final[Mapping[str, Work]] = {
@@ -30,3 +32,8 @@ WORKS: Final[Mapping[str, Work]] = {
     ARCHIVAL: archival.archive,
     TOKEN_CLEAN_UP: token_clean_up.clean_up,
 }
+
+
+def works(begin_import: Begin) -> Mapping[str, Work]:
+    """All of them. `begin_import` begins the import of a file, which needs more than workers know."""
+    return {**WORKS, IMPORT: importing.importing(begin_import)}

@@ -39,7 +39,7 @@ def job_of(caller: Caller, job: Job, now_us: int) -> dict[str, object]:
         document["due_at"] = times.iso(job.due_us)
     if job.error:
         document["error"] = job.error
-    document |= {name: job.result[name] for name in ("users", "size") if name in job.result}
+    document |= {name: job.result[name] for name in ("users", "size", "import") if name in job.result}
     if job.bytes:
         document["bytes"] = job.bytes
     if job.expires_us is not None and job.expires_us > now_us:

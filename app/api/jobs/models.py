@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 _Moment = Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])]
 
@@ -10,6 +10,28 @@ _Moment = Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])]
 class Callback(Struct, forbid_unknown_fields=True):
     state: Literal["due", "delivered", "failed"]
     tries: Annotated[int, Meta(ge=0)]
+
+
+class LeftOut(Struct, forbid_unknown_fields=True):
+    """A field that could not be read."""
+
+    field: str
+    reason: str
+    count: Annotated[int, Meta(ge=1)]
+
+
+class ImportReport(Struct, forbid_unknown_fields=True):
+    """What became of the rows of a file."""
+
+    taken: Annotated[
+        dict[Literal["users", "attributes", "events", "purchases"], int], Meta(description="Rows of each kind.")
+    ]
+    imported_before: Annotated[int, Meta(ge=0, description="Those of them that an earlier attempt or file brought.")]
+    refused: Annotated[int, Meta(ge=0, description="The job's file lists them: file, line, reason.")]
+    left_out: Annotated[list[LeftOut], Meta(description="Fields of users that were left out most often.")]
+    known_users: Annotated[int, Meta(ge=0, description="Of a dry run: users whom somebody is here.")] | UnsetType = (
+        UNSET
+    )
 
 
 class Person(Struct, forbid_unknown_fields=True):
@@ -34,12 +56,13 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
         "unmark_segment",
         "archival",
         "token_clean_up",
+        "import",
     ]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     created_at: _Moment
     key_name: Annotated[str, Meta(description="Name of the API key that asked for it.")]
     attempts: Annotated[int, Meta(ge=0, description="How often it was begun.")]
-    progress: Annotated[int, Meta(ge=0, description="Users so far.")]
+    progress: Annotated[int, Meta(ge=0, description="Users so far; rows of an import.")]
     target: Annotated[str, Meta(description="What it is about: the segment's id, or a braze_id.")] | UnsetType = UNSET
     total: Annotated[int, Meta(ge=0, description="Users altogether, where that is known.")] | UnsetType = UNSET
     started_at: Annotated[_Moment, Meta(description="The last attempt.")] | UnsetType = UNSET
@@ -48,6 +71,7 @@ class Job(Struct, forbid_unknown_fields=True, kw_only=True):
     error: Annotated[str, Meta(description="Why it failed.", examples=["time_limit"])] | UnsetType = UNSET
     users: Annotated[int, Meta(ge=0, description="Users in the file, or that were deleted.")] | UnsetType = UNSET
     size: Annotated[int, Meta(ge=0, description="People in the segment of a preview.")] | UnsetType = UNSET
+    import_: ImportReport | UnsetType = field(name="import", default=UNSET)
     sample: (
         Annotated[list[Person], Meta(description="Some of them, for keys that may ask for previews.")] | UnsetType
     ) = UNSET

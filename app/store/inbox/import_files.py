@@ -12,7 +12,7 @@ from app.domain.commands import STREAM_BULK
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Appended, Entry
 
-#: Files of a workspace that are remembered; the one that was imported longest ago goes.
+#: Files of a workspace that are remembered; the one that was imported longest ago goes. Unless set otherwise.
 MOST_FILES: Final = 1_000
 
 _DONE: Final = text("select done from import_file where workspace_id = :workspace_id and digest = :digest")
