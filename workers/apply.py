@@ -16,12 +16,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.contract import kinds, request_id, stored
-from app.domain import ids
 from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, Request, StreamKey
 from app.domain.profile import Problem
 from app.domain.progress import Progress
 from app.domain.times import HOUR
-from app.store import dead_letters, lane, outbox
+from app.store import dead_letters, lane, webhook_events
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
@@ -261,7 +260,10 @@ class Applier:
                     last = batch[-1]
                     self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // HOUR, limit, most)
                 if applied.events or applied.addresses:
-                    self._tell(connection, workspace_id, applied, begun, batch)
+                    cut = {batch[0].seq} if begun is not None else set()
+                    if applied.progress is not None:
+                        cut.add(batch[applied.requests].seq)
+                    webhook_events.write(connection, workspace_id, applied.events, applied.addresses, cut)
                 _finish(connection, workspace_id, locked, applied, begun, batch)
             except Exception as error:
                 # The only place that may catch anything: whatever a request's data can raise is that request's death.
@@ -292,23 +294,6 @@ class Applier:
             self._ahead.forget()
             self._attempts.forget(workspace_id)
             self._forget()
-
-    def _tell(
-        self,
-        connection: Connection,
-        workspace_id: int,
-        applied: Applied,
-        begun: Progress | None,
-        batch: Sequence[Stored],
-    ) -> None:
-        """Keep what webhooks are told."""
-        secret = self._secret_of(workspace_id)
-
-        def event_id(stream: int, seq: int, pid: int) -> str:
-            return ids.event_id(secret, workspace_id, stream, seq, pid)
-
-        earlier = None if begun is None else (batch[0].stream, batch[0].seq)
-        outbox.write(connection, workspace_id, event_id, applied.events, applied.addresses, self._now_us(), earlier)
 
     def _forget(self) -> None:
         """Forget cached ids and crowds unless this connection is older than the last batch: after a database crash, ids

@@ -85,11 +85,8 @@ class Applied:
             gone = {pid: event for (_, _, pid), event in self.events.items() if event.types & DELETED}
             self.events = {place: one for place, one in self.events.items() if place[2] not in changes.family}
             for event in gone.values():
-                self.events[event.place] = ProfileEvent(
-                    event.stream, event.seq, event.us, event.pid, event.braze_id, event.external_id, DELETED
-                )
-            for event in self.events.values():
-                event.others = {pid: one for pid, one in event.others.items() if pid not in changes.family}
+                alone = ProfileEvent(event.stream, event.seq, event.us, event.pid, DELETED, gone=event.gone)
+                self.events[event.place] = alone
 
 
 class Parts:

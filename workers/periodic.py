@@ -31,6 +31,7 @@ from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import OutboxKept, Retention, UsageKept
 from workers.sweep import Sweeper
+from workers.webhook_events import EventTeller
 from workers.webhook_messages import WebhookSender
 from workers.workspaces import WorkspaceDeleter
 
@@ -155,6 +156,11 @@ def _webhook_messages(parts: Parts) -> Work:
     ).run
 
 
+def _webhook_events(parts: Parts) -> Work:
+    database = parts.database
+    return EventTeller(database, parts.now_us, lambda workspace_id: workspaces.secret(database, workspace_id)).run
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
@@ -171,6 +177,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "merge schedule": _merge_schedule,
     "alerts": _alerts,
     "alert messages": _alert_messages,
+    "webhook events": _webhook_events,
     "webhook messages": _webhook_messages,
 }
 

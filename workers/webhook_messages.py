@@ -128,6 +128,7 @@ class WebhookSender:
         for message in messages:
             by_person.setdefault(message.pid, []).append(message)
         called = self._called(webhook, by_person)
+        others = self._others(webhook, messages)
         ends, lock = time.monotonic() + PORTION_SECONDS, threading.Lock()
 
         def send_some(some: Sequence[Message]) -> None:
@@ -135,7 +136,7 @@ class WebhookSender:
                 with lock:
                     if time.monotonic() > ends or outcome.failures >= FAILURES_BEFORE_REST > webhook.failures:
                         return
-                error = self._post(webhook, message, called)
+                error = self._post(webhook, message, called, others)
                 with lock:
                     if error:
                         outcome.failed.append((message, error))
@@ -158,7 +159,22 @@ class WebhookSender:
             found = outbox.people(connection, webhook.workspace_id, (pid for pid in by_person if pid))
         return {pid: contract.person(person.core, person.external_id) for pid, person in found.items()}
 
-    def _post(self, webhook: Webhook, message: Message, called: Mapping[int, Mapping[str, Any]]) -> str:
+    def _others(self, webhook: Webhook, messages: Sequence[Message]) -> dict[int, str]:
+        """braze_ids of those whom messages are about as well; whoever was deleted is not among them."""
+        pids = {pid for message in messages for pid in message.doc.get("others", ())}
+        if not pids:
+            return {}
+        with self._database.read() as connection:
+            found = outbox.named(connection, webhook.workspace_id, pids)
+        return {pid: braze_id for pid, (braze_id, _) in found.items()}
+
+    def _post(
+        self,
+        webhook: Webhook,
+        message: Message,
+        called: Mapping[int, Mapping[str, Any]],
+        others: Mapping[int, str],
+    ) -> str:
         """Why the message was not taken, "" when it was."""
         document = contract.message(
             webhook.wants,
@@ -167,6 +183,7 @@ class WebhookSender:
             message.doc,
             self._request_of(webhook, message),
             called.get(message.pid, {}),
+            [others[pid] for pid in message.doc.get("others", ()) if pid in others],
         )
         if webhook.with_profile and message.pid in called:
             document["data"]["profile"] = self._profile(webhook.workspace_id, message.pid)

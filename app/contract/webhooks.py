@@ -1,6 +1,6 @@
 """Change webhooks as administrators make them, /v1/webhooks, and what they are told. Endpoints of our own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.contract.body import parse_object, unsound
@@ -117,8 +117,10 @@ def message(
     doc: Mapping[str, Any],
     request_id: str | None,
     person: Mapping[str, Any],
+    others: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What a webhook is told of an event. `doc` is what the outbox keeps of it, `person` how somebody is called now."""
+    """What a webhook is told of an event. `doc` is what the outbox keeps of it, `person` how somebody is called now,
+    `others` the braze_ids of those who were merged, or came back."""
     if types & TEST:
         return {"type": type_of(types, wanted), "timestamp": times.iso(us), "data": {}}
     changed = list(doc.get("changed", ()))
@@ -126,8 +128,8 @@ def message(
     data |= {"types": names_of(types), "changed": changed[:MAX_CHANGED], "request_id": request_id}
     if len(changed) > MAX_CHANGED:
         data["more_changed"] = True
-    if others := [braze_id for _, braze_id in doc.get("others", ())]:
-        data["merged_braze_ids"] = others
+    if others:
+        data["merged_braze_ids"] = list(others)
     return {"type": type_of(types, wanted), "timestamp": times.iso(us), "data": data}
 
 

@@ -14,6 +14,8 @@ from app.domain.history import CREATED, IDENTIFIED, MERGED, RESTORED, UNMERGED
 from app.domain.profile import (
     CHANNEL_EMAIL,
     COMMERCE,
+    CORE,
+    CUSTOM,
     DEVICES,
     EVENTS,
     HARD_BOUNCED,
@@ -36,6 +38,7 @@ _SECTIONS: Final = {
     MESSAGES: "messages",
     COMMERCE: "orders",
 }
+_OTHERS: Final = EVENTS | PURCHASES | DEVICES | MESSAGES | COMMERCE
 #: Fields of `core` that are called otherwise outside. "" is not told.
 _NAMES: Final = {
     "aliases": "user_aliases",
@@ -100,17 +103,16 @@ class Observer:
         """Tell what a request, or a part of it, has changed since the last look."""
         state, place = self._state, (request.stream, request.seq, request.accepted_us)
         for deletion in state.changes.deletions[self._deletions :]:
-            event = ProfileEvent(*place, deletion.pid, deletion.braze_id, deletion.external_id, webhooks.DELETED)
+            event = ProfileEvent(*place, deletion.pid, webhooks.DELETED)
+            event.gone = deletion.braze_id, deletion.external_id
             self.events.append(event)
         self._deletions = len(state.changes.deletions)
         for pid, sections in state.touched.items():
             profile, before = state.profiles.get(pid), self._seen.pop(pid, _NOBODY)
             if profile is None:  # merged away, or deleted
                 continue
-            event = ProfileEvent(*place, pid, profile.braze_id, profile.external_id)
-            self._seen[pid] = after = _seen(profile)
-            event.changed = _changed(before, after)
-            event.changed.update(name for section, name in _SECTIONS.items() if sections & section)
+            event = ProfileEvent(*place, pid)
+            self._seen[pid] = _look_at(event.changed, before, profile, sections)
             self._add_happenings(event)
             _add_types(event)
             if event.types:
@@ -125,12 +127,8 @@ class Observer:
             if (line.origin.stream, line.origin.seq) != (event.stream, event.seq):
                 break
             event.types |= _HAPPENED.get(line.what, 0)
-            if line.what in (MERGED, UNMERGED) and line.other:
-                event.others[self._number_of(line.merge_id, event.pid)] = line.other
-
-    def _number_of(self, merge_id: str, pid: int) -> int:
-        record = self._state.records.get(merge_id)
-        return pid if record is None else record.merged_pid
+            if line.what in (MERGED, UNMERGED) and (record := self._state.records.get(line.merge_id)) is not None:
+                event.others.add(record.merged_pid)
 
     def _look_at_address(self, place: tuple[int, int, int], address: Address) -> None:
         before, after = self._addresses.get(address), self._state.addresses.get(address)
@@ -148,32 +146,45 @@ def _seen(profile: Profile) -> _Seen:
     return _Seen(profile.external_id, dict(profile.core or {}), dict(profile.custom or {}))
 
 
-def _changed(before: _Seen, after: _Seen) -> set[str]:
-    changed = {f"custom_attributes.{name}" for name in _differing(before.custom, after.custom)}
-    for name in _differing(before.core, after.core):
-        if name in _GROUPS:
-            groups = _differing(before.core.get(name) or {}, after.core.get(name) or {})
-            changed.update(_GROUP + group for group in groups)
-        elif shown := _NAMES.get(name, name):
-            changed.add(shown)
-    if before.external_id != after.external_id:
+def _look_at(changed: set[str], before: _Seen, profile: Profile, sections: int) -> _Seen:
+    """Add the names of fields that differ to `changed`. Only `sections` can. Returns what there is now."""
+    core, custom = before.core, before.custom
+    if sections & CUSTOM:
+        custom = dict(profile.custom or {})
+        changed.update([f"custom_attributes.{name}" for name in _differing(before.custom, custom)])
+    if sections & CORE:
+        core = dict(profile.core or {})
+        for name in _differing(before.core, core):
+            if name in _GROUPS:
+                groups = _differing(before.core.get(name) or {}, core.get(name) or {})
+                changed.update(_GROUP + group for group in groups)
+            elif shown := _NAMES.get(name, name):
+                changed.add(shown)
+    if sections & _OTHERS:
+        changed.update(name for section, name in _SECTIONS.items() if sections & section)
+    if before.external_id != profile.external_id:
         changed.add("external_id")
-    return changed
+    return _Seen(profile.external_id, core, custom)
 
 
-def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    differing = {name for name in before if name not in after}
-    differing.update(
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    get = before.get
+    differing = [
         name
         for name, value in after.items()
-        if (had := before.get(name)) is not value and (type(had) is not type(value) or had != value)
-    )
+        if (had := get(name)) is not value and (type(had) is not type(value) or had != value)
+    ]
+    if not before.keys() <= after.keys():
+        differing += before.keys() - after.keys()
     return differing
 
 
 def _add_types(event: ProfileEvent) -> None:
-    about_consent = {name for name in event.changed if name in _CONSENT or name.startswith(_GROUP)}
+    about_consent = 0
+    for name in event.changed:
+        if name in _CONSENT or name.startswith(_GROUP):
+            about_consent += 1
     if about_consent:
         event.types |= webhooks.SUBSCRIPTION
-    if len(about_consent) < len(event.changed) and not event.types & webhooks.CREATED:
+    if about_consent < len(event.changed) and not event.types & webhooks.CREATED:
         event.types |= webhooks.UPDATED

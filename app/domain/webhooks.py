@@ -86,21 +86,21 @@ class Webhook:
 
 @dataclass(slots=True)
 class ProfileEvent:
-    """What one request changed of one profile."""
+    """What one request changed of one profile. How people are called stands beside it only where they are gone."""
 
     stream: int
     seq: int
     #: When the request was accepted.
     us: int
     pid: int
-    braze_id: str
-    external_id: str | None
     #: Bits of TYPES.
     types: int = 0
     #: Names of fields.
     changed: set[str] = field(default_factory=set)
-    #: braze_ids by number of the profiles that were merged into this one, or came back out of it.
-    others: dict[int, str] = field(default_factory=dict)
+    #: Numbers of the profiles that were merged into this one, or came back out of it.
+    others: set[int] = field(default_factory=set)
+    #: (braze_id, external id) of a deleted profile.
+    gone: tuple[str, str | None] | None = None
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -108,7 +108,6 @@ class ProfileEvent:
 
     def add(self, more: "ProfileEvent") -> None:
         """Take in what a later part of the same request changed."""
-        self.external_id = more.external_id
         self.types |= more.types
         self.changed |= more.changed
         self.others |= more.others

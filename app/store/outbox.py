@@ -1,30 +1,19 @@
-"""The outbox of change webhooks: messages are written in the transaction of the change, and deleted when taken.
+"""The outbox of change webhooks: messages that wait, made of what batches changed, and deleted when taken.
 
-A message is sent when the cursor has passed its request: then the whole request is in it. The sender reads messages and
-writes its lease in one transaction whose commit waits for the disk. Whatever that transaction saw was committed before
-it, so it is on the disk as well, and no crash takes it back.
+The sender reads messages and writes its lease in one transaction whose commit waits for the disk. Whatever that
+transaction saw was committed before it, and so were the changes that it is about: they are on the disk as well, and no
+crash takes them back.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, bindparam, text
 
-from app.domain.observing import AddressEvent
-from app.domain.profile import CHANNEL_KINDS
-from app.domain.webhooks import (
-    DELETED,
-    MAX_CHANGED,
-    MERGE_UNDONE,
-    MERGED,
-    SUBSCRIPTION,
-    TEST,
-    ProfileEvent,
-    Webhook,
-)
-from app.store import chunks, webhooks
+from app.domain.webhooks import DELETED, TEST, Webhook
+from app.store import chunks, webhook_events, webhooks
 from app.store.bulk import BulkWrite
 from app.store.chunks import CHUNK
 from app.store.engine import Database
@@ -34,37 +23,28 @@ from app.store.tables import WebhookMessage
 DUE: Final = "due"
 DEAD: Final = "dead"
 STATES: Final = (DUE, DEAD)
-#: Of an address that more people have, only so many are told of.
-MAX_HOLDERS: Final = 1_000
 #: Messages that failed of which the sender looks at; with more, no others are begun.
 MOST_AGAIN: Final = 500
 
 _WRITE: Final = BulkWrite(WebhookMessage, update=("types", "doc"))
 _ADD: Final = BulkWrite(WebhookMessage)
-_HOLDERS: Final = Query(
-    "identifier", "t.pid", "t.kind = {0} and t.label = '' and t.value = {1}", numbers=(0,), some="pid"
-)
 _PEOPLE: Final = Query("profile", "t.pid, t.braze_id, t.external_id", "t.pid = {0}", numbers=(0,))
+_MERGED_AWAY: Final = Query("merge_record", "t.merged_pid, t.merged_braze_id", "t.merged_pid = {0}", numbers=(0,))
 _CORES: Final = Query("profile_core", "t.pid, t.doc", "t.pid = {0}", numbers=(0,))
 _LAST: Final = text(
     "select coalesce(max(n), 0) from (select (select m.n from webhook_message m where m.workspace_id = w.workspace_id"
     " and m.webhook_id = w.id and m.state = 'due' order by m.n desc limit 1) as n"
     " from webhook w where w.workspace_id = :workspace_id) x"
 )
-_FIELDS: Final = "pid, webhook_id, id, n, stream, seq, us, types, doc, state, attempts, due_us, error"
-_PRESENT: Final = text(
-    f"select {_FIELDS} from webhook_message where workspace_id = :workspace_id and pid in :pids"
-    " and stream = :stream and seq = :seq"
-).bindparams(bindparam("pids", expanding=True))
-_PASSED: Final = (
-    " and m.seq <= (select case m.stream when 0 then l.cursor_normal else l.cursor_bulk end from lane l"
-    " where l.workspace_id = m.workspace_id)"
+_NAMES: Final = (
+    *("pid", "webhook_id", "id", "n", "stream", "seq", "us", "types", "doc", "state", "attempts", "due_us", "error"),
 )
+_FIELDS: Final = ", ".join(_NAMES)
 _OF_WEBHOOK: Final = (
     f"select {_FIELDS} from webhook_message m where m.workspace_id = :workspace_id and m.webhook_id = :webhook_id"
 )
 _AGAIN: Final = text(f"{_OF_WEBHOOK} and m.state = 'due' and m.attempts > 0 order by m.n limit :limit")
-_FRESH: Final = text(f"{_OF_WEBHOOK} and m.state = 'due' and m.attempts = 0{_PASSED} order by m.n limit :limit")
+_FRESH: Final = text(f"{_OF_WEBHOOK} and m.state = 'due' and m.attempts = 0 order by m.n limit :limit")
 _BY_STATE: Final = {state: text(f"{_OF_WEBHOOK} and m.state = '{state}' order by m.n limit :limit") for state in STATES}
 _KEY: Final = "workspace_id = :workspace_id and pid = :pid and webhook_id = :webhook_id and id = :id"
 _DELETE: Final = text(f"delete from webhook_message where {_KEY}")
@@ -78,10 +58,6 @@ _REPLAY: Final = text(
 _ERASE: Final = text(
     f"delete from webhook_message where workspace_id = :workspace_id and pid in :pids and types & {DELETED} = 0"
 ).bindparams(bindparam("pids", expanding=True))
-_NAMING: Final = text(
-    f"select {_FIELDS} from webhook_message where workspace_id = :workspace_id and types & {MERGED | MERGE_UNDONE} <> 0"
-)
-_RENAME: Final = text(f"update webhook_message set doc = :doc where {_KEY}")
 _OLD: Final = text(f"select workspace_id, pid, webhook_id, id from webhook_message where us < :before_us limit {CHUNK}")
 #: Of each workspace the newest messages stay.
 _LARGE: Final = text(
@@ -123,134 +99,34 @@ class Person:
     core: dict[str, Any]
 
 
-def write(
-    connection: Connection,
-    workspace_id: int,
-    event_id: Callable[[int, int, int], str],
-    events: dict[tuple[int, int, int], ProfileEvent],
-    addresses: Sequence[AddressEvent],
-    now_us: int,
-    begun: tuple[int, int] | None,
-) -> int:
-    """Keep what a batch changed for the webhooks that want to know, once its profiles are saved. Returns how many rows.
-
-    `event_id` gets (stream, request, number of a profile). `begun`: the request of which an earlier part may have been
-    kept already.
-    """
-    told = [one for one in webhooks.listed(connection, workspace_id) if one.enabled]
-    if not told:
-        return 0
-    _add_holders(connection, workspace_id, events, addresses)
-    if begun is not None:
-        _add_earlier_part(connection, workspace_id, events, begun)
-    n = int(connection.execute(_LAST, {"workspace_id": workspace_id}).scalar_one())
-    rows: list[dict[str, Any]] = []
-    for event in sorted(events.values(), key=lambda one: one.seq):  # those of one request are of different profiles
-        n += 1
-        doc = _doc(event)
-        rows += [
-            {
-                "pid": event.pid,
-                "webhook_id": webhook.id,
-                "id": event_id(*event.place),
-                "n": n,
-                "stream": event.stream,
-                "seq": event.seq,
-                "us": event.us,
-                "types": event.types,
-                "doc": dict(doc),
-                "state": DUE,
-                "attempts": 0,
-                "due_us": now_us,
-                "error": "",
-            }
-            for webhook in told
-            if event.types & webhook.wants
-        ]
-    _WRITE.run(connection, workspace_id, rows)
-    return len(rows)
+def last(connection: Connection, workspace_id: int) -> int:
+    """The place of the last message that waits, 0 when none does."""
+    return int(connection.execute(_LAST, {"workspace_id": workspace_id}).scalar_one())
 
 
-def _doc(event: ProfileEvent) -> dict[str, Any]:
-    doc: dict[str, Any] = {"braze_id": event.braze_id, "external_id": event.external_id}
-    if not event.types & DELETED:
-        doc["changed"] = sorted(event.changed)[: MAX_CHANGED + 1]
-    if event.others:
-        doc["others"] = sorted(event.others.items())
-    return doc
+def add(connection: Connection, workspace_id: int, messages: Iterable[Message]) -> None:
+    """Keep messages. `webhook_events.lock` is held."""
+    _WRITE.run(connection, workspace_id, [_row(message) for message in messages])
 
 
-def _add_holders(
-    connection: Connection,
-    workspace_id: int,
-    events: dict[tuple[int, int, int], ProfileEvent],
-    addresses: Sequence[AddressEvent],
-) -> None:
-    """What is recorded of an address is recorded of everybody who has it."""
-    keys = list(dict.fromkeys((one.channel, one.address) for one in addresses))
-    if not keys:
-        return
-    holders: dict[tuple[int, str], list[int]] = {key: [] for key in keys}
-    wanted = [(CHANNEL_KINDS[channel], address) for channel, address in keys]
-    for place, pid in _HOLDERS.run(connection, workspace_id, wanted, most=MAX_HOLDERS):
-        holders[keys[place]].append(pid)
-    people = _people(connection, workspace_id, {pid for pids in holders.values() for pid in pids})
-    for one in addresses:
-        for pid in holders[one.channel, one.address]:
-            if pid in people:
-                event = ProfileEvent(one.stream, one.seq, one.us, pid, *people[pid], SUBSCRIPTION, {one.changed})
-                known = events.setdefault(event.place, event)
-                if known is not event:
-                    known.add(event)
-
-
-def _people(connection: Connection, workspace_id: int, pids: Iterable[int]) -> dict[int, tuple[str, str | None]]:
-    keys = [[pid] for pid in sorted(pids)]
-    rows = _PEOPLE.run(connection, workspace_id, keys) if keys else ()
-    return {pid: (braze_id, external_id) for _, pid, braze_id, external_id in rows}
-
-
-def _add_earlier_part(
-    connection: Connection,
-    workspace_id: int,
-    events: dict[tuple[int, int, int], ProfileEvent],
-    begun: tuple[int, int],
-) -> None:
-    stream, seq = begun
-    pids = [event.pid for event in events.values() if (event.stream, event.seq) == begun]
-    if not pids:
-        return
-    values = {"workspace_id": workspace_id, "pids": pids, "stream": stream, "seq": seq}
-    for row in connection.execute(_PRESENT, values).all():
-        earlier, event = _message(row), events[stream, seq, row.pid]
-        event.types |= earlier.types
-        event.changed.update(earlier.doc.get("changed", ()))
-        event.others.update((number, braze_id) for number, braze_id in earlier.doc.get("others", ()))
-        event.add(event)
+def _row(message: Message) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in _NAMES} | {"doc": dict(message.doc)}
 
 
 def erase(connection: Connection, workspace_id: int, pids: Collection[int]) -> None:
     """Of deleted people nobody is told anything any more, but that they are deleted.
 
-    Part of the transaction that deletes.
+    Part of the transaction that deletes, once their profiles are gone.
     """
-    if not pids:
-        return
-    values = {"workspace_id": workspace_id}
-    connection.execute(_ERASE, {**values, "pids": sorted(pids)})
-    for row in connection.execute(_NAMING, values).all():  # merges of others with them
-        message = _message(row)
-        left = [other for other in message.doc.get("others", ()) if other[0] not in pids]
-        if len(left) < len(message.doc.get("others", ())):
-            doc = msgspec.json.encode(message.doc | {"others": left}).decode()
-            connection.execute(_RENAME, {**_key(workspace_id, message), "doc": doc})
+    if pids:
+        webhook_events.lock(connection, workspace_id)
+        connection.execute(_ERASE, {"workspace_id": workspace_id, "pids": sorted(pids)})
 
 
 def add_test(connection: Connection, workspace_id: int, webhook_id: str, message_id: str, now_us: int) -> None:
     """Keep a message that says that it is a test."""
-    row = {"pid": 0, "webhook_id": webhook_id, "id": message_id, "n": 0, "stream": 0, "seq": 0, "us": now_us}
-    row |= {"types": TEST, "doc": {}, "state": DUE, "attempts": 0, "due_us": now_us, "error": ""}
-    _ADD.run(connection, workspace_id, [row])
+    message = Message(0, webhook_id, message_id, 0, 0, 0, now_us, TEST, {}, DUE, 0, now_us, "")
+    _ADD.run(connection, workspace_id, [_row(message)])
 
 
 def take(
@@ -275,12 +151,28 @@ def take(
     return chosen[: 1 if resting else limit]
 
 
+def named(connection: Connection, workspace_id: int, pids: Iterable[int]) -> dict[int, tuple[str, str | None]]:
+    """(braze_id, external id) of people by number, also of those who were merged away, who have no external id. Whoever
+    was deleted is not among them."""
+    keys = [[pid] for pid in sorted(pids)]
+    if not keys:
+        return {}
+    found = {row.pid: (row.braze_id, row.external_id) for row in _PEOPLE.run(connection, workspace_id, keys)}
+    if away := [key for key in keys if key[0] not in found]:
+        for row in _MERGED_AWAY.run(connection, workspace_id, away):
+            found[row.merged_pid] = row.merged_braze_id, None
+    return found
+
+
 def people(connection: Connection, workspace_id: int, pids: Iterable[int]) -> dict[int, Person]:
     """Who is there, by number."""
-    named = _people(connection, workspace_id, pids)
-    cores = _CORES.run(connection, workspace_id, [[pid] for pid in sorted(named)]) if named else ()
+    keys = [[pid] for pid in sorted(pids)]
+    if not keys:
+        return {}
+    rows = _PEOPLE.run(connection, workspace_id, keys)
+    cores = _CORES.run(connection, workspace_id, [[row.pid] for row in rows]) if rows else ()
     sections = {pid: msgspec.json.decode(doc) if isinstance(doc, str) else doc for _, pid, doc in cores}
-    return {pid: Person(*names, sections.get(pid) or {}) for pid, names in named.items()}
+    return {row.pid: Person(row.braze_id, row.external_id, sections.get(row.pid) or {}) for row in rows}
 
 
 def delete(connection: Connection, workspace_id: int, taken: Iterable[Message]) -> None:
@@ -309,7 +201,8 @@ def listed(connection: Connection, workspace_id: int, webhook_id: str, state: st
 
 
 def trim(database: Database, before_us: int, most_bytes: int) -> int:
-    """Drop messages of before a time, and beyond a size of each workspace the oldest. Returns how many."""
+    """Drop messages of before a time, and beyond a size of each workspace the oldest; and likewise events of which none
+    were made yet. Returns how many."""
 
     def part(find: Any, values: dict[str, int]) -> int:
         with database.read() as connection:
@@ -323,7 +216,8 @@ def trim(database: Database, before_us: int, most_bytes: int) -> int:
             webhooks.count_dropped(connection, [(*key, number) for key, number in sorted(counts.items())])
         return len(rows)
 
-    dropped = chunks.repeat(lambda: part(_OLD, {"before_us": before_us}))
+    dropped = webhook_events.trim(database, before_us, most_bytes)
+    dropped += chunks.repeat(lambda: part(_OLD, {"before_us": before_us}))
     return dropped + chunks.repeat(lambda: part(_LARGE, {"most": most_bytes}))
 
 

@@ -49,6 +49,7 @@ LEFT_OUT = {
     "alert": "alerts and their messages",
     "alert_message": "alerts and their messages",
     "webhook": "webhooks and what waits for them",
+    "webhook_event": "webhooks and what waits for them",
     "webhook_message": "webhooks and what waits for them",
     "api_key": "keys",
     "api_usage": "counts of a workspace",

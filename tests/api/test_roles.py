@@ -28,6 +28,7 @@ from workers import console, rates, segments
 from workers.alert_messages import AlertSender
 from workers.alerts import AlertWatch
 from workers.retention import Retention
+from workers.webhook_events import EventTeller
 from workers.webhook_messages import WebhookSender
 from workers.workspaces import WorkspaceDeleter
 
@@ -284,6 +285,7 @@ def test_webhooks_are_made_by_the_api_and_told_by_the_worker(site: Site) -> None
     workspace.post("/users/delete", {"external_ids": ["webhook"]})
     worker = Database(site.worker)
     out = HttpOut(resolve=lambda *_: ["127.0.0.1"])
+    assert EventTeller(worker, times_now, lambda w: workspaces.secret(worker, w)).tell() == 2
     sender = WebhookSender(worker, times_now, out, lambda w: workspaces.secret(worker, w))
     (webhook,) = sender.ready()
     assert sender.send(webhook) == 0

@@ -19,6 +19,7 @@ from app.store.outbox import DEAD
 from tests.api.harness import Answer, Json, Workspace
 from tests.command_line import command_line
 from tests.hooks import Hook, hook
+from workers.webhook_events import EventTeller
 from workers.webhook_messages import WebhookSender
 
 URL = "https://1.1.1.1/hook"
@@ -36,8 +37,15 @@ def make(workspace: Workspace, **fields: Any) -> Json:
     return answer.body
 
 
+def tell(workspace: Workspace) -> None:
+    """Make the messages of what was applied."""
+    database = workspace.service.database
+    EventTeller(database, now_us, lambda w: workspaces.secret(database, w)).tell()
+
+
 def send(workspace: Workspace, url: str) -> int:
     """What a sweeper does. The webhook of the workspace is at `url` from here on: no test may call others."""
+    tell(workspace)
     database = workspace.service.database
     out = HttpOut(allow_private=True)
     found = WebhookSender(database, now_us, out, lambda w: workspaces.secret(database, w))
@@ -146,6 +154,7 @@ def test_told_of_a_guest_under_the_request_that_the_client_knows(workspace: Work
     path = f"/v1/webhooks/{made['id']}"
     guest = {"user_alias": {"alias_label": "guest", "alias_name": "g-4711"}, "_update_existing_only": False}
     accepted = workspace.track({"attributes": [{**guest, "email": "guest@example.org"}]})
+    tell(workspace)
     (waiting,) = call(workspace, "GET", f"{path}/messages").body["messages"]
     assert (waiting["types"], waiting["state"], waiting["attempts"]) == (["profile.created"], "due", 0)
     assert send(workspace, receiver.url) == 1
@@ -176,6 +185,7 @@ def test_a_new_secret_a_test_and_dead_messages(workspace: Workspace, receiver: H
         Verifier(one).verify(receiver.bodies[0], receiver.headers[0])
     assert (receiver.told[0]["type"], receiver.headers[0]["webhook-id"]) == ("webhook.test", tested.body["id"])
     workspace.track({"attributes": [{"external_id": "a"}]})
+    tell(workspace)
     database = workspace.service.database
     with database.write() as connection:
         (message,) = outbox.listed(connection, workspace.id, made["id"], "due", 10)

@@ -1,6 +1,7 @@
 """Change webhooks: what requests change is told once a profile and request, in order, and to nobody who is gone."""
 
 import itertools
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
@@ -17,13 +18,13 @@ from app.adapters.http_out import HttpOut
 from app.contract import webhooks as contract
 from app.contract.errors import RefusedError
 from app.domain.times import HOUR, SECOND
-from app.domain.webhooks import EVENTS, PAUSES, Webhook, names_of
+from app.domain.webhooks import EVENTS, MERGED, PAUSES, Webhook, names_of
 from app.services import webhooks as services
 from app.services.caller import Caller
 from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
 from app.services.webhooks import WebhookSettings
 from app.services.workspaces import operator_of
-from app.store import outbox, workspaces
+from app.store import merges, outbox, webhook_events, workspaces
 from app.store.engine import Database
 from app.store.outbox import DEAD, DUE, Message
 from tests.fuzz.size import cases
@@ -33,6 +34,7 @@ from tests.strategies import requests
 from tests.workers.test_drain import applier
 from tests.workers.test_identity import send
 from workers.batches import BatchSize, Patience
+from workers.webhook_events import EventTeller
 from workers.webhook_messages import LEASE_US, WebhookSender
 
 SETTINGS = WebhookSettings(most=3, allow_private=True)
@@ -63,13 +65,20 @@ def sender(database: Database, now_us: int = NOW_US, *, private: bool = True) ->
     return WebhookSender(database, lambda: now_us, out, lambda w: workspaces.secret(database, w))
 
 
+def tell(database: Database, now_us: int = NOW_US) -> int:
+    """Make the messages of what was applied."""
+    return EventTeller(database, lambda: now_us, lambda w: workspaces.secret(database, w)).tell()
+
+
 def send_all(database: Database, now_us: int = NOW_US, *, private: bool = True) -> int:
     """What one look of a sweeper sends."""
+    tell(database, now_us)
     found = sender(database, now_us, private=private)
     return sum(found.send(webhook) for webhook in found.ready())
 
 
 def kept(database: Database, webhook: Webhook, state: str = DUE) -> list[Message]:
+    tell(database)
     with database.read() as connection:
         return outbox.listed(connection, webhook.workspace_id, webhook.id, state, 1_000)
 
@@ -206,8 +215,8 @@ def everything(database: Database, webhook: Webhook) -> dict[str, Any]:
         names = [name for name in message.doc.get("changed", []) if not name.startswith(("email_", "subscription_"))]
         types = [name for name in names_of(message.types) if name != "subscription.changed"]
         if types:
-            others = [number for number, _ in message.doc.get("others", [])]  # each workspace has ids of its own
-            found[f"{message.stream}/{message.seq}/{message.pid}"] = (types, names, others)
+            place = f"{message.stream}/{message.seq}/{message.pid}"
+            found[place] = (types, names, message.doc.get("others", []))
     return found
 
 
@@ -240,8 +249,8 @@ def test_parts_of_a_request_are_one_message_that_goes_out_when_it_is_applied(
     worker.drain(one, most_seconds=-1)
     for _ in range(2):
         worker._batch(one, 0, worker.drain(one, most_seconds=-1))
-        assert [len(message.doc["changed"]) for message in kept(database, webhook)] != []
-        assert send_all(database) == 0
+        assert waiting(database, one) == 1
+        assert (kept(database, webhook), send_all(database)) == ([], 0)
     worker.drain(one)
     assert send_all(database) == 1
     assert receiver.told[0]["data"]["changed"] == [*(f"custom_attributes.a{n}" for n in range(6)), "external_id"]
@@ -354,6 +363,7 @@ def test_of_two_senders_one_sends(database: Database, receiver: Hook) -> None:
     make(database, one, receiver.url)
     send(database, one, *attributes(ANN))
     applier(database).drain(one)
+    tell(database)
     first, second = sender(database), sender(database)
     (mine,), (theirs,) = first.ready(), second.ready()
     assert outbox.take(database, mine, NOW_US, NOW_US + LEASE_US, 10, resting=False) != []
@@ -401,23 +411,82 @@ def test_private_addresses_and_the_bound_of_webhooks(database: Database, receive
     assert {each.error for each in services.listed(database, caller(database, one))} == {"refused_address"}
 
 
-def test_nothing_of_a_deleted_person_stays_in_messages_about_others(database: Database) -> None:
+def waiting(database: Database, one: int) -> int:
+    """Of how many profiles something is not told yet."""
+    with database.read() as connection:
+        return len(webhook_events.waiting(connection, one))
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["events", "messages"])
+def test_nothing_of_a_deleted_person_is_told(database: Database, receiver: Hook, told: bool) -> None:
+    """Neither what was about them, nor their name in what is about others."""
     one = workspace(database)
     send(database, one, *attributes(ANN))
     send(database, one, *attributes({**GUEST, "b": 1, "_update_existing_only": False}))
     applier(database).drain(one)
-    webhook = make(database, one)
+    make(database, one, receiver.url)
     merge = {"merge_updates": [{"identifier_to_merge": GUEST, "identifier_to_keep": ANN}]}
     send(database, one, "/users/merge", merge)
     applier(database).drain(one)
-    (message,) = kept(database, webhook)
-    ((pid, braze_id),) = message.doc["others"]
+    with database.read() as connection:
+        ((ann, guest, braze_id),) = connection.execute(
+            text("select kept_pid, merged_pid, merged_braze_id from merge_record")
+        ).all()
+    if told:
+        tell(database)
     with database.write() as connection:
-        outbox.erase(connection, one, [pid])
-    assert braze_id not in str(kept(database, webhook))
+        outbox.erase(connection, one, [guest])
+        merges.erase(connection, one, [guest])
+    assert send_all(database) == 1
+    assert (receiver.told[0]["type"], braze_id.encode() in receiver.bodies[0]) == ("profile.merged", False)
+    send(database, one, *attributes({**ANN, "a": 1}))
+    applier(database).drain(one)
+    if told:
+        tell(database)
     with database.write() as connection:
-        outbox.erase(connection, one, [message.pid])
-    assert kept(database, webhook) == []
+        for table in ("profile", "merge_record"):
+            connection.execute(text(f"delete from {table}"))
+        outbox.erase(connection, one, [ann])
+    assert send_all(database) == 0
+    assert waiting(database, one) == 0
+
+
+def test_a_merge_names_who_was_merged(database: Database, receiver: Hook) -> None:
+    one = workspace(database)
+    send(database, one, *attributes(ANN))
+    send(database, one, *attributes({**GUEST, "b": 1, "_update_existing_only": False}))
+    applier(database).drain(one)
+    make(database, one, receiver.url)
+    send(database, one, *attributes({**GUEST, "b": 2}))
+    merge = {"merge_updates": [{"identifier_to_merge": GUEST, "identifier_to_keep": ANN}]}
+    send(database, one, "/users/merge", merge)
+    applier(database).drain(one)
+    assert send_all(database) == 2
+    told = {each["type"]: each["data"] for each in receiver.told}
+    assert told["profile.merged"]["merged_braze_ids"] == [told["profile.updated"]["braze_id"]]
+    assert (told["profile.merged"]["external_id"], told["profile.updated"]["external_id"]) == ("ann", None)
+
+
+def test_a_deletion_reads_no_messages_about_others(database: Database) -> None:
+    """However many wait: a look at each of them would hold the lane."""
+    one = workspace(database)
+    webhook = make(database, one)
+    message = Message(0, webhook.id, "", 1, 0, 1, NOW_US, MERGED, {"others": [1]}, DUE, 0, NOW_US, "")
+    with database.write() as connection:
+        outbox.add(connection, one, [replace(message, pid=n, id=f"evt_{n}") for n in range(1, 900)])
+    plans: list[str] = []
+    show = "explain " if database.is_postgresql else "explain query plan "
+
+    def explain(connection: Connection, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
+        if "webhook_message" in statement and not statement.startswith(show):
+            plans.append(str(connection.exec_driver_sql(show + statement, parameters).all()))
+
+    with database.write() as connection:
+        event.listen(connection, "before_cursor_execute", explain)
+        outbox.erase(connection, one, [7])
+    assert len(plans) == 1
+    assert re.search(r"workspace_id ?= ?[^ )]+\)? AND \(?pid ?=", plans[0]), plans[0]
+    assert len(kept(database, webhook)) == 898
 
 
 def test_what_is_too_old_or_too_much_goes_and_is_counted(database: Database) -> None:
@@ -434,6 +503,28 @@ def test_what_is_too_old_or_too_much_goes_and_is_counted(database: Database) -> 
     assert left == [f"u{n}" for n in range(dropped, 20)]  # the newest stay
     assert outbox.trim(database, NOW_US + SECOND, 10**6) == 20 - dropped
     assert stands(database, webhook).dropped == 20
+
+
+def test_events_that_nobody_tells_are_bounded_and_counted(database: Database) -> None:
+    """Where no sweeper runs, or it is too slow."""
+    one = workspace(database)
+    webhook = make(database, one)
+    blind = make(database, one, events=["profile.deleted"])
+    worker = applier(database)
+    for n in range(20):
+        send(database, one, *attributes({"external_id": f"u{n}"}))
+        worker.drain(one)
+    with database.read() as connection:
+        size = connection.execute(text("select sum(length(doc) + 50) from webhook_event")).scalar_one()
+    assert outbox.trim(database, NOW_US, size) == 0
+    assert 9 <= (dropped := outbox.trim(database, NOW_US, size // 2)) <= 11
+    left = [message.doc["external_id"] for message in kept(database, webhook)]
+    assert left == [f"u{n}" for n in range(dropped, 20)]
+    send(database, one, *attributes({"external_id": "late"}))
+    worker.drain(one)
+    assert outbox.trim(database, NOW_US + SECOND, 10**9) == 21 - dropped
+    assert (waiting(database, one), kept(database, webhook)) == (0, [])
+    assert (stands(database, webhook).dropped, stands(database, blind).dropped) == (21, 0)
 
 
 def test_whatever_changes_is_told_also_of_a_crowd(database: Database) -> None:

@@ -48,8 +48,9 @@ collation, compression) is in the migrations; the columns and indexes here are t
     alert            workspace_id, id                                 -
     alert_message    workspace_id, id                                 us; due_us where it is due
     webhook          workspace_id, id                                 -
+    webhook_event    workspace_id, n                                  -
     webhook_message  workspace_id, pid, webhook_id, id                us; webhook_id, n where it is due, where it is due
-                                                                      again, where it is dead; id where it names others
+                                                                      again, where it is dead
     api_usage        workspace_id, minute, key_id, endpoint, status   minute
     segment          workspace_id, id                                 -
     segment_size     workspace_id, segment_id, day                    -
@@ -104,7 +105,7 @@ from app.store.tables.profiles import (
 from app.store.tables.segments import ProfileValue, Segment, SegmentSize, ValueFilling
 from app.store.tables.tenants import ApiKey, AppRow, Company, Workspace, WorkspaceDeletion
 from app.store.tables.usage import ApiUsage
-from app.store.tables.webhooks import WebhookMessage, WebhookRow
+from app.store.tables.webhooks import WebhookEvents, WebhookMessage, WebhookRow
 
 __all__ = [
     "INBOX_TABLES",
@@ -155,6 +156,7 @@ __all__ = [
     "SeriesHour",
     "SubscriptionGroup",
     "ValueFilling",
+    "WebhookEvents",
     "WebhookMessage",
     "WebhookRow",
     "Workspace",

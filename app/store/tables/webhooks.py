@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Index
 from sqlmodel import SQLModel
 
-from app.store.tables.columns import big, document, flag, partial_index, text
+from app.store.tables.columns import big, document, flag, partial_index, small, text
 
 
 class WebhookRow(SQLModel, table=True):
@@ -33,6 +33,24 @@ class WebhookRow(SQLModel, table=True):
     lease_us: int = big()
 
 
+class WebhookEvents(SQLModel, table=True):
+    """What batches changed, of which messages are still to be made: see app.store.webhook_events."""
+
+    __tablename__ = "webhook_event"
+
+    workspace_id: int = big(key=True)
+    #: They are told in this order.
+    n: int = big(key=True)
+    #: Of the last event; where the row is a part of a request, of all.
+    stream: int = small()
+    seq: int = big()
+    part: bool = flag()
+    #: Of the first event.
+    us: int = big()
+    #: JSON text: an array of events. Of a deleted profile it has the braze_id and the external id.
+    doc: str = text()
+
+
 class WebhookMessage(SQLModel, table=True):
     """The outbox: an event that a webhook is still to be told of, or could not be. What was taken is gone."""
 
@@ -43,7 +61,6 @@ class WebhookMessage(SQLModel, table=True):
             "webhook_message_again", "workspace_id", "webhook_id", "n", where="state = 'due' and attempts > 0"
         ),
         partial_index("webhook_message_dead", "workspace_id", "webhook_id", "n", where="state = 'dead'"),
-        partial_index("webhook_message_naming", "workspace_id", "id", where="types & 6 <> 0"),
         Index("webhook_message_us", "us"),
     )
 
@@ -59,7 +76,7 @@ class WebhookMessage(SQLModel, table=True):
     seq: int = big()
     us: int = big()
     types: int = big()
-    #: {"braze_id", "external_id", "changed", "others": [[number, braze_id], …]}
+    #: {"braze_id", "external_id", "changed", "others": [number, …]}
     doc: dict[str, Any] = document()
     #: `due` or `dead`.
     state: str = text()
