@@ -193,6 +193,8 @@ class Settings(BaseSettings):
     max_webhooks: int = Field(20, ge=1)
     webhook_hours: float = Field(72.0, gt=0)
     max_webhook_megabytes: int = Field(256, ge=1)
+    #: People of a workspace of whom it is remembered that they are in the segments of webhooks, in each once.
+    max_webhook_members: int = Field(1_000_000, ge=1)
     #: The mail server that takes the e-mails of alerts; empty = none, and alerts call webhooks alone.
     smtp_host: str = ""
     smtp_port: int = Field(587, ge=1, le=65_535)

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.adapters.clock import now_us
 from app.adapters.signing import new_secret
-from app.domain.webhooks import EVENTS, Webhook
+from app.domain.webhooks import CHANGES, Webhook
 from app.store import webhooks
 from bench import in_turns, preload
 from bench.options import Options
@@ -32,7 +32,7 @@ def _switch(site: Site, *, on: bool) -> None:
         workspace_id=site.workspace_id,
         id=_ID,
         url="https://hooks.example.org/",
-        events=EVENTS,
+        events=CHANGES,
         with_profile=False,
         enabled=True,
         created_us=now_us(),

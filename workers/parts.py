@@ -86,6 +86,7 @@ class Applied:
             self.events = {place: one for place, one in self.events.items() if place[2] not in changes.family}
             for event in gone.values():
                 alone = ProfileEvent(event.stream, event.seq, event.us, event.pid, DELETED, gone=event.gone)
+                alone.members = changes.members.get(event.pid, event.members)
                 self.events[event.place] = alone
 
 

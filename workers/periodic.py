@@ -31,6 +31,7 @@ from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
 from workers.retention import OutboxKept, Retention, UsageKept
 from workers.sweep import Sweeper
+from workers.watches import SegmentWatch
 from workers.webhook_events import EventTeller
 from workers.webhook_messages import WebhookSender
 from workers.workspaces import WorkspaceDeleter
@@ -161,6 +162,12 @@ def _webhook_events(parts: Parts) -> Work:
     return EventTeller(database, parts.now_us, lambda workspace_id: workspaces.secret(database, workspace_id)).run
 
 
+def _watches(parts: Parts) -> Work:
+    database, most = parts.database, parts.settings.max_webhook_members
+    secret = lambda workspace_id: workspaces.secret(database, workspace_id)  # noqa: E731
+    return SegmentWatch(database, parts.now_us, secret, most).run
+
+
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
@@ -178,6 +185,7 @@ PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "alerts": _alerts,
     "alert messages": _alert_messages,
     "webhook events": _webhook_events,
+    "webhook segments": _watches,
     "webhook messages": _webhook_messages,
 }
 

@@ -3,15 +3,16 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from app.domain import ids
-from app.domain.webhooks import DELETED, MAX_CHANGED, ProfileEvent, Webhook
+from app.domain.webhooks import DELETED, LEFT, MAX_CHANGED, ProfileEvent, Webhook
 from app.store import outbox, webhook_events, webhooks
 from app.store.engine import DATABASE_ERRORS, Database
-from app.store.outbox import DUE, Message
+from app.store.outbox import DUE, HELD, Message
 
 log = structlog.get_logger()
 
@@ -81,14 +82,24 @@ class EventTeller:
                 continue
             n += 1
             id_, doc = ids.event_id(secret, workspace_id, *event.place), _doc(event, *name)
-            messages += [
-                Message(
-                    event.pid, one.id, id_, n, event.stream, event.seq, event.us, event.types, doc, DUE, 0, now_us, ""
-                )
-                for one in told
-                if event.types & one.wants
-            ]
+            message = Message(
+                event.pid, "", id_, n, event.stream, event.seq, event.us, event.types, doc, DUE, 0, now_us, ""
+            )
+            for one in told:
+                for_one = _message(one, event, message)
+                if for_one is not None:
+                    messages.append(for_one)
         return messages
+
+
+def _message(webhook: Webhook, event: ProfileEvent, message: Message) -> Message | None:
+    """What a webhook is told of an event. Where it is about a segment, only a deletion is decided at once."""
+    types, state = event.types, DUE
+    if webhook.segment_id and event.types & DELETED:
+        types = types | LEFT if webhook.id in event.members else 0
+    elif webhook.segment_id:
+        return replace(message, webhook_id=webhook.id, state=HELD)
+    return replace(message, webhook_id=webhook.id, types=types, state=state) if types & webhook.wants else None
 
 
 def _doc(event: ProfileEvent, braze_id: str, external_id: str | None) -> dict[str, Any]:

@@ -303,7 +303,7 @@ def alert_settings(settings: Settings) -> AlertSettings:
 
 def webhook_settings(settings: Settings) -> WebhookSettings:
     """What an API process, or a command, has to know of change webhooks."""
-    return WebhookSettings(settings.max_webhooks, settings.http_allow_private)
+    return WebhookSettings(settings.max_webhooks, settings.http_allow_private, settings.max_webhook_members)
 
 
 def jobs(settings: Settings, database: Database, calls: StoreCalls, ring: Callable[[], None]) -> Jobs:

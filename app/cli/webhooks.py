@@ -21,7 +21,7 @@ from app.cli.context import (
 from app.cli.output import AsJson, out, show, show_list
 from app.contract import webhooks as contract
 from app.domain import times
-from app.domain.webhooks import EVENTS, names_of
+from app.domain.webhooks import CHANGES, EVENTS, names_of
 from app.services import webhooks
 from app.services.caller import Caller
 from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
@@ -36,6 +36,10 @@ WebhookId = Annotated[str, typer.Argument(metavar="ID")]
 Events = Annotated[
     list[str] | None,
     typer.Option("--event", help=f"What it is told of; may be given many times. One of {', '.join(EVENTS)}."),
+]
+SegmentId = Annotated[
+    str | None,
+    typer.Option("--segment", metavar="ID", help="Tell it only of people in this segment. Empty = of everybody."),
 ]
 WithProfile = Annotated[
     bool | None, typer.Option("--with-profile/--without-profile", help="Whether messages hold the whole profile.")
@@ -54,10 +58,12 @@ def _owned(data_dir: DataDir, workspace: str) -> Iterator[tuple[Database, Caller
         yield database, caller
 
 
-def _sent(url: str | None, events: list[str] | None, with_profile: bool | None) -> dict[str, object]:
+def _sent(
+    url: str | None, events: list[str] | None, segment_id: str | None, with_profile: bool | None
+) -> dict[str, object]:
     """What was given, as a client would send it."""
     include = None if with_profile is None else contract.PROFILE if with_profile else ""
-    given = {"url": url, "events": events or None, "include": include}
+    given = {"url": url, "events": events or None, "segment_id": segment_id, "include": include}
     return {name: value or None for name, value in given.items() if value is not None}
 
 
@@ -65,14 +71,17 @@ def _sent(url: str | None, events: list[str] | None, with_profile: bool | None) 
 def create_webhook(
     url: str,
     events: Events = None,
+    segment_id: SegmentId = None,
     with_profile: WithProfile = None,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Make a webhook for the given events, or for all. Prints its id, and its secret, which is not shown again."""
+    """Make a webhook for the given events, or for all that it can be told of. Prints its id, and its secret, which is
+    not shown again."""
     settings = serving.webhook_settings(settings_for(data_dir))
     with _owned(data_dir, workspace) as (database, caller):
-        fields = contract.new(_sent(url, events or list(EVENTS), with_profile))
+        events = events or list(EVENTS if segment_id else CHANGES)
+        fields = contract.new(_sent(url, events, segment_id, with_profile))
         made = webhooks.create(database, caller, fields, now_us(), settings)
     out.print(f"{made.id}\n{made.secret}", highlight=False)
 
@@ -120,6 +129,7 @@ def update_webhook(
     webhook_id: WebhookId,
     url: Annotated[str | None, typer.Option("--url")] = None,
     events: Events = None,
+    segment_id: SegmentId = None,
     with_profile: WithProfile = None,
     enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="A disabled one is told nothing.")] = None,
     workspace: InWorkspace = DEFAULT_WORKSPACE,
@@ -127,9 +137,9 @@ def update_webhook(
 ) -> None:
     """Change a webhook. What waits for it goes out at once."""
     settings = serving.webhook_settings(settings_for(data_dir))
-    sent = _sent(url, events, with_profile) | ({} if enabled is None else {"enabled": enabled})
+    sent = _sent(url, events, segment_id, with_profile) | ({} if enabled is None else {"enabled": enabled})
     with _owned(data_dir, workspace) as (database, caller):
-        webhooks.change(database, caller, webhook_id, contract.changes(sent), settings)
+        webhooks.change(database, caller, webhook_id, contract.changes(sent), now_us(), settings)
     out.print("changed", highlight=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from app.contract.body import parse_object, unsound
 from app.contract.errors import RefusedError
 from app.domain import times
-from app.domain.webhooks import EVENTS, MAX_CHANGED, TEST, Webhook, names_of, type_of
+from app.domain.webhooks import EVENTS, MAX_CHANGED, OF_SEGMENT, TEST, Webhook, names_of, type_of
 
 MAX_URL: Final = 2_048
 DEFAULT_MESSAGES: Final = 50
@@ -14,15 +14,18 @@ MAX_MESSAGES: Final = 500
 #: The states of a message that was not taken yet.
 STATES: Final = ("due", "dead")
 PROFILE: Final = "profile"
+MAX_SEGMENT_ID: Final = 100
 #: How long messages are signed with the former secret as well.
 FORMER_SECRET_HOURS: Final = 24
 
-_MEMBERS: Final = ("url", "events", "include", "enabled")
-_NAMED: Final = "'url', 'events', 'include' and 'enabled'"
+_MEMBERS: Final = ("url", "events", "segment_id", "include", "enabled")
+_NAMED: Final = "'url', 'events', 'segment_id', 'include' and 'enabled'"
 BAD_NEW: Final = f"The body must be an object with 'url', 'events', and no other than {_NAMED}"
 BAD_CHANGE: Final = f"The body must be an object with one or more of {_NAMED}"
 BAD_URL: Final = "'url' must be an http or https URL that this server may call"
 BAD_EVENTS: Final = f"'events' must be an array of one or more of {', '.join(EVENTS)}"
+BAD_SEGMENT: Final = "'segment_id' must be null or the id of a segment"
+NO_SEGMENT: Final = f"Only a webhook with a 'segment_id' can be told of {' or '.join(OF_SEGMENT)}"
 BAD_INCLUDE: Final = "'include' must be null or 'profile'"
 BAD_FLAG: Final = "'enabled' must be true or false"
 BAD_QUERY: Final = "Only these may be asked for: state, limit"
@@ -42,7 +45,15 @@ def read_new(body: bytes) -> dict[str, Any]:
 
 def new(document: Mapping[str, Any]) -> dict[str, Any]:
     """As `read_new`, of the members themselves."""
-    return {"with_profile": False, "enabled": True} | changes(document)
+    fields: dict[str, Any] = {"with_profile": False, "enabled": True, "segment_id": ""} | changes(document)
+    check(fields["events"], fields["segment_id"])
+    return fields
+
+
+def check(events: Sequence[str], segment_id: str) -> None:
+    """Raises RefusedError(400) where a webhook may not be told of these events."""
+    if not segment_id and any(name in OF_SEGMENT for name in events):
+        raise RefusedError(400, NO_SEGMENT)
 
 
 def read_change(body: bytes) -> dict[str, Any]:
@@ -66,6 +77,11 @@ def changes(document: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(events, list) or not events or not all(one in EVENTS for one in events):
             raise RefusedError(400, BAD_EVENTS)
         fields["events"] = tuple(name for name in EVENTS if name in events)
+    if "segment_id" in document:
+        segment_id = document["segment_id"]
+        if segment_id is not None and not (isinstance(segment_id, str) and 0 < len(segment_id) <= MAX_SEGMENT_ID):
+            raise RefusedError(400, BAD_SEGMENT)
+        fields["segment_id"] = segment_id or ""
     if "include" in document:
         if document["include"] not in (None, PROFILE):
             raise RefusedError(400, BAD_INCLUDE)
@@ -96,6 +112,7 @@ def shown(webhook: Webhook, *, secret: bool = False) -> dict[str, Any]:
         "id": webhook.id,
         "url": webhook.url,
         "events": list(webhook.events),
+        "segment_id": webhook.segment_id or None,
         "include": PROFILE if webhook.with_profile else None,
         "enabled": webhook.enabled,
         "created_at": times.iso(webhook.created_us),

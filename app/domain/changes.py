@@ -88,6 +88,8 @@ class Changes:
     deletions: list[Departure] = field(default_factory=list)
     #: The erased profiles and everybody who was merged into them. The store finds them, and they are not here before.
     family: set[int] = field(default_factory=set)
+    #: Webhooks in whose segments they were, by number. The store finds them as well.
+    members: dict[int, tuple[str, ...]] = field(default_factory=dict)
     occurrences: list[Occurrence] = field(default_factory=list)
     #: (kind of name, name, type of the value) -> how often it was written, in the order of the first time. The type is
     #: "" for events and products, and for refused e-commerce events what was wrong with them.

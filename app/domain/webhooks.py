@@ -18,12 +18,16 @@ IDENTIFIED: Final = 16  # it got an external id
 SUBSCRIPTION: Final = 32
 UPDATED: Final = 64  # any other field
 TEST: Final = 128  # nobody changed
+ENTERED: Final = 256  # it is in the segment of the webhook, and was not
+LEFT: Final = 512
 
 #: Their names, the most telling first.
 TYPES: Final = {
     DELETED: "profile.deleted",
     MERGED: "profile.merged",
     MERGE_UNDONE: "profile.merge_undone",
+    ENTERED: "segment.entered",
+    LEFT: "segment.left",
     CREATED: "profile.created",
     IDENTIFIED: "profile.identified",
     SUBSCRIPTION: "subscription.changed",
@@ -32,6 +36,13 @@ TYPES: Final = {
 }
 #: What a webhook may ask for.
 EVENTS: Final = tuple(name for bit, name in TYPES.items() if bit != TEST)
+#: What only a webhook of a segment is told.
+OF_SEGMENT: Final = (TYPES[ENTERED], TYPES[LEFT])
+#: What any other may ask for.
+CHANGES: Final = tuple(name for name in EVENTS if name not in OF_SEGMENT)
+
+#: Why a webhook of a segment was switched off.
+SEGMENT_TOO_LARGE: Final = "segment_too_large"
 
 #: When a message that was not taken is tried again, in seconds after each attempt; after the last one it is dead.
 PAUSES: Final = (5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400)
@@ -72,6 +83,8 @@ class Webhook:
     dropped: int = 0
     #: Until then somebody is sending.
     lease_us: int = 0
+    #: It is told only of people who are in the segment, or were until now. "" = of everybody.
+    segment_id: str = ""
 
     @property
     def wants(self) -> int:
@@ -99,8 +112,9 @@ class ProfileEvent:
     changed: set[str] = field(default_factory=set)
     #: Numbers of the profiles that were merged into this one, or came back out of it.
     others: set[int] = field(default_factory=set)
-    #: (braze_id, external id) of a deleted profile.
+    #: (braze_id, external id) of a deleted profile; and the webhooks in whose segments it was.
     gone: tuple[str, str | None] | None = None
+    members: tuple[str, ...] = ()
 
     @property
     def place(self) -> tuple[int, int, int]:

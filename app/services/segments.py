@@ -27,6 +27,7 @@ from app.services.refusals import (
     UnavailableError,
     UnknownSegmentError,
 )
+from app.store import webhooks
 from app.store.engine import Database
 from app.store.profiles import look_up
 from app.store.segments import run, saved
@@ -80,7 +81,8 @@ class Segments:
         return await self._calls.run(lambda: change(self._database, caller, segment_id, document, self._now_us()))
 
     async def remove(self, caller: Caller, segment_id: str) -> None:
-        """Forget a segment with its sizes. Raises as `change`; refused while another segment has it as a filter."""
+        """Forget a segment with its sizes. Raises as `change`; refused while another segment has it as a filter, or a
+        webhook is about it."""
         await self._calls.run(lambda: remove(self._database, caller, segment_id))
 
     async def listed(self, caller: Caller, listing: Listing) -> list[Segment]:
@@ -184,6 +186,8 @@ def remove(database: Database, caller: Caller, segment_id: str) -> None:
         segment_of(connection, caller, segment_id)
         if _users(connection, caller.workspace_id, segment_id):
             raise RefusedError(400, requests.IN_USE)
+        if webhooks.has_segment(connection, caller.workspace_id, segment_id):
+            raise RefusedError(400, requests.WATCHED)
         saved.remove(connection, caller.workspace_id, segment_id)
 
 

@@ -1,8 +1,9 @@
 """Change webhooks: made, changed, looked at and tested by a workspace. Sweepers send: workers.webhook_messages."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from app.adapters import http_out, signing
@@ -10,15 +11,21 @@ from app.contract import webhooks as contract
 from app.contract.errors import RefusedError
 from app.domain.times import HOUR
 from app.domain.webhooks import Webhook
+from app.services import segments
 from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
-from app.store import outbox
+from app.store import outbox, watches, webhook_events
 from app.store import webhooks as store
 from app.store.engine import Database
 from app.store.outbox import Message
+from app.store.segments import saved
+from app.store.segments.compile import TooBroadError
 
 __all__ = ["Message", "Webhook", "WebhookSettings", "Webhooks"]
+
+#: How long whoever makes a webhook of a segment waits until those who are inside are noted.
+NOTING_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class WebhookSettings:
     most: int
     #: Whether they may be at private addresses.
     allow_private: bool
+    #: People of whom it is remembered that they are in the segments of a workspace's webhooks.
+    most_members: int = 1_000_000
 
 
 class Webhooks:
@@ -49,7 +58,8 @@ class Webhooks:
 
     async def change(self, caller: Caller, webhook_id: str, fields: Mapping[str, Any]) -> Webhook:
         """As `change`."""
-        return await self._calls.run(lambda: change(self._database, caller, webhook_id, fields, self.settings))
+        now_us = self._now_us()
+        return await self._calls.run(lambda: change(self._database, caller, webhook_id, fields, now_us, self.settings))
 
     async def rotate(self, caller: Caller, webhook_id: str) -> Webhook:
         """As `rotate`."""
@@ -88,7 +98,7 @@ def create(
 ) -> Webhook:
     """Make a webhook: it is told of what is applied from then on; `fields` as `contract.read_new` gives them.
 
-    Raises RefusedError, TooManyWebhooksError.
+    Of a segment, it is not told of those who are inside already. Raises RefusedError, TooManyWebhooksError.
     """
     _check_url(fields, settings)
     webhook = Webhook(
@@ -103,18 +113,31 @@ def create(
         store.create(database, webhook, settings.most)
     except store.TooManyWebhooksError as error:
         raise TooManyWebhooksError from error
-    return webhook
+    except store.NoSegmentError as error:
+        raise RefusedError(400, contract.BAD_SEGMENT) from error
+    return _watched(database, caller, webhook, now_us, settings)
 
 
 def change(
-    database: Database, caller: Caller, webhook_id: str, fields: Mapping[str, Any], settings: WebhookSettings
+    database: Database,
+    caller: Caller,
+    webhook_id: str,
+    fields: Mapping[str, Any],
+    now_us: int,
+    settings: WebhookSettings,
 ) -> Webhook:
-    """Change some of its fields; what waits goes out at once. Raises RefusedError, UnknownWebhookError."""
+    """Change some of its fields; what waits goes out at once. With another segment, or switched on again, it is not
+    told of those who are inside already. Raises RefusedError, UnknownWebhookError."""
+    before = one(database, caller, webhook_id)
+    contract.check(fields.get("events", before.events), fields.get("segment_id", before.segment_id))
     _check_url(fields, settings)
-    with database.write() as connection:
-        if not store.change(connection, caller.workspace_id, webhook_id, fields):
-            raise UnknownWebhookError
-    return one(database, caller, webhook_id)
+    try:
+        with database.write() as connection:
+            if not store.change(connection, caller.workspace_id, webhook_id, fields):
+                raise UnknownWebhookError
+    except store.NoSegmentError as error:
+        raise RefusedError(400, contract.BAD_SEGMENT) from error
+    return _watched(database, caller, one(database, caller, webhook_id), now_us, settings)
 
 
 def rotate(database: Database, caller: Caller, webhook_id: str, now_us: int) -> Webhook:
@@ -176,6 +199,26 @@ def replay(database: Database, caller: Caller, webhook_id: str, now_us: int) -> 
         number = outbox.replay(connection, caller.workspace_id, webhook_id, now_us)
         store.change(connection, caller.workspace_id, webhook_id, {})
     return number
+
+
+def _watched(database: Database, caller: Caller, webhook: Webhook, now_us: int, settings: WebhookSettings) -> Webhook:
+    """Note who is in the segment of a webhook already, for a moment; the sweeper does the rest of a large one."""
+    if not webhook.segment_id or not webhook.enabled:
+        return webhook
+    ends = time.monotonic() + NOTING_SECONDS
+    while time.monotonic() < ends:
+        with database.write() as connection:
+            webhook_events.lock(connection, caller.workspace_id)
+            watch = watches.find(connection, caller.workspace_id, webhook.id)
+            segment = saved.fetch(connection, caller.workspace_id, webhook.segment_id)
+            if watch is None or watch.phase != watches.FILLING or segment is None:
+                break
+            try:
+                definition = segments.definition(connection, caller.workspace_id, segment.definition)
+                watches.fill(connection, watch, definition, now_us, settings.most_members)
+            except TooBroadError:  # the sweeper says so
+                break
+    return one(database, caller, webhook.id)
 
 
 def _check_url(fields: Mapping[str, Any], settings: WebhookSettings) -> None:

@@ -22,6 +22,8 @@ from app.store.tables import WebhookMessage
 
 DUE: Final = "due"
 DEAD: Final = "dead"
+#: Whether it is told is not decided.
+HELD: Final = "held"
 STATES: Final = (DUE, DEAD)
 #: Messages that failed of which the sender looks at; with more, no others are begun.
 MOST_AGAIN: Final = 500
@@ -31,11 +33,11 @@ _ADD: Final = BulkWrite(WebhookMessage)
 _PEOPLE: Final = Query("profile", "t.pid, t.braze_id, t.external_id", "t.pid = {0}", numbers=(0,))
 _MERGED_AWAY: Final = Query("merge_record", "t.merged_pid, t.merged_braze_id", "t.merged_pid = {0}", numbers=(0,))
 _CORES: Final = Query("profile_core", "t.pid, t.doc", "t.pid = {0}", numbers=(0,))
-_LAST: Final = text(
-    "select coalesce(max(n), 0) from (select (select m.n from webhook_message m where m.workspace_id = w.workspace_id"
-    " and m.webhook_id = w.id and m.state = 'due' order by m.n desc limit 1) as n"
-    " from webhook w where w.workspace_id = :workspace_id) x"
+_LAST_OF: Final = (
+    "select (select m.n from webhook_message m where m.workspace_id = w.workspace_id and m.webhook_id = w.id"
+    " and m.state = '{}' order by m.n desc limit 1) as n from webhook w where w.workspace_id = :workspace_id"
 )
+_LAST: Final = text(f"select coalesce(max(n), 0) from ({_LAST_OF.format(DUE)} union all {_LAST_OF.format(HELD)}) x")
 _NAMES: Final = (
     *("pid", "webhook_id", "id", "n", "stream", "seq", "us", "types", "doc", "state", "attempts", "due_us", "error"),
 )
@@ -43,8 +45,9 @@ _FIELDS: Final = ", ".join(_NAMES)
 _OF_WEBHOOK: Final = (
     f"select {_FIELDS} from webhook_message m where m.workspace_id = :workspace_id and m.webhook_id = :webhook_id"
 )
-_AGAIN: Final = text(f"{_OF_WEBHOOK} and m.state = 'due' and m.attempts > 0 order by m.n limit :limit")
-_FRESH: Final = text(f"{_OF_WEBHOOK} and m.state = 'due' and m.attempts = 0 order by m.n limit :limit")
+_AGAIN: Final = text(f"{_OF_WEBHOOK} and m.state = 'due' and m.attempts > 0 order by m.n, m.seq limit :limit")
+_FRESH: Final = text(f"{_OF_WEBHOOK} and m.state = 'due' and m.attempts = 0 order by m.n, m.seq limit :limit")
+_HELD: Final = text(f"{_OF_WEBHOOK} and m.state = '{HELD}' order by m.n limit :limit")
 _BY_STATE: Final = {state: text(f"{_OF_WEBHOOK} and m.state = '{state}' order by m.n limit :limit") for state in STATES}
 _KEY: Final = "workspace_id = :workspace_id and pid = :pid and webhook_id = :webhook_id and id = :id"
 _DELETE: Final = text(f"delete from webhook_message where {_KEY}")
@@ -113,13 +116,24 @@ def _row(message: Message) -> dict[str, Any]:
     return {name: getattr(message, name) for name in _NAMES} | {"doc": dict(message.doc)}
 
 
+def held(connection: Connection, workspace_id: int, webhook_id: str, limit: int) -> list[Message]:
+    """The next messages of which it is to be decided whether they are told."""
+    values = {"workspace_id": workspace_id, "webhook_id": webhook_id, "limit": limit}
+    return [_message(row) for row in connection.execute(_HELD, values)]
+
+
+def decide(connection: Connection, workspace_id: int, messages: Iterable[Message], told: Iterable[Message]) -> None:
+    """Have those that are told sent, as they are now, and forget the others of `messages`."""
+    delete(connection, workspace_id, messages)
+    add(connection, workspace_id, told)
+
+
 def erase(connection: Connection, workspace_id: int, pids: Collection[int]) -> None:
     """Of deleted people nobody is told anything any more, but that they are deleted.
 
-    Part of the transaction that deletes, once their profiles are gone.
+    Part of the transaction that deletes, once their profiles are gone. `webhook_events.lock` is held.
     """
     if pids:
-        webhook_events.lock(connection, workspace_id)
         connection.execute(_ERASE, {"workspace_id": workspace_id, "pids": sorted(pids)})
 
 

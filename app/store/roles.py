@@ -25,6 +25,8 @@ API_WRITES: Final = {
     "alert_message": "insert, delete",
     "webhook": "insert, update, delete",
     "webhook_message": "insert, update (state, attempts, due_us), delete",
+    "webhook_watch": "insert, update",
+    "webhook_member": "insert",
     "api_key": "update (last_seen_us)",
     "api_usage": "insert, update (count)",
     "subscription_group": "insert, update (name)",

@@ -60,8 +60,9 @@ _DROPPED: Final = {
     for condition in (_OLD, _LARGE)
 }
 
-#: (request, when it was accepted, profile, types, changed, others, [braze_id, external id] of somebody who is gone)
-_Event = tuple[int, int, int, int, list[str], list[int], tuple[str, str | None] | None]
+#: (request, when it was accepted, profile, types, changed, others, [braze_id, external id] and webhooks of somebody who
+#: is gone)
+_Event = tuple[int, int, int, int, list[str], list[int], tuple[str, str | None] | None, tuple[str, ...]]
 _decode: Final = msgspec.json.Decoder(list[_Event]).decode
 
 
@@ -112,7 +113,7 @@ def _kept(event: ProfileEvent) -> tuple[Any, ...]:
     changed = event.changed
     if len(changed) > MAX_CHANGED:
         changed = set(sorted(changed)[: MAX_CHANGED + 1])
-    return event.seq, event.us, event.pid, event.types, changed, event.others, event.gone
+    return event.seq, event.us, event.pid, event.types, changed, event.others, event.gone, event.members
 
 
 def _add_holders(
@@ -189,8 +190,8 @@ def delete(connection: Connection, workspace_id: int, portion: Portion) -> None:
 
 def _events(row: Any) -> list[ProfileEvent]:
     return [
-        ProfileEvent(row.stream, seq, us, pid, types, set(changed), set(others), gone)
-        for seq, us, pid, types, changed, others, gone in _decode(row.doc)
+        ProfileEvent(row.stream, seq, us, pid, types, set(changed), set(others), gone, members)
+        for seq, us, pid, types, changed, others, gone, members in _decode(row.doc)
     ]
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.webhooks import Webhook
 from app.store.engine import Database
+from app.store.segments import saved
 
 _NAMES: Final = (
     "workspace_id",
@@ -27,15 +28,14 @@ _NAMES: Final = (
     "delivered_us",
     "dropped",
     "lease_us",
+    "segment_id",
 )
 #: What its owner may change.
 CHANGEABLE: Final = frozenset(
-    ("url", "events", "with_profile", "enabled", "secret", "former_secret", "former_until_us")
+    ("url", "events", "with_profile", "enabled", "secret", "former_secret", "former_until_us", "segment_id")
 )
 _COLUMNS: Final = ", ".join(_NAMES)
 
-# PostgreSQL would let two create the last one that is allowed.
-_LOCK: Final = text("select pg_advisory_xact_lock(727011, cast(:workspace_id as integer))")
 _COUNT: Final = text("select count(*) from webhook where workspace_id = :workspace_id")
 _INSERT: Final = text(f"insert into webhook ({_COLUMNS}) values ({', '.join(':' + name for name in _NAMES)})")
 _LISTED: Final = text(f"select {_COLUMNS} from webhook where workspace_id = :workspace_id order by created_us, id")
@@ -60,6 +60,22 @@ _TAKEN: Final = text(
     " delivered_us = case when :delivered_us > delivered_us then :delivered_us else delivered_us end"
     " where workspace_id = :workspace_id and id = :id"
 )
+_OF_SEGMENT: Final = text(
+    "select id from webhook where workspace_id = :workspace_id and segment_id = :segment_id limit 1"
+)
+_STOP: Final = text(
+    "update webhook set enabled = false, error = :error where workspace_id = :workspace_id and id = :id"
+)
+#: What was remembered for a webhook is not true any more: app.store.watches begins anew, once it has removed it.
+_END_WATCH: Final = (
+    text("delete from webhook_message where workspace_id = :workspace_id and webhook_id = :id and state = 'held'"),
+    text("update webhook_watch set phase = 0, pid = -1 where workspace_id = :workspace_id and webhook_id = :id"),
+)
+_BEGIN_WATCH: Final = text(
+    "insert into webhook_watch (workspace_id, webhook_id, phase, definition, pid, swept_us, members)"
+    " select workspace_id, id, 1, '', -1, 0, 0 from webhook"
+    " where workspace_id = :workspace_id and id = :id and enabled and segment_id <> '' on conflict do nothing"
+)
 _DROPPED: Final = text("update webhook set dropped = dropped + :number where workspace_id = :workspace_id and id = :id")
 
 
@@ -67,19 +83,24 @@ class TooManyWebhooksError(ValueError):
     """The workspace has as many webhooks as it may have."""
 
 
+class NoSegmentError(ValueError):
+    """A webhook is to be about a segment that is not there."""
+
+
 def create(database: Database, webhook: Webhook, most: int) -> None:
-    """Keep a new webhook. Raises TooManyWebhooksError when the workspace has `most`."""
+    """Keep a new webhook. Raises TooManyWebhooksError when the workspace has `most`, NoSegmentError."""
     values = {name: getattr(webhook, name) for name in _NAMES} | {"events": _encoded(webhook.events)}
     with database.write() as connection:
-        if database.is_postgresql:
-            connection.execute(_LOCK, {"workspace_id": webhook.workspace_id})
+        saved.lock(connection, webhook.workspace_id)  # PostgreSQL would let two create the last one that is allowed
         if connection.execute(_COUNT, {"workspace_id": webhook.workspace_id}).scalar_one() >= most:
             raise TooManyWebhooksError
+        _check_segment(connection, webhook.workspace_id, webhook.segment_id)
         connection.execute(_INSERT, values)
+        connection.execute(_BEGIN_WATCH, {"workspace_id": webhook.workspace_id, "id": webhook.id})
 
 
 def change(connection: Connection, workspace_id: int, webhook_id: str, values: Mapping[str, Any]) -> bool:
-    """Change some of its fields; it rests no longer. False when there is none of this id."""
+    """Change some of its fields; it rests no longer. False when there is none of this id. Raises NoSegmentError."""
     if not values.keys() <= CHANGEABLE:
         raise ValueError("no such field")
     written = {name: _encoded(value) if name == "events" else value for name, value in values.items()}
@@ -87,7 +108,44 @@ def change(connection: Connection, workspace_id: int, webhook_id: str, values: M
     statement = text(
         f"update webhook set {assigned}failures = 0, rests_until_us = 0 where workspace_id = :workspace_id and id = :id"
     )
-    return connection.execute(statement, {**written, "workspace_id": workspace_id, "id": webhook_id}).rowcount > 0
+    key = {"workspace_id": workspace_id, "id": webhook_id}
+    if values.keys() & {"enabled", "segment_id"}:
+        saved.lock(connection, workspace_id)
+        _check_segment(connection, workspace_id, values.get("segment_id", ""))
+        before = find(connection, workspace_id, webhook_id)
+        if before is not None and any(getattr(before, name) != value for name, value in _watched(values)):
+            _end_watch(connection, key)
+    changed = connection.execute(statement, {**written, **key}).rowcount > 0
+    connection.execute(_BEGIN_WATCH, key)
+    return changed
+
+
+def _check_segment(connection: Connection, workspace_id: int, segment_id: str) -> None:
+    """With the lock of the workspace's segments, so that it stays there."""
+    if segment_id and ("\0" in segment_id or saved.fetch(connection, workspace_id, segment_id) is None):
+        raise NoSegmentError
+
+
+def _watched(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in values.items() if name in ("enabled", "segment_id")]
+
+
+def _end_watch(connection: Connection, key: Mapping[str, Any]) -> None:
+    for statement in _END_WATCH:
+        connection.execute(statement, key)
+
+
+def stop(connection: Connection, workspace_id: int, webhook_id: str, error: str) -> None:
+    """Switch a webhook off, and say why."""
+    key = {"workspace_id": workspace_id, "id": webhook_id}
+    connection.execute(_STOP, {**key, "error": error})
+    _end_watch(connection, key)
+
+
+def has_segment(connection: Connection, workspace_id: int, segment_id: str) -> bool:
+    """Whether a webhook is about a segment."""
+    key = {"workspace_id": workspace_id, "segment_id": segment_id}
+    return connection.execute(_OF_SEGMENT, key).one_or_none() is not None
 
 
 def delete(connection: Connection, workspace_id: int, webhook_id: str) -> bool:
@@ -95,6 +153,7 @@ def delete(connection: Connection, workspace_id: int, webhook_id: str) -> bool:
     values = {"workspace_id": workspace_id, "id": webhook_id}
     deleted = connection.execute(_DELETE, values).rowcount > 0
     connection.execute(_DELETE_MESSAGES, values)
+    _end_watch(connection, values)
     return deleted
 
 

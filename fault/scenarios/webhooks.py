@@ -13,7 +13,7 @@ import psutil
 from standardwebhooks import Webhook
 
 from app.contract import request_id
-from app.domain.webhooks import EVENTS
+from app.domain.webhooks import CHANGES
 from fault.clients import LoadPlan, Wire
 from fault.processes import role
 from fault.proxy import HOST
@@ -107,7 +107,7 @@ def hit_the_way(now: Round) -> None:
     receiver, trap = Receiver(), Receiver()
     receiver.elsewhere = f"http://{HOST}:{trap.server_port}/"
     port = receiver.server_port
-    made = now.call(site, "POST", "/v1/webhooks", {"url": f"http://{HOST}:{port}/", "events": list(EVENTS)})
+    made = now.call(site, "POST", "/v1/webhooks", {"url": f"http://{HOST}:{port}/", "events": list(CHANGES)})
     receiver.secret = made["secret"]
     writer = _Writer(now, site)
     writer.start()

@@ -50,6 +50,8 @@ LEFT_OUT = {
     "alert_message": "alerts and their messages",
     "webhook": "webhooks and what waits for them",
     "webhook_event": "webhooks and what waits for them",
+    "webhook_watch": "webhooks and what waits for them",
+    "webhook_member": "webhooks and what waits for them",
     "webhook_message": "webhooks and what waits for them",
     "api_key": "keys",
     "api_usage": "counts of a workspace",

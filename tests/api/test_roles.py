@@ -28,6 +28,7 @@ from workers import console, rates, segments
 from workers.alert_messages import AlertSender
 from workers.alerts import AlertWatch
 from workers.retention import Retention
+from workers.watches import SegmentWatch
 from workers.webhook_events import EventTeller
 from workers.webhook_messages import WebhookSender
 from workers.workspaces import WorkspaceDeleter
@@ -275,6 +276,9 @@ def test_alerts_are_made_by_the_api_and_moved_on_by_the_worker(site: Site) -> No
 
 def test_webhooks_are_made_by_the_api_and_told_by_the_worker(site: Site) -> None:
     workspace, service = site.workspace, site.service
+    segment = workspace.post("/v1/segments", {"name": "all", "groups": []}, drain=False).body["id"]
+    about = {"url": "https://two.example/", "events": ["segment.entered"], "segment_id": segment}
+    inside = workspace.post("/v1/webhooks", about, drain=False).body["id"]
     new = {"url": "https://one.example/", "events": ["profile.created", "profile.deleted"]}
     made = workspace.post("/v1/webhooks", new, drain=False).body["id"]
     headers, path = workspace.headers(), f"/v1/webhooks/{made}"
@@ -287,6 +291,10 @@ def test_webhooks_are_made_by_the_api_and_told_by_the_worker(site: Site) -> None
     out = HttpOut(resolve=lambda *_: ["127.0.0.1"])
     assert EventTeller(worker, times_now, lambda w: workspaces.secret(worker, w)).tell() == 2
     sender = WebhookSender(worker, times_now, out, lambda w: workspaces.secret(worker, w))
+    assert SegmentWatch(worker, times_now, lambda w: workspaces.secret(worker, w), 10**6).tick() == 0
+    for method, body in (("PUT", b'{"enabled":false}'), ("DELETE", None)):
+        assert service.send(method, f"/v1/webhooks/{inside}", body, headers, workspace.key).status == 200
+    assert SegmentWatch(worker, times_now, lambda w: workspaces.secret(worker, w), 10**6).tick() == 1
     (webhook,) = sender.ready()
     assert sender.send(webhook) == 0
     assert service.send("POST", f"{path}/replay", None, headers, workspace.key).status == 202

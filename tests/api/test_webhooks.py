@@ -12,8 +12,9 @@ from app.adapters.clock import now_us
 from app.adapters.http_out import HttpOut
 from app.api.webhooks import models
 from app.contract import webhooks as contract
+from app.contract.segment_requests import WATCHED
 from app.domain.times import SECOND
-from app.domain.webhooks import EVENTS, TYPES
+from app.domain.webhooks import CHANGES, EVENTS, TYPES
 from app.store import outbox, workspaces
 from app.store.outbox import DEAD
 from tests.api.harness import Answer, Json, Workspace
@@ -72,6 +73,7 @@ def test_made_changed_shown_and_deleted(workspace: Workspace) -> None:
         **{name: made[name] for name in ("id", "created_at", "created_by", "message")},
         "url": URL,
         "events": ["profile.created", "profile.updated"],
+        "segment_id": None,
         "include": None,
         "enabled": True,
         "delivered_at": None,
@@ -102,6 +104,23 @@ def test_made_changed_shown_and_deleted(workspace: Workspace) -> None:
     assert call(workspace, "PUT", path, {"enabled": True}).status == 404
 
 
+def test_of_a_segment(workspace: Workspace) -> None:
+    """It cannot lose its segment while it wants to be told who enters; the segment cannot go while it has a webhook."""
+    segment = workspace.post("/v1/segments", {"name": "one", "groups": []}, drain=False).body["id"]
+    made = make(workspace, events=["segment.entered", "segment.left"], segment_id=segment)
+    path = f"/v1/webhooks/{made['id']}"
+    assert (made["segment_id"], made["events"]) == (segment, ["segment.entered", "segment.left"])
+    refused = call(workspace, "PUT", path, {"segment_id": None})
+    assert (refused.status, refused.body["message"]) == (400, contract.NO_SEGMENT)
+    deleted = call(workspace, "DELETE", f"/v1/segments/{segment}")
+    assert (deleted.status, deleted.body["message"]) == (400, WATCHED)
+    change = {"segment_id": None, "events": ["profile.updated"]}
+    assert call(workspace, "PUT", path, change).body["segment_id"] is None
+    refused = call(workspace, "PUT", path, {"events": ["segment.left"]})
+    assert (refused.status, refused.body["message"]) == (400, contract.NO_SEGMENT)
+    assert call(workspace, "DELETE", f"/v1/segments/{segment}").status == 200
+
+
 WRONG: list[tuple[object, str]] = [
     ([], contract.BAD_NEW),
     ({}, contract.BAD_NEW),
@@ -117,6 +136,13 @@ WRONG: list[tuple[object, str]] = [
     (NEW | {"events": None}, contract.BAD_EVENTS),
     (NEW | {"events": ["webhook.test"]}, contract.BAD_EVENTS),
     (NEW | {"events": [["profile.created"]]}, contract.BAD_EVENTS),
+    (NEW | {"events": ["segment.entered"]}, contract.NO_SEGMENT),
+    (NEW | {"events": ["segment.left"], "segment_id": None}, contract.NO_SEGMENT),
+    (NEW | {"segment_id": "none"}, contract.BAD_SEGMENT),
+    (NEW | {"segment_id": "\0"}, contract.BAD_NEW),
+    (NEW | {"segment_id": 1}, contract.BAD_SEGMENT),
+    (NEW | {"segment_id": ""}, contract.BAD_SEGMENT),
+    (NEW | {"segment_id": 101 * "a"}, contract.BAD_SEGMENT),
     (NEW | {"include": "all"}, contract.BAD_INCLUDE),
     (NEW | {"include": []}, contract.BAD_INCLUDE),
     (NEW | {"enabled": 1}, contract.BAD_FLAG),
@@ -150,7 +176,7 @@ def test_queries_that_are_refused(workspace: Workspace, query: str, words: str) 
 
 
 def test_told_of_a_guest_under_the_request_that_the_client_knows(workspace: Workspace, receiver: Hook) -> None:
-    made = make(workspace, events=list(EVENTS))
+    made = make(workspace, events=list(CHANGES))
     path = f"/v1/webhooks/{made['id']}"
     guest = {"user_alias": {"alias_label": "guest", "alias_name": "g-4711"}, "_update_existing_only": False}
     accepted = workspace.track({"attributes": [{**guest, "email": "guest@example.org"}]})

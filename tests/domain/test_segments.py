@@ -1,18 +1,23 @@
 """Filters on values, as tables: what each operator makes of what is there, of what is missing, and of other types."""
 
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.profile import NAME_EVENT, Occurrence, Profile
 from app.domain.segments.clock import Clock
 from app.domain.segments.evaluate import VALUES, Person, is_in, matches
 from app.domain.segments.fields import FIELDS, OPERANDS, OPERATORS, Kind
+from app.domain.segments.timed import depends_on_time
+from app.domain.times import DAY, HOUR
 from app.store.segments.fields import LEAVES
 from app.store.segments.patterns import literal, matcher
-from tests.segments import Json, definition, us
+from tests.segments import Hostile, Json, definition, us
 
 NOW = "2026-03-10T09:30:00Z"
 T = {"$time": "2026-03-09T09:30:00.000Z"}
@@ -299,3 +304,18 @@ def test_groups() -> None:
 )
 def test_literals_of_patterns(pattern: str, certain: str) -> None:
     assert literal(pattern) == certain
+
+
+@given(seed=st.integers(0, 2**32))
+def test_whoever_passes_without_a_change_does_so_by_time(seed: int) -> None:
+    """A segment of which nobody thinks that time matters has the same people at any moment."""
+    hostile = Hostile(seed)
+    world = hostile.world()
+    clock, _ = hostile.clock()
+    later = [replace(clock, now_us=clock.now_us + us) for us in (0, HOUR, DAY, 40 * DAY, 500 * DAY)]
+    for _ in range(20):
+        document = {"groups": [{"filters": [hostile.filter()]}]}
+        asked = definition(document)
+        if not depends_on_time(asked):
+            found = [{one.pid for one in world.people if is_in(asked, world.person(one), at, matcher)} for at in later]
+            assert all(each == found[0] for each in found), (seed, document)

@@ -18,7 +18,7 @@ from app.adapters.http_out import HttpOut
 from app.contract import webhooks as contract
 from app.contract.errors import RefusedError
 from app.domain.times import HOUR, SECOND
-from app.domain.webhooks import EVENTS, MERGED, PAUSES, Webhook, names_of
+from app.domain.webhooks import CHANGES, MERGED, PAUSES, Webhook, names_of
 from app.services import webhooks as services
 from app.services.caller import Caller
 from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
@@ -50,7 +50,7 @@ def receiver() -> Iterator[Hook]:
 
 
 def make(database: Database, one: int, url: str = "http://127.0.0.1:9/", **fields: Any) -> Webhook:
-    sent = {"url": url, "events": list(EVENTS), **fields}
+    sent = {"url": url, "events": list(CHANGES), **fields}
     return services.create(database, caller(database, one), contract.new(sent), NOW_US, SETTINGS)
 
 
@@ -380,10 +380,10 @@ def test_a_webhook_is_told_what_it_wants_while_it_is_enabled(database: Database,
     send(database, one, *attributes({**ANN, "a": 1}))
     applier(database).drain(one)
     assert send_all(database) == 1
-    services.change(database, owner, webhook.id, {"enabled": False}, SETTINGS)
+    services.change(database, owner, webhook.id, {"enabled": False}, NOW_US, SETTINGS)
     send(database, one, *attributes({**ANN, "a": 2}))
     applier(database).drain(one)
-    services.change(database, owner, webhook.id, {"enabled": True}, SETTINGS)
+    services.change(database, owner, webhook.id, {"enabled": True}, NOW_US, SETTINGS)
     send(database, one, "/users/delete", {"external_ids": ["ann"]})
     applier(database).drain(one)
     assert send_all(database) == 1

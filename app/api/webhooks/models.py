@@ -9,18 +9,26 @@ _Event = Literal[
     "profile.deleted",
     "profile.merged",
     "profile.merge_undone",
+    "segment.entered",
+    "segment.left",
     "profile.created",
     "profile.identified",
     "subscription.changed",
     "profile.updated",
 ]
 _Events = Annotated[list[_Event], Meta(min_length=1)]
+_Segment = Annotated[
+    str | None,
+    Meta(description="It is told only of people who are in this segment, or were until now; null = of everybody."),
+]
 _Include = Annotated[Literal["profile"] | None, Meta(description="`profile`: messages hold the whole profile.")]
 _Moment = Annotated[str, Meta(examples=["2026-02-10T09:15:00.000Z"])]
 _Type = Literal[
     "profile.deleted",
     "profile.merged",
     "profile.merge_undone",
+    "segment.entered",
+    "segment.left",
     "profile.created",
     "profile.identified",
     "subscription.changed",
@@ -32,6 +40,7 @@ _Type = Literal[
 class NewWebhook(Struct, forbid_unknown_fields=True):
     url: _Url
     events: _Events
+    segment_id: _Segment | UnsetType = UNSET
     include: _Include | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
@@ -41,6 +50,7 @@ class WebhookChange(Struct, forbid_unknown_fields=True):
 
     url: _Url | UnsetType = UNSET
     events: _Events | UnsetType = UNSET
+    segment_id: _Segment | UnsetType = UNSET
     include: _Include | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
@@ -49,6 +59,7 @@ class Webhook(Struct, forbid_unknown_fields=True):
     id: str
     url: str
     events: list[_Event]
+    segment_id: _Segment
     include: Literal["profile"] | None
     enabled: bool
     created_at: _Moment

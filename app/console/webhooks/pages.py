@@ -8,9 +8,11 @@ from starlette.responses import Response
 from app.console.page import WORKSPACE, Page, Visit
 from app.contract import webhooks as contract
 from app.contract.errors import RefusedError
-from app.domain.webhooks import EVENTS, Webhook, names_of
+from app.contract.segment_requests import PAGE, Listing
+from app.domain.webhooks import CHANGES, EVENTS, OF_SEGMENT, Webhook, names_of
 from app.services.accounts import ADMIN, OPERATOR
 from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
+from app.services.segments import Segment
 from app.services.webhooks import Message
 
 #: Messages on the page.
@@ -18,7 +20,11 @@ _MESSAGES: Final = 50
 
 
 async def list_webhooks(visit: Visit) -> Response:
-    return visit.show("webhooks/list.html", webhooks=await visit.services.webhooks.listed(visit.caller))
+    webhooks = await visit.services.webhooks.listed(visit.caller)
+    names: dict[str, str] = {}
+    if any(webhook.segment_id for webhook in webhooks):
+        names = {segment.id: segment.name for segment in await _segments(visit)}
+    return visit.show("webhooks/list.html", webhooks=webhooks, names=names)
 
 
 async def messages(visit: Visit) -> Response:
@@ -35,18 +41,20 @@ async def edit_webhook(visit: Visit) -> Response:
     """The form of a new webhook, or with `id` of one that there is."""
     webhook_id = visit.query["id"]
     if not webhook_id:
-        return _form(visit, {"url": "", "events": EVENTS, "include": "", "enabled": "yes"})
-    return _form(visit, _values(await visit.services.webhooks.one(visit.caller, webhook_id)), webhook_id)
+        values = {"url": "", "events": CHANGES, "segment_id": "", "include": "", "enabled": "yes"}
+        return await _form(visit, values)
+    return await _form(visit, _values(await visit.services.webhooks.one(visit.caller, webhook_id)), webhook_id)
 
 
 async def save_webhook(visit: Visit) -> Response:
     form, webhook_id = visit.form, visit.form["id"]
     values: dict[str, Any] = {"url": form["url"].strip(), "events": form.all("events")}
-    values |= {name: form[name] for name in ("include", "enabled")}
+    values |= {name: form[name] for name in ("segment_id", "include", "enabled")}
     visit.target = webhook_id
     document = {
         "url": values["url"],
         "events": values["events"],
+        "segment_id": values["segment_id"] or None,
         "include": contract.PROFILE if values["include"] == "yes" else None,
         "enabled": values["enabled"] == "yes",
     }
@@ -56,9 +64,9 @@ async def save_webhook(visit: Visit) -> Response:
             return visit.go("/webhooks", "The webhook is changed. What waits for it goes out at once.")
         made = await visit.services.webhooks.create(visit.caller, contract.new(document))
     except RefusedError as refused:
-        return _form(visit, values, webhook_id, refused.message)
+        return await _form(visit, values, webhook_id, refused.message)
     except TooManyWebhooksError:
-        return _form(visit, values, webhook_id, contract.TOO_MANY)
+        return await _form(visit, values, webhook_id, contract.TOO_MANY)
     return visit.show("webhooks/secret.html", webhook=made)
 
 
@@ -94,7 +102,17 @@ async def delete_webhook(visit: Visit) -> Response:
     return visit.go("/webhooks", "The webhook is deleted, with what it was not told yet.")
 
 
-def _form(visit: Visit, values: Mapping[str, Any], webhook_id: str = "", wrong: str = "") -> Response:
+async def _segments(visit: Visit) -> list[Segment]:
+    found: list[Segment] = []
+    while len(found) % PAGE == 0:
+        more = await visit.services.segments.listed(visit.caller, Listing(len(found) // PAGE, newest=False))
+        if not more:
+            break
+        found += more
+    return found
+
+
+async def _form(visit: Visit, values: Mapping[str, Any], webhook_id: str = "", wrong: str = "") -> Response:
     return visit.show(
         "webhooks/form.html",
         422 if wrong else 200,
@@ -102,6 +120,8 @@ def _form(visit: Visit, values: Mapping[str, Any], webhook_id: str = "", wrong: 
         webhook_id=webhook_id,
         wrong=wrong,
         events=EVENTS,
+        of_segment=OF_SEGMENT,
+        segments=await _segments(visit),
     )
 
 
@@ -109,6 +129,7 @@ def _values(webhook: Webhook) -> dict[str, Any]:
     return {
         "url": webhook.url,
         "events": webhook.events,
+        "segment_id": webhook.segment_id,
         "include": "yes" if webhook.with_profile else "",
         "enabled": "yes" if webhook.enabled else "",
     }

@@ -10,7 +10,7 @@ from app.domain.changes import Changes
 from app.domain.profile import CORE, CUSTOM, OWN_NAMES, SECTION_NAMES, Profile
 from app.domain.state import State
 from app.domain.times import DAY
-from app.store import job_parts, merges, outbox, series, tables
+from app.store import job_parts, merges, series, tables, told
 from app.store.bulk import BulkWrite, encode, pipelined
 from app.store.names import NameCache
 from app.store.profiles import lineage
@@ -91,7 +91,7 @@ def save(
     changes.erased_identifiers |= merges.identifiers(connection, workspace_id, family)
     merges.erase(connection, workspace_id, family)
     job_parts.erase(connection, workspace_id, family)
-    outbox.erase(connection, workspace_id, family)
+    changes.members |= told.erase(connection, workspace_id, family)
     changes.family.update(family)
     touched = sorted(changes.sections)
     write_section = _WRITE_SECTION_AND_VALUES if with_values else _WRITE_SECTION

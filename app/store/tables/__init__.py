@@ -50,7 +50,9 @@ collation, compression) is in the migrations; the columns and indexes here are t
     webhook          workspace_id, id                                 -
     webhook_event    workspace_id, n                                  -
     webhook_message  workspace_id, pid, webhook_id, id                us; webhook_id, n where it is due, where it is due
-                                                                      again, where it is dead
+                                                                      again, where it is held, where it is dead
+    webhook_watch    workspace_id, webhook_id                         -
+    webhook_member   workspace_id, webhook_id, pid                    pid
     api_usage        workspace_id, minute, key_id, endpoint, status   minute
     segment          workspace_id, id                                 -
     segment_size     workspace_id, segment_id, day                    -
@@ -105,7 +107,7 @@ from app.store.tables.profiles import (
 from app.store.tables.segments import ProfileValue, Segment, SegmentSize, ValueFilling
 from app.store.tables.tenants import ApiKey, AppRow, Company, Workspace, WorkspaceDeletion
 from app.store.tables.usage import ApiUsage
-from app.store.tables.webhooks import WebhookEvents, WebhookMessage, WebhookRow
+from app.store.tables.webhooks import WebhookEvents, WebhookMember, WebhookMessage, WebhookRow, WebhookWatch
 
 __all__ = [
     "INBOX_TABLES",
@@ -157,8 +159,10 @@ __all__ = [
     "SubscriptionGroup",
     "ValueFilling",
     "WebhookEvents",
+    "WebhookMember",
     "WebhookMessage",
     "WebhookRow",
+    "WebhookWatch",
     "Workspace",
     "WorkspaceDeletion",
 ]

@@ -31,6 +31,8 @@ class WebhookRow(SQLModel, table=True):
     dropped: int = big()
     #: Whoever moves it on sends.
     lease_us: int = big()
+    #: Whom it is about; "" = everybody.
+    segment_id: str = text(default="")
 
 
 class WebhookEvents(SQLModel, table=True):
@@ -60,6 +62,7 @@ class WebhookMessage(SQLModel, table=True):
         partial_index(
             "webhook_message_again", "workspace_id", "webhook_id", "n", where="state = 'due' and attempts > 0"
         ),
+        partial_index("webhook_message_held", "workspace_id", "webhook_id", "n", where="state = 'held'"),
         partial_index("webhook_message_dead", "workspace_id", "webhook_id", "n", where="state = 'dead'"),
         Index("webhook_message_us", "us"),
     )
@@ -78,9 +81,35 @@ class WebhookMessage(SQLModel, table=True):
     types: int = big()
     #: {"braze_id", "external_id", "changed", "others": [number, …]}
     doc: dict[str, Any] = document()
-    #: `due` or `dead`.
+    #: `due` or `dead`; or `held`: whether it is told depends on the segment of the webhook.
     state: str = text()
     attempts: int = big()
     due_us: int = big()
     #: Why the last attempt failed.
     error: str = text()
+
+
+class WebhookWatch(SQLModel, table=True):
+    """How far the segment of a webhook is watched: app.store.watches.Watch."""
+
+    __tablename__ = "webhook_watch"
+
+    workspace_id: int = big(key=True)
+    webhook_id: str = text(key=True)
+    phase: int = small()
+    #: JSON text.
+    definition: str = text()
+    pid: int = big()
+    swept_us: int = big()
+    members: int = big()
+
+
+class WebhookMember(SQLModel, table=True):
+    """Somebody who was in the segment of a webhook when that was looked at last."""
+
+    __tablename__ = "webhook_member"
+    __table_args__ = (Index("webhook_member_pid", "workspace_id", "pid"),)
+
+    workspace_id: int = big(key=True)
+    webhook_id: str = text(key=True)
+    pid: int = big(key=True)
