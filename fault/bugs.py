@@ -261,4 +261,35 @@ MUTANTS: Final = (
             ),
         ),
     ),
+    Mutant(
+        "what follows a failed message about the same person does not wait",
+        44,
+        "app/store/outbox.py",
+        (("chosen += [message for message in fresh if message.pid not in waiting]", "chosen += fresh"),),
+        short=True,
+    ),
+    Mutant(
+        "who is inside is not remembered together with what is told",
+        44,
+        "workers/watches.py",
+        (("watches.change(connection, watch, now - before, before - now, self._most)", "False"),),
+        short=True,
+    ),
+    Mutant(
+        "events are forgotten before their messages are kept",
+        44,
+        "workers/webhook_events.py",
+        (
+            (
+                "            told = [one for one in webhooks.listed(connection, workspace_id) if one.enabled]\n",
+                (
+                    "            webhook_events.delete(connection, workspace_id, portion)\n"
+                    "            connection.connection.driver_connection.commit()\n"
+                    "            time.sleep(0.2)\n"
+                    "            told = [one for one in webhooks.listed(connection, workspace_id) if one.enabled]\n"
+                ),
+            ),
+        ),
+        short=True,
+    ),
 )

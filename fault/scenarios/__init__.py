@@ -40,4 +40,5 @@ SHORT: Final = {
     40: ("postgresql",),
     41: ("sqlite",),
     42: ("postgresql",),
+    44: ("postgresql",),
 }

@@ -24,8 +24,17 @@ from tests.polling import until
 PEOPLE: Final = 12
 #: A message that fails three times meanwhile is sent two minutes after the third.
 DONE_SECONDS: Final = 240.0
+#: In the short form a message fails once, and is sent again five seconds later.
+SHORT_SECONDS: Final = 45.0
 #: Between two writes about the same person.
 _PAUSE_SECONDS: Final = 0.02
+#: Written in turns, so that a person enters and leaves the segment again and again.
+TIERS: Final = ("gold", "tin")
+SEGMENT: Final = {
+    "name": "gold",
+    "groups": [{"filters": [{"field": "custom_attribute", "name": "tier", "op": "equals", "value": TIERS[0]}]}],
+}
+ENTERED, LEFT = "segment.entered", "segment.left"
 #: What the receiver does.
 GOOD, SLOW, FAILING, REDIRECTING = "good", "slow", "failing", "redirecting"
 
@@ -83,6 +92,8 @@ class _Writer(threading.Thread):
     def __init__(self, now: Round, site: Workspace) -> None:
         super().__init__(daemon=True)
         self.accepted: dict[str, list[str]] = {f"p{n}": [] for n in range(PEOPLE)}
+        #: Who is in the segment by the last write.
+        self.inside = dict.fromkeys(self.accepted, False)
         self.stop = threading.Event()
         self._wire = Wire(now.stack.ports, site.key)
 
@@ -90,11 +101,13 @@ class _Writer(threading.Thread):
         n = 0
         while not self.stop.wait(_PAUSE_SECONDS):
             person = f"p{n % PEOPLE}"
-            body = json.dumps({"attributes": [{"external_id": person, "n": n}]}).encode()
+            tier = TIERS[n // PEOPLE % 2]
+            body = json.dumps({"attributes": [{"external_id": person, "n": n, "tier": tier}]}).encode()
             while True:
                 attempt, headers, _ = self._wire.post("/users/track", body, {"Idempotency-Key": f"webhook-{n}"})
                 if attempt.status == 201:
                     self.accepted[person].append(headers["X-Request-Id"])
+                    self.inside[person] = tier == TIERS[0]
                     break
                 time.sleep(0.05)
             n += 1
@@ -102,16 +115,23 @@ class _Writer(threading.Thread):
 
 
 def hit_the_way(now: Round) -> None:
-    """44: the receiver is slow, fails, redirects and is gone; what sends, what applies and the database are killed."""
+    """44: the receiver is slow, fails, redirects and is gone; what sends, what applies and the database are killed.
+
+    Another webhook is told who enters a segment, and who leaves it.
+    """
     site = now.stack.workspace("legacy", None)
-    receiver, trap = Receiver(), Receiver()
+    receiver, trap, watcher = Receiver(), Receiver(), Receiver()
     receiver.elsewhere = f"http://{HOST}:{trap.server_port}/"
     port = receiver.server_port
     made = now.call(site, "POST", "/v1/webhooks", {"url": f"http://{HOST}:{port}/", "events": list(CHANGES)})
     receiver.secret = made["secret"]
+    segment = now.call(site, "POST", "/v1/segments", SEGMENT)["id"]
+    of_segment = {"url": f"http://{HOST}:{watcher.server_port}/", "events": [ENTERED, LEFT], "segment_id": segment}
+    watcher.secret = now.call(site, "POST", "/v1/webhooks", of_segment)["secret"]
     writer = _Writer(now, site)
     writer.start()
-    blows = [SLOW, FAILING, REDIRECTING, "gone", "sender", "database"]
+    # In the short form no message fails twice: the third attempt is half a minute later.
+    blows = [SLOW, FAILING, "sender"] if now.short else [SLOW, FAILING, REDIRECTING, "gone", "sender", "database"]
     now.rng.shuffle(blows)
     for blow in blows:
         now.pause(0.3, 0.8)
@@ -130,18 +150,22 @@ def hit_the_way(now: Round) -> None:
         elif blow == "sender":
             _kill_sender(now)
         else:
-            _kill_database(now, site, receiver)
+            _kill_database(now, site, (receiver, watcher))
         now.hit(len(writer.accepted["p0"]) > 0 and (blow == "database" or len(receiver.taken) >= before))
     writer.stop.set()
     writer.join()
-    until(lambda: now.stack.behind(site.id) == 0, DONE_SECONDS, message="the writes are not applied")
+    seconds = SHORT_SECONDS if now.short else DONE_SECONDS
+    until(lambda: now.stack.behind(site.id) == 0, seconds, message="the writes are not applied")
     wanted = {one for accepted in writer.accepted.values() for one in accepted}
     with suppress(AssertionError):
-        until(lambda: wanted <= _requests(receiver), DONE_SECONDS)
+        until(lambda: wanted <= _requests(receiver), seconds)
+    with suppress(AssertionError):
+        until(lambda: _inside(watcher) == writer.inside, seconds)
     _judge(now, writer, receiver)
+    _judge_passages(now, writer, watcher)
     if trap.taken or trap.tampered:
         now.blame("webhooks: a redirect was followed")
-    for server in (receiver, trap):
+    for server in (receiver, trap, watcher):
         server.shutdown()
         server.server_close()
 
@@ -155,7 +179,7 @@ def _kill_sender(now: Round) -> None:
                     process.kill()
 
 
-def _kill_database(now: Round, site: Workspace, receiver: Receiver) -> None:
+def _kill_database(now: Round, site: Workspace, receivers: Sequence[Receiver]) -> None:
     """SIGKILL for PostgreSQL while batches are applied and told. What was told by then is on its disk afterwards.
 
     On SQLite the processes are killed instead: there is no server.
@@ -172,8 +196,10 @@ def _kill_database(now: Round, site: Workspace, receiver: Receiver) -> None:
     for node in now.stack.nodes:
         node.kill9()
     server.start()
-    with receiver.lock:
-        told = [one["data"]["request_id"] for _, one in receiver.taken]
+    told: list[str] = []
+    for receiver in receivers:
+        with receiver.lock:
+            told += [one["data"]["request_id"] for _, one in receiver.taken if one["data"]["request_id"]]
     cursors = now.stack.cursors(site.id)
     for one in told:
         place = request_id.read(site.secret, site.id, one)
@@ -203,6 +229,35 @@ def _judge(now: Round, writer: _Writer, receiver: Receiver) -> None:
     ids = {id_: told["data"]["request_id"] for id_, told in taken}
     if len(ids) != len(set(ids.values())):
         now.blame("webhooks: a change was told under two ids")
+
+
+def _passages(watcher: Receiver) -> dict[str, list[str]]:
+    """What was told of each person: each message once, by its id."""
+    with watcher.lock:
+        taken = dict(watcher.taken)
+    found: dict[str, list[str]] = {}
+    for told in taken.values():
+        found.setdefault(told["data"]["external_id"], []).append(told["type"])
+    return found
+
+
+def _inside(watcher: Receiver) -> dict[str, bool]:
+    """Who is in the segment, as far as was told."""
+    told = _passages(watcher)
+    return {person: told.get(person, [LEFT])[-1] == ENTERED for person in (f"p{n}" for n in range(PEOPLE))}
+
+
+def _judge_passages(now: Round, writer: _Writer, watcher: Receiver) -> None:
+    """In turns, and the last one says where the person is."""
+    told = _passages(watcher)
+    now.notes["passages"] = float(sum(map(len, told.values())))
+    if watcher.tampered:
+        now.blame(f"webhooks: {watcher.tampered} messages about a segment do not verify")
+    for person, passages in told.items():
+        if any(passage != (LEFT if n % 2 else ENTERED) for n, passage in enumerate(passages)):
+            now.blame(f"webhooks: {person} does not enter and leave in turns: {passages}")
+    if wrong := [person for person, inside in _inside(watcher).items() if writer.inside[person] != inside]:
+        now.blame(f"webhooks: the last passage of {wrong} is missing")
 
 
 def _of(taken: Sequence[tuple[str, dict[str, Any]]], person: str) -> list[str]:
