@@ -202,6 +202,60 @@ def test_what_a_message_says_of_a_passage(database: Database) -> None:
     assert (left["data"]["request_id"], left["data"]["external_id"], left["data"]["types"]) == (None, "ann", [LEFT])
 
 
+#: As in the guide, "Message guests before they log in".
+GUESTS: Json = {
+    "groups": [
+        {
+            "op": "AND",
+            "filters": [{"field": "external_id", "op": "is_blank"}, {"field": "email_available", "op": "is_true"}],
+        }
+    ]
+}
+IDENTIFY = ("/users/identify", {"aliases_to_identify": [{"external_id": "ann", **GUEST}]})
+UNSUBSCRIBE = ("/email/status", {"email": "guest@example.org", "subscription_state": "unsubscribed"})
+
+
+@pytest.mark.parametrize(
+    ("before", "end"),
+    [
+        ([], IDENTIFY),
+        ([attributes(ANN)], IDENTIFY),
+        ([attributes(ANN)], MERGE),
+        ([], UNSUBSCRIBE),
+        ([], ("/users/delete", {"user_aliases": [GUEST["user_alias"]]})),
+    ],
+    ids=["gets an external id", "is merged by it", "is merged", "unsubscribes", "is deleted"],
+)
+def test_a_guest_with_an_address_until_they_are_none(
+    database: Database, before: list[tuple[str, Json]], end: tuple[str, Json]
+) -> None:
+    one = workspace(database)
+    apply(database, one, *before)
+    with hook() as receiver:
+        make(
+            database,
+            one,
+            receiver.url,
+            events=[ENTERED, LEFT],
+            segment_id=segment(database, one, GUESTS),
+            include="profile",
+        )
+        apply(database, one, attributes(NEW_GUEST))
+        watch(database)
+        assert send_all(database) == 0
+        apply(database, one, attributes({**GUEST, "email": "guest@example.org", "cart": ["mug"]}))
+        watch(database)
+        assert send_all(database) == 1
+        apply(database, one, end)
+        watch(database)
+        assert send_all(database) == 1
+    entered, left = receiver.told
+    assert (entered["type"], left["type"]) == (ENTERED, LEFT)
+    assert (entered["data"]["email"], entered["data"]["user_aliases"]) == ("guest@example.org", [GUEST["user_alias"]])
+    assert entered["data"]["profile"]["custom_attributes"] == {"cart": ["mug"]}
+    assert left["data"]["braze_id"] == entered["data"]["braze_id"]
+
+
 def test_nobody_who_is_inside_already_is_told_of(database: Database) -> None:
     """Neither at first, nor with another segment, nor when it is switched on again; and what was is gone."""
     one = workspace(database)
