@@ -32,6 +32,8 @@ INTERVAL_S: Final = 0.2
 PORTION: Final = 500
 #: After this long the next webhook has its turn.
 TURN_SECONDS: Final = 1.0
+#: So often it is looked whether it is time to look at everybody.
+LOOK_SECONDS: Final = 1.0
 #: A segment that cannot be evaluated is tried again after this long.
 REST_SECONDS: Final = 30.0
 #: In the place of a stream, in the ids of messages that no request caused.
@@ -49,8 +51,9 @@ class SegmentWatch:
         self._now_us = now_us
         self._secret = secret
         self._most = most
-        #: Monotonic time until which a watch rests.
+        #: Monotonic time until which a watch rests; and until which nobody looks whether its next round is due.
         self._rests: dict[tuple[int, str], float] = {}
+        self._looked: dict[tuple[int, str], float] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`. An outage of the database is waited out."""
@@ -64,6 +67,10 @@ class SegmentWatch:
         """Decide what waits, then do a step of what else each watch has to do. Returns how many steps did something."""
         with self._database.read() as connection:
             found = watches.listed(connection)
+        there = {(watch.workspace_id, watch.webhook_id) for watch in found}
+        for known in (self._rests, self._looked):
+            for key in known.keys() - there:
+                del known[key]
         done = 0
         for work in (self._decide_some, self._step):
             for watch in found:
@@ -97,7 +104,21 @@ class SegmentWatch:
     def _step(self, watch: Watch) -> int:
         if watch.phase == EMPTYING:
             return self._locked(watch, self._empty)
-        return self._locked(watch, self._look)
+        return self._locked(watch, self._look) if watch.phase != WATCHING or self._is_due(watch) else 0
+
+    def _is_due(self, watch: Watch) -> bool:
+        """Whether everybody is to be looked at again. Asked without the lock, since it hardly ever is."""
+        key = (watch.workspace_id, watch.webhook_id)
+        if self._looked.get(key, 0.0) > time.monotonic():
+            return False
+        self._looked[key] = time.monotonic() + LOOK_SECONDS
+        with self._database.read() as connection:
+            webhook = webhooks.find(connection, watch.workspace_id, watch.webhook_id)
+            if webhook is None or not webhook.segment_id:
+                return False
+            definition = _definition(connection, webhook)
+        timed = depends_on_time(definition)
+        return encode(definition) != watch.definition or is_due(self._now_us(), watch.swept_us, timed=timed)
 
     def _locked(self, watch: Watch, work: Callable[[Connection, Watch, Webhook | None], int]) -> int:
         with self._database.write() as connection:
@@ -143,7 +164,7 @@ class SegmentWatch:
         return len(held)
 
     def _look(self, connection: Connection, watch: Watch, webhook: Webhook | None) -> int:
-        """A step of a round in which everybody is looked at, if it is time for one."""
+        """A step of a round in which everybody is looked at."""
         if webhook is None:
             return 0
         definition, now_us = _definition(connection, webhook), self._now_us()
@@ -151,10 +172,7 @@ class SegmentWatch:
             self._noted(watch, watches.fill(connection, watch, definition, now_us, self._most))
             return 1
         if watch.phase == WATCHING:
-            told, timed = encode(definition), depends_on_time(definition)
-            if told == watch.definition and not is_due(now_us, watch.swept_us, timed=timed):
-                return 0
-            watch.phase, watch.pid, watch.swept_us, watch.definition = SWEEPING, -1, now_us, told
+            watch.phase, watch.pid, watch.swept_us, watch.definition = SWEEPING, -1, now_us, encode(definition)
         seen = watches.look(connection, watch, definition, now_us)
         entered, left = seen.now - seen.before, seen.before - seen.now
         n = outbox.last(connection, watch.workspace_id) + 1
