@@ -266,6 +266,7 @@ MUTANTS: Final = (
         44,
         "app/store/outbox.py",
         (("chosen += [message for message in fresh if message.pid not in waiting]", "chosen += fresh"),),
+        3,
         short=True,
     ),
     Mutant(
@@ -273,6 +274,7 @@ MUTANTS: Final = (
         44,
         "workers/watches.py",
         (("watches.change(connection, watch, now - before, before - now, self._most)", "False"),),
+        3,
         short=True,
     ),
     Mutant(
@@ -290,6 +292,7 @@ MUTANTS: Final = (
                 ),
             ),
         ),
+        3,
         short=True,
     ),
 )
