@@ -20,6 +20,7 @@ from bench import (
     fair,
     flat,
     gateway,
+    importing,
     plans,
     preload,
     quota,
@@ -49,6 +50,7 @@ EXTRA = (
     "series",
     "values",
     "webhooks",
+    "import",
 )
 WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
 
@@ -69,13 +71,15 @@ def main(
     ] = False,
     store: Annotated[Store, typer.Option(help="Which database; `flat` runs on PostgreSQL only.")] = Store.both,
     seed: Annotated[int, typer.Option(help="Of all random choices.")] = 1,
+    users: Annotated[int, typer.Option(min=100, help="Of the file of `import`.")] = 20_000,
 ) -> None:
     """Measure Onefold on servers of its own, with the floors of the same run beside it."""
     wanted = [*NAMES, *EXTRA] if names == ["all"] else names or list(NAMES)
     unknown = set(wanted) - {*NAMES, *EXTRA}
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}")
-    options = Options(0.5 if quick else seconds, 2_000 if quick else 100_000, seed, quick)
+    imported = min(users, 2_000) if quick else users
+    options = Options(0.5 if quick else seconds, 2_000 if quick else 100_000, seed, quick, imported)
     began = time.monotonic()
     stores = [stack.POSTGRES, stack.SQLITE] if store is Store.both else [store.value]
     rows = Rows()
@@ -153,6 +157,7 @@ _ALONE: Final[dict[str, tuple[str, Callable[[Stack, Options], Iterator[Row]]]]] 
     "series": ("full series", series.measure),
     "values": ("applying with values for segments", values.measure),
     "webhooks": ("applying with a webhook", webhooks.measure),
+    "import": ("importing a file", importing.measure),
     "storage": ("whole documents or sections", storage.measure),
 }
 

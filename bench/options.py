@@ -14,6 +14,8 @@ class Options:
     users: int
     seed: int
     quick: bool = False
+    #: Users of the file that is imported.
+    imported: int = 20_000
 
     @property
     def bodies(self) -> int:

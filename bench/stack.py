@@ -96,8 +96,8 @@ class Stack:
         queues = ("-Q", "sync,normal,bulk", "--without-mingle", "--without-gossip")
         sweeper = (str(SCRIPTS / "onefold"), "sweeper", "--data-dir", str(self.folder))
         with (
-            self.process("worker", (*celery, *queues), self._environment(site)),
-            self.process("sweeper", sweeper, self._environment(site)),
+            self.process("worker", (*celery, *queues), self.environment(site)),
+            self.process("sweeper", sweeper, self.environment(site)),
         ):
             yield
 
@@ -106,7 +106,7 @@ class Stack:
         """A worker for jobs, as many at once as it has processes."""
         celery = (str(SCRIPTS / "celery"), "-A", "workers.celery_jobs", "worker", "-E", "-Q", "jobs", "-n", "jobs@%h")
         options = ("-c", str(processes), "--without-mingle", "--without-gossip", "-l", "WARNING")
-        with self.process("jobs", (*celery, *options), self._environment(site)):
+        with self.process("jobs", (*celery, *options), self.environment(site)):
             yield
 
     @contextmanager
@@ -148,7 +148,7 @@ class Stack:
             loop, http = "uvloop", "httptools"
         argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
         options = ("--loop", loop, "--http", http, "--no-access-log", "--no-server-header")
-        env = dict(os.environ) if site is None else {**self._environment(site), **settings}
+        env = dict(os.environ) if site is None else {**self.environment(site), **settings}
         more = ("--timeout-keep-alive", "65", "--no-proxy-headers")
         with self.process(name, (*argv, *options, *more), env) as process:
             until(lambda: process.poll() is not None or _answers(port, path), 30, message=f"{name} does not answer")
@@ -156,7 +156,8 @@ class Stack:
                 raise BenchError(f"{name} ended: " + (self.folder / f"{name}.log").read_text()[-1000:])
             yield port
 
-    def _environment(self, site: Site) -> dict[str, str]:
+    def environment(self, site: Site) -> dict[str, str]:
+        """What leads a process to the servers and the database of a site."""
         known = {"DATABASE_URL": site.url, "REDIS_URL": self.redis_url, "BROKER_URL": self.broker_url}
         quiet = {"ONEFOLD_LOG_LEVEL": "warning", "ONEFOLD_CANARY_SECONDS": "0"}
         return {**os.environ, **known, **quiet, "ONEFOLD_DATA_DIR": str(self.folder)}

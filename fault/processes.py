@@ -72,6 +72,15 @@ class Program:
             self._process.wait()
         until(lambda: all(gone(process.pid) for process in family), message=f"{self.name} lives on")
 
+    def ended(self) -> int | None:
+        """Wait for its end; its status, None where it was never started."""
+        return None if self._process is None else self._process.wait()
+
+    def signal_kill(self) -> None:
+        """SIGKILL for the process itself, for whose end somebody else waits."""
+        if self._process is not None:
+            self._process.kill()
+
     def stop(self) -> None:
         """SIGTERM, as a deployment does it; what has not ended after that is killed."""
         if self._process is None:

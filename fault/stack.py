@@ -159,9 +159,7 @@ class Stack:
     def _postgresql(self) -> tuple[list[Program], list[Program]]:
         onefold, data = str(SCRIPTS / "onefold"), ("--data-dir", str(self.folder))
         apis = [
-            Program(
-                f"api-{n}", (onefold, "api", "--port", str(port), *data), self._environment("api"), self._log("api")
-            )
+            Program(f"api-{n}", (onefold, "api", "--port", str(port), *data), self.environment("api"), self._log("api"))
             for n, port in enumerate(self.ports)
         ]
         ours = (onefold, "worker", "--workers", str(self.layout.processes), *data)
@@ -169,7 +167,7 @@ class Stack:
         nodes = []
         for n, words in enumerate(programs):
             name = f"node-{n}"
-            env = {**self._environment("node"), "ONEFOLD_WORKER_READY_FILE": str(self.folder / f"{name}.ready")}
+            env = {**self.environment("node"), "ONEFOLD_WORKER_READY_FILE": str(self.folder / f"{name}.ready")}
             nodes.append(Program(name, words, env, self._log(name)))
         return apis, nodes
 
@@ -185,7 +183,8 @@ class Stack:
         ]
         return [up, *others], [up]
 
-    def _environment(self, part: str) -> dict[str, str]:
+    def environment(self, part: str) -> dict[str, str]:
+        """What leads a process to the servers: on the way of an `api`, or of a `node`."""
         assert self.valkey is not None
         postgres, redis = self.proxies.get(f"{part}-postgres"), self.proxies.get(f"{part}-redis")
         redis_url = f"redis://{HOST}:{redis.port}/0" if redis else self.valkey.url

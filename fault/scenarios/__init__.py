@@ -3,7 +3,19 @@
 from typing import Final
 
 from fault.rounds import Scenario
-from fault.scenarios import deletions, deploy, jobs, load, merging, postgres, redis, visitors, webhooks, workers
+from fault.scenarios import (
+    deletions,
+    deploy,
+    imports,
+    jobs,
+    load,
+    merging,
+    postgres,
+    redis,
+    visitors,
+    webhooks,
+    workers,
+)
 
 ALL: Final[tuple[Scenario, ...]] = tuple(
     sorted(
@@ -18,6 +30,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *deletions.SCENARIOS,
             *visitors.SCENARIOS,
             *webhooks.SCENARIOS,
+            *imports.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )
