@@ -62,7 +62,7 @@ def import_files(
     """
     if kind is not None and kind not in rows.KINDS:
         raise fail(f"--kind must be one of {', '.join(rows.KINDS)}.")
-    way, most = Way(overwrite, kind, _mapped(mapping)), settings_for(data_dir).max_import_files
+    way, most = Way(overwrite, kind, mapping_of(mapping)), settings_for(data_dir).max_import_files
     told = {"dry": dry_run, "retell": error_file is not None, "most_files": most}
     with opened_workspace(data_dir, workspace, "onefold import") as (database, caller), _refusing(error_file) as refuse:
         reports = [
@@ -73,7 +73,8 @@ def import_files(
         raise typer.Exit(1)
 
 
-def _mapped(path: Path | None) -> rows.Mapped | None:
+def mapping_of(path: Path | None) -> rows.Mapped | None:
+    """The mapping in a file. Ends the command where it is none."""
     if path is None:
         return None
     try:
@@ -110,6 +111,13 @@ def _lines(path: Path) -> int | None:
             return None
         file.seek(0)
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b"")) or None
+
+
+@contextmanager
+def progress(name: str, path: Path) -> Iterator[Callable[[int], None]]:
+    """A bar that is told how many rows of a file are done."""
+    with _bar(name, _lines(path)) as (advance, _):
+        yield advance
 
 
 @contextmanager

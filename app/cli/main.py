@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "tail": ("tail", "tail"),
     "export": ("export", "export"),
     "import": ("imports", "import_files"),
+    "compare": ("compare", "compare"),
 }
 #: The module of each group of commands, and its Typer application.
 _GROUPS: Final = {

@@ -17,6 +17,7 @@ KINDS: Final = (USERS, ATTRIBUTES, EVENTS, PURCHASES)
 NO_JSON: Final = "is no JSON object"
 TOO_LONG: Final = "is too long"
 DELETED: Final = "names somebody who was deleted since the file was sent"
+NOBODY_HERE: Final = "names nobody who is here"
 UNSTORABLE: Final = "holds a number or a text that nothing can store"
 BAD_CELL: Final = "'%s' cannot be read as %s"
 BAD_MAPPING: Final = (

@@ -131,7 +131,7 @@ def _attributes(filling: Filling) -> None:
     told = {
         name: value
         for name, value in user.custom.items()
-        if name not in custom or (overwrite and _plain(custom[name]) != _plain(value))
+        if name not in custom or (overwrite and plain(custom[name]) != plain(value))
     }
     if fields or told:
         command = filling.command
@@ -146,12 +146,12 @@ def _attributes(filling: Filling) -> None:
         filling.changed |= before != (core, custom)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """A custom attribute as it is told or stored, in one form: a time is a moment, however it is written."""
     if isinstance(value, dict):
-        return _plain(value[TIME]) if TIME in value else {name: _plain(member) for name, member in value.items()}
+        return plain(value[TIME]) if TIME in value else {name: plain(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_plain(element) for element in value]
+        return [plain(element) for element in value]
     moment = times.parse(value) if isinstance(value, str) else None
     return value if moment is None else (TIME, moment)
 

@@ -1,6 +1,6 @@
 """A whole workspace at one instant, a row at a time: what is written into files, or given to another Onefold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import starmap
@@ -80,15 +80,27 @@ def _users(connection: Connection, workspace_id: int, wanted: Wanted, now_us: in
     after, sections = -1, sections_of(wanted.fields)
     while pids := _page(connection, workspace_id, wanted, now_us, after):
         after = pids[-1]
-        for start in range(0, len(pids), PORTION):
-            some = pids[start : start + PORTION]
-            size_of = holders.sizes(connection, workspace_id, some)
-            for portion in holders.portions(size_of, some, PORTION_BYTES):
-                profiles = look_up.fetch(connection, workspace_id, dict.fromkeys(portion, sections))
-                recorded = _recorded(connection, workspace_id, profiles)
-                for profile in sorted(profiles, key=lambda one: one.pid):
-                    whole = portable.Whole(profile, _of(profile, recorded), now_us)
-                    yield portable.user(whole, wanted.fields)
+        for profile in _wholes(connection, workspace_id, pids, sections, now_us):
+            yield portable.user(profile, wanted.fields)
+
+
+def users_of(connection: Connection, workspace_id: int, pids: Sequence[int], now_us: int) -> Iterator[tuple[int, Row]]:
+    """(number, the complete user) of some profiles, those that are still there."""
+    for profile in _wholes(connection, workspace_id, pids, sections_of(None), now_us):
+        yield profile.profile.pid, portable.user(profile, None)
+
+
+def _wholes(
+    connection: Connection, workspace_id: int, pids: Sequence[int], sections: int, now_us: int
+) -> Iterator[portable.Whole]:
+    for start in range(0, len(pids), PORTION):
+        some = pids[start : start + PORTION]
+        size_of = holders.sizes(connection, workspace_id, some)
+        for portion in holders.portions(size_of, some, PORTION_BYTES):
+            profiles = look_up.fetch(connection, workspace_id, dict.fromkeys(portion, sections))
+            recorded = _recorded(connection, workspace_id, profiles)
+            for profile in sorted(profiles, key=lambda one: one.pid):
+                yield portable.Whole(profile, _of(profile, recorded), now_us)
 
 
 def _recorded(
