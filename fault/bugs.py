@@ -262,14 +262,6 @@ MUTANTS: Final = (
         ),
     ),
     Mutant(
-        "what follows a failed message about the same person does not wait",
-        44,
-        "app/store/outbox.py",
-        (("chosen += [message for message in fresh if message.pid not in waiting]", "chosen += fresh"),),
-        3,
-        short=True,
-    ),
-    Mutant(
         "who is inside is not remembered together with what is told",
         44,
         "workers/watches.py",

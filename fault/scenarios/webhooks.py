@@ -26,6 +26,8 @@ PEOPLE: Final = 12
 DONE_SECONDS: Final = 240.0
 #: In the short form a message fails once, and is sent again five seconds later.
 SHORT_SECONDS: Final = 45.0
+#: A blow that nobody feels ends after this long.
+BLOW_SECONDS: Final = 15.0
 #: Between two writes about the same person.
 _PAUSE_SECONDS: Final = 0.02
 #: Written in turns, so that a person enters and leaves the segment again and again.
@@ -53,6 +55,8 @@ class Receiver(ThreadingHTTPServer):
         #: (webhook-id, what was told) in the order of arrival, of what was taken.
         self.taken: list[tuple[str, dict[str, Any]]] = []
         self.tampered = 0
+        #: What was not taken.
+        self.refused = 0
         self.lock = threading.Lock()
 
     def server_bind(self) -> None:
@@ -76,6 +80,8 @@ class _Told(BaseHTTPRequestHandler):
                     server.taken.append((self.headers["webhook-id"], told))
                 except Exception:  # noqa: BLE001 - whatever is wrong with it is a finding
                     server.tampered += 1
+        else:
+            server.refused += 1
         self.send_response({FAILING: 500, REDIRECTING: 302}.get(mode, 204))
         if mode == REDIRECTING:
             self.send_header("Location", server.elsewhere)
@@ -127,7 +133,8 @@ def hit_the_way(now: Round) -> None:
     receiver.secret = made["secret"]
     segment = now.call(site, "POST", "/v1/segments", SEGMENT)["id"]
     of_segment = {"url": f"http://{HOST}:{watcher.server_port}/", "events": [ENTERED, LEFT], "segment_id": segment}
-    watcher.secret = now.call(site, "POST", "/v1/webhooks", of_segment)["secret"]
+    also = now.call(site, "POST", "/v1/webhooks", of_segment)
+    watcher.secret = also["secret"]
     writer = _Writer(now, site)
     writer.start()
     # In the short form no message fails twice: the third attempt is half a minute later.
@@ -137,8 +144,10 @@ def hit_the_way(now: Round) -> None:
         now.pause(0.3, 0.8)
         before = len(receiver.taken)
         if blow in (SLOW, FAILING, REDIRECTING):
-            receiver.mode = blow
+            receiver.mode, refused = blow, receiver.refused
             now.pause(0.6, 1.0)
+            if blow != SLOW:
+                _wait_until_felt(receiver, refused)
             receiver.mode = GOOD
         elif blow == "gone":
             receiver.shutdown()
@@ -165,9 +174,17 @@ def hit_the_way(now: Round) -> None:
     _judge_passages(now, writer, watcher)
     if trap.taken or trap.tampered:
         now.blame("webhooks: a redirect was followed")
+    for one in (made["id"], also["id"]):  # a workspace has so many, and rounds follow
+        now.call(site, "DELETE", f"/v1/webhooks/{one}")
     for server in (receiver, trap, watcher):
         server.shutdown()
         server.server_close()
+
+
+def _wait_until_felt(receiver: Receiver, before: int) -> None:
+    """Wait until a message was not taken: the sender may just have been killed."""
+    with suppress(AssertionError):
+        until(lambda: receiver.refused > before, BLOW_SECONDS)
 
 
 def _kill_sender(now: Round) -> None:
