@@ -153,7 +153,7 @@ class Commerce(TypedDict, total=False):
     unbooked: Annotated[
         dict[
             Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")],
-            Annotated[str, Meta(pattern=r"\A-?[0-9]{1,40}(\.[0-9]{1,40})?\Z")],
+            Annotated[str, Meta(pattern=r"\A-?[0-9]{1,400}(\.[0-9]{1,400})?\Z")],
         ],
         Meta(max_length=ecommerce.MAX_UNBOOKED),
     ]

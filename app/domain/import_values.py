@@ -204,9 +204,11 @@ def _row(filling: Filling) -> None:
     """Counts and moments, and flags, which an import gives and never takes."""
     user, profile = filling.command.user, filling.profile
     bought, sessions = user.bought or (None, None, None), user.sessions or (None, None, None)
+    # Who bought nothing yet has no revenue, which is not the larger one of it and a refund.
+    revenue_cents = profile.revenue_cents if profile.revenue_cents or profile.purchase_count else None
     values = {
         "flags": profile.flags | user.flags,
-        "revenue_cents": filling.counted(profile.revenue_cents, user.revenue_cents),
+        "revenue_cents": filling.counted(revenue_cents, user.revenue_cents) or 0,
         "purchase_count": filling.counted(profile.purchase_count, bought[0]),
         "first_purchase_us": filling.earlier(profile.first_purchase_us, filling.past(bought[1])),
         "last_purchase_us": filling.counted(profile.last_purchase_us, filling.past(bought[2])),
