@@ -23,13 +23,13 @@ class _Silent:
 
 
 def main(url: str, workspace_id: int) -> None:
-    database = Database(url, pool_size=2, apply=True)
+    database = Database(url, pool_size=3, apply=True)
     ends: list[int] = []
 
     def note(_workspace: int, batch: list[Stored]) -> None:
         ends.append(batch[-1].seq)
 
-    runtime.tune()  # as a worker process does
+    runtime.tune(young=1_000_000)  # as a worker process does
     applier = Applier(
         database, _Silent(), now_us, lambda number: workspaces.secret(database, number), before_commit=note
     )

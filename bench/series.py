@@ -82,7 +82,8 @@ def _fill(site: Site, names: int, now: int) -> float:
                         changes.series[kind, name, app, day, kinds.NO_HOUR] = [count, 100]
             with database.write() as connection:
                 made = store.make(connection, site.workspace_id, changes, {}, store.MAX_SERIES)
-                store.write(connection, site.workspace_id, changes, made)
+                for write, rows in store.writes(site.workspace_id, changes, made):
+                    write.run(connection, site.workspace_id, rows)
     finally:
         database.dispose()
     return time.perf_counter() - began

@@ -38,8 +38,11 @@ MUTANTS: Final = (
                 ),
             ),
             (
-                "        remember(self._names, applied.names)\n",
-                ("        remember(self._names, applied.names)\n        mine[workspace_id, stream] = batch[-1].seq\n"),
+                "        self._crowds.remember(workspace_id, locked.place, known)\n",
+                (
+                    "        self._crowds.remember(workspace_id, locked.place, known)\n"
+                    "        mine[workspace_id, stream] = batch[-1].seq\n"
+                ),
             ),
         ),
     ),
@@ -48,13 +51,6 @@ MUTANTS: Final = (
         1,
         "workers/apply.py",
         (
-            (
-                (
-                    "    if applied.requests:\n"
-                    "        lane.advance(connection, workspace_id, locked, batch[applied.requests - 1])\n"
-                ),
-                "",
-            ),
             (
                 "            try:\n                begun = None if locked.begun is None else",
                 (
@@ -68,7 +64,7 @@ MUTANTS: Final = (
     Mutant(
         "effects committed before the cursor",
         12,
-        "workers/apply.py",
+        "workers/leavings.py",
         (
             (
                 "    if applied.requests:\n        lane.advance(",
@@ -134,14 +130,34 @@ MUTANTS: Final = (
         "workers/parts.py",
         (
             (
-                "                    step = Step(state, request, self._workspace_id",
+                "        step = Step(state, request, workspace_id, secret)\n        order",
                 (
-                    "                    now = time.time_ns() // 1000\n"
-                    "                    request = Request(request.stream, request.seq, now, request.commands)\n"
-                    "                    step = Step(state, request, self._workspace_id"
+                    "        now = time.time_ns() // 1000\n"
+                    "        request = Request(request.stream, request.seq, now, request.commands)\n"
+                    "        step = Step(state, request, workspace_id, secret)\n        order"
                 ),
             ),
         ),
+    ),
+    Mutant(
+        "profiles stay in memory though another worker has had the lane",
+        19,
+        "workers/apply.py",
+        (("        if resident is None or resident.place != place:\n", "        if resident is None:\n"),),
+        10,
+    ),
+    Mutant(
+        "a profile that is being written is read from the database",
+        2,
+        "app/store/profiles/resident.py",
+        (
+            ("                profile = profiles.get(pid)\n", "                profile = None\n"),
+            (
+                "            known = profiles.setdefault(profile.pid, profile)\n",
+                "            known = profiles[profile.pid] = profile\n",
+            ),
+        ),
+        10,
     ),
     Mutant(
         "an idempotency key is stored and never looked for",

@@ -7,7 +7,8 @@ too long for one transaction, each does a part, and writes how far it came toget
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -15,26 +16,29 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.contract import kinds, request_id, stored
+from app.contract import kinds, request_id
 from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAMS, Request, StreamKey
-from app.domain.profile import Problem
 from app.domain.progress import Progress
-from app.domain.times import HOUR
-from app.store import dead_letters, lane, webhook_events
-from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient
+from app.store import lane
+from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient, since
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from app.store.names import NameCache
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader
+from app.store.profiles.look_up import TooLargeError
+from app.store.profiles.resident import Resident
 from app.store.profiles.save import MAX_NAMES, remember
 from app.store.series import MAX_SERIES
-from workers.ahead import ReadAhead, decoded, is_full
-from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts
+from workers.ahead import ReadAhead, decoded, for_flow, is_full
+from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts, Begun
 from workers.batches import BatchSize, Patience
-from workers.parts import Applied, Parts
+from workers.flow import Done, Flow, Terms
+from workers.leavings import bury, finish, tell
+from workers.parts import Parts
 from workers.summary import Summary
+from workers.writing import LaneLostError, Writer
 
 log = structlog.get_logger()
 
@@ -46,6 +50,11 @@ MOST_SECONDS: Final = 2.0
 BULK_SHARE: Final = 1 / 8
 #: Bytes of profiles that a worker loads at once, by app.domain.sizes; they take three to ten times as much memory.
 LOADED_BYTES: Final = 16_000_000
+
+#: Bytes of memory, about, that profiles may take which stay from one batch of a backlog to the next.
+RESIDENT_BYTES: Final = 128_000_000
+#: Batches that are applied one at a time after a flow of them has ended before its time.
+BATCHES_ALONE: Final = 4
 
 _CROWD_LIMITS: Final = crowds.Limits()
 _PATIENCE: Final = Patience()
@@ -79,6 +88,7 @@ class Applier:
         *,
         crowd_limits: crowds.Limits = _CROWD_LIMITS,
         loaded_bytes: int = LOADED_BYTES,
+        resident_bytes: int = RESIDENT_BYTES,
         most_names: int = MAX_NAMES,
         most_series: int = MAX_SERIES,
         patience: Patience = _PATIENCE,
@@ -98,7 +108,12 @@ class Applier:
         self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
-        self._ahead = ReadAhead(database)
+        self._ahead = ReadAhead(database, loaded_bytes // 2)
+        self._executor: ThreadPoolExecutor | None = None
+        self._residents: dict[int, Resident] = {}
+        self._alone = BATCHES_ALONE
+        #: By stream how many batches in a row were full. Below 0 some more have to be before they flow.
+        self._behind: dict[StreamKey, int] = {}
         self._names: NameCache = {}
         #: When the last batch was committed that names and crowds are remembered of.
         self._remembered = float("-inf")
@@ -106,8 +121,21 @@ class Applier:
         #: Of each workspace, that in which the rest is remembered.
         self._epochs: dict[int, int] = {}
         self._sizes = {stream: BatchSize() for stream in STREAMS}
+        self._flow_sizes = {stream: BatchSize() for stream in STREAMS}
         self._attempts = Attempts(database)
         self._seconds: Counter[int] = Counter()
+        self._terms = Terms(
+            database,
+            self._ahead,
+            self._names,
+            most_names,
+            most_series,
+            loaded_bytes // 2,
+            resident_bytes,
+            patience,
+            now_us,
+            before_commit,
+        )
 
     def drain(self, workspace_id: int, yield_seconds: float = 10.0, most_seconds: float = 10.0) -> Summary:
         """Apply everything that is queued, for at most about `most_seconds`, or `yield_seconds` when others have work.
@@ -119,8 +147,9 @@ class Applier:
         while True:
             elapsed = time.monotonic() - started
             try:
-                must_yield = elapsed > most_seconds or (elapsed > yield_seconds and self._others_wait(workspace_id))
-                if self._turn(workspace_id, summary, must_yield):
+                if self._turn(
+                    workspace_id, summary, lambda: self._must_yield(workspace_id, started, yield_seconds, most_seconds)
+                ):
                     break
             except DATABASE_ERRORS as error:
                 # Its connection may have died long ago, in the pool; the next one is new, and its batch is shorter.
@@ -130,7 +159,11 @@ class Applier:
         summary.ms = int((time.monotonic() - started) * 1000)
         return summary
 
-    def _turn(self, workspace_id: int, summary: Summary, must_yield: bool) -> bool:
+    def _must_yield(self, workspace_id: int, started: float, yield_seconds: float, most_seconds: float) -> bool:
+        elapsed = time.monotonic() - started
+        return elapsed > most_seconds or (elapsed > yield_seconds and self._others_wait(workspace_id))
+
+    def _turn(self, workspace_id: int, summary: Summary, must_yield: Callable[[], bool]) -> bool:
         """One batch, if there is work. True when the drain ends here."""
         work, tried = self._work(workspace_id)
         if not any(work.values()):
@@ -139,10 +172,10 @@ class Applier:
             work, tried = self._work(workspace_id)
             if not any(work.values()):
                 return True
-        if must_yield:
+        if must_yield():
             summary.behind = True
             return True
-        summary.busy = not self._step(workspace_id, self._next_stream(work, tried), summary)
+        summary.busy = not self._step(workspace_id, self._next_stream(work, tried), summary, must_yield)
         return summary.busy
 
     def _work(self, workspace_id: int) -> tuple[dict[int, bool], int | None]:
@@ -177,11 +210,12 @@ class Applier:
         starved = self._seconds[STREAM_BULK] < BULK_SHARE * self._seconds.total()
         return STREAM_BULK if starved else STREAM_NORMAL
 
-    def _step(self, workspace_id: int, stream: int, summary: Summary) -> bool:
-        """One batch, or the part of it that can be applied. False when another worker holds the lane."""
+    def _step(self, workspace_id: int, stream: int, summary: Summary, must_yield: Callable[[], bool]) -> bool:
+        """One batch, or the part of it that can be applied; of a backlog perhaps many. False when another worker holds
+        the lane."""
         began = time.monotonic()
         try:
-            found = self._batch(workspace_id, stream, summary)
+            found = self._batch(workspace_id, stream, summary, must_yield)
         except PoisonError as poison:
             found = True
             if len(poison.batch) > 1:
@@ -191,11 +225,15 @@ class Applier:
         self._seconds[stream] += time.monotonic() - began  # type: ignore[assignment]
         return found
 
-    def _batch(self, workspace_id: int, stream: int, summary: Summary) -> bool:
-        begun = self._attempts.begin(StreamKey(workspace_id, stream), self._sizes[stream].requests)
+    def _batch(self, workspace_id: int, stream: int, summary: Summary, must_yield: Callable[[], bool]) -> bool:
+        key = StreamKey(workspace_id, stream)
+        flows = self._behind.get(key, 0) > 0
+        begun = self._attempts.begin(key, (self._flow_sizes if flows else self._sizes)[stream].requests)
         if begun is None:
             return False
-        attempts, limit = begun
+        if flows and not begun.careful and self._flow(key, begun, summary, must_yield):
+            return True
+        attempts, limit = begun.attempts, min(begun.limit, self._sizes[stream].requests)
         began, cpu = time.monotonic(), time.process_time()
         try:
             return self._attempt(workspace_id, stream, limit, attempts, summary)
@@ -215,14 +253,19 @@ class Applier:
             raise
 
     def _attempt(self, workspace_id: int, stream: int, limit: int, attempts: int, summary: Summary) -> bool:
-        began, most = time.monotonic(), self._sizes[stream].bytes
+        began, most, key = time.monotonic(), self._sizes[stream].bytes, StreamKey(workspace_id, stream)
+        is_cut = limit < self._sizes[stream].requests
         with self._database.write() as connection:
             locked = self._attempts.lock(connection, workspace_id)
             if locked is None or (locked.begun is not None and locked.begun[0] != stream):
                 return False
-            if connection.info.setdefault("applying_since", began) > self._remembered:
+            if since(connection) > self._remembered:
                 self._forget()
             self._enter(workspace_id, locked.epoch)
+            resident = self._residents.get(workspace_id)
+            if resident is not None and resident.place != locked.place:
+                del self._residents[workspace_id]
+                resident = None
             after, hour = locked.cursors[stream], locked.hours[stream]
             ready = self._ahead.take(workspace_id, stream, after, limit)
             batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit, most)
@@ -253,38 +296,118 @@ class Applier:
                     has_values=locked.has_values,
                     observed=locked.observed,
                     patience=self._patience,
+                    resident=resident,
                 )
                 applied = parts.apply(requests, lambda n: _going_on(batch[n], begun))
                 # Otherwise the next batch begins with one of these, or there is none.
-                if applied.requests == len(batch) and (ready.full if ready else is_full(batch, limit, most)):
-                    last = batch[-1]
-                    self._ahead.start(workspace_id, stream, last.seq, last.accepted_us // HOUR, limit, most)
-                if applied.events or applied.addresses:
-                    cut = {batch[0].seq} if begun is not None else set()
-                    if applied.progress is not None:
-                        cut.add(batch[applied.requests].seq)
-                    webhook_events.write(connection, workspace_id, applied.events, applied.addresses, cut)
-                _finish(connection, workspace_id, locked, applied, begun, batch)
+                full = ready.full if ready else is_full(batch, limit, most)
+                if applied.requests == len(batch) and full:
+                    self._ahead.start(workspace_id, stream, batch[-1], limit, most)
+                tell(connection, workspace_id, applied, begun, batch)
+                finish(connection, workspace_id, locked, applied, begun, batch)
             except Exception as error:
                 # The only place that may catch anything: whatever a request's data can raise is that request's death.
                 if is_transient(error):
                     raise
                 raise PoisonError(batch, error) from error
             self._before_commit(workspace_id, batch)
+        if resident is not None:
+            resident.place = locked.place
+        if full and not is_cut:
+            self._behind[key] = self._behind.get(key, 0) + 1
+        else:
+            self._behind.pop(key, None)
         done = batch[: applied.requests]
         if done and begun is None:  # the parts of a request say nothing about others
             size = sum(len(request.body) for request in done)
             # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
             self._sizes[stream].adapt(time.monotonic() - began, len(done), size, shrink=not known.looked)
         self._crowds.remember(workspace_id, locked.place, known)
+        self._count(Done(applied, done, self._now_us()), summary)
+        return True
+
+    def _flow(self, key: StreamKey, begun: Begun, summary: Summary, must_yield: Callable[[], bool]) -> bool:
+        """Apply a backlog as a flow, as far as that goes. False when nothing was done that way."""
+        workspace_id, stream = key
+        self._enter(workspace_id, begun.lane.epoch)
+        size, place = self._flow_sizes[stream], begun.lane.place
+        resident = self._residents.get(workspace_id)
+        if resident is None or resident.place != place:
+            resident = self._residents[workspace_id] = Resident()
+            resident.place = place
+        known = self._crowds.recall(workspace_id, place)
+        flowed = summary.flowed
+        flow: Flow
+
+        def lock(connection: Connection) -> Lane:
+            if since(connection) > self._remembered:
+                raise LaneLostError
+            return flow.check(self._attempts.lock(connection, workspace_id))
+
+        writer = Writer(self._database, self._writing(), lock)
+        flow = Flow(
+            self._terms,
+            workspace_id,
+            stream,
+            self._secret_of(workspace_id),
+            begun.lane,
+            resident,
+            known,
+            size,
+            writer,
+            lambda done: self._count(done, summary, flowed=1),
+            lambda: must_yield() or self._other_stream_waits(key),
+        )
+        try:
+            first = self._ahead.take(workspace_id, stream, place[stream], begun.limit)
+            if first is None:
+                hour = begun.lane.hours[stream]
+                first = self._ahead.batch(key, place[stream], hour, begun.limit, size.bytes, resident)
+            elif first.wanted is None:
+                first = for_flow(first)
+            left = flow.run(first)
+        except BaseException as error:
+            writer.abandon()
+            self._ahead.forget()
+            self._residents.pop(workspace_id, None)
+            self._behind[key] = -self._alone
+            if isinstance(error, TooLargeError):
+                size.halve()
+            if not isinstance(error, Exception):
+                raise
+            log.debug("flow_ended", workspace=workspace_id, stream=stream, reason=type(error).__name__)
+            self._attempts.discount(workspace_id)
+            return summary.flowed > flowed
+        resident.place = flow.place
+        self._crowds.remember(workspace_id, flow.place, known)
+        if left is not None and left.stored:
+            self._ahead.give_back(workspace_id, stream, left)
+            self._behind[key] = -self._alone
+        elif not flow.is_behind:
+            self._behind.pop(key, None)
+        return summary.flowed > flowed
+
+    def _other_stream_waits(self, key: StreamKey) -> bool:
+        work, _ = self._work(key.workspace_id)
+        return any(waits for stream, waits in work.items() if stream != key.stream)
+
+    def _writing(self) -> ThreadPoolExecutor | None:
+        """The thread that writes; SQLite has none."""
+        if self._executor is None and self._database.is_postgresql:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="writing")
+        return self._executor
+
+    def _count(self, done: Done, summary: Summary, flowed: int = 0) -> None:
+        """Take in a batch that is committed."""
+        applied = done.applied
         remember(self._names, applied.names)
         self._remembered = time.monotonic()
-        summary.requests += len(done)
+        summary.requests += applied.requests
         summary.batches += 1
+        summary.flowed += flowed
         summary.add(applied.counts, applied.problems, applied.uncounted)
-        if done:
-            summary.lag_ms = max(summary.lag_ms, (self._now_us() - done[0].accepted_us) // 1000)
-        return True
+        if done.requests:
+            summary.lag_ms = max(summary.lag_ms, (done.us - done.requests[0].accepted_us) // 1000)
 
     def _enter(self, workspace_id: int, epoch: int) -> None:
         """Forget what is remembered of a workspace where its lane has another epoch: its database was restored."""
@@ -300,6 +423,7 @@ class Applier:
         may have been given out again."""
         self._crowds.forget()
         self._names.clear()
+        self._residents.clear()
 
     def _bury(self, workspace_id: int, poison: PoisonError, summary: Summary) -> bool:
         """Put the one request that cannot be applied aside and go on behind it."""
@@ -316,7 +440,7 @@ class Applier:
             if locked.begun is not None and locked.begun[0] != request.stream:
                 return True
             progress = None if locked.begun is None else lane.progress(connection, workspace_id)
-            _bury(connection, workspace_id, request, reason, self._now_us(), progress)
+            bury(connection, workspace_id, request, reason, self._now_us(), progress)
             lane.advance(connection, workspace_id, locked, request)
         summary.dead += 1
         log.warning(
@@ -340,47 +464,3 @@ class Applier:
 def _going_on(request: Stored, begun: Progress | None) -> Request:
     found = decoded(request)
     return found if begun is None else replace(found, begun=begun)
-
-
-def _finish(
-    connection: Connection,
-    workspace_id: int,
-    locked: Lane,
-    applied: Applied,
-    begun: Progress | None,
-    batch: Sequence[Stored],
-) -> None:
-    """Write what a batch leaves beside profiles, and move the cursor behind it. `begun` is how far its first request
-    was before."""
-    problems = [*begun.problems, *applied.problems] if begun is not None else applied.problems
-    if applied.progress is not None:
-        place = (batch[applied.requests].stream, batch[applied.requests].seq)
-        kept = [problem for problem in problems if (problem.stream, problem.seq) == place]
-        problems = [problem for problem in problems if (problem.stream, problem.seq) != place]
-        applied.progress = replace(applied.progress, problems=kept)
-    _write_problems(connection, workspace_id, problems, batch)
-    if applied.settings is not None:
-        lane.save_settings(connection, workspace_id, applied.settings)
-    if applied.requests:
-        lane.advance(connection, workspace_id, locked, batch[applied.requests - 1])
-    if applied.progress is not None:
-        lane.suspend(connection, workspace_id, locked, batch[0].stream, applied.progress)
-
-
-def _bury(
-    connection: Connection, workspace_id: int, request: Stored, reason: str, now_us: int, progress: Progress | None
-) -> None:
-    """Keep a request as a dead letter: the whole, or what is left of one of which some parts have taken effect."""
-    done = 0
-    if progress is not None:
-        _write_problems(connection, workspace_id, progress.problems, [request])
-        codec, body = stored.begun(request.codec, request.body, progress)
-        request, done = replace(request, codec=codec, body=body), progress.done
-    dead_letters.bury(connection, workspace_id, request, reason, now_us, done)
-
-
-def _write_problems(
-    connection: Connection, workspace_id: int, problems: Sequence[Problem], requests: Sequence[Stored]
-) -> None:
-    accepted = {(request.stream, request.seq): request.accepted_us for request in requests}
-    lane.write_problems(connection, workspace_id, problems, accepted)

@@ -1,6 +1,7 @@
 """Attempts at batches: counted before they are made, so that a request that kills its process is found and given up."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -14,6 +15,20 @@ from workers.batches import Suspects
 #: Attempts in a row after which a request that kills its process, alone, is given up. Processes are also killed for
 #: other reasons, and no request may pay for that with its life.
 ATTEMPTS_BEFORE_DEAD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that was counted."""
+
+    #: How many there were, of a request that is tried alone.
+    attempts: int
+    #: How many requests may be tried.
+    limit: int
+    #: The lane as it is.
+    lane: Lane
+    #: Somebody is suspected, or was begun: the requests are to be tried with nothing else in hand.
+    careful: bool
 
 
 class Attempts:
@@ -30,9 +45,8 @@ class Attempts:
             connection.execute(text("set local synchronous_commit = off"))
         return lane.lock(connection, workspace_id)
 
-    def begin(self, key: StreamKey, most: int) -> tuple[int, int] | None:
-        """Count an attempt before it is made: how many there were, and how many requests this one may try, `most` at
-        most.
+    def begin(self, key: StreamKey, most: int) -> "Begun | None":
+        """Count an attempt before it is made, at `most` requests at most.
 
         None when another worker holds the lane, or has begun a request of the other stream since we looked.
         """
@@ -52,7 +66,7 @@ class Attempts:
             again = limit == 1 and locked.trial == (key.stream, cursor + 1)
             attempts = locked.attempts + 1 if again else 1
             lane.count_attempt(connection, key.workspace_id, locked.attempts, attempts, key.stream, cursor + limit)
-            return attempts, limit
+            return Begun(attempts, limit, locked, limit < most or locked.attempts > 0 or locked.begun is not None)
 
     def suspect(self, key: StreamKey, last: int) -> None:
         """One of the requests behind the cursor, up to number `last`, cannot be applied."""

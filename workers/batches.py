@@ -7,6 +7,8 @@ from app.domain.commands import StreamKey
 
 #: What a batch should take; longer ones delay readers, shorter ones waste round trips.
 BATCH_SECONDS: Final = 0.2
+#: The same under a backlog, where nobody waits for a single batch, and more changes of a profile fold into one.
+FLOW_SECONDS: Final = 0.5
 FIRST_REQUESTS: Final = 64
 MAX_REQUESTS: Final = 512
 FIRST_BYTES: Final = 512 * 1024
@@ -41,14 +43,19 @@ class BatchSize:
         """Try half as many requests from now on."""
         self.requests = max(1, self.requests // 2)
 
-    def adapt(self, seconds: float, requests: int, size: int, *, shrink: bool = True) -> None:
-        """Learn from a batch: its time, its requests, and their bytes. Without `shrink` its time is not their fault."""
-        if seconds > 1.5 * BATCH_SECONDS:
+    def adapt(
+        self, seconds: float, requests: int, size: int, *, shrink: bool = True, target: float = BATCH_SECONDS
+    ) -> None:
+        """Learn from a batch: its time, its requests, and their bytes. Without `shrink` its time is not their fault.
+
+        `target`: the seconds that it should take.
+        """
+        if seconds > 1.5 * target:
             if not shrink:
                 return
             self.requests = max(1, min(self.requests, requests) // 2)
             self.bytes = max(MIN_BYTES, min(self.bytes, size) // 2)
-        elif seconds < BATCH_SECONDS / 2:
+        elif seconds < target / 2:
             self.requests = min(MAX_REQUESTS, self.requests * 2)
             self.bytes = min(MAX_BYTES, self.bytes * 2)
 

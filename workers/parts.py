@@ -29,6 +29,7 @@ from app.store import dead_letters, import_erasures
 from app.store.names import NameCache
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader, TooMuchError
+from app.store.profiles.resident import Resident
 from app.store.profiles.save import save
 from workers.batches import Patience
 
@@ -107,10 +108,11 @@ class Parts:
         has_values: bool,
         observed: bool,
         patience: Patience,
+        resident: Resident | None = None,
     ) -> None:
         """`limits` says how many holders of an address are loaded at first; `names` are those that are known, and the
         workspace may have `most_names`, and `most_series` series. `with_values`, `has_values`, `observed`: those of the
-        lane."""
+        lane. `resident`: what is in memory of it already."""
         self._loader = loader
         self._connection = loader.connection
         self._workspace_id = loader.workspace_id
@@ -124,6 +126,7 @@ class Parts:
         self._has_values = has_values
         self._observed = observed
         self._patience = patience
+        self._resident = resident
         self._applied = Applied()
 
     def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
@@ -153,20 +156,10 @@ class Parts:
         while True:
             state = self._load([command for request in requests for command in left(request)], limits)
             observer = Observer(state) if self._observed else None
-            ends, done = time.monotonic() + self._patience.reduce, 0
             try:
-                for request in requests:
-                    step = Step(state, request, self._workspace_id, self._secret)
-                    order = positions(request, state.holders)
-                    many = self._reduce(step, order, ends + self._patience.grace)
-                    if observer is not None:
-                        observer.look(request)
-                    if many < len(order):
-                        self._applied.progress = _progress(request, order, many, step.end(), len(order))
-                        break
-                    done += 1
-                    if time.monotonic() > ends:
-                        break
+                done, self._applied.progress = reduce_requests(
+                    state, requests, self._workspace_id, self._secret, self._patience, observer
+                )
             except TooFewLoadedError:  # never when all are loaded, so this ends
                 limits = limits.more()
                 requests = [again(n) for n in range(len(requests))]
@@ -197,7 +190,7 @@ class Parts:
             step.begin(state)
             observer = Observer(state) if self._observed else None
             try:
-                done = self._reduce(step, part, time.monotonic() + self._patience.reduce)
+                done = _reduce(step, part, time.monotonic() + self._patience.reduce, self._patience.commands)
             except TooFewLoadedError:
                 limits, step.request = limits.more(), again()
                 step.go_back(carried)
@@ -210,15 +203,6 @@ class Parts:
             del state
             limits, first, size = self._limits, first + done, 2 * size
         self._applied.requests = 1
-
-    def _reduce(self, step: Step, order: Sequence[int], ends: float) -> int:
-        """Apply commands, at least a few, until time `ends`. Returns how many."""
-        at_once = self._patience.commands
-        for n in range(0, len(order), at_once):
-            apply_commands(step, order[n : n + at_once])
-            if time.monotonic() > ends:
-                return min(n + at_once, len(order))
-        return len(order)
 
     def _load(self, commands: list[Command], limits: crowds.Limits) -> State:
         try:
@@ -249,8 +233,46 @@ class Parts:
                 self._connection, self._workspace_id, lambda codec, body: names_anybody(codec, body, named)
             )
         self._loader.known.correct(state)
+        if self._resident is not None:
+            self._resident.forget(state)
         self._settings = state.settings
         self._applied.add(changes, state.settings, made)
+
+
+def reduce_requests(
+    state: State,
+    requests: Sequence[Request],
+    workspace_id: int,
+    secret: bytes,
+    patience: Patience,
+    observer: Observer | None,
+) -> tuple[int, Progress | None]:
+    """Apply as many of the requests as there is time for, at least the first one or a part of it.
+
+    How many were applied as a whole, and how far the next one is. Raises TooFewLoadedError.
+    """
+    ends, done = time.monotonic() + patience.reduce, 0
+    for request in requests:
+        step = Step(state, request, workspace_id, secret)
+        order = positions(request, state.holders)
+        many = _reduce(step, order, ends + patience.grace, patience.commands)
+        if observer is not None:
+            observer.look(request)
+        if many < len(order):
+            return done, _progress(request, order, many, step.end(), len(order))
+        done += 1
+        if time.monotonic() > ends:
+            break
+    return done, None
+
+
+def _reduce(step: Step, order: Sequence[int], ends: float, at_once: int) -> int:
+    """Apply commands, at least `at_once`, until time `ends`. Returns how many."""
+    for n in range(0, len(order), at_once):
+        apply_commands(step, order[n : n + at_once])
+        if time.monotonic() > ends:
+            return min(n + at_once, len(order))
+    return len(order)
 
 
 def _progress(request: Request, order: Sequence[int], done: int, carried: Carried, size: int) -> Progress:

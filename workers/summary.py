@@ -15,6 +15,8 @@ class Summary:
     counts: Counts = field(default_factory=Counts)
     dead: int = 0
     batches: int = 0
+    #: Of these, batches that were applied while the one before was being written.
+    flowed: int = 0
     #: Age of the oldest request when its batch was committed.
     lag_ms: int = 0
     ms: int = 0

@@ -59,7 +59,7 @@ def register(
     def started(**_: Any) -> None:
         die_with_parent()
         process.forget()
-        runtime.tune()
+        runtime.tune(young=1_000_000)
 
     def logs(**_: Any) -> None:
         configure_logs()

@@ -77,7 +77,8 @@ def doorbell(settings: Settings, app: Celery, database: Database | None = None) 
 def applying(settings: Settings) -> Database:
     """The database of a process that drains."""
     timeout = settings.database_timeout_seconds
-    return Database(settings.worker_database(), pool_size=2, apply=True, timeout_seconds=timeout)
+    # One connection writes a batch, one reads for the next, and one for whatever that lacks.
+    return Database(settings.worker_database(), pool_size=3, apply=True, timeout_seconds=timeout)
 
 
 def applier(settings: Settings, bell: Doorbell, database: Database | None = None) -> Applier:
@@ -89,6 +90,7 @@ def applier(settings: Settings, bell: Doorbell, database: Database | None = None
         now_us,
         lambda workspace_id: workspaces.secret(database, workspace_id),
         loaded_bytes=int(settings.loaded_megabytes * 1_000_000),
+        resident_bytes=int(settings.resident_megabytes * 1_000_000),
         most_names=settings.catalogue_names,
         most_series=settings.max_series,
     )

@@ -94,6 +94,15 @@ class AddressBook:
             self.addresses[address] = state
             self._topics.setdefault(address[:2], set()).add(address[2])
 
+    def knows(self, channel: int, address: str) -> bool:
+        """Whether it was loaded what is recorded of an address."""
+        return (channel, address) in self._topics
+
+    def forget_addresses(self) -> None:
+        """Take back all that is known of what is recorded."""
+        self.addresses.clear()
+        self._topics.clear()
+
     def address(self, address: Address) -> AddressState | None:
         """What is recorded of a topic of an address, None when nothing ever was, or when it is forgotten."""
         if address[:2] not in self._topics and not self._complete:

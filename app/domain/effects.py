@@ -310,3 +310,16 @@ _THE_SAME: Final[dict[type, Effect]] = {
 }
 
 EFFECTS: Final[Mapping[type, Effect]] = _ROWS | _THE_SAME
+
+
+def _is_plain(command: type, effect: Effect) -> bool:
+    gives_nothing_away = effect.selectors is _nothing and effect.merges is _nothing and not effect.deletes
+    asks_nobody_else = effect.shared is None and effect.takes is _nothing
+    return gives_nothing_away and asks_nobody_else and command is not ChangeSettings
+
+
+PLAIN: Final = frozenset(command for command, effect in EFFECTS.items() if _is_plain(command, effect))
+"""Commands for which only the profile that has their identifier matters, and consent of its addresses.
+
+They move no identifier that only one profile can have away from anybody, and change no settings.
+"""

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.domain.address_book import CHANNELS
 from app.domain.commands import Command, Selector
-from app.domain.effects import EFFECTS
+from app.domain.effects import EFFECTS, PLAIN
 from app.domain.identifiers import UNIQUE_KINDS, ChannelAddress, addresses_of, with_former
 from app.domain.profile import ALL_SECTIONS, DEPRECATED, EXTERNAL, Identifier
 from app.domain.resolve import IDENTIFIED, LEAST_RECENTLY_UPDATED, MOST_RECENTLY_UPDATED, find, select
@@ -131,6 +132,22 @@ def needs(commands: Iterable[Command]) -> Needs:
         result.sections = dict.fromkeys(sections, union)
         result.moving = True
     return result
+
+
+def plain_needs(commands: Iterable[Command]) -> dict[Identifier, int] | None:
+    """As `Needs.sections`, without former external ids, for commands that find all their profiles by identifiers of
+    which one profile can have each, and move none of these. None for any others."""
+    sections: dict[Identifier, int] = {}
+    for command in commands:
+        kind = type(command)
+        if kind not in PLAIN:
+            return None
+        effect = EFFECTS[kind]
+        if effect.identifier is not None and (identifier := effect.identifier(command)) is not None:
+            if identifier[0] in CHANNELS:
+                return None
+            sections[identifier] = sections.get(identifier, 0) | effect.sections(command)
+    return sections
 
 
 def _former(identifier: Identifier) -> Identifier:

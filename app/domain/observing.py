@@ -4,7 +4,7 @@ An observer keeps shallow copies of the profiles of a state. That is enough: wha
 for values that it made itself. Of events, purchases and devices it is only said that they changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,9 +89,10 @@ _NOBODY: Final = _Seen(None, {}, {})
 class Observer:
     """Of one state, from its making on."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, people: Collection[int] | None = None) -> None:
+        """`people` are the profiles that may change; None: any."""
         self._state = state
-        self._seen = {pid: _seen(profile) for pid, profile in state.profiles.items()}
+        self._seen = {pid: _seen(state.profiles[pid]) for pid in (state.profiles if people is None else people)}
         self._addresses: dict[Address, AddressState | None] = dict(state.addresses)
         self._deletions = 0
         self.events: list[ProfileEvent] = []

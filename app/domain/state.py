@@ -9,7 +9,7 @@ from typing import Any
 
 from app.domain import sizes
 from app.domain.address_book import CHANNELS, AddressBook, NotLoadedError
-from app.domain.changes import Departure, Link
+from app.domain.changes import Changes, Departure, Link
 from app.domain.history import Happening, Origin
 from app.domain.identifiers import (
     FIELD_KINDS,
@@ -79,6 +79,12 @@ class State(AddressBook):
         if complete:
             for profile in self.profiles.values():
                 self.index[BRAZE, "", profile.braze_id] = {profile.pid}
+
+    def begin_batch(self) -> None:
+        """Begin a record of changes for the next batch, which goes on with what is here."""
+        self.changes = Changes()
+        self.touched.clear()
+        self.recorded.clear()
 
     def owner(self, identifier: Identifier) -> Profile | None:
         """The one profile that has a unique identifier; a deprecated external id resolves as well."""

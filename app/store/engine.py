@@ -1,6 +1,7 @@
 """Connections: PostgreSQL through psycopg 3, SQLite in two files, and which errors are nobody's fault."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,9 @@ import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.store import binary
 from app.store.interruption import interruptible
 
 CONNECT_TIMEOUT_SECONDS: Final = 3
@@ -172,7 +175,7 @@ def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, appl
         f" -c work_mem={work_mem} -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
         " -c max_parallel_workers_per_gather=0"
     )
-    return create_engine(
+    engine = create_engine(
         url,
         hide_parameters=True,
         pool_size=pool_size,
@@ -189,6 +192,19 @@ def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, appl
             "tcp_user_timeout": timeout_ms,
         },
     )
+    event.listen(engine, "connect", _date)
+    event.listen(engine, "connect", lambda driver, _record: binary.register(driver))
+    return engine
+
+
+def _date(_driver: object, record: ConnectionPoolEntry) -> None:
+    record.info["since"] = time.monotonic()
+
+
+def since(connection: Connection) -> float:
+    """When this connection to the database was made, by time.monotonic: the server has not crashed since then."""
+    made: float = connection.info["since"]
+    return made
 
 
 def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
@@ -200,6 +216,8 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
         connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
     )
+
+    event.listen(engine, "connect", _date)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:

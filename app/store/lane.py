@@ -78,7 +78,8 @@ _DISCOUNT = text("update lane set attempts = attempts - 1 where workspace_id = :
 #: `values_at` stays behind for good once a batch was applied that did not move it: see app.store.segments.values.
 _ADVANCE = {
     stream: text(
-        f"update lane set cursor_{name} = :seq, hour_{name} = :hour, applied_n = :n, attempts = 0, values_at ="
+        f"update lane set cursor_{name} = :seq, hour_{name} = :hour, applied_n = :n, attempts = :attempts,"
+        " trial_stream = :trial_stream, trial_last = :trial_last, values_at ="
         " case when with_values and values_at = cursor_normal + cursor_bulk"
         f" then values_at + :seq - cursor_{name} else values_at end"
         " where workspace_id = :workspace_id"
@@ -202,10 +203,11 @@ def discount_attempt(connection: Connection, workspace_id: int) -> None:
     connection.execute(_DISCOUNT, {"workspace_id": workspace_id})
 
 
-def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored) -> None:
+def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored, next_last: int | None = None) -> None:
     """Move the cursor of the stream to a request, and extend the record of what was applied in which order.
 
-    A request that was begun ends with that.
+    A request that was begun ends with that. `next_last`: another batch has begun behind it, which can reach this
+    number, and is counted as an attempt.
     """
     if lane.begun is not None:
         connection.execute(_SUSPEND, {"workspace_id": workspace_id, "stream": None, "done": None, "progress": None})
@@ -220,10 +222,17 @@ def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored)
         values = {"n": lane.applied_n, "stream": stream, "from_seq": lane.cursors[stream] + 1, "to_seq": seq}
         connection.execute(_APPLIED, {"workspace_id": workspace_id, "version": VERSION, **values})
     lane.cursors[stream], lane.hours[stream], lane.attempts = seq, last.accepted_us // HOUR, 0
-    connection.execute(
-        _ADVANCE[stream],
-        {"workspace_id": workspace_id, "seq": seq, "hour": lane.hours[stream], "n": lane.applied_n},
-    )
+    if next_last is not None:
+        lane.attempts, lane.trial = 1, (stream, next_last)
+    values = {
+        "seq": seq,
+        "hour": lane.hours[stream],
+        "n": lane.applied_n,
+        "attempts": lane.attempts,
+        "trial_stream": lane.trial[0],
+        "trial_last": lane.trial[1],
+    }
+    connection.execute(_ADVANCE[stream], {"workspace_id": workspace_id, **values})
 
 
 def suspend(connection: Connection, workspace_id: int, lane: Lane, stream: int, progress: Progress) -> None:

@@ -1,6 +1,6 @@
 """Records of merges, the history of profiles, and deletions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -136,20 +136,14 @@ _ALL_DELETIONS = text(
 )
 
 
-def save(connection: Connection, workspace_id: int, state: State) -> None:
-    """Write records, history and deletions of a batch. `erase` has been called before."""
+def writes(state: State) -> Iterator[tuple[BulkWrite, list[dict[str, Any]]]]:
+    """Rows of records, history and deletions of a batch. `erase` has been called before they are written."""
     records = [state.records[merge_id] for merge_id in sorted(state.changes.records)]
-    _WRITE_RECORDS.run(connection, workspace_id, [_record_row(record) for record in records if record is not None])
-    _INSERT_HISTORY.run(
-        connection,
-        workspace_id,
-        [_history_row(pid, line) for pid, lines in sorted(state.changes.history.items()) for line in lines],
-    )
-    _INSERT_DELETIONS.run(
-        connection,
-        workspace_id,
-        [{"erased_id": erased_id, **_origin_row(origin)} for erased_id, origin in state.changes.deleted],
-    )
+    yield _WRITE_RECORDS, [_record_row(record) for record in records if record is not None]
+    lines = [_history_row(pid, line) for pid, lines in sorted(state.changes.history.items()) for line in lines]
+    yield _INSERT_HISTORY, lines
+    deletions = [{"erased_id": erased_id, **_origin_row(origin)} for erased_id, origin in state.changes.deleted]
+    yield _INSERT_DELETIONS, deletions
 
 
 def identifiers(connection: Connection, workspace_id: int, pids: Iterable[int]) -> set[str]:

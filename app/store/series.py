@@ -9,7 +9,7 @@ Only the holder of a lane adds to the rows of its workspace, in their order; age
 added to.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -108,8 +108,10 @@ def _look_up(connection: Connection, workspace_id: int, wanted: Sequence[Key], m
     return [key for key in wanted if (workspace_id, *key) not in made]
 
 
-def write(connection: Connection, workspace_id: int, changes: Changes, *numbers: NameCache) -> None:
-    """Add what was booked, by these numbers of series. What has none is counted as `unlisted`."""
+def writes(
+    workspace_id: int, changes: Changes, *numbers: NameCache
+) -> Iterator[tuple[BulkWrite, list[dict[str, Any]]]]:
+    """Rows that add what was booked, by these numbers of series. What has none is counted as `unlisted`."""
     days: dict[tuple[int, int], list[int]] = {}
     hours: dict[tuple[int, int], list[int]] = {}
     for bucket, (count, amount) in changes.series.items():
@@ -120,8 +122,8 @@ def write(connection: Connection, workspace_id: int, changes: Changes, *numbers:
         _add(days, (number, bucket[3]), count, amount)
         if bucket[4] != NO_HOUR:
             _add(hours, (number, bucket[4]), count, amount)
-    _ADD_DAYS.run(connection, workspace_id, _rows("day", days))
-    _ADD_HOURS.run(connection, workspace_id, _rows("hour", hours))
+    yield _ADD_DAYS, _rows("day", days)
+    yield _ADD_HOURS, _rows("hour", hours)
 
 
 def _number(workspace_id: int, bucket: Bucket, numbers: Iterable[NameCache]) -> int | None:

@@ -248,7 +248,7 @@ def test_parts_of_a_request_are_one_message_that_goes_out_when_it_is_applied(
     worker = applier(database, patience=Patience(reduce=-1, grace=0, part=-1, commands=2))
     worker.drain(one, most_seconds=-1)
     for _ in range(2):
-        worker._batch(one, 0, worker.drain(one, most_seconds=-1))
+        worker._batch(one, 0, worker.drain(one, most_seconds=-1), lambda: True)
         assert waiting(database, one) == 1
         assert (kept(database, webhook), send_all(database)) == ([], 0)
     worker.drain(one)

@@ -44,7 +44,7 @@ from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.store import merges, standing_merges
 from app.store.profiles import crowds, lineage
-from app.store.profiles.look_up import fetch, fetch_addresses, find
+from app.store.profiles.look_up import TooLargeError, fetch, fetch_addresses, fetch_together, find
 
 #: How many times the two profiles of a merge count as bytes to be loaded.
 MERGED: Final = 3
@@ -178,19 +178,10 @@ class Loader:
         return loaded, kept
 
     def _fetched(self, sought: "_Sought") -> list[Profile]:
-        """The profiles: first the small ones, which fit in any case, and then the others, if all fit together."""
-        sections = sought.sections
-        small = self.most // max(1, len(sections))
-        profiles = {profile.pid: profile for profile in fetch(self.connection, self.workspace_id, sections, small)}
-        large = [profile for profile in profiles.values() if not 0 < profile.size <= small]
-        if large:
-            weights = {pid: profile.size or self._counted(pid) for pid, profile in profiles.items()}
-            if sum(weights.values()) > self.most:
-                raise TooMuchError(self.most, sought.index, weights, {})
-            for profile in fetch(self.connection, self.workspace_id, {one.pid: sections[one.pid] for one in large}):
-                profile.size = weights[profile.pid]
-                profiles[profile.pid] = profile
-        return list(profiles.values())
+        try:
+            return fetch_together(self.connection, self.workspace_id, sought.sections, self.most, self._counted)
+        except TooLargeError as error:
+            raise TooMuchError(self.most, sought.index, error.weights, {}) from error
 
     def _counted(self, pid: int) -> int:
         """The size of a profile that an earlier version wrote."""

@@ -1,6 +1,6 @@
 """Reading profiles: who has an identifier, profiles by number, and consent of addresses."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -117,6 +117,35 @@ def fetch(
         return decoded(stored(connection, workspace_id, sections), sections)
     rows = _SMALL_PROFILES.run(connection, workspace_id, sorted(sections.items()), largest=largest)
     return decoded(rows, sections, largest)
+
+
+class TooLargeError(Exception):
+    """Profiles are larger together than may be loaded at once. None of them is."""
+
+    def __init__(self, weights: dict[int, int]) -> None:
+        super().__init__("more than may be loaded at once")
+        #: Of each profile, in bytes.
+        self.weights = weights
+
+
+def fetch_together(
+    connection: Connection, workspace_id: int, sections: dict[int, int], most: int, counted: Callable[[int], int]
+) -> list[Profile]:
+    """As `fetch`: first the small ones, which fit `most` bytes in any case, and then the others, if all fit together.
+
+    `counted` tells the size of a profile that an earlier version wrote. Raises TooLargeError.
+    """
+    small = most // max(1, len(sections))
+    profiles = {profile.pid: profile for profile in fetch(connection, workspace_id, sections, small)}
+    large = [profile for profile in profiles.values() if not 0 < profile.size <= small]
+    if large:
+        weights = {pid: profile.size or counted(pid) for pid, profile in profiles.items()}
+        if sum(weights.values()) > most:
+            raise TooLargeError(weights)
+        for profile in fetch(connection, workspace_id, {one.pid: sections[one.pid] for one in large}):
+            profile.size = weights[profile.pid]
+            profiles[profile.pid] = profile
+    return list(profiles.values())
 
 
 def stored(connection: Connection, workspace_id: int, sections: dict[int, int]) -> list[Sequence[Any]]:

@@ -1,6 +1,6 @@
 """Writing what a batch changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Final
 
@@ -24,16 +24,16 @@ _MUTABLE: Final = tuple(
 _INSERT_PROFILES = BulkWrite(tables.ProfileRow)
 _UPDATE_PROFILES = BulkWrite(tables.ProfileRow, update=_MUTABLE)
 _WRITE_SECTION = {
-    CORE: BulkWrite(tables.ProfileCore, update=("doc",), large="doc"),
-    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",), large="doc"),
+    CORE: BulkWrite(tables.ProfileCore, update=("doc",)),
+    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",)),
 }
-_WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",), large="doc")
+_WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",))
 #: The same with `profile_value` beside them.
 _WRITE_SECTION_AND_VALUES = {
-    CORE: BulkWrite(tables.ProfileCore, update=("doc",), large="doc", also=values.also(str(CORE))),
-    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",), large="doc", also=values.also(str(CUSTOM))),
+    CORE: BulkWrite(tables.ProfileCore, update=("doc",), also=values.also(str(CORE))),
+    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",), also=values.also(str(CUSTOM))),
 }
-_WRITE_PARTS_AND_VALUES = BulkWrite(tables.ProfilePart, update=("doc",), large="doc", also=values.also("r.part"))
+_WRITE_PARTS_AND_VALUES = BulkWrite(tables.ProfilePart, update=("doc",), also=values.also("r.part"))
 _INSERT_IDENTIFIERS = BulkWrite(tables.IdentifierRow)
 _WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us", "forget_us"))
 _INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
@@ -83,9 +83,8 @@ def save(
     whoever is deleted may have some there.
     """
     changes = state.changes
-    made = _make_names(connection, workspace_id, changes, names, most_names)
-    made |= series.make(connection, workspace_id, changes, names, most_series)
-    _delete(connection, workspace_id, changes, has_values=has_values or with_values)
+    made = make_names(connection, workspace_id, changes, names, most_names, most_series)
+    delete(connection, workspace_id, changes, has_values=has_values or with_values)
     lineage.save(connection, workspace_id, changes.lineage)
     family = lineage.erase(connection, workspace_id, changes.erased)
     changes.erased_identifiers |= merges.identifiers(connection, workspace_id, family)
@@ -93,28 +92,48 @@ def save(
     job_parts.erase(connection, workspace_id, family)
     changes.members |= told.erase(connection, workspace_id, family)
     changes.family.update(family)
+    with pipelined(connection):
+        for write, rows in writes(workspace_id, state, made, names, with_values=with_values):
+            write.run(connection, workspace_id, rows)
+    return made
+
+
+def has_names(workspace_id: int, changes: Changes, names: NameCache) -> bool:
+    """Whether the numbers of all names and series of the batch are known already."""
+    return all((workspace_id, kind, name) in names for kind, name, _ in changes.written) and all(
+        (workspace_id, *bucket[:3]) in names for bucket in changes.series
+    )
+
+
+def make_names(
+    connection: Connection, workspace_id: int, changes: Changes, names: NameCache, most_names: int, most_series: int
+) -> NameCache:
+    """Numbers of the names and series of the batch that are not known yet; new ones are stored."""
+    made = _make_names(connection, workspace_id, changes, names, most_names)
+    return made | series.make(connection, workspace_id, changes, names, most_series)
+
+
+def writes(
+    workspace_id: int, state: State, made: NameCache, names: NameCache, *, with_values: bool
+) -> Iterator[tuple[BulkWrite, list[dict[str, Any]]]]:
+    """All rows to be written once `delete` has been called, each time those of one table. The documents in them are
+    encoded: changing the state does not change rows that were taken before."""
+    changes = state.changes
     touched = sorted(changes.sections)
     write_section = _WRITE_SECTION_AND_VALUES if with_values else _WRITE_SECTION
     write_parts = _WRITE_PARTS_AND_VALUES if with_values else _WRITE_PARTS
-    with pipelined(connection):
-        _UPDATE_PROFILES.run(
-            connection, workspace_id, [_row(state.profiles[pid]) for pid in touched if pid not in changes.created]
-        )
-        for section, write in write_section.items():
-            write.run(connection, workspace_id, _section_rows(state, touched, section))
-        write_parts.run(
-            connection,
-            workspace_id,
-            [{**row, "part": part} for part in PARTS for row in _section_rows(state, touched, part)],
-        )
-        _INSERT_PROFILES.run(connection, workspace_id, [_row(state.profiles[pid]) for pid in sorted(changes.created)])
-        _INSERT_IDENTIFIERS.run(connection, workspace_id, _identifier_rows(changes))
-        _WRITE_ADDRESSES.run(connection, workspace_id, _address_rows(changes))
-        _COUNT_NAMES.run(connection, workspace_id, _count_rows(workspace_id, changes, made, names))
-        _INSERT_OCCURRENCES.run(connection, workspace_id, _occurrence_rows(workspace_id, changes, made, names))
-        series.write(connection, workspace_id, changes, made, names)
-        merges.save(connection, workspace_id, state)
-    return made
+    yield _UPDATE_PROFILES, [_row(state.profiles[pid]) for pid in touched if pid not in changes.created]
+    for section, write in write_section.items():
+        yield write, _section_rows(state, touched, section)
+    parts = [{**row, "part": part} for part in PARTS for row in _section_rows(state, touched, part)]
+    yield write_parts, parts
+    yield _INSERT_PROFILES, [_row(state.profiles[pid]) for pid in sorted(changes.created)]
+    yield _INSERT_IDENTIFIERS, _identifier_rows(changes)
+    yield _WRITE_ADDRESSES, _address_rows(changes)
+    yield _COUNT_NAMES, _count_rows(workspace_id, changes, made, names)
+    yield _INSERT_OCCURRENCES, _occurrence_rows(workspace_id, changes, made, names)
+    yield from series.writes(workspace_id, changes, made, names)
+    yield from merges.writes(state)
 
 
 _values = attrgetter(*ROW_FIELDS)
@@ -129,7 +148,7 @@ def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[
     return [{"pid": pid, "doc": encode(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
 
 
-def _delete(connection: Connection, workspace_id: int, changes: Changes, *, has_values: bool) -> None:
+def delete(connection: Connection, workspace_id: int, changes: Changes, *, has_values: bool) -> None:
     """What is gone goes before anything is written: a unique identifier may have moved to another profile."""
     if changes.removed:
         gone = [{"workspace_id": workspace_id, "pid": pid} for pid in sorted(changes.removed)]

@@ -1,0 +1,209 @@
+"""Profiles of one workspace that stay in memory between batches, with who has their identifiers.
+
+Only the holder of the lane writes profiles. So what it loaded, and changed since, is right for as long as nobody else
+has held the lane meanwhile, and the database has lost nothing: workers/flow.py sees to that.
+
+Reading for a batch may happen beside the writing of the ones before it. What these changed is here and wins over what
+was read; what they did not change is the same before and after them.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final
+
+from sqlalchemy import Connection
+
+from app.domain.identifiers import ChannelAddress
+from app.domain.profile import ALL_SECTIONS, BRAZE, DEPRECATED, EXTERNAL, SECTION_NAMES, Identifier, Profile
+from app.domain.state import State
+from app.store.profiles.look_up import fetch_together, find
+
+#: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them.
+WEIGHT: Final = 4
+FRAME: Final = 2_000
+#: Bytes of memory that an identifier takes, also one that nobody has.
+ENTRY: Final = 400
+#: Addresses whose consent is remembered. With more, all are forgotten.
+MAX_ADDRESSES: Final = 20_000
+#: Batches of which everything stays: that in hand, the one that is being written, and the one before, whose commit may
+#: be younger than what was read for the one in hand.
+_BATCHES: Final = 3
+#: What part is forgotten at once.
+_EVICTED: Final = 8
+
+
+@dataclass(slots=True)
+class Read:
+    """What was read for a batch."""
+
+    index: dict[Identifier, set[int]] = field(default_factory=dict)
+    profiles: list[Profile] = field(default_factory=list)
+
+
+class Resident:
+    """What a worker remembers of a workspace. One thread uses it; another may call `read`."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        #: As Lane.place and Lane.epoch, once the last batch that is in it is committed.
+        self.place: list[int] = []
+        #: Bytes of memory that the profiles take, about.
+        self.size = 0
+        self._weights: dict[int, int] = {}
+        #: The number of the batch in hand, and by profile that of the last batch that used it, or will.
+        self._batch = 0
+        self._used: dict[int, int] = {}
+        #: Identifiers that each of the last batches used.
+        self._asked: deque[dict[Identifier, int]] = deque(maxlen=_BATCHES)
+
+    def read(self, connection: Connection, workspace_id: int, wanted: dict[Identifier, int], most: int) -> Read:
+        """What a batch wants (app.domain.loading.plain_needs) and is not here, as it is stored at one instant.
+
+        What is here stays for that batch. Raises TooLargeError.
+        """
+        index, profiles, used, batch = self.state.index, self.state.profiles, self._used, self._batch + 1
+        unknown = [identifier for identifier in wanted if identifier not in index]
+        former = [(DEPRECATED, "", identifier[2]) for identifier in unknown if identifier[0] == EXTERNAL]
+        found = find(connection, workspace_id, unknown + former) if unknown else {}
+        sections: dict[int, int] = {}
+        for identifier, mask in wanted.items():
+            pids = found.get(identifier) or index.get(identifier)
+            if not pids and identifier[0] == EXTERNAL:
+                formerly = (DEPRECATED, "", identifier[2])
+                pids = found.get(formerly) or index.get(formerly)
+            for pid in pids or ():
+                profile = profiles.get(pid)
+                if profile is None:
+                    sections[pid] = sections.get(pid, 0) | mask
+                    continue
+                used[pid] = batch
+                if lacks := _lacking(profile, mask):
+                    sections[pid] = sections.get(pid, 0) | lacks
+        if not sections:
+            return Read(found)
+        return Read(found, fetch_together(connection, workspace_id, sections, most, lambda _pid: most + 1))
+
+    def take(self, read: Read) -> None:
+        """Enter what was read, but for what is here already."""
+        index, profiles = self.state.index, self.state.profiles
+        for identifier, pids in read.index.items():
+            index.setdefault(identifier, pids)
+        for profile in read.profiles:
+            known = profiles.setdefault(profile.pid, profile)
+            if known is profile:
+                self._weigh(profile)
+                continue
+            for name in SECTION_NAMES.values():
+                if getattr(known, name) is None:
+                    setattr(known, name, getattr(profile, name))
+
+    def use(self, wanted: dict[Identifier, int]) -> list[int] | None:
+        """Begin a batch. Numbers of the profiles that it wants; None when not all of them are here."""
+        index, profiles = self.state.index, self.state.profiles
+        sections: dict[int, int] = {}
+        for identifier, mask in wanted.items():
+            pids = index.get(identifier)
+            if not pids:
+                if pids is None:
+                    return None
+                if identifier[0] == EXTERNAL:
+                    pids = index.get((DEPRECATED, "", identifier[2]))
+                    if pids is None:
+                        return None
+            for pid in pids:
+                sections[pid] = sections.get(pid, 0) | mask
+        for pid, mask in sections.items():
+            profile = profiles.get(pid)
+            if profile is None or _lacking(profile, mask):
+                return None
+        self._batch += 1
+        self._used.update(dict.fromkeys(sections, self._batch))
+        self._asked.append(wanted)
+        self.state.begin_batch()
+        return list(sections)
+
+    def unknown(self, addresses: set[ChannelAddress]) -> list[ChannelAddress]:
+        """Those of which it is not here what is recorded of them."""
+        return [address for address in addresses if not self.state.knows(*address)]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further addresses should come in."""
+        return len(self.state.addresses) > MAX_ADDRESSES
+
+    def applied(self) -> None:
+        """A batch was applied to what is here."""
+        state, used = self.state, self._used
+        for pid in state.changes.created:
+            used[pid] = self._batch
+            state.index[BRAZE, "", state.profiles[pid].braze_id] = {pid}
+        for pid in state.changes.sections:
+            self._weigh(state.profiles[pid])
+
+    def evict(self, most: int) -> None:
+        """Once there are more than so many bytes, forget a part: what was not used for longest, and not by the last
+        batches."""
+        state, used = self.state, self._used
+        first = self._batch - _BATCHES + 1  # of the batches of which all stays
+        if self.size > most:
+            for pid, batch in sorted(used.items(), key=itemgetter(1)):
+                if batch >= first or self.size < most - most // _EVICTED:
+                    break
+                del state.profiles[pid], used[pid]
+                self.size -= self._weights.pop(pid)
+        if len(state.index) * ENTRY > most // 4:
+            asked = set().union(*self._asked)
+            asked |= {(DEPRECATED, "", identifier[2]) for identifier in asked if identifier[0] == EXTERNAL}
+            profiles = state.profiles
+            for identifier in [
+                identifier
+                for identifier, pids in state.index.items()
+                if identifier not in asked and not any(pid in profiles for pid in pids)
+            ]:
+                del state.index[identifier]
+
+    def _weigh(self, profile: Profile) -> None:
+        weight = FRAME + WEIGHT * profile.size
+        self.size += weight - self._weights.get(profile.pid, 0)
+        self._weights[profile.pid] = weight
+        self._used.setdefault(profile.pid, self._batch)
+
+    def forget(self, other: State) -> None:
+        """Forget what was saved from another state, which was loaded for itself."""
+        changes, index, profiles = other.changes, self.state.index, self.state.profiles
+        for pid in (*changes.sections, *changes.removed, *changes.erased):
+            profile = profiles.pop(pid, None)
+            if profile is not None:
+                self.size -= self._weights.pop(pid)
+                del self._used[pid]
+                index.pop((BRAZE, "", profile.braze_id), None)
+        for identifier, _ in (*changes.identifiers_added, *changes.identifiers_dropped):
+            index.pop(identifier, None)
+            if identifier[0] in _EXTERNAL:  # whether one counts depends on the other
+                for kind in _EXTERNAL:
+                    index.pop((kind, "", identifier[2]), None)
+        for pid in changes.created:
+            index.pop((BRAZE, "", other.profiles[pid].braze_id), None)
+        if changes.addresses or changes.forgotten:
+            self.state.forget_addresses()
+
+
+_EXTERNAL: Final = (EXTERNAL, DEPRECATED)
+
+
+def _lacking(profile: Profile | None, sections: int) -> int:
+    """Of these sections those that are not loaded."""
+    if profile is None:
+        return sections
+    lacks = 0
+    for section, name in _names(sections):
+        if getattr(profile, name) is None:
+            lacks |= section
+    return lacks
+
+
+@lru_cache(maxsize=2 * ALL_SECTIONS)
+def _names(sections: int) -> tuple[tuple[int, str], ...]:
+    return tuple((section, name) for section, name in SECTION_NAMES.items() if sections & section)

@@ -1,0 +1,280 @@
+"""Batches that are written while the next one is reduced: equal to the reference, whatever gets in their way."""
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from app.domain.commands import STREAM_BULK, StreamKey
+from app.store import lane
+from app.store.engine import Database
+from app.store.inbox.log import Stored
+from tests.fuzz.size import cases
+from tests.stores import workspace
+from tests.strategies import requests
+from tests.workers.test_drain import applier, cursors, differences
+from tests.workers.test_drain import send as track
+from tests.workers.test_merges import send
+from tests.workers.test_webhooks import everything, make
+from workers.apply import Applier
+from workers.batches import BatchSize, Patience
+
+TRACK = "/users/track"
+
+_names = (f"flow{n}" for n in itertools.count())
+
+
+class Fixed(BatchSize):
+    """Batches of so many requests, however long they take."""
+
+    def adapt(self, *_: Any, **__: Any) -> None:
+        """Learn nothing."""
+
+
+def flowing(database: Database, requests: int, **more: Any) -> Applier:
+    """A worker whose batches flow as soon as two of them are full."""
+    worker = applier(database, **more)
+    worker._sizes = {stream: Fixed(requests) for stream in (0, 1)}
+    worker._flow_sizes = {stream: Fixed(requests) for stream in (0, 1)}
+    worker._alone = 0
+    return worker
+
+
+def attempts(database: Database, workspace_id: int) -> int:
+    with database.read() as connection:
+        found = lane.read(connection, workspace_id)
+    assert found is not None
+    return found.attempts
+
+
+_PEOPLE: list[dict[str, Any]] = [
+    {"external_id": "ada"},
+    {"external_id": "bob"},
+    {"user_alias": {"alias_label": "crm", "alias_name": "1"}, "_update_existing_only": False},
+    {"external_id": "é"},
+]
+_FIELDS: list[dict[str, Any]] = [
+    {"n": {"inc": 1}},
+    {"tags": {"add": ["a", "b"]}},
+    {"tags": ["c"]},
+    {"email": "x@example.org", "email_subscribe": "unsubscribed"},
+    {"email": "y@example.org"},
+    {"email": None},
+    {"home": {"k": 1}, "_merge_objects": True},
+    {"home": {"l": {"m": 2}}, "_merge_objects": True},
+    {"first_name": "Ana", "n": None},
+]
+_people, _fields = st.sampled_from(_PEOPLE), st.sampled_from(_FIELDS)
+_objects = st.one_of(
+    st.tuples(_people, _fields).map(lambda pair: ("attributes", {**pair[0], **pair[1]})),
+    st.tuples(_people, st.sampled_from(["open", "close"])).map(
+        lambda pair: ("events", {**pair[0], "name": pair[1], "time": "2026-11-20T00:00:00Z"})
+    ),
+    _people.map(
+        lambda who: (
+            "purchases",
+            {**who, "product_id": "lamp", "currency": "EUR", "price": 2, "time": "2026-11-20T00:00:00Z"},
+        )
+    ),
+)
+
+
+def _body(objects: list[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
+    body: dict[str, Any] = {}
+    for name, found in objects:
+        body.setdefault(name, []).append(found)
+    return TRACK, body
+
+
+_plain = st.lists(_objects, min_size=1, max_size=4).map(_body)
+_logs = st.lists(st.one_of(_plain, _plain, _plain, _plain, requests), min_size=4, max_size=24)
+
+_flowed = Counter[bool]()
+
+
+@settings(deadline=None, max_examples=cases(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_logs, st.sampled_from([1, 2, 3]), st.sampled_from([0, 20_000, 10**9]), st.booleans())
+def test_any_log_equals_the_reference(
+    database: Database, sent: list[tuple[str, dict[str, Any]]], size: int, resident_bytes: int, observed: bool
+) -> None:
+    """However little stays in memory, and whether or not changes are told."""
+    one = workspace(database, next(_names))
+    if observed:
+        make(database, one)
+    worker = flowing(database, size, resident_bytes=resident_bytes)
+    accepted = 0
+    for n, (path, body) in enumerate(sent):
+        accepted += send(database, one, path, body)
+        if n == len(sent) // 2:
+            _flowed[True] += worker.drain(one).flowed
+    _flowed[True] += worker.drain(one).flowed
+    assert cursors(database, one) == [accepted, 0]
+    assert differences(database, one) == []
+    assert attempts(database, one) == 0
+
+
+def test_logs_of_that_kind_flow(database: Database) -> None:
+    """Otherwise the test before this one would show nothing."""
+    one = workspace(database)
+    for n in range(9):
+        track(database, one, {"attributes": [{"external_id": f"u{n % 3}", "n": {"inc": 1}}]})
+    summary = flowing(database, 2).drain(one)
+    assert (summary.requests, summary.flowed) == (9, 4)
+    assert differences(database, one) == []
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@settings(deadline=None, max_examples=cases(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(_plain, min_size=6, max_size=16),
+    st.lists(st.tuples(st.integers(1, 6), st.sampled_from([Killed, ConnectionError, ValueError])), max_size=4),
+)
+def test_whatever_dies_in_any_batch_is_applied_once(
+    database: Database, sent: list[tuple[str, dict[str, Any]]], faults: list[tuple[int, type[BaseException]]]
+) -> None:
+    """A batch that was written and not committed takes the one behind it along. Nothing of either is in the store."""
+    one, left = workspace(database, next(_names)), list(faults)
+    accepted = sum(send(database, one, path, body) for path, body in sent)
+    seen = 0
+
+    def die(_workspace: int, batch: list[Stored]) -> None:
+        nonlocal seen
+        seen += 1
+        if left and seen >= left[0][0]:
+            seen, error = 0, left.pop(0)[1]
+            raise error
+
+    worker = flowing(database, 2, before_commit=die)
+    while cursors(database, one) != [accepted, 0]:
+        before = cursors(database, one)
+        try:
+            worker.drain(one)
+        except Killed:
+            worker = flowing(database, 2, before_commit=die)
+        except (ConnectionError, ValueError):
+            continue
+        assert cursors(database, one) >= before
+    assert differences(database, one) == []
+
+
+def test_what_another_worker_did_meanwhile_is_seen(database: Database) -> None:
+    one = workspace(database)
+    first, second = flowing(database, 2), flowing(database, 2)
+    for worker in (first, second, first, second):
+        for _ in range(8):
+            track(database, one, {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]})
+        assert worker.drain(one).flowed > 0
+    assert differences(database, one) == []
+
+
+def test_a_merge_between_flows_is_seen(database: Database) -> None:
+    one = workspace(database)
+    worker = flowing(database, 2)
+    alias = {"alias_label": "crm", "alias_name": "1"}
+    for _ in range(3):
+        for _ in range(8):
+            track(
+                database, one, {"attributes": [{"user_alias": alias, "_update_existing_only": False, "n": {"inc": 1}}]}
+            )
+            track(database, one, {"attributes": [{"external_id": "ada", "m": {"inc": 1}}]})
+        send(
+            database,
+            one,
+            "/users/identify",
+            {"aliases_to_identify": [{"external_id": "ada", "user_alias": alias}], "merge_behavior": "merge"},
+        )
+    assert worker.drain(one).flowed > 0
+    assert differences(database, one) == []
+
+
+def test_a_lane_that_was_begun_anew_is_not_written_to(database: Database) -> None:
+    """A reset gives the lane another epoch. Whatever flows then is thrown away."""
+    one = workspace(database)
+    worker = flowing(database, 1)
+    for n in range(6):
+        track(database, one, {"attributes": [{"external_id": "ada", "n": n}]})
+    assert worker.drain(one).flowed > 0
+    with database.write() as connection:
+        lane.begin_epoch(connection)
+        connection.execute(text("update profile_custom set doc = :doc"), {"doc": '{"n":100}'})
+    for _ in range(3):
+        track(database, one, {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]})
+    worker.drain(one)
+    with database.read() as connection:
+        assert connection.execute(text("select doc from profile_custom")).scalar() == '{"n":103}'
+
+
+def test_others_do_not_get_the_lane_between_two_batches(database: Database) -> None:
+    if not database.is_postgresql:
+        pytest.skip("a SQLite file has one writer, which waits")
+    one, busy = workspace(database), list[bool]()
+    other = applier(database)
+
+    def look(_workspace: int, _batch: list[Stored]) -> None:
+        busy.append(other.drain(one).busy)
+
+    for _ in range(8):
+        track(database, one, {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]})
+    summary = flowing(database, 1, before_commit=look).drain(one)
+    assert (summary.requests, summary.flowed) == (8, 7)
+    assert busy == [True] * 8
+    assert differences(database, one) == []
+
+
+def test_profiles_that_are_too_large_together_flow_in_smaller_batches(database: Database) -> None:
+    one = workspace(database)
+    for n in range(12):
+        track(database, one, {"attributes": [{"external_id": f"u{n}", "t": ["x" * 200] * 20}]})
+    applier(database).drain(one)
+    for n in range(12):
+        track(database, one, {"attributes": [{"external_id": f"u{n}", "n": 1}]})
+    summary = flowing(database, 6, loaded_bytes=40_000).drain(one)
+    assert summary.requests == 12
+    assert summary.flowed > 0
+    assert differences(database, one) == []
+
+
+def test_a_request_that_takes_long_is_cut_in_a_flow_as_well(database: Database) -> None:
+    one = workspace(database)
+    people = [{"external_id": f"u{n}", "n": {"inc": 1}} for n in range(10)]
+    for _ in range(4):
+        track(database, one, {"attributes": people})
+    worker = flowing(database, 1, patience=Patience(reduce=-1, grace=0, part=-1, commands=4))
+    worker._behind[StreamKey(one, 0)] = 1
+    worker.drain(one)
+    assert cursors(database, one) == [4, 0]
+    assert differences(database, one) == []
+
+
+def test_the_other_stream_gets_its_share_of_a_flow(database: Database) -> None:
+    one, order = workspace(database), list[int]()
+    for _ in range(12):
+        track(database, one, {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]})
+        track(database, one, {"attributes": [{"external_id": "bob", "n": {"inc": 1}}]}, STREAM_BULK)
+    worker = flowing(database, 1, before_commit=lambda _w, batch: order.append(batch[0].stream))
+    worker.drain(one)
+    assert cursors(database, one) == [12, 12]
+    assert 1 in order[:11]
+    assert differences(database, one) == []
+
+
+def test_what_is_told_of_a_flow_is_what_is_told_of_single_batches(database: Database) -> None:
+    told = []
+    for size in (64, 2):
+        one = workspace(database, next(_names))
+        webhook = make(database, one)
+        for n in range(12):
+            track(
+                database, one, {"attributes": [{"external_id": f"u{n % 3}", f"a{n}": 1, "email": f"{n}@example.org"}]}
+            )
+        assert (flowing(database, size).drain(one).flowed > 0) is (size == 2)
+        told.append(everything(database, webhook))
+    assert told[0] == told[1]
+    assert told[0]
