@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     #: Profiles that a worker loads at once, in megabytes of their size; in memory they take three to ten times as much.
     loaded_megabytes: float = Field(16.0, ge=1)
     #: Memory of a worker for profiles that stay there from one batch of a backlog to the next, in megabytes, about.
-    resident_megabytes: float = Field(128.0, ge=0)
+    resident_megabytes: float = Field(64.0, ge=0)
     #: Subscription groups that one workspace may have.
     max_subscription_groups: int = Field(500, ge=1)
     #: Apps of a workspace.

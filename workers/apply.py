@@ -33,7 +33,7 @@ from app.store.profiles.save import MAX_NAMES, remember
 from app.store.series import MAX_SERIES
 from workers.ahead import ReadAhead, decoded, for_flow, is_full
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts, Begun
-from workers.batches import BatchSize, Patience
+from workers.batches import FLOW_BYTES, FLOW_REQUESTS, BatchSize, Patience
 from workers.flow import Done, Flow, Terms
 from workers.leavings import bury, finish, tell
 from workers.parts import Parts
@@ -52,7 +52,9 @@ BULK_SHARE: Final = 1 / 8
 LOADED_BYTES: Final = 16_000_000
 
 #: Bytes of memory, about, that profiles may take which stay from one batch of a backlog to the next.
-RESIDENT_BYTES: Final = 128_000_000
+RESIDENT_BYTES: Final = 64_000_000
+#: A batch of a flow loads no more than this part of `LOADED_BYTES`.
+FLOW_SHARE: Final = 4
 #: Batches that are applied one at a time after a flow of them has ended before its time.
 BATCHES_ALONE: Final = 4
 
@@ -108,7 +110,7 @@ class Applier:
         self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
-        self._ahead = ReadAhead(database, loaded_bytes // 2)
+        self._ahead = ReadAhead(database, loaded_bytes // FLOW_SHARE)
         self._executor: ThreadPoolExecutor | None = None
         self._residents: dict[int, Resident] = {}
         self._alone = BATCHES_ALONE
@@ -121,7 +123,7 @@ class Applier:
         #: Of each workspace, that in which the rest is remembered.
         self._epochs: dict[int, int] = {}
         self._sizes = {stream: BatchSize() for stream in STREAMS}
-        self._flow_sizes = {stream: BatchSize() for stream in STREAMS}
+        self._flow_sizes = {stream: BatchSize(most_requests=FLOW_REQUESTS, most_bytes=FLOW_BYTES) for stream in STREAMS}
         self._attempts = Attempts(database)
         self._seconds: Counter[int] = Counter()
         self._terms = Terms(
@@ -130,7 +132,7 @@ class Applier:
             self._names,
             most_names,
             most_series,
-            loaded_bytes // 2,
+            loaded_bytes // FLOW_SHARE,
             resident_bytes,
             patience,
             now_us,

@@ -8,7 +8,10 @@ from app.domain.commands import StreamKey
 #: What a batch should take; longer ones delay readers, shorter ones waste round trips.
 BATCH_SECONDS: Final = 0.2
 #: The same under a backlog, where nobody waits for a single batch, and more changes of a profile fold into one.
-FLOW_SECONDS: Final = 0.5
+FLOW_SECONDS: Final = 0.4
+#: Three batches of a flow are in memory at once.
+FLOW_REQUESTS: Final = 256
+FLOW_BYTES: Final = 4 * 1024 * 1024
 FIRST_REQUESTS: Final = 64
 MAX_REQUESTS: Final = 512
 FIRST_BYTES: Final = 512 * 1024
@@ -38,6 +41,8 @@ class BatchSize:
 
     requests: int = FIRST_REQUESTS
     bytes: int = FIRST_BYTES
+    most_requests: int = MAX_REQUESTS
+    most_bytes: int = MAX_BYTES
 
     def halve(self) -> None:
         """Try half as many requests from now on."""
@@ -56,8 +61,8 @@ class BatchSize:
             self.requests = max(1, min(self.requests, requests) // 2)
             self.bytes = max(MIN_BYTES, min(self.bytes, size) // 2)
         elif seconds < target / 2:
-            self.requests = min(MAX_REQUESTS, self.requests * 2)
-            self.bytes = min(MAX_BYTES, self.bytes * 2)
+            self.requests = min(self.most_requests, self.requests * 2)
+            self.bytes = min(self.most_bytes, self.bytes * 2)
 
 
 class Suspects:
