@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.docs.command import forking
 from tests.e2e.service import Service, environment, up
@@ -26,11 +27,16 @@ _MEMORY = "/dev/shm"
 _ENOUGH = 8 * 2**30
 
 
+#: Hypothesis measures both by the clock on the wall, and a shared machine stalls now and then.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
 def pytest_configure() -> None:
     """Put temporary files into memory where there is enough of it: hundreds of databases are made.
 
     Servers are killed here and no power is cut, so memory keeps what was committed as well as a disk does.
     """
+    settings.load_profile("unhurried")
     if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.domain import values
@@ -23,8 +23,6 @@ from app.domain.custom_attributes import (
     updated,
     valid_name,
 )
-
-unhurried = settings(deadline=None)  # shared machines stall
 
 PLAIN = Options()
 MERGE = Options(merge_objects=True)
@@ -593,7 +591,6 @@ def typed(value: object) -> object:
     return type(value), value
 
 
-@unhurried
 @given(_raw, _raw, _options)
 def test_any_update_of_any_value_gives_a_storable_value_or_a_known_reason(
     first: object, second: object, options: Options
@@ -616,7 +613,6 @@ def test_any_update_of_any_value_gives_a_storable_value_or_a_known_reason(
             current = result
 
 
-@unhurried
 @given(_raw, _options)
 def test_storing_a_stored_value_changes_nothing(raw: object, options: Options) -> None:
     stored = updated(MISSING, raw, options)
@@ -632,7 +628,6 @@ def test_storing_a_stored_value_changes_nothing(raw: object, options: Options) -
 _elements = st.lists(st.sampled_from([0, 1, 2, "1", "2", "x", True, False, 2.5]), max_size=6)
 
 
-@unhurried
 @given(_elements, _elements, st.integers(1, 9))
 def test_laws_of_add_and_remove(start: list[object], sent: list[object], limit: int) -> None:
     options = Options(array_max=limit)
@@ -655,7 +650,6 @@ def test_laws_of_add_and_remove(start: list[object], sent: list[object], limit: 
     assert typed(updated(current, {"remove": sent, "add": sent}, options)) == typed(removed)
 
 
-@unhurried
 @given(st.lists(st.integers(-(2**62), 2**62)))
 def test_increments_add_up(steps: list[int]) -> None:
     value: object = MISSING
