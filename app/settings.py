@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     key_prefix: str = "onefold:"
     #: Part of a quota that one API process hands out by itself while Redis is away.
     quota_local_share: float = 0.5
+    #: How long a request waits for Redis to count it, before that share decides.
+    quota_timeout_seconds: float = Field(0.05, gt=0, le=1)
     #: Whether answers also carry the IETF's RateLimit and RateLimit-Policy.
     ietf_ratelimit_headers: bool = False
     #: How long the API may keep a key and the limits of its workspace: a change is seen, and a revoked key refused, at

@@ -333,6 +333,7 @@ def limiter(settings: Settings) -> Limiter:
         now_ms=now_ms,
         on_transition=_report_quota,
         local_share=settings.quota_local_share,
+        timeout_s=settings.quota_timeout_seconds,
     )
 
 

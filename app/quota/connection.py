@@ -9,18 +9,18 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 TIMEOUT_S = 0.05
-"""For a whole round trip, connecting included. Longer and a request is better served by the local buckets."""
+"""For a whole round trip, connecting included, unless told otherwise. Longer, and the local buckets serve better."""
 
 GRACE_TURNS = 10
-"""Of the event loop, after `TIMEOUT_S`: twice what the client takes to read a reply that is there and to clean up."""
+"""Of the event loop, after the time-out: twice what the client takes to read a reply that is there and to clean up."""
 
 BACKSTOP_S = 1.0
 """For one read, write or connect of the client."""
 
 
 @asynccontextmanager
-async def patience() -> AsyncIterator[None]:
-    """Raise TimeoutError after `TIMEOUT_S` without a reply, but not because this process was too busy to read one.
+async def patience(seconds: float = TIMEOUT_S) -> AsyncIterator[None]:
+    """Raise TimeoutError after so many seconds without a reply, but not because this process was too busy to read one.
 
     When the loop stalls, the reply and the timer are found due in the same turn, and the plain timeout would win: a
     healthy server would count as slow just when there is much to do. So the reply gets a few turns more to be read in.
@@ -36,7 +36,7 @@ async def patience() -> AsyncIterator[None]:
             else:
                 limit.reschedule(0)
 
-        timer = loop.call_later(TIMEOUT_S, give_up, GRACE_TURNS)
+        timer = loop.call_later(seconds, give_up, GRACE_TURNS)
         try:
             yield
         finally:

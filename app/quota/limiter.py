@@ -21,7 +21,7 @@ from pathlib import Path
 from redis.exceptions import NoScriptError, RedisError
 
 from app.quota.bucket import Bucket, Grant, Level, answers, take
-from app.quota.connection import BACKSTOP_S, connect, patience
+from app.quota.connection import BACKSTOP_S, TIMEOUT_S, connect, patience
 from app.quota.local import LocalBuckets, share_of
 from app.quota.usage import DAY_MS, MINUTE_MS, MINUTES_A_DAY, Minute, minutes
 from app.quota.wire import Command, Wire
@@ -68,6 +68,7 @@ class Limiter:
     now_ms          epoch ms for the local buckets; those in Redis go by its own clock
     on_transition   called with True when Redis goes down and with False when it is back, once each
     local_share     part of each capacity that this process hands out by itself meanwhile
+    timeout_s       seconds for a whole round trip; without a reply by then Redis counts as down
 
     `degraded` counts the takes that were decided locally, `round_trips` those to Redis, `admitted` and `refused` the
     answers, all since the start; `down` says whether Redis is away.
@@ -82,6 +83,7 @@ class Limiter:
         now_ms: Callable[[], int],
         on_transition: Callable[[bool], None],
         local_share: float = 0.5,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         if "{" in key_prefix or "}" in key_prefix:
             raise ValueError("a key prefix must not contain braces")
@@ -94,6 +96,7 @@ class Limiter:
         self._now_ms = now_ms
         self._on_transition = on_transition
         self._local_share = local_share
+        self._timeout_s = timeout_s
         self._script = Path(__file__).with_name("take.lua").read_text()
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._shapes: dict[tuple[Bucket, ...], _Shape] = {}
@@ -116,7 +119,7 @@ class Limiter:
         """Take one token from each of `buckets` of this workspace, or none from any.
 
         `counter` is the name under which `usage` tells of it later: no spaces, no braces.
-        Returns `UNLIMITED` when `buckets` is empty. Decided locally while Redis is down, within `TIMEOUT_S` of its
+        Returns `UNLIMITED` when `buckets` is empty. Decided locally while Redis is down, within `timeout_s` of its
         going down; `limit` and `remaining` are then those of this process's share. A caller that is cancelled has
         spent its token.
         Raises ValueError when two of `buckets` have the same name; a fault of Redis never raises.
@@ -172,7 +175,7 @@ class Limiter:
         keys, arguments = self._call(group, [])
         try:
             # With the whole script, on a connection of its own: this is rare, and holds up no take.
-            async with patience():
+            async with patience(self._timeout_s):
                 reply: Reply = await self._redis.eval(self._script, len(keys), *keys, *arguments)
         except (RedisError, OSError):
             return None
@@ -258,7 +261,7 @@ class Limiter:
         self.round_trips += 1
         done = False
         try:
-            async with patience():
+            async with patience(self._timeout_s):
                 if self._wire is None or not self._wire.usable:
                     self._wire = await Wire.open(self._redis)
                 replies = dict(zip(calls, await self._send(self._wire, calls), strict=True))

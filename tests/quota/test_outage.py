@@ -87,6 +87,23 @@ def test_stopped_and_continued_under_load(mortal_valkey: Server) -> None:
     run(scenario())
 
 
+def test_how_long_it_waits_can_be_said(mortal_valkey: Server) -> None:
+    """Three times the default: a take that Redis answers late is decided locally only behind it, and so are looks."""
+
+    async def scenario() -> None:
+        async with desk(mortal_valkey.url, timeout_s=3 * TIMEOUT_S) as d:
+            await d.limiter.take(9, TEN)
+            mortal_valkey.pause()
+            for wait in (d.limiter.peek(9, TEN), d.limiter.take(9, TEN)):
+                began = time.perf_counter()
+                await wait
+                assert time.perf_counter() - began > 3 * TIMEOUT_S * 0.9
+            assert (d.limiter.degraded, d.transitions) == (1, [True])
+            mortal_valkey.resume()
+
+    run(scenario())
+
+
 def test_full_server_is_a_server_down(mortal_valkey: Server) -> None:
     """It answers PING and refuses to write: no return before it takes a write."""
 
