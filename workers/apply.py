@@ -54,7 +54,7 @@ LOADED_BYTES: Final = 16_000_000
 #: Bytes of memory, about, that profiles may take which stay from one batch of a backlog to the next.
 RESIDENT_BYTES: Final = 64_000_000
 #: A batch of a flow loads no more than this part of `LOADED_BYTES`.
-FLOW_SHARE: Final = 4
+FLOW_SHARE: Final = 2
 #: Batches that are applied one at a time after a flow of them has ended before its time.
 BATCHES_ALONE: Final = 4
 

@@ -17,6 +17,8 @@ MAX_REQUESTS: Final = 512
 FIRST_BYTES: Final = 512 * 1024
 MIN_BYTES: Final = 16 * 1024
 MAX_BYTES: Final = 8 * 1024 * 1024
+#: Batches after which one may be larger again than that which was cut.
+HELD: Final = 32
 #: A range with a guilty request in it is tried in parts of this size.
 PARTS: Final = 4
 
@@ -43,6 +45,12 @@ class BatchSize:
     bytes: int = FIRST_BYTES
     most_requests: int = MAX_REQUESTS
     most_bytes: int = MAX_BYTES
+    #: So many batches do not grow.
+    held: int = 0
+
+    def hold(self, size: int) -> None:
+        """A batch had to be cut to so many bytes: try no more for a while."""
+        self.bytes, self.held = max(MIN_BYTES, min(self.bytes, size)), HELD
 
     def halve(self) -> None:
         """Try half as many requests from now on."""
@@ -60,6 +68,8 @@ class BatchSize:
                 return
             self.requests = max(1, min(self.requests, requests) // 2)
             self.bytes = max(MIN_BYTES, min(self.bytes, size) // 2)
+        elif self.held:
+            self.held -= 1
         elif seconds < target / 2:
             self.requests = min(self.most_requests, self.requests * 2)
             self.bytes = min(self.most_bytes, self.bytes * 2)

@@ -130,7 +130,7 @@ class Flow:
             batch = terms.ahead.fitting(self._workspace_id, batch, wanted, self._resident)
             wanted, last = batch.wanted or wanted, batch.stored[-1]
         if batch.is_cut:
-            size.bytes = min(size.bytes, sum(len(one.body) for one in batch.stored))
+            size.hold(sum(len(one.body) for one in batch.stored))
         if goes_on:
             terms.ahead.start(self._workspace_id, self._stream, last, size.requests, size.bytes, self._resident)
         state, people = self._load(batch, wanted)
