@@ -142,8 +142,8 @@ MUTANTS: Final = (
     Mutant(
         "profiles stay in memory though another worker has had the lane",
         19,
-        "workers/apply.py",
-        (("        if resident is None or resident.place != place:\n", "        if resident is None:\n"),),
+        "workers/flows.py",
+        (("        if found is not None and found.place != place:\n", "        if False:\n"),),
         10,
     ),
     Mutant(

@@ -8,7 +8,6 @@ too long for one transaction, each does a part, and writes how far it came toget
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -27,18 +26,16 @@ from app.store.lane import Lane
 from app.store.names import NameCache
 from app.store.profiles import crowds
 from app.store.profiles.load import Loader
-from app.store.profiles.look_up import TooLargeError
-from app.store.profiles.resident import Resident
 from app.store.profiles.save import MAX_NAMES, remember
 from app.store.series import MAX_SERIES
-from workers.ahead import ReadAhead, decoded, for_flow, is_full
+from workers.ahead import ReadAhead, decoded, is_full
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts, Begun
-from workers.batches import FLOW_BYTES, FLOW_REQUESTS, BatchSize, Patience
-from workers.flow import Done, Flow, Terms
+from workers.batches import BatchSize, Patience
+from workers.flow import Done, Terms
+from workers.flows import Flows
 from workers.leavings import bury, finish, tell
 from workers.parts import Parts
 from workers.summary import Summary
-from workers.writing import LaneLostError, Writer
 
 log = structlog.get_logger()
 
@@ -51,13 +48,10 @@ BULK_SHARE: Final = 1 / 8
 #: Bytes of profiles that a worker loads at once, by app.domain.sizes; they take three to ten times as much memory.
 LOADED_BYTES: Final = 16_000_000
 
+#: A batch of a flow loads no more than this part of that.
+FLOW_SHARE: Final = 2
 #: Bytes of memory, about, that profiles may take which stay from one batch of a backlog to the next.
 RESIDENT_BYTES: Final = 64_000_000
-#: A batch of a flow loads no more than this part of `LOADED_BYTES`.
-FLOW_SHARE: Final = 2
-#: Batches that are applied one at a time after a flow of them has ended before its time.
-BATCHES_ALONE: Final = 4
-
 _CROWD_LIMITS: Final = crowds.Limits()
 _PATIENCE: Final = Patience()
 
@@ -111,11 +105,6 @@ class Applier:
         self._on_dead = on_dead
         self._before_commit = before_commit
         self._ahead = ReadAhead(database, loaded_bytes // FLOW_SHARE)
-        self._executor: ThreadPoolExecutor | None = None
-        self._residents: dict[int, Resident] = {}
-        self._alone = BATCHES_ALONE
-        #: By stream how many batches in a row were full. Below 0 some more have to be before they flow.
-        self._behind: dict[StreamKey, int] = {}
         self._names: NameCache = {}
         #: When the last batch was committed that names and crowds are remembered of.
         self._remembered = float("-inf")
@@ -123,20 +112,21 @@ class Applier:
         #: Of each workspace, that in which the rest is remembered.
         self._epochs: dict[int, int] = {}
         self._sizes = {stream: BatchSize() for stream in STREAMS}
-        self._flow_sizes = {stream: BatchSize(most_requests=FLOW_REQUESTS, most_bytes=FLOW_BYTES) for stream in STREAMS}
         self._attempts = Attempts(database)
         self._seconds: Counter[int] = Counter()
-        self._terms = Terms(
-            database,
-            self._ahead,
-            self._names,
-            most_names,
-            most_series,
-            loaded_bytes // FLOW_SHARE,
-            resident_bytes,
-            patience,
-            now_us,
-            before_commit,
+        self._flows = Flows(
+            Terms(
+                database,
+                self._ahead,
+                self._names,
+                most_names,
+                most_series,
+                loaded_bytes // FLOW_SHARE,
+                resident_bytes,
+                patience,
+                now_us,
+                before_commit,
+            )
         )
 
     def drain(self, workspace_id: int, yield_seconds: float = 10.0, most_seconds: float = 10.0) -> Summary:
@@ -229,8 +219,8 @@ class Applier:
 
     def _batch(self, workspace_id: int, stream: int, summary: Summary, must_yield: Callable[[], bool]) -> bool:
         key = StreamKey(workspace_id, stream)
-        flows = self._behind.get(key, 0) > 0
-        begun = self._attempts.begin(key, (self._flow_sizes if flows else self._sizes)[stream].requests)
+        flows = self._flows.is_due(key)
+        begun = self._attempts.begin(key, (self._flows.sizes if flows else self._sizes)[stream].requests)
         if begun is None:
             return False
         if flows and not begun.careful and self._flow(key, begun, summary, must_yield):
@@ -264,10 +254,7 @@ class Applier:
             if since(connection) > self._remembered:
                 self._forget()
             self._enter(workspace_id, locked.epoch)
-            resident = self._residents.get(workspace_id)
-            if resident is not None and resident.place != locked.place:
-                del self._residents[workspace_id]
-                resident = None
+            resident = self._flows.resident(workspace_id, locked.place)
             after, hour = locked.cursors[stream], locked.hours[stream]
             ready = self._ahead.take(workspace_id, stream, after, limit)
             batch = ready.stored if ready else self._ahead.read(workspace_id, stream, after, hour, limit, most)
@@ -315,10 +302,7 @@ class Applier:
             self._before_commit(workspace_id, batch)
         if resident is not None:
             resident.place = locked.place
-        if full and not is_cut:
-            self._behind[key] = self._behind.get(key, 0) + 1
-        else:
-            self._behind.pop(key, None)
+        self._flows.saw(key, full=full and not is_cut)
         done = batch[: applied.requests]
         if done and begun is None:  # the parts of a request say nothing about others
             size = sum(len(request.body) for request in done)
@@ -330,79 +314,39 @@ class Applier:
 
     def _flow(self, key: StreamKey, begun: Begun, summary: Summary, must_yield: Callable[[], bool]) -> bool:
         """Apply a backlog as a flow, as far as that goes. False when nothing was done that way."""
-        workspace_id, stream = key
-        self._enter(workspace_id, begun.lane.epoch)
-        size, place = self._flow_sizes[stream], begun.lane.place
-        resident = self._residents.get(workspace_id)
-        if resident is None or resident.place != place:
-            resident = self._residents[workspace_id] = Resident()
-            resident.place = place
-        known = self._crowds.recall(workspace_id, place)
+        self._enter(key.workspace_id, begun.lane.epoch)
+        known = self._crowds.recall(key.workspace_id, begun.lane.place)
         flowed = summary.flowed
-        flow: Flow
-
-        def lock(connection: Connection) -> Lane:
-            if since(connection) > self._remembered:
-                raise LaneLostError
-            return flow.check(self._attempts.lock(connection, workspace_id))
-
-        writer = Writer(self._database, self._writing(), lock)
-        flow = Flow(
-            self._terms,
-            workspace_id,
-            stream,
-            self._secret_of(workspace_id),
-            begun.lane,
-            resident,
-            known,
-            size,
-            writer,
-            lambda done: self._count(done, summary, flowed=1),
-            lambda: must_yield() or self._other_stream_waits(key),
-        )
         try:
-            first = self._ahead.take(workspace_id, stream, place[stream], begun.limit)
-            if first is None:
-                hour = begun.lane.hours[stream]
-                first = self._ahead.batch(key, place[stream], hour, begun.limit, size.bytes, resident)
-            elif first.wanted is None:
-                first = for_flow(first)
-            left = flow.run(first)
-        except BaseException as error:
-            writer.abandon()
-            self._ahead.forget()
-            self._residents.pop(workspace_id, None)
-            self._behind[key] = -self._alone
-            if isinstance(error, TooLargeError):
-                size.halve()
-            if not isinstance(error, Exception):
-                raise
-            log.debug("flow_ended", workspace=workspace_id, stream=stream, reason=type(error).__name__)
-            self._attempts.discount(workspace_id)
-            return summary.flowed > flowed
-        resident.place = flow.place
-        self._crowds.remember(workspace_id, flow.place, known)
-        if left is not None and left.stored:
-            self._ahead.give_back(workspace_id, stream, left)
-            self._behind[key] = -self._alone
-        elif not flow.is_behind:
-            self._behind.pop(key, None)
+            place = self._flows.run(
+                key,
+                begun,
+                self._secret_of(key.workspace_id),
+                known,
+                lambda done: self._count(done, summary, flowed=1),
+                lambda: must_yield() or self._other_stream_waits(key),
+                lambda connection: self._flow_lock(connection, key.workspace_id),
+            )
+        except Exception as error:  # noqa: BLE001 - the same requests are applied alone now, and raise what they raise
+            log.debug("flow_ended", workspace=key.workspace_id, stream=key.stream, reason=type(error).__name__)
+            self._attempts.discount(key.workspace_id)
+        else:
+            self._crowds.remember(key.workspace_id, place, known)
         return summary.flowed > flowed
+
+    def _flow_lock(self, connection: Connection, workspace_id: int) -> Lane | None:
+        """None also where the database may have lost what is remembered."""
+        return None if since(connection) > self._remembered else self._attempts.lock(connection, workspace_id)
 
     def _other_stream_waits(self, key: StreamKey) -> bool:
         work, _ = self._work(key.workspace_id)
         return any(waits for stream, waits in work.items() if stream != key.stream)
 
-    def _writing(self) -> ThreadPoolExecutor | None:
-        """The thread that writes; SQLite has none."""
-        if self._executor is None and self._database.is_postgresql:
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="writing")
-        return self._executor
-
     def _count(self, done: Done, summary: Summary, flowed: int = 0) -> None:
         """Take in a batch that is committed."""
         applied = done.applied
-        remember(self._names, applied.names)
+        if applied.names:  # else the thread that reduces may be looking names up
+            remember(self._names, applied.names)
         self._remembered = time.monotonic()
         summary.requests += applied.requests
         summary.batches += 1
@@ -425,7 +369,7 @@ class Applier:
         may have been given out again."""
         self._crowds.forget()
         self._names.clear()
-        self._residents.clear()
+        self._flows.forget()
 
     def _bury(self, workspace_id: int, poison: PoisonError, summary: Summary) -> bool:
         """Put the one request that cannot be applied aside and go on behind it."""

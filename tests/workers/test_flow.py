@@ -13,6 +13,7 @@ from app.domain.commands import STREAM_BULK, StreamKey
 from app.store import lane
 from app.store.engine import Database
 from app.store.inbox.log import Stored
+from app.store.profiles import resident
 from tests.fuzz.size import cases
 from tests.stores import workspace
 from tests.strategies import requests
@@ -39,8 +40,8 @@ def flowing(database: Database, requests: int, **more: Any) -> Applier:
     """A worker whose batches flow as soon as two of them are full."""
     worker = applier(database, **more)
     worker._sizes = {stream: Fixed(requests) for stream in (0, 1)}
-    worker._flow_sizes = {stream: Fixed(requests) for stream in (0, 1)}
-    worker._alone = 0
+    worker._flows.sizes = {stream: Fixed(requests) for stream in (0, 1)}
+    worker._flows.alone = 0
     return worker
 
 
@@ -174,6 +175,31 @@ def test_what_another_worker_did_meanwhile_is_seen(database: Database) -> None:
     assert differences(database, one) == []
 
 
+def test_of_many_workspaces_no_more_is_in_memory_than_of_one(database: Database) -> None:
+    ones = [workspace(database, f"w{n}") for n in range(3)]
+    worker = flowing(database, 2, resident_bytes=9_000)
+    for _ in range(2):
+        for one in ones:
+            for n in range(8):
+                track(database, one, {"attributes": [{"external_id": f"u{n % 3}", "n": {"inc": 1}}]})
+            assert worker.drain(one).flowed > 0
+            assert [*worker._flows._residents] == [one]
+    assert [differences(database, one) for one in ones] == [[]] * 3
+
+
+def test_what_is_known_of_addresses_is_forgotten_when_it_is_too_much(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "MAX_ADDRESSES", 3)
+    one = workspace(database)
+    worker = flowing(database, 2)
+    for n in range(16):
+        track(database, one, {"attributes": [{"external_id": "ada", "email": f"{n}@example.org", "n": {"inc": 1}}]})
+    assert worker.drain(one).flowed > 0
+    assert len(worker._flows._residents[one].state.addresses) <= 8
+    assert differences(database, one) == []
+
+
 def test_a_merge_between_flows_is_seen(database: Database) -> None:
     one = workspace(database)
     worker = flowing(database, 2)
@@ -247,7 +273,7 @@ def test_a_request_that_takes_long_is_cut_in_a_flow_as_well(database: Database) 
     for _ in range(4):
         track(database, one, {"attributes": people})
     worker = flowing(database, 1, patience=Patience(reduce=-1, grace=0, part=-1, commands=4))
-    worker._behind[StreamKey(one, 0)] = 1
+    worker._flows.saw(StreamKey(one, 0), full=True)
     worker.drain(one)
     assert cursors(database, one) == [4, 0]
     assert differences(database, one) == []
