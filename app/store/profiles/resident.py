@@ -89,7 +89,8 @@ class Resident:
         """Enter what was read, but for what is here already."""
         index, profiles = self.state.index, self.state.profiles
         for identifier, pids in read.index.items():
-            index.setdefault(identifier, pids)
+            if pids or identifier[0] != DEPRECATED or not index.get((EXTERNAL, "", identifier[2])):
+                index.setdefault(identifier, pids)  # a present one comes first in what was read
         for profile in read.profiles:
             known = profiles.setdefault(profile.pid, profile)
             if known is profile:
@@ -151,8 +152,10 @@ class Resident:
             for pid, batch in sorted(used.items(), key=itemgetter(1)):
                 if batch >= first or self.size < most - most // _EVICTED:
                     break
-                del state.profiles[pid], used[pid]
-                self.size -= self._weights.pop(pid)
+                # Another thread may have marked one that had just gone.
+                del used[pid]
+                state.profiles.pop(pid, None)
+                self.size -= self._weights.pop(pid, 0)
         if len(state.index) * ENTRY > most // 4:
             asked = set().union(*self._asked)
             asked |= {(DEPRECATED, "", identifier[2]) for identifier in asked if identifier[0] == EXTERNAL}
@@ -177,7 +180,7 @@ class Resident:
             profile = profiles.pop(pid, None)
             if profile is not None:
                 self.size -= self._weights.pop(pid)
-                del self._used[pid]
+                self._used.pop(pid, None)
                 index.pop((BRAZE, "", profile.braze_id), None)
         for identifier, _ in (*changes.identifiers_added, *changes.identifiers_dropped):
             index.pop(identifier, None)
