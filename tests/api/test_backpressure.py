@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from app.api.bodies import TOO_MANY_VALUES
+from app.bootstrap.serving import backlog_limits
 from app.contract.errors import BACKLOG_FULL, OVERLOADED, TOO_LARGE
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL
+from app.domain.times import DAY
 from app.services.accepting.backlog import Limits
+from app.settings import Settings
 from app.store import workspaces
 from app.store.inbox.backlog import Backlog
 from tests.api.harness import Answer, Service, Workspace, checked, running
@@ -36,6 +40,15 @@ NOW_US = 1_795_000_000_000_000
 def test_limits(limits: Limits, stream: int, requests: int, age_seconds: int, exceeded: bool) -> None:
     waiting = Backlog(requests, NOW_US - age_seconds * 1_000_000)
     assert limits.exceeded(stream, waiting, NOW_US) is exceeded
+
+
+@pytest.mark.parametrize("test_mode", [False, True])
+def test_a_clock_that_is_set_makes_no_backlog(tmp_path: Path, test_mode: bool) -> None:
+    """What waits while a test moves the clock a year on has not waited for a year."""
+    limits = backlog_limits(Settings(data_dir=tmp_path, test_mode=test_mode, backlog_requests=10))
+    for stream in (STREAM_NORMAL, STREAM_BULK):
+        assert limits.exceeded(stream, Backlog(1, NOW_US - 365 * DAY), NOW_US) is not test_mode
+        assert limits.exceeded(stream, Backlog(11, NOW_US), NOW_US)
 
 
 @pytest.fixture

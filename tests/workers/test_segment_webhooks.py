@@ -42,6 +42,12 @@ LATELY: Json = {
 GOLDEN = {**ANN, "tier": "gold"}
 
 
+@pytest.fixture(autouse=True)
+def _noted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, who is in a segment is noted while its webhook is made."""
+    monkeypatch.setattr(services, "NOTING_SECONDS", 600.0)
+
+
 def segment(database: Database, one: int, definition: Json = GOLD) -> str:
     document = {"name": next(_names), **definition}
     return segments.add(database, caller(database, one), document, NOW_US, 100).id
