@@ -22,6 +22,9 @@ from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from tests.api.jobs import download, jobs_of, work_off
 from tests.api.test_dead_letters import poison
 from tests.api.test_file_exports import expire
+from tests.hooks import hook
+from tests.workers.test_segment_webhooks import watch, watching
+from tests.workers.test_webhooks import make, send_all, stands
 
 ALIAS = {"alias_label": "basket", "alias_name": "xyzzy guest"}
 EMAIL = "xyzzy@example.org"
@@ -300,6 +303,37 @@ def test_a_deletion_leaves_nothing_of_the_person_anywhere(service: Service, work
     assert download(service, again).status_code == 200
     states = {job["kind"]: job["state"] for job in jobs_of(workspace)}
     assert states == {"archive": "done", "export_global_control_group": "done"}
+
+
+def test_a_deletion_leaves_nothing_of_the_person_in_webhooks(service: Service, workspace: Workspace) -> None:
+    """What waits for a webhook is taken back; that the person was deleted is told, and then nothing is left."""
+    database, number = service.database, workspace.id
+    with hook() as receiver:
+        followed = make(database, number, receiver.url, include="profile")
+        named = {"field": "first_name", "op": "is_not_blank"}
+        watching(database, number, {"groups": [{"op": "AND", "filters": [named]}]}, url=receiver.url)
+        braze_id = someone(workspace)
+        watch(database)
+        workspace.track({"attributes": [{"external_id": "xyzzy", "notes": ["xyzzy again"]}]})
+        before = everything(service, workspace)
+        held = {where for where, text in before.items() if where.startswith("webhook") and braze_id in text}
+        assert held == {"webhook_message"}
+        assert before["webhook_event"]
+        assert before["webhook_member"]
+        workspace.post("/users/delete", {"external_ids": ["xyzzy"]})
+        while erasure.erase(database, times_now()):
+            pass
+        watch(database)
+        while send_all(database, times_now()):
+            pass
+        about = [each for each in receiver.told if braze_id in str(each)]
+        assert {each["type"] for each in about} == {"profile.deleted"}
+        assert stands(database, followed).enabled
+    after = everything(service, workspace)
+    for needle in ("xyzzy", braze_id, "+4930123456"):
+        assert {where: text for where, text in after.items() if needle in text} == {}
+    gone = set(re.findall(r"\d+", before["webhook_member"])) - set(re.findall(r"\d+", after["webhook_member"]))
+    assert gone
 
 
 def test_a_deletion_before_the_archive_is_made(service: Service, workspace: Workspace) -> None:
