@@ -46,6 +46,6 @@ def run(database: Database, kept: Kept, now_us: Callable[[], int], stop: threadi
     while not stop.wait(INTERVAL_SECONDS):
         try:
             if dropped := trim(database, kept, now_us()):
-                log.info("aged_out", **dropped)
+                log.info("aged_out", counts=dropped)
         except DATABASE_ERRORS as error:
             log.warning("retention_failed", error=type(error).__name__)

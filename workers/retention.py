@@ -120,13 +120,13 @@ class Retention:
         if addresses:
             dropped["address_state"] = addresses
         if dropped:
-            log.info("aged_out", **dropped)
+            log.info("aged_out", counts=dropped)
             self._aged_out(dropped)
         erased = self._erase(now)
         if erased:
             log.info("erased", profiles=erased)
         if self._inbox_bytes and (shrunk := size.shrink(self._database, now, self._inbox_bytes)):
-            log.info("inbox_shrunk", **shrunk)
+            log.info("inbox_shrunk", counts=shrunk)
             self._aged_out({f"inbox_{what}": number for what, number in shrunk.items()})
 
     def _erase(self, now: int) -> int:

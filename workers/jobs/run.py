@@ -213,7 +213,17 @@ class Runner:
             with self._parts.database.read() as connection:
                 summary.more = jobs.are_waiting(connection, self._parts.now_us())
         summary.ms = int((time.monotonic() - began) * 1000)
-        log.info("job", **summary.as_dict())
+        log.info(
+            "job",
+            job=summary.job,
+            kind=summary.kind,
+            state=summary.state,
+            error=summary.error,
+            progress=summary.progress,
+            ms=summary.ms,
+            callbacks=summary.callbacks,
+            more=summary.more,
+        )
         return summary
 
     def _work_on(self, job: Job, summary: Summary) -> None:
