@@ -141,14 +141,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "profiles stay in memory though another worker has had the lane",
-        19,
+        46,
         "workers/flows.py",
         (("        if found is not None and found.place != place:\n", "        if False:\n"),),
         10,
     ),
     Mutant(
         "a profile that is being written is read from the database",
-        2,
+        46,
         "app/store/profiles/resident.py",
         (
             ("                profile = profiles.get(pid)\n", "                profile = None\n"),

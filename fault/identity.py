@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from fault.ledger import Entry, Joined, Ledger, Person
-from fault.operations import Operation, Sending, Turn, crush, founding, poison, track, track_people
+from fault.operations import Operation, Sending, Turn, crush, founding, poison, track, track_by_id, track_people
 from fault.subscriptions import subscribe
 
 LABEL: Final = "crm"
@@ -320,6 +320,7 @@ def _holder(people: Sequence[Person], name: Name) -> Person | None:
 #: Name -> how to make one. Scenarios name those that they want, with weights.
 OPERATIONS: Final[dict[str, Operation]] = {
     "track": track,
+    "track by id": track_by_id,
     "crush": crush,
     "poison": poison,
     "identity": identity,

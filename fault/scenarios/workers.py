@@ -187,6 +187,25 @@ def _settings(now: Round) -> Settings:
     return Settings(REDIS_URL=now.stack.valkey.url, DATABASE_URL=now.stack.url)
 
 
+def kill_in_flow(now: Round) -> None:
+    """46: a backlog of plain requests, and SIGKILL for the process that works it off: one batch is being written then,
+    and the next one is in its memory. Another process goes on, and has perhaps had the lane before."""
+    for _ in range(4):
+        held = [*_children(now), *(sweeper for node in now.stack.nodes for sweeper in _sweepers(node))]
+        for process in held:
+            process.suspend()
+        try:
+            now.accept_more(250)
+        finally:
+            for process in held:
+                process.resume()
+        for _ in range(2):
+            if now.in_batch(2.0):
+                now.pause(0.05, 0.4)
+                _kill(now, _children(now), lambda: now.stack.attempts(now.workspace.id) > 0)
+        until(lambda: now.cursor() + 20 >= sum(now.stack.heads(now.workspace.id)), 30, message="the backlog stays")
+
+
 def starve(now: Round) -> None:
     """24: no memory for what applies: nothing more than it has now, and a backlog to work off."""
     before = _memory_errors(now)
@@ -316,6 +335,16 @@ SCENARIOS: Final = (
             operations={"track": 0.25, "identity": 0.4, "undo": 0.25, "preview": 0.05, "flags": 0.05},
         ),
         stores=(POSTGRESQL, SQLITE),
+    ),
+    Scenario(
+        46,
+        "a backlog, and what works it off killed",
+        "a batch had begun and was rolled back: its counted attempt stayed",
+        kill_in_flow,
+        layout=Layout(nodes=2),
+        load=LoadPlan(clients=6, people=200, objects=48, rate=60, operations={"track by id": 0.97, "identity": 0.03}),
+        stores=(POSTGRESQL, SQLITE),
+        clean=True,
     ),
     Scenario(
         24,
