@@ -188,22 +188,43 @@ def _settings(now: Round) -> Settings:
 
 
 def kill_in_flow(now: Round) -> None:
-    """46: a backlog of plain requests, and SIGKILL for the process that works it off: one batch is being written then,
-    and the next one is in its memory. Another process goes on, and has perhaps had the lane before."""
-    for _ in range(4):
-        held = [*_children(now), *(sweeper for node in now.stack.nodes for sweeper in _sweepers(node))]
-        for process in held:
-            process.suspend()
+    """46: backlogs of plain requests. First two processes work them off in turns, so that each has in memory what was
+    true before the other. Then SIGKILL for whoever is at it: one batch is being written, the next is in memory."""
+    for turn in range(3):
+        idle = _make_backlog(now, turn % 2)
         try:
-            now.accept_more(250)
+            _wait_for_end(now)
         finally:
-            for process in held:
-                process.resume()
+            idle.resume()
+    for _ in range(2):
+        _make_backlog(now, 0).resume()
         for _ in range(2):
             if now.in_batch(2.0):
                 now.pause(0.05, 0.4)
                 _kill(now, _children(now), lambda: now.stack.attempts(now.workspace.id) > 0)
-        until(lambda: now.cursor() + 20 >= sum(now.stack.heads(now.workspace.id)), 30, message="the backlog stays")
+        _wait_for_end(now)
+
+
+def _make_backlog(now: Round, idle: int) -> psutil.Process:
+    """Requests that nobody has begun to apply, and everybody awake but one of the processes that apply: that one."""
+    now.load.hold()
+    until(lambda: now.cursor() == sum(now.stack.heads(now.workspace.id)), 30, message="the backlog stays")
+    children = sorted(_children(now), key=lambda process: process.pid)
+    others = [*children, *(sweeper for node in now.stack.nodes for sweeper in _sweepers(node))]
+    sleeper = others.pop(idle)
+    for process in (sleeper, *others):
+        process.suspend()
+    try:
+        now.load.go()
+        now.accept_more(250)
+    finally:
+        for process in others:
+            process.resume()
+    return sleeper
+
+
+def _wait_for_end(now: Round) -> None:
+    until(lambda: now.cursor() + 20 >= sum(now.stack.heads(now.workspace.id)), 30, message="the backlog stays")
 
 
 def starve(now: Round) -> None:
