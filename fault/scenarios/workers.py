@@ -363,7 +363,9 @@ SCENARIOS: Final = (
         "a batch had begun and was rolled back: its counted attempt stayed",
         kill_in_flow,
         layout=Layout(nodes=2),
-        load=LoadPlan(clients=6, people=200, objects=48, rate=60, operations={"track by id": 0.995, "identity": 0.005}),
+        load=LoadPlan(
+            clients=6, people=3_000, objects=48, rate=60, operations={"track by id": 0.995, "identity": 0.005}
+        ),
         stores=(POSTGRESQL, SQLITE),
         clean=True,
     ),
