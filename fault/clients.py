@@ -145,7 +145,7 @@ class Load:
         self.ports = ports
         self._crowd = crowd(plan.people)
         own = plan.own if {"identity", "undo", "preview", "flags"} & plan.operations.keys() else 0
-        self._own = [own_people(n, 1000 * (n + 1), own) for n in range(plan.clients)]
+        self._own = [own_people(n, plan.people + 1000 * n, own) for n in range(plan.clients)]
         self.people: list[Person] = [*self._crowd, *(person for mine in self._own for person in mine)]
         self.calls: list[Call] = []
         self.ledger = Ledger(self.people)
