@@ -18,6 +18,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ONEFOLD_", frozen=True, extra="ignore")
 
+    #: In production some things are refused that are harmless on a laptop: see app/cli/production.py.
+    env: Literal["development", "production"] = "development"
     data_dir: Path = Path("var")
     #: postgresql://… ; empty = SQLite in data_dir.
     database_url: str = Field("", validation_alias=AliasChoices("DATABASE_URL", "ONEFOLD_DATABASE_URL"))
@@ -133,6 +135,8 @@ class Settings(BaseSettings):
     segment_seconds: float = Field(10.0, gt=0)
     #: PostgreSQL: what segments are counted from goes so long after a workspace had one, or asked for a preview.
     segment_values_days: float = Field(7.0, ge=0)
+    #: `onefold doctor` is red where the last backup is older, in hours; 0 = it does not mind.
+    backup_hours: int = Field(0, ge=0)
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.
@@ -251,6 +255,10 @@ class Settings(BaseSettings):
         if self.smtp_host and "@" not in self.smtp_from:
             raise ValueError("ONEFOLD_SMTP_FROM must be an e-mail address where ONEFOLD_SMTP_HOST is set")
         return self
+
+    @property
+    def is_production(self) -> bool:
+        return self.env == "production"
 
     def database(self) -> str:
         """The database as a URL, in which the path of a file is quoted."""

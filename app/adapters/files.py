@@ -10,6 +10,7 @@ A file is written under another name, brought to the disk, and renamed: who find
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,6 +91,21 @@ class Files:
                 folder.rmdir()
         return removed
 
+    def uploads(self) -> list[tuple[str, Path]]:
+        """(name below the directory, path) of the files that somebody sent and no job has finished with."""
+        folders = [folder for folder in self._listed(self.directory) if folder.name.isdigit()]
+        paths = [path for folder in folders for path in self._of(folder) if path.suffix == _UPLOAD]
+        return sorted((f"{path.parent.name}/{path.name}", path) for path in paths)
+
+    def give(self, name: str, source: Path) -> None:
+        """Put a file here under a name that `uploads` gave, unless there is one. Raises OSError."""
+        folder, _, own = name.partition("/")
+        path = self.directory / folder / own
+        if path.exists():
+            return
+        with self.writing(path) as target, source.open("rb") as file:
+            shutil.copyfileobj(file, target)
+
     @contextmanager
     def probe(self) -> Iterator[str]:
         """The name of a file that is there during the block: whoever shares the directory sees it. Raises OSError."""
@@ -105,6 +121,11 @@ class Files:
     def sees(self, name: str) -> bool:
         """Whether a probe is here."""
         return name.startswith(_PROBE) and name[len(_PROBE) :].isalnum() and (self.directory / name).exists()
+
+    def _listed(self, folder: Path) -> list[Path]:
+        with suppress(FileNotFoundError):
+            return list(folder.iterdir())
+        return []
 
     def _of(self, folder: Path) -> list[Path]:
         with suppress(FileNotFoundError, NotADirectoryError):

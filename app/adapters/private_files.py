@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, BinaryIO, Final
 
 #: Nobody else may do anything with what this process, and the processes that it starts, make.
 PRIVATE_UMASK: Final = 0o077
@@ -19,10 +19,20 @@ _OTHERS_WRITE: Final = 0o022
 
 #: What Onefold makes in its data directory: beginnings of the names of files, and directories.
 _OURS: Final = (
-    *("default.key", "console.auth", "flower.auth", "metrics.token", "launcher.lock", "worker.ready", "valkey.sock"),
+    *(
+        "default.key",
+        "demo.key",
+        "backup.json",
+        "console.auth",
+        "flower.auth",
+        "metrics.token",
+        "launcher.lock",
+        "worker.ready",
+        "valkey.sock",
+    ),
     *("onefold.db", "onefold-inbox.db"),
 )
-_OUR_DIRECTORIES: Final = ("logs", "metrics", "valkey")
+_OUR_DIRECTORIES: Final = ("logs", "metrics", "restoring", "valkey")
 
 
 def private_by_default() -> None:
@@ -86,11 +96,34 @@ def write_secret(path: Path, text: str) -> None:
         with suppress(OSError):
             new.unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_directory(path.parent)
+
+
+def sync_directory(folder: Path) -> None:
+    """Bring new names to the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, mode 600, that takes the place of `path` at the end of the block and is on the disk then.
+
+    Where the block raises, it is gone, and what was there stays. Raises OSError.
+    """
+    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_directory(path.parent)
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters import private_files
 from app.adapters.clock import now_us
-from app.adapters.embedded import socket_path, urls
+from app.adapters.embedded import UnsafeSocketDirError, socket_path, urls
 from app.cli.output import errors
 from app.contract.errors import RefusedError
 from app.services import workspaces
+from app.services.backups import RESTORING
 from app.services.caller import Caller
 from app.services.networks import parse_networks
 from app.settings import DATABASE_NAME, Settings
@@ -50,7 +51,10 @@ def settings_for(data_dir: Path) -> Settings:
         raise fail("ONEFOLD_TRUSTED_PROXIES must be addresses or CIDR blocks with commas between them.") from None
     if found.redis_url:
         return found
-    return found.model_copy(update={"redis_url": urls(socket_path(data_dir))[0]})
+    try:
+        return found.model_copy(update={"redis_url": urls(socket_path(data_dir))[0]})
+    except UnsafeSocketDirError as error:
+        raise fail(str(error)) from None
 
 
 def _told(place: tuple[int | str, ...], message: str) -> str:
@@ -91,9 +95,17 @@ def fail(message: str) -> typer.Exit:
 def missing(settings: Settings) -> str | None:
     """Why there is no database to open, and where it was looked for. None where there is one, or a server has it."""
     file = settings.data_dir / DATABASE_NAME
-    if settings.database_url or file.exists():
+    if settings.database_url:
+        return None
+    if (settings.data_dir / RESTORING).exists():
+        return _unfinished(settings.data_dir)
+    if file.exists():
         return None
     return f"There is no Onefold here: {file} does not exist, and DATABASE_URL is not set."
+
+
+def _unfinished(data_dir: Path) -> str:
+    return f"A restore into {data_dir} was not finished: empty that directory, and restore again."
 
 
 def close_to_others(data_dir: Path) -> None:
@@ -117,6 +129,8 @@ def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> I
 
     `worker`: with the worker's role. `make`: in a new data directory, where there is none.
     """
+    if not settings.database_url and (settings.data_dir / RESTORING).exists():
+        raise fail(_unfinished(settings.data_dir))
     if make and not settings.database_url:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     elif (problem := missing(settings)) is not None:

@@ -13,6 +13,7 @@ from app.adapters import embedded
 from app.adapters.clock import now_us
 from app.adapters.doorbell import PROBE, client
 from app.bootstrap import background
+from app.cli import precautions
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -40,6 +41,7 @@ def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     settings = settings_for(data_dir)
     checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings), _job_workers(settings)]
     checks += [_backlog(settings), _lanes(settings), _dead_letters(settings), _values(settings)]
+    checks += [precautions.backup(settings), precautions.transport(settings)]
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:
         table.add_row(name, f"[green]{state}[/green]" if ok else f"[red]{state}[/red]", "" if ok else advice)

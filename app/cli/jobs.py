@@ -7,7 +7,7 @@ import typer
 
 from app.adapters.clock import now_us
 from app.api.jobs import answers
-from app.cli import children
+from app.cli import children, production
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -34,6 +34,7 @@ Id = Annotated[str, typer.Argument(help="The job's id.")]
 def run(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Run a job worker, which does one job at a time. `onefold up` starts one."""
     settings = settings_for(data_dir)
+    production.see(settings)
     with opened(settings, worker=True):
         pass
     argv = children.jobs_argv()

@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "worker": ("run", "worker"),
     "sweeper": ("sweeper", "sweeper"),
     "migrate": ("run", "migrate_database"),
+    "backup": ("backups", "backup"),
+    "restore": ("backups", "restore"),
     "doctor": ("doctor", "doctor"),
     "verify": ("doctor", "verify"),
     "tail": ("tail", "tail"),

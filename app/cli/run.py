@@ -16,7 +16,7 @@ from app.adapters import embedded, metrics
 from app.adapters.clock import now_us
 from app.adapters.launcher import Launcher, StartError
 from app.adapters.processes import Child
-from app.cli import children, starting, testing
+from app.cli import children, production, starting, testing
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -60,6 +60,7 @@ def up(
 
     Without DATABASE_URL profiles live in SQLite, without REDIS_URL a private Valkey is started, both in the data dir.
     """
+    production.see(settings_for(data_dir), host, demo=demo, test=test)
     if test:
         if demo:
             raise fail("--test and --demo do not go together.")
@@ -116,6 +117,7 @@ def up(
 def api(port: Port = 8080, host: Host = "127.0.0.1", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Run one API process; start as many as there are cores behind a load balancer."""
     settings = settings_for(data_dir)
+    production.see(settings, host)
     with opened(settings):
         pass
     argv = children.uvicorn(settings, host, port)
@@ -129,6 +131,7 @@ def console(
 ) -> None:
     """Run the console alone, beside APIs whose role may change no key and no workspace. With the owner's role."""
     settings = settings_for(data_dir)
+    production.see(settings, host)
     with opened(settings) as database:
         if not roles.owns_schema(database):
             raise fail("The console needs the role that owns the schema: it changes keys and workspaces.")
@@ -140,6 +143,7 @@ def console(
 def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Run Celery workers and their sweeper."""
     settings = settings_for(data_dir)
+    production.see(settings)
     with opened(settings, worker=True):
         pass
     with TemporaryDirectory(prefix="onefold-metrics-") as folder:

@@ -59,6 +59,11 @@ def is_current(database: Database) -> bool:
     return found == {newest}
 
 
+def knows(revision: str) -> bool:
+    """Whether a schema is one that this code can bring up to date: its newest one, or one before."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 @cache
 def _newest() -> str | None:
     """The newest revision of this code, for which all migrations have to be read."""

@@ -205,8 +205,15 @@ def test_workspaces_keys_and_requests_from_the_command_line(running: Service, cl
         message="the key still works",
     )
     assert cli(data, "verify").stdout == "equal to the reference\n"
-    doctor = cli(data, "doctor")
+    file, restored = data.parent / "backup.tar.gz", data.parent / "restored"
+    assert cli(data, "backup", str(file)).returncode == 0
+    assert cli(restored, "restore", str(file)).returncode == 0
+    assert cli(restored, "verify").stdout == "equal to the reference\n"
+    assert (restored / "default.key").read_text() == (data / "default.key").read_text()
+    assert "is in use" in cli(data, "restore", str(file)).stderr
+    doctor = cli(data, "doctor", env={"ONEFOLD_BACKUP_HOURS": "1"})
     assert doctor.returncode == 0, doctor.stdout
+    assert "last: 20" in doctor.stdout
     for wrong in (
         ("workspaces", "create", "shop"),
         ("workspaces", "create", "x", "--plan", "gold"),

@@ -1,0 +1,109 @@
+"""`ONEFOLD_ENV=production`: what is harmless on a laptop and is not where strangers come, is refused at the start."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from app.cli.context import fail
+from app.cli.starting import is_loopback
+from app.settings import SHORTEST_SECRET, Settings
+
+#: What everybody tries first, and what examples have, ours among them.
+WELL_KNOWN: Final = frozenset(
+    {
+        "12345678",
+        "123456789",
+        "1234567890",
+        "a-long-password",
+        "admin",
+        "change-me",
+        "change_me",
+        "changeit",
+        "changeme",
+        "default",
+        "example",
+        "guest",
+        "iloveyou",
+        "letmein",
+        "long-password",
+        "onefold",
+        "passw0rd",
+        "password",
+        "postgres",
+        "postgresql",
+        "qwertyuiop",
+        "rabbitmq",
+        "redis",
+        "root",
+        "secret",
+        "valkey",
+        "your-password",
+    }
+)
+#: Without a password in the URL, libpq takes one from these.
+_LIBPQ: Final = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSSLCERT")
+
+
+def see(settings: Settings, host: str | None = None, *, demo: bool = False, test: bool = False) -> None:
+    """End the command where production is asked for and something is not fit for it. `host`: where we are to listen;
+    `demo`, `test`: what `onefold up` was asked for."""
+    if not settings.is_production:
+        return
+    found = list(problems(settings, host, os.environ))
+    found += ["--demo lets anybody in."] * demo + ["--test forgets everything."] * test
+    if found:
+        raise fail("ONEFOLD_ENV=production refuses to start:\n" + "\n".join(f"- {problem}" for problem in found))
+
+
+def problems(settings: Settings, host: str | None, environment: Mapping[str, str]) -> Iterator[str]:
+    """What is not fit for production, a line each, without any value."""
+    if settings.test_mode:
+        yield "ONEFOLD_TEST_MODE lets whoever has a key make its workspace begin anew."
+    if host is not None and not is_loopback(host) and not settings.trusted_proxies.strip():
+        yield (
+            "Onefold speaks plain HTTP. Listen on 127.0.0.1, or put a proxy with TLS before it and name that in"
+            " ONEFOLD_TRUSTED_PROXIES."
+        )
+    for name, url in _urls(settings):
+        yield from _of_url(name, url, environment)
+    for name, secret in _secrets(settings, environment):
+        if is_weak(secret):
+            yield f"{name} is too short, or everybody's guess."
+
+
+def is_weak(secret: str, user: str = "") -> bool:
+    """Whether a password is among those that are tried first."""
+    return len(secret) < SHORTEST_SECRET or secret.casefold() in WELL_KNOWN or (bool(user) and secret == user)
+
+
+def _urls(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "DATABASE_URL", settings.database_url
+    yield "WORKER_DATABASE_URL", settings.worker_database_url
+    yield "REDIS_URL", settings.redis_url
+    yield "BROKER_URL", settings.broker_url
+
+
+def _of_url(name: str, url: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """A server that is reached over a network asks for a password, and not for one that is known."""
+    parts = urlsplit(url)
+    asked = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    password = unquote(parts.password) if parts.password else asked.get("password", "")
+    if password and is_weak(password, unquote(parts.username or "")):
+        yield f"The password in {name} is too short, or everybody's guess."
+    host = parts.hostname or asked.get("host", "").partition(",")[0]
+    remote = host and not host.startswith("/") and not is_loopback(host)
+    elsewhere = name.endswith("DATABASE_URL") and (any(environment.get(each) for each in _LIBPQ) or "sslcert" in asked)
+    if remote and not password and not elsewhere:
+        yield f"{name} leads to another machine without a password."
+
+
+def _secrets(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    known = {"ONEFOLD_METRICS_TOKEN": settings.metrics_token, "ONEFOLD_SMTP_PASSWORD": settings.smtp_password}
+    for name, secret in known.items():
+        if secret is not None:
+            yield name, secret.get_secret_value()
+    if settings.flower_basic_auth is not None:
+        yield "The password of FLOWER_BASIC_AUTH", settings.flower_basic_auth.get_secret_value().partition(":")[2]
+    if password := environment.get("PGPASSWORD"):
+        yield "PGPASSWORD", password

@@ -1,0 +1,148 @@
+"""Backups of the embedded default: one file with both databases, the secrets of the data directory, and what was sent
+for imports that are not done. PostgreSQL has tools of its own for this: see docs/operations.md.
+
+What is not in it: Redis's data (limits begin full), logs, and the files that jobs made, which can be asked for again.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO, Final
+from urllib.parse import quote
+
+from app.adapters import archive
+from app.adapters.archive import BrokenArchiveError
+from app.adapters.files import Files
+from app.adapters.private_files import read_secret, replacing_bytes, sync_directory, write_secret
+from app.store import copies, lane, migrate
+from app.store.copies import BrokenCopyError
+from app.store.engine import Database, inbox_file
+
+__all__ = ["BrokenArchiveError", "BrokenCopyError", "Kept", "LaterSchemaError", "make", "record", "restore"]
+
+#: Files of the data directory that a backup has, where they are there: whoever has one of them has what it opens.
+SECRETS: Final = ("default.key", "demo.key", "console.auth", "flower.auth", "metrics.token")
+#: In the data directory: when it was backed up last, and of when it was restored.
+RECORD: Final = "backup.json"
+#: In the data directory, as long as a restore is not finished.
+RESTORING: Final = "restoring"
+_FILES: Final = "files"
+_COMPRESSED: Final = (".gz", ".tgz")
+
+
+class LaterSchemaError(Exception):
+    """The backup is of a later version of Onefold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of backups of a data directory; None where there was none. Microseconds."""
+
+    #: Of when the last backup is.
+    taken_us: int | None = None
+    #: When this directory was restored, and of when the backup was.
+    restored_us: int | None = None
+    restored_of_us: int | None = None
+
+
+def make(main: Path, files: Files, path: Path, now_us: int) -> int:
+    """Write a backup of a main database, and of what is beside it, to `path`. Returns its bytes.
+
+    It has mode 600, and takes the place of what was there once it is whole. Everybody else goes on. Needs room beside
+    `path` for the databases and, until it is finished, for them once more. A name that ends in `.gz` or `.tgz` is
+    compressed. Raises BrokenCopyError, OSError, sqlite3.Error.
+    """
+    data_dir, path = main.parent, path.resolve()
+    with (
+        ExitStack() as stack,
+        TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
+    ):
+        copy = Path(folder) / main.name
+        uploads: list[tuple[str, BinaryIO]] = []
+
+        def hold() -> None:
+            """Open what jobs wait for: at this instant nobody can finish a job and remove its file."""
+            uploads.extend((name, stack.enter_context(source.open("rb"))) for name, source in files.uploads())
+
+        with copies.snapshot(main, hold) as readers:
+            copies.write(readers.main, copy)
+            copies.write(readers.inbox, inbox_file(copy))
+        copies.check(copy)
+        with replacing_bytes(path) as target, archive.Writer(target, compress=path.suffix in _COMPRESSED) as writer:
+            for database in (copy, inbox_file(copy)):
+                writer.add_file(database.name, database)
+                database.unlink()
+            for secret in (data_dir / name for name in SECRETS):
+                if secret.is_file():
+                    writer.add_file(secret.name, secret)
+            for name, file in uploads:
+                writer.add(f"{_FILES}/{name}", file)
+            writer.finish({"taken_us": now_us, "schema": readers.schema})
+    _write_record(data_dir, {"taken_us": now_us})
+    return path.stat().st_size
+
+
+def restore(path: Path, main: Path, files: Files, now_us: int) -> int:
+    """Put what a backup has where `main` and the files beside it belong: of when it is, in microseconds. Nothing may be
+    there, and nobody at work.
+
+    Nothing is where it belongs before everything was looked at; the main database comes last. The schema is brought up
+    to date, and every lane gets another epoch: what a worker remembers of the numbers is not true any more.
+
+    Raises BrokenArchiveError, BrokenCopyError, LaterSchemaError, OSError.
+    """
+    data_dir = main.parent
+    folder = data_dir / RESTORING
+    folder.mkdir(mode=0o700)
+    try:
+        taken_us = _looked_at(archive.unpack(path, folder), folder / main.name)
+        database = Database(f"sqlite:///{quote(str(folder / main.name))}")
+        try:
+            migrate.upgrade(database)
+            with database.write() as connection:
+                lane.begin_epoch(connection)
+        finally:
+            database.dispose()
+        _write_record(folder, {"restored_us": now_us, "restored_of_us": taken_us})
+        for source in sorted((folder / _FILES).glob("*/*")):
+            files.give(f"{source.parent.name}/{source.name}", source)
+        shutil.rmtree(folder / _FILES, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    last = [inbox_file(main).name, main.name]
+    for name in [*sorted(each.name for each in folder.iterdir() if each.name not in last), *last]:
+        (folder / name).rename(data_dir / name)
+    sync_directory(data_dir)
+    folder.rmdir()
+    sync_directory(data_dir)
+    return taken_us
+
+
+def _looked_at(manifest: Mapping[str, Any], main: Path) -> int:
+    """Of when a backup is that was unpacked, in microseconds."""
+    taken_us, schema = manifest.get("taken_us"), manifest.get("schema")
+    databases = {main.name, inbox_file(main).name}
+    there = {each.name for each in main.parent.iterdir()}
+    if not isinstance(taken_us, int) or not databases <= there <= {*databases, *SECRETS, _FILES}:
+        raise BrokenArchiveError("it is no backup of Onefold")
+    if not isinstance(schema, str) or not migrate.knows(schema):
+        raise LaterSchemaError
+    copies.check(main)
+    return taken_us
+
+
+def record(data_dir: Path) -> Kept:
+    """What is known of backups of a data directory."""
+    try:
+        return Kept(**json.loads(read_secret(data_dir / RECORD) or "{}"))
+    except (ValueError, TypeError):
+        return Kept()
+
+
+def _write_record(data_dir: Path, known: Mapping[str, int]) -> None:
+    write_secret(data_dir / RECORD, json.dumps({**asdict(record(data_dir)), **known}))

@@ -1,0 +1,298 @@
+"""Backups of the embedded default: of one instant whatever goes on, whole or refused, restored as they were."""
+
+import gzip
+import io
+import json
+import re
+import sqlite3
+import stat
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from app.adapters import embedded
+from app.adapters.archive import MANIFEST, BrokenArchiveError, unpack
+from app.adapters.files import Files
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL, STREAMS
+from app.services import backups
+from app.store import copies, lane, workspaces
+from app.store.engine import Database, inbox_file
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry
+from tests.accepting import entry
+from tests.command_line import command_line
+from tests.polling import until
+from tests.stores import NOW_US, prepare, workspace
+from workers import replay
+from workers.apply import Applier
+
+SECRETS = {"default.key": "a key\n", "console.auth": "admin:a password\n", "metrics.token": "a token, long enough\n"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The data directory of an Onefold: databases, secrets, a file that an import waits for."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    prepare(f"sqlite:///{folder / 'onefold.db'}")
+    for name, text in SECRETS.items():
+        (folder / name).write_text(text)
+    with Files(folder / "files").writing(Files(folder / "files").upload(1, "job")) as file:
+        file.write(b"rows")
+    (folder / "logs").mkdir()
+    (folder / "logs" / "api.log").write_text("a line\n")
+    return folder
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{folder / 'onefold.db'}")
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+def request(n: int) -> Entry:
+    body = {"attributes": [{"external_id": f"u{n % 20}", "n": n, "sum": {"inc": 1}}]}
+    found = entry("/users/track", body)
+    assert found is not None
+    return found
+
+
+def accept(database: Database, workspace_id: int, n: int) -> None:
+    with database.write(database.inbox) as connection:
+        inbox.append(connection, workspace_id, n % 2, [request(n)], NOW_US + n)
+
+
+class Silent:
+    """A doorbell that nobody hears."""
+
+    def clear(self, workspace_id: int) -> None:
+        pass
+
+
+def applier_of(database: Database) -> Applier:
+    return Applier(database, Silent(), lambda: NOW_US, lambda number: workspaces.secret(database, number))
+
+
+def content(folder: Path) -> dict[str, str]:
+    """What a directory has: every row of both databases but the lanes' epochs, and every other file."""
+    found = {}
+    for name in ("onefold.db", "onefold-inbox.db"):
+        with closing(sqlite3.connect(folder / name)) as connection:
+            lines = (re.sub(r",\d+\)", ",epoch)", s) if '"lane"' in s else s for s in connection.iterdump())
+            found[name] = "\n".join(line for line in lines if "sqlite_sequence" not in line)
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.startswith(("onefold", "launcher.lock")):
+            found[str(path.relative_to(folder))] = path.read_text()
+    return found
+
+
+def test_backups_while_others_accept_and_apply_are_each_of_one_instant(data: Path, tmp_path: Path) -> None:
+    """Restored, each equals the reference of its own inbox, also once what had been waiting is applied; none of what
+    was accepted before it is missing."""
+    with opened(data) as database:
+        one = workspace(database)
+        accepted, stop = [0], Event()
+
+        def work() -> None:
+            with opened(data) as mine:
+                applier = applier_of(mine)
+                for n in count(1):
+                    if stop.is_set():
+                        return
+                    accept(mine, one, n)
+                    accepted[0] = n
+                    if n % 3 == 0:
+                        applier.drain(one)
+
+        worker = Thread(target=work)
+        worker.start()
+        try:
+            found = []
+            for n in range(6):
+                before = accepted[0]
+                until(lambda before=before: accepted[0] > before + 20)  # type: ignore[misc]
+                least, path = accepted[0], tmp_path / f"{n}.tar"
+                backups.make(data / "onefold.db", Files(data / "files"), path, NOW_US)
+                found.append((path, least))
+        finally:
+            stop.set()
+            worker.join()
+        secret = workspaces.secret(database, one)
+    for path, least in found:
+        folder = tmp_path / path.stem
+        folder.mkdir()
+        backups.restore(path, folder / "onefold.db", Files(folder / "files"), NOW_US)
+        with opened(folder) as restored:
+            with restored.read(restored.inbox) as connection:
+                assert sum(inbox.head(connection, one, stream) for stream in STREAMS) >= least
+            assert replay.differences(restored, one, secret) == []
+            applier_of(restored).drain(one)
+            assert replay.differences(restored, one, secret) == []
+            with restored.read() as connection, restored.read(restored.inbox) as other:
+                cursors = lane.cursors(connection)
+                assert inbox.heads(other) == {place: cursors[place] for place in cursors}
+
+
+def test_a_restored_directory_is_as_it_was_and_no_worker_remembers_it(data: Path, tmp_path: Path) -> None:
+    run = command_line(data)
+    with opened(data) as database:
+        one = workspace(database)
+        for n in range(1, 8):
+            accept(database, one, n)
+        applier_of(database).drain(one)
+        accept(database, one, 8)
+        with database.read() as connection:
+            epoch = lane.read(connection, one).epoch  # type: ignore[union-attr]
+    file = tmp_path / "backup.tar.gz"
+    file.write_text("of yesterday")
+    run("backup", str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert gzip.decompress(file.read_bytes())[:10] == b"onefold.db"
+    target = tmp_path / "restored"
+    assert "is as it was at " in command_line(target)("restore", str(file))
+    was = {name: text for name, text in content(data).items() if name not in ("logs/api.log", "backup.json")}
+    now = content(target)
+    kept = json.loads(now.pop("backup.json"))
+    assert (now, sorted(kept)) == (was, ["restored_of_us", "restored_us", "taken_us"])
+    private = [*SECRETS, "onefold.db", "onefold-inbox.db", "files/1/job.upload"]
+    assert {stat.S_IMODE((target / name).stat().st_mode) for name in private} == {0o600}
+    with opened(target) as database, database.read() as connection:
+        found = lane.read(connection, one)
+        assert found is not None
+        assert found.epoch not in (0, epoch)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_nothing_is_restored_where_something_is_or_runs(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    command_line(data)("backup", str(file))
+    before = content(data)
+    assert "is not empty: it has backup.json" in command_line(data)("restore", str(file), fails=True)
+    assert content(data) == before
+    running = tmp_path / "running"
+    with embedded.acquire_lock(running):
+        said = command_line(running)("restore", str(file), fails=True)
+    assert "is in use by another Onefold" in said.replace("\n", " ")
+    assert [path.name for path in running.iterdir()] == [embedded.LOCK_NAME]
+
+
+def test_a_restore_that_was_cut_short_is_not_taken_for_an_onefold(data: Path, tmp_path: Path) -> None:
+    (data / "restoring").mkdir()
+    assert "was not finished" in command_line(data)("workspaces", "list", fails=True).replace("\n", " ")
+    assert "was not finished" in command_line(data)("migrate", fails=True).replace("\n", " ")
+    assert "was not finished" in command_line(data)("backup", str(tmp_path / "b.tar"), fails=True).replace("\n", " ")
+
+
+def test_with_postgresql_both_say_where_to_look(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nobody")
+    for word in ("backup", "restore"):
+        assert "docs/operations.md" in command_line(data)(word, str(tmp_path / "b.tar"), fails=True).replace("\n", "")
+
+
+def altered(archive: Path, change: dict[str, Any]) -> bytes:
+    """An archive with other entries: {name: content, an entry of another kind, or None for none}."""
+    target = io.BytesIO()
+    with tarfile.open(archive) as before, tarfile.open(fileobj=target, mode="w") as after:
+        for member in before:
+            content = change.get(member.name, before.extractfile(member).read())  # type: ignore[union-attr]
+            if content is None:
+                continue
+            member.size = len(content)
+            after.addfile(member, io.BytesIO(content))
+            for entry_ in change.get("behind " + member.name, ()):
+                after.addfile(entry_, io.BytesIO(b""))
+    return target.getvalue()
+
+
+def link(name: str, leads_to: str) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname = tarfile.SYMTYPE, leads_to
+    return found
+
+
+def test_what_is_no_whole_backup_is_refused_and_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    file, target = tmp_path / "backup.tar", tmp_path / "target"
+    target.mkdir()
+    backups.make(data / "onefold.db", Files(data / "files"), file, NOW_US)
+    whole = file.read_bytes()
+    with tarfile.open(file) as tar:
+        manifest = json.loads(tar.extractfile(MANIFEST).read())  # type: ignore[union-attr]
+    broken = {
+        "empty": b"",
+        "text": b"no archive at all" * 100,
+        "cut short": whole[: len(whole) // 2],
+        "without its manifest": altered(file, {MANIFEST: None}),
+        "a byte of a key": altered(file, {"default.key": b"A key\n"}),
+        "a file less": altered(file, {"default.key": None}),
+        "without a database": altered(file, {"onefold-inbox.db": None, MANIFEST: b"{}"}),
+        "of a later form": altered(file, {MANIFEST: json.dumps({**manifest, "format": 2}).encode()}),
+        "a name that leads out": altered(file, {"behind default.key": [tarfile.TarInfo("../out")]}),
+        "an absolute name": altered(file, {"behind default.key": [tarfile.TarInfo("/tmp/out")]}),
+        "a link": altered(file, {"behind default.key": [link("files", "/etc")]}),
+        "a manifest of nonsense": altered(file, {MANIFEST: b"[1]"}),
+    }
+    for name, content_ in broken.items():
+        file.write_bytes(content_)
+        with pytest.raises((BrokenArchiveError, copies.BrokenCopyError)):
+            backups.restore(file, target / "onefold.db", Files(target / "files"), NOW_US)
+        assert list(target.iterdir()) == [], name
+    file.write_bytes(whole)
+    assert unpack(file, target)["taken_us"] == NOW_US
+
+
+def test_a_backup_of_a_later_version_is_refused(data: Path, tmp_path: Path) -> None:
+    file, target = tmp_path / "backup.tar", tmp_path / "target"
+    for path in (data / "onefold.db", data / "onefold-inbox.db"):
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("update alembic_version set version_num = '9999'")
+            connection.commit()
+    backups.make(data / "onefold.db", Files(data / "files"), file, NOW_US)
+    assert "later version" in command_line(target)("restore", str(file), fails=True).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("update inbox_head set head = 1 where stream = 0", "applied up to 3, accepted up to 1"),
+        ("delete from inbox where stream = 1 and seq = 4", "the inbox lacks the request behind 3"),
+        ("delete from inbox_head", "applied up to 3, accepted up to 0"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_not_backed_up(
+    data: Path, tmp_path: Path, damage: str, told: str
+) -> None:
+    with opened(data) as database:
+        one = workspace(database)
+        for n in range(6):
+            accept(database, one, n)
+        applier_of(database).drain(one)
+        for n in (7, 9):  # of the bulk stream
+            accept(database, one, n)
+    with closing(sqlite3.connect(inbox_file(data / "onefold.db"))) as connection:
+        connection.execute(damage)
+        connection.commit()
+    assert told in command_line(data)("backup", str(tmp_path / "b.tar"), fails=True).replace("\n", " ")
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_a_damaged_page_is_noticed(data: Path, tmp_path: Path) -> None:
+    with opened(data) as database:
+        database.checkpoint()
+    pages = bytearray((data / "onefold.db").read_bytes())
+    pages[3 * 4096 : 4 * 4096] = b"\xff" * 4096
+    (data / "onefold.db").write_bytes(pages)
+    assert "not sound" in command_line(data)("backup", str(tmp_path / "b.tar"), fails=True).replace("\n", " ")
+
+
+def test_numbers_of_both_streams_are_looked_at(data: Path) -> None:
+    assert (STREAM_NORMAL, STREAM_BULK) == (0, 1) == tuple(range(len(lane.STREAM_COLUMNS)))
+    copies.check(data / "onefold.db")

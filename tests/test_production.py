@@ -1,0 +1,82 @@
+"""ONEFOLD_ENV=production: what lets strangers in is refused at the start, by name and without its value."""
+
+from pathlib import Path
+
+import pytest
+
+from app.cli.production import WELL_KNOWN, is_weak, problems
+from app.settings import Settings, basic_auth_problem
+from tests.command_line import command_line
+
+GOOD = "Vq8-r41zTn"
+PROXY = {"ONEFOLD_TRUSTED_PROXIES": "10.0.0.0/8"}
+PLAIN = "Onefold speaks plain HTTP"
+REMOTE = "leads to another machine without a password"
+WEAK = "too short, or everybody's guess"
+
+
+@pytest.mark.parametrize(
+    ("environment", "host", "told"),
+    [
+        ({}, None, []),
+        ({}, "127.0.0.1", []),
+        ({}, "::1", []),
+        ({}, "0.0.0.0", [PLAIN]),
+        ({}, "192.0.2.7", [PLAIN]),
+        ({}, "onefold.example.org", [PLAIN]),
+        ({"ONEFOLD_TRUSTED_PROXIES": " "}, "::", [PLAIN]),
+        (PROXY, "0.0.0.0", []),
+        ({"ONEFOLD_TEST_MODE": "true"}, None, ["ONEFOLD_TEST_MODE"]),
+        ({"DATABASE_URL": f"postgresql://onefold:{GOOD}@db/onefold"}, None, []),
+        ({"DATABASE_URL": "postgresql://onefold:onefold@db/onefold"}, None, [f"DATABASE_URL is {WEAK}"]),
+        ({"DATABASE_URL": "postgresql://shop-data:shop-data@db/x"}, None, [f"DATABASE_URL is {WEAK}"]),
+        ({"DATABASE_URL": "postgresql://u:Change%2DMe@db/x"}, None, [f"DATABASE_URL is {WEAK}"]),
+        ({"DATABASE_URL": "postgresql://u@db/x?password=short"}, None, [f"DATABASE_URL is {WEAK}"]),
+        ({"DATABASE_URL": "postgresql://u@db/x"}, None, [f"DATABASE_URL {REMOTE}"]),
+        ({"DATABASE_URL": "postgresql://u@/x?host=db,db2"}, None, [f"DATABASE_URL {REMOTE}"]),
+        ({"DATABASE_URL": "postgresql://u@/x?host=/run/postgresql"}, None, []),
+        ({"DATABASE_URL": "postgresql://u@localhost/x"}, None, []),
+        ({"DATABASE_URL": "postgresql://u@db/x?sslmode=verify-full&sslcert=c.pem"}, None, []),
+        ({"DATABASE_URL": "postgresql://u@db/x", "PGPASSWORD": GOOD}, None, []),
+        ({"DATABASE_URL": "postgresql://u@db/x", "PGPASSWORD": "postgres"}, None, [f"PGPASSWORD is {WEAK}"]),
+        ({"WORKER_DATABASE_URL": "postgresql://u@db/x"}, None, [f"WORKER_DATABASE_URL {REMOTE}"]),
+        ({"REDIS_URL": "redis://redis:6379/0"}, None, [f"REDIS_URL {REMOTE}"]),
+        ({"REDIS_URL": "redis://:redis@redis:6379/0"}, None, [f"REDIS_URL is {WEAK}"]),
+        ({"REDIS_URL": f"rediss://:{GOOD}@redis:6379/0"}, None, []),
+        ({"REDIS_URL": "redis://127.0.0.1:6379/0"}, None, []),
+        ({"REDIS_URL": "unix:///run/valkey.sock?db=0"}, None, []),
+        ({"BROKER_URL": "amqp://guest:guest@rabbit//"}, None, [f"BROKER_URL is {WEAK}"]),
+        ({"ONEFOLD_METRICS_TOKEN": "password"}, None, [f"ONEFOLD_METRICS_TOKEN is {WEAK}"]),
+        ({"ONEFOLD_FLOWER_BASIC_AUTH": "me:a-long-password"}, None, [f"FLOWER_BASIC_AUTH is {WEAK}"]),
+        ({"ONEFOLD_FLOWER_BASIC_AUTH": f"me:{GOOD}"}, None, []),
+        ({"ONEFOLD_SMTP_PASSWORD": "changeme"}, None, [f"ONEFOLD_SMTP_PASSWORD is {WEAK}"]),
+    ],
+)
+def test_what_is_refused(
+    environment: dict[str, str], host: str | None, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = list(problems(Settings(), host, environment))
+    assert len(found) == len(told), found
+    assert all(words in line for words, line in zip(told, found, strict=True)), found
+
+
+def test_every_known_password_is_weak_whatever_its_case() -> None:
+    assert all(is_weak(word) and is_weak(word.upper()) for word in WELL_KNOWN)
+    assert not is_weak(GOOD)
+    assert basic_auth_problem("me:a-long-password") is None  # the example of docs/operations.md is refused here alone
+
+
+@pytest.mark.parametrize(
+    "words", [("up",), ("api",), ("console",), ("worker",), ("jobs", "run"), ("up", "--demo"), ("up", "--test")]
+)
+def test_all_that_serves_looks(words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEFOLD_ENV", "production")
+    monkeypatch.setenv("REDIS_URL", "redis://:sesame@redis:6379/0")
+    said = command_line(tmp_path)(*words, fails=True)
+    assert "ONEFOLD_ENV=production" in said
+    assert "sesame" not in said
+    assert not (tmp_path / "onefold.db").exists()
