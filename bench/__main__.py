@@ -32,6 +32,7 @@ from bench import (
     values,
     webhooks,
 )
+from bench.baseline import compare
 from bench.options import Options
 from bench.stack import Stack
 from bench.table import BenchError, Row, Rows, say, show
@@ -52,7 +53,9 @@ EXTRA = (
     "webhooks",
     "import",
 )
-WHAT = f"{', '.join(NAMES)} (default), {', '.join(EXTRA)}, or all"
+#: Not part of `all`: it takes six minutes, and measures others.
+BESIDE = ("baseline",)
+WHAT = f"{', '.join(NAMES)} (default), {', '.join((*EXTRA, *BESIDE))}, or all but the last"
 
 
 class Store(StrEnum):
@@ -75,7 +78,7 @@ def main(
 ) -> None:
     """Measure Onefold on servers of its own, with the floors of the same run beside it."""
     wanted = [*NAMES, *EXTRA] if names == ["all"] else names or list(NAMES)
-    unknown = set(wanted) - {*NAMES, *EXTRA}
+    unknown = set(wanted) - {*NAMES, *EXTRA, *BESIDE}
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}")
     imported = min(users, 2_000) if quick else users
@@ -130,6 +133,9 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
         rows.take(fair.measure(running, options))
     if "plans" in wanted and on_postgresql:
         plans.show(running, options)
+    if "baseline" in wanted and on_postgresql:
+        say("beside what one writes first")
+        compare.show(running, options)
     if "full" in running.sites:
         checked = preload.check(running.sites["full"], options.users)
         say(f"  {checked}")

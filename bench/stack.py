@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -90,15 +90,36 @@ class Stack:
             yield port
 
     @contextmanager
+    def baseline(self, settings: Mapping[str, str]) -> Iterator[int]:
+        """The API of bench.baseline; gives its port."""
+        with self._uvicorn("api", "bench.baseline.service:create", None, "/readyz", settings) as port:
+            yield port
+
+    @contextmanager
     def worker(self, site: Site, app: str = "workers.celery_app") -> Iterator[None]:
         """A Celery worker with one process, and the sweeper."""
-        celery = (str(SCRIPTS / "celery"), "-A", app, "worker", "-E", "-c", "1", "-l", "WARNING")
-        queues = ("-Q", "sync,normal,bulk", "--without-mingle", "--without-gossip")
-        sweeper = (str(SCRIPTS / "onefold"), "sweeper", "--data-dir", str(self.folder))
-        with (
-            self.process("worker", (*celery, *queues), self.environment(site)),
-            self.process("sweeper", sweeper, self.environment(site)),
-        ):
+        with self.worker_alone(site, 1, app), self.sweeper(site):
+            yield
+
+    def worker_alone(
+        self, site: Site, processes: int, app: str = "workers.celery_app"
+    ) -> AbstractContextManager["subprocess.Popen[str]"]:
+        """A Celery worker without a sweeper; gives its process."""
+        return self.celery(app, ("-E", "-Q", "sync,normal,bulk"), self.environment(site), processes)
+
+    @contextmanager
+    def celery(
+        self, app: str, options: tuple[str, ...], env: Mapping[str, str], processes: int
+    ) -> Iterator["subprocess.Popen[str]"]:
+        """A worker of any Celery application; gives its process."""
+        argv = (str(SCRIPTS / "celery"), "-A", app, "worker", *options, "-c", str(processes), "-l", "WARNING")
+        with self.process("worker", (*argv, "--without-mingle", "--without-gossip"), env) as worker:
+            yield worker
+
+    @contextmanager
+    def sweeper(self, site: Site) -> Iterator[None]:
+        argv = (str(SCRIPTS / "onefold"), "sweeper", "--data-dir", str(self.folder))
+        with self.process("sweeper", argv, self.environment(site)):
             yield
 
     @contextmanager
@@ -148,7 +169,7 @@ class Stack:
             loop, http = "uvloop", "httptools"
         argv = (str(SCRIPTS / "uvicorn"), "--factory", target, "--host", HOST, "--port", str(port))
         options = ("--loop", loop, "--http", http, "--no-access-log", "--no-server-header")
-        env = dict(os.environ) if site is None else {**self.environment(site), **settings}
+        env = {**(os.environ if site is None else self.environment(site)), **settings}
         more = ("--timeout-keep-alive", "65", "--no-proxy-headers")
         with self.process(name, (*argv, *options, *more), env) as process:
             until(lambda: process.poll() is not None or _answers(port, path), 30, message=f"{name} does not answer")
