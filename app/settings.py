@@ -1,16 +1,30 @@
 """Settings of a process, read once from the environment (ONEFOLD_…, DATABASE_URL, REDIS_URL, BROKER_URL) and frozen."""
 
+import os
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 #: The embedded database, in the data directory.
 DATABASE_NAME: Final = "onefold.db"
 #: Characters of a token or password: fewer are guessed.
 SHORTEST_SECRET: Final = 8
+#: Variables of the environment that may also be given as the name of a file: NAME_FILE.
+SECRET_NAMES: Final = frozenset(
+    {
+        "DATABASE_URL",
+        "WORKER_DATABASE_URL",
+        "REDIS_URL",
+        "BROKER_URL",
+        "ONEFOLD_METRICS_TOKEN",
+        "ONEFOLD_SMTP_PASSWORD",
+        "ONEFOLD_FLOWER_BASIC_AUTH",
+    }
+)
 
 
 class Settings(BaseSettings):
@@ -227,6 +241,18 @@ class Settings(BaseSettings):
     #: user:password for Flower.
     flower_basic_auth: SecretStr | None = None
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the environment says, and behind that what is in the files that it names."""
+        return (init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings, file_secret_settings)
+
     @field_validator("metrics_token", "flower_basic_auth", "smtp_password", mode="before")
     @classmethod
     def _unset_when_empty(cls, value: object) -> object:
@@ -288,6 +314,35 @@ class Settings(BaseSettings):
             database = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("db", "0")
             return f"redis+socket://{parts.path}?virtual_host={database}"
         return url
+
+
+class SecretFileError(ValueError):
+    """A file that the environment names cannot be read. The message says which variable, and no value."""
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """NAME_FILE in the environment names a file whose line is the value of NAME, for each of SECRET_NAMES."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """(value or None, name, False) of a field. Raises SecretFileError."""
+        aliases = field.validation_alias
+        names = [str(name) for name in aliases.choices] if isinstance(aliases, AliasChoices) else []
+        for name in names or [f"ONEFOLD_{field_name.upper()}"]:
+            path = os.environ.get(f"{name}_FILE") if name in SECRET_NAMES else None
+            if path:
+                try:
+                    return Path(path).read_text(encoding="utf-8").strip(), names[0] if names else field_name, False
+                except (OSError, UnicodeDecodeError) as error:
+                    raise SecretFileError(f"{name}_FILE cannot be read ({type(error).__name__})") from None
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, str]:
+        found = {}
+        for field_name, field in self.settings_cls.model_fields.items():
+            value, name, _ = self.get_field_value(field, field_name)
+            if value:
+                found[name] = value
+        return found
 
 
 def token_problem(token: str) -> str | None:

@@ -30,6 +30,7 @@ from tests.polling import gone, until
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+RUN_SECONDS = 60.0
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "100",
@@ -49,7 +50,8 @@ class _Process:
         # setpriv rather than a preexec_fn: Python 3.12 warns of forking where the test process has threads.
         leash = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
         self._argv = (*leash, *argv)
-        self._home = home
+        self._programs = Path(argv[0]).parent
+        self.home = home
         self._user = user
         self._answers = answers
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,9 +70,9 @@ class _Process:
     def start(self) -> None:
         if self._process is not None:
             raise RuntimeError("the server is running already")
-        log = self._home / "log"
+        log = self.home / "log"
         with log.open("ab") as output:
-            self._process = process = _popen(self._argv, self._home, self._user, output.fileno())
+            self._process = process = _popen(self._argv, self.home, self._user, output.fileno())
         try:
             until(lambda: process.poll() is not None or self._answers(), START_SECONDS, message="no answer")
             if process.poll() is not None:
@@ -79,6 +81,15 @@ class _Process:
             self.kill9()
             tail = log.read_text(errors="replace")[-2000:]
             raise ServerUnavailable(f"{self._argv} does not start: {failure}\n{tail}") from failure
+
+    def run(self, name: str, *words: str) -> None:
+        program = self._programs / name
+        if not program.is_file():
+            raise ServerUnavailable(f"there is no {name} beside the server")
+        process = _popen([str(program), *words], self.home, self._user, subprocess.PIPE)
+        output, _ = process.communicate(timeout=RUN_SECONDS)
+        if process.returncode != 0:
+            raise AssertionError(f"{name} ended with {process.returncode}: {output.decode(errors='replace')[-2000:]}")
 
     def stop(self, number: int) -> None:
         if self._process is None:
@@ -141,6 +152,15 @@ class PostgresServer:
     def kill9(self) -> None:
         """As a crash. It leaves a file of shared memory behind."""
         self._process.kill9()
+
+    @property
+    def home(self) -> Path:
+        """The directory of its user in which it lives; its files lie in `data`."""
+        return self._process.home
+
+    def run(self, name: str, *words: str) -> None:
+        """Run a program of PostgreSQL's as the server's user, in its home. Raises ServerUnavailable."""
+        self._process.run(name, *words)
 
     def create_database(self, name: str, template: str = "template0") -> str:
         """Make a database, in place of one of that name: empty, or a copy of one that nobody is connected to.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.production import WELL_KNOWN, is_weak, problems
-from app.settings import Settings, basic_auth_problem
+from app.settings import SECRET_NAMES, Settings, basic_auth_problem
 from tests.command_line import command_line
 
 GOOD = "Vq8-r41zTn"
@@ -80,3 +80,18 @@ def test_all_that_serves_looks(words: tuple[str, ...], tmp_path: Path, monkeypat
     assert "ONEFOLD_ENV=production" in said
     assert "sesame" not in said
     assert not (tmp_path / "onefold.db").exists()
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRET_NAMES:
+        (tmp_path / name).write_text(f"me:of-{name}\n")
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+    found = Settings()
+    given = (found.database_url, found.worker_database_url, found.redis_url, found.broker_url)
+    secret = (found.metrics_token, found.smtp_password, found.flower_basic_auth)
+    assert {*given, *(each.get_secret_value() for each in secret if each)} == {f"me:of-{name}" for name in SECRET_NAMES}
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    assert Settings().redis_url == "redis://127.0.0.1:1"
+    monkeypatch.setenv("BROKER_URL_FILE", str(tmp_path / "none"))
+    assert "BROKER_URL_FILE cannot be read" in command_line(tmp_path)("doctor", fails=True)

@@ -20,7 +20,7 @@ from app.services import workspaces
 from app.services.backups import RESTORING
 from app.services.caller import Caller
 from app.services.networks import parse_networks
-from app.settings import DATABASE_NAME, Settings
+from app.settings import DATABASE_NAME, SecretFileError, Settings
 from app.store import migrate, partitions, roles
 from app.store.engine import Database
 
@@ -45,6 +45,8 @@ def settings_for(data_dir: Path) -> Settings:
         found = Settings(data_dir=data_dir)
     except ValidationError as error:
         raise fail("; ".join(_told(each["loc"], each["msg"]) for each in error.errors(include_input=False))) from None
+    except SecretFileError as error:
+        raise fail(f"{error}.") from None
     try:
         parse_networks(found.trusted_proxies.split(","))
     except ValueError:

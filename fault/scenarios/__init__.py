@@ -12,6 +12,7 @@ from fault.scenarios import (
     merging,
     postgres,
     redis,
+    restores,
     visitors,
     webhooks,
     workers,
@@ -31,6 +32,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *visitors.SCENARIOS,
             *webhooks.SCENARIOS,
             *imports.SCENARIOS,
+            *restores.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )

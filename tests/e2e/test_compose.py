@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,22 +19,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import psutil
+import psycopg
 import pytest
 import redis
 import yaml
 
 from app.adapters import embedded
+from app.cli.production import problems
+from app.settings import Settings, basic_auth_problem
 from tests.polling import gone, until
-from tests.servers import PostgresServer, ValkeyServer
+from tests.servers import ServerUnavailable, ValkeyServer, postgres, postgres_binaries
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
-OURS = ("api", "worker", "jobs", "flower")
-GIVEN = {"POSTGRES_PASSWORD": "p@ss/word", "FLOWER_BASIC_AUTH": "someone:some password"}
+OURS = ("admin", "api", "worker", "jobs", "flower")
+SERVERS = ("postgres", "redis")
 PREFIX = "onefold-compose:"
 
 Service = dict[str, Any]
@@ -41,10 +44,19 @@ Service = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Service]:
-    """The services, with the variables of GIVEN put in as Compose does it."""
-    text = re.sub(r"\$\{(\w+):\?[^}]+\}", lambda match: GIVEN[match[1]], FILE.read_text())
+    """The services, with every variable at its default."""
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", FILE.read_text())
     found: dict[str, Service] = yaml.safe_load(text)["services"]
     return found
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What deploy/compose/secrets.sh makes."""
+    folder = tmp_path_factory.mktemp("compose")
+    for _ in range(2):  # the second time changes nothing
+        subprocess.run([ROOT / "deploy/compose/secrets.sh"], cwd=folder, check=True, timeout=30)
+    return folder / "secrets"
 
 
 def test_the_compose_file_as_docker_reads_it() -> None:
@@ -52,58 +64,98 @@ def test_the_compose_file_as_docker_reads_it() -> None:
     if docker is None or subprocess.run([docker, "compose", "version"], check=False, capture_output=True).returncode:
         pytest.skip("no docker with the compose plugin; the other tests of this module read the file by themselves")
     argv = [docker, "compose", "--file", str(FILE), "config", "--quiet"]
-    said = subprocess.run(argv, check=False, env={**os.environ, **GIVEN}, capture_output=True, text=True, timeout=30)
+    said = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=30)
     assert (said.returncode, said.stderr) == (0, "")
 
 
 def test_every_service_has_a_health_check_and_comes_back_after_a_crash(services: dict[str, Service]) -> None:
-    assert set(services) == {*OURS, "postgres", "redis"}
-    for name, service in services.items():
-        check = service["healthcheck"]
+    assert set(services) == {*OURS, *SERVERS}
+    for name in services.keys() - {"admin"}:  # which ends when it has done its work
+        check = services[name]["healthcheck"]
         assert check["test"][0] in ("CMD", "CMD-SHELL"), name
         assert {"interval", "timeout", "start_period", "retries"} <= check.keys(), name
-        assert service["restart"] == "unless-stopped", name
+        assert services[name]["restart"] == "unless-stopped", name
 
 
-def test_a_service_waits_until_what_its_addresses_name_is_healthy(services: dict[str, Service]) -> None:
+def test_a_service_waits_until_what_it_needs_is_there(services: dict[str, Service]) -> None:
     for name in OURS:
-        hosts = {urlsplit(value).hostname for key, value in services[name]["environment"].items() if "_URL" in key}
-        waits = services[name]["depends_on"]
-        assert waits.keys() - {"api"} == hosts
-        assert all(condition == {"condition": "service_healthy"} for condition in waits.values())
+        named = {key.removesuffix("_URL_FILE") for key in services[name]["environment"] if key.endswith("_URL_FILE")}
+        servers = {{"DATABASE": "postgres", "REDIS": "redis"}[each]: "service_healthy" for each in named}
+        first = {"admin": "service_completed_successfully"} if name not in ("admin", "flower") else {}
+        waits = {each: how["condition"] for each, how in services[name]["depends_on"].items()}
+        assert waits == servers | first, name
 
 
-def test_passwords_are_asked_for_and_never_written_down(services: dict[str, Service]) -> None:
-    text = FILE.read_text()
-    assert text.count("${POSTGRES_PASSWORD:?") == 2
-    assert text.count("${FLOWER_BASIC_AUTH:?") == 1
-    # Without a token there are no metrics, so this one may be empty. Every other variable is required.
-    assert "${" not in re.sub(r"\$\{\w+:\?", "", text.replace("${METRICS_TOKEN:-}", "")), "a variable with a default"
-    assert all(urlsplit(services[name]["environment"]["REDIS_URL"]).password is None for name in OURS)
-
-
-def test_only_the_api_can_be_reached_from_other_machines(services: dict[str, Service]) -> None:
-    assert {name: service.get("ports", []) for name, service in services.items()} == {
-        "api": ["8080:8080"],
-        "worker": [],
-        "jobs": [],
-        "flower": ["127.0.0.1:5555:5555"],
-        "postgres": [],
-        "redis": [],
+def test_secrets_are_files_that_each_service_gets_only_its_own_of(services: dict[str, Service], secrets: Path) -> None:
+    defined = yaml.safe_load(FILE.read_text())["secrets"]
+    assert {name: f"./secrets/{name}" for name in defined} == {name: each["file"] for name, each in defined.items()}
+    assert {path.name for path in secrets.iterdir()} == set(defined)
+    assert {name: service["secrets"] for name, service in services.items()} == {
+        "admin": ["owner_database_url", "redis_url"],
+        "api": ["api_database_url", "redis_url"],
+        "worker": ["worker_database_url", "redis_url"],
+        "jobs": ["worker_database_url", "redis_url"],
+        "flower": ["redis_url", "flower_auth"],
+        "postgres": ["postgres_password", "owner_password", "api_password", "worker_password"],
+        "redis": ["redis_conf", "redis_password"],
     }
+    for service in services.values():
+        named = [value for value in service.get("environment", {}).values() if "/run/secrets/" in str(value)]
+        assert {value.removeprefix("/run/secrets/") for value in named} <= set(service["secrets"])
+
+
+def test_secrets_differ_fit_production_and_are_closed_to_others(secrets: Path) -> None:
+    texts = {path.name: path.read_text().strip() for path in secrets.iterdir()}
+    passwords = [text for name, text in texts.items() if name.endswith("_password")]
+    assert len(set(passwords)) == len(passwords) == 5
+    assert texts["redis_conf"] == f"requirepass {texts['redis_password']}"
+    assert basic_auth_problem(texts["flower_auth"]) is None
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    for role in ("owner", "api", "worker"):
+        given = Settings(
+            env="production",
+            trusted_proxies="172.16.0.0/12",
+            DATABASE_URL=texts[f"{role}_database_url"],
+            REDIS_URL=texts["redis_url"],
+        )
+        assert list(problems(given, "0.0.0.0", {})) == []
+        assert texts[f"{role}_password"] in given.database_url
+
+
+def test_nobody_has_more_rights_than_needed(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert {"mem_limit", "pids_limit", "logging"} <= service.keys(), name
+        if name in OURS:
+            assert service["environment"].get("ONEFOLD_ENV", "production") == "production", name
+        else:
+            assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"]), name
+
+
+def test_databases_are_where_nothing_leads_out_and_only_this_machine_reaches_the_rest(
+    services: dict[str, Service],
+) -> None:
+    assert yaml.safe_load(FILE.read_text())["networks"] == {"inside": {"internal": True}, "outside": None}
+    assert {name for name, service in services.items() if service["networks"] == ["inside"]} == {"admin", *SERVERS}
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert ports == {"api": ["127.0.0.1:8080:8080"], "flower": ["127.0.0.1:5555:5555"]}
 
 
 def test_data_lies_in_named_volumes(services: dict[str, Service]) -> None:
     named = yaml.safe_load(FILE.read_text())["volumes"]
     used = {volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])}
-    assert used == set(named) == {"postgres", "redis", "files"}
+    assert {name for name in used if name.startswith(".")} == {"./deploy/compose/roles.sh"}
+    assert {name for name in used if not name.startswith(".")} == set(named) == {"postgres", "redis", "files"}
 
 
 def test_redis_is_set_up_as_the_embedded_one(services: dict[str, Service], tmp_path: Path) -> None:
     mine = embedded.argv(Path("valkey-server"), tmp_path, tmp_path / "socket")
     embedded_options = dict(zip(mine[1::2], mine[2::2], strict=True))
     words = services["redis"]["command"]
-    options = dict(zip(words[1::2], words[2::2], strict=True))
+    assert words[:2] == ["valkey-server", "/run/secrets/redis_conf"]
+    options = dict(zip(words[2::2], words[3::2], strict=True))
     assert options.keys() == {"--appendonly", "--appendfsync", "--save", "--maxmemory-policy"}
     assert options.items() <= embedded_options.items()
 
@@ -122,16 +174,16 @@ def test_the_image_is_made_of_files_that_exist_and_nothing_else_gets_in() -> Non
 class Native:
     """A service of the file as a process of this machine."""
 
-    def __init__(self, service: Service, urls: Mapping[str, str], folder: Path) -> None:
-        """`urls` has an address for each URL that the service is given. Its port becomes a free one."""
+    def __init__(self, service: Service, secrets: Path, folder: Path) -> None:
+        """`secrets` are the files that it gets below /run/secrets. Its port becomes a free one."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = str(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self._port}"
-        self._service = service
+        self._service, self._secrets = service, secrets
         folder.mkdir()
         self.environment = {
             **{name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ},
-            **{name: urls.get(name, value) for name, value in service["environment"].items()},
+            **{name: self._translated(value) for name, value in service["environment"].items()},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOSTNAME": socket.gethostname(),  # Docker sets it
             "ONEFOLD_DATA_DIR": str(folder),
@@ -143,7 +195,7 @@ class Native:
         self.log = folder / "log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).with_name(argv[0])), *argv[1:]],
+                [shutil.which(argv[0], path=self.environment["PATH"]) or argv[0], *argv[1:]],
                 env=self.environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
@@ -157,7 +209,7 @@ class Native:
         assert self.process.poll() is None, self.log.read_text()
         kind, *words = self._service["healthcheck"]["test"]
         words = [self._translated(word) for word in words]
-        argv = ["/bin/sh", "-c", words[0].replace("$$", "$")] if kind == "CMD-SHELL" else words
+        argv = ["/bin/sh", "-c", words[0]] if kind == "CMD-SHELL" else words
         seconds = int(self._service["healthcheck"]["timeout"].removesuffix("s"))
         try:
             check = subprocess.run(
@@ -187,6 +239,7 @@ class Native:
             self.process.wait()
 
     def _translated(self, word: str) -> str:
+        word = word.replace("/run/secrets", str(self._secrets)).replace("$$", "$")
         return word.replace("0.0.0.0", "127.0.0.1").replace("8080", self._port).replace("5555", self._port)
 
 
@@ -198,31 +251,55 @@ def _entrypoint() -> list[str]:
 
 
 @pytest.fixture
-def addresses(postgres_server: PostgresServer, valkey_server: ValkeyServer) -> Iterator[dict[str, str]]:
-    """What DATABASE_URL and REDIS_URL are to be here."""
-    yield {"DATABASE_URL": postgres_server.create_database("compose"), "REDIS_URL": valkey_server.url}
+def given(secrets: Path, valkey_server: ValkeyServer, tmp_path: Path) -> Iterator[Path]:
+    """The secrets, with the addresses of servers here; its database and roles are made by deploy/compose/roles.sh."""
+    psql = next((path / "psql" for path in postgres_binaries() if (path / "psql").exists()), shutil.which("psql"))
+    if psql is None:
+        pytest.skip("no psql, which comes with Debian's PostgreSQL")
+    folder = tmp_path / "secrets"
+    shutil.copytree(secrets, folder)
+    try:
+        with postgres(private=True) as server:
+            env = {**os.environ, "PGHOST": str(server.home), "SECRETS": str(folder)}
+            env["PATH"] = f"{Path(psql).parent}:{env['PATH']}"
+            subprocess.run([ROOT / "deploy/compose/roles.sh"], env=env, check=True, timeout=60)
+            with psycopg.connect(server.dsn) as connection:
+                roles = "select rolname, rolsuper or rolcreatedb or rolcreaterole or rolbypassrls from pg_roles"
+                found = connection.execute(f"{roles} where rolname like 'onefold%' order by 1").fetchall()
+            assert found == [("onefold", False), ("onefold_api", False), ("onefold_worker", False)]
+            for path in folder.glob("*_database_url"):
+                text = path.read_text().replace("@postgres:5432/onefold", f"@/onefold?host={server.home}")
+                path.chmod(0o600)
+                path.write_text(text)
+            (folder / "redis_url").chmod(0o600)
+            (folder / "redis_url").write_text(valkey_server.url)
+            yield folder
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
     with closing(redis.Redis.from_url(valkey_server.url)) as client:
         for key in client.scan_iter(f"{PREFIX}*"):
             client.delete(key)
 
 
 def test_the_services_start_become_healthy_and_work_together(
-    services: dict[str, Service], addresses: dict[str, str], tmp_path: Path
+    services: dict[str, Service], given: Path, tmp_path: Path
 ) -> None:
     running: dict[str, Native] = {}
     try:
+        admin = Native(services["admin"], given, tmp_path / "admin")
+        assert admin.process.wait(60) == 0, admin.log.read_text()
         for name in ("flower", "api", "worker", "jobs"):  # Flower first, since nobody waits for it
-            running[name] = Native(services[name], addresses, tmp_path / name)
+            running[name] = Native(services[name], given, tmp_path / name)
             if name == "api":
                 until(running[name].healthy, timeout=60, interval=0.5, message="api is not healthy")
         for name in ("flower", "worker", "jobs"):  # the check of a worker costs more than its start
             until(running[name].healthy, timeout=60, interval=0.5, message=f"{name} is not healthy")
         api, flower = running["api"], running["flower"]
         assert _answer(flower.url, {})[0] == 401
-        password = base64.b64encode(GIVEN["FLOWER_BASIC_AUTH"].encode()).decode()
+        password = base64.b64encode((given / "flower_auth").read_bytes().strip()).decode()
         assert _answer(flower.url, {"Authorization": f"Basic {password}"})[0] == 200
-        api.run("onefold", "workspaces", "create", "main")
-        key = api.run("onefold", "keys", "create", "--workspace", "main", "--name", "backend", "--all").strip()
+        admin.run("onefold", "workspaces", "create", "main")
+        key = admin.run("onefold", "keys", "create", "--workspace", "main", "--name", "backend", "--all").strip()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         ada = {"external_id": "ada", "first_name": "Ada"}
         assert _answer(f"{api.url}/users/track", headers, {"attributes": [ada]})[0] == 201

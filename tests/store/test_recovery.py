@@ -1,0 +1,98 @@
+"""PostgreSQL restored from its own backups, as docs/operations.md says: equal to the reference, and going on."""
+
+from collections.abc import Iterator
+from itertools import count
+from threading import Event, Thread
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from app.domain.commands import STREAMS
+from app.store import durability, lane, migrate, partitions, workspaces
+from app.store.engine import Database
+from app.store.inbox import log as inbox
+from tests.polling import until
+from tests.recovery import ARCHIVING, archive_all, base_backup, restore
+from tests.servers import PostgresServer, ServerUnavailable, postgres
+from tests.store.test_backups import accept, applier_of
+from tests.stores import NOW_US, workspace
+from workers import replay
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    try:
+        with postgres(ARCHIVING, private=True) as found:
+            yield found
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+
+
+def head(database: Database, workspace_id: int) -> int:
+    with database.read() as connection:
+        return sum(inbox.head(connection, workspace_id, stream) for stream in STREAMS)
+
+
+def test_a_restore_to_a_moment_equals_the_reference_and_goes_on(server: PostgresServer) -> None:
+    """Base backup and moment lie in the middle of accepting and applying."""
+    database = Database(server.create_database("restored"), pool_size=3)
+    migrate.upgrade(database)
+    partitions.prepare(database, NOW_US)
+    one, accepted, stop = workspace(database), [0], Event()
+    secret = workspaces.secret(database, one)
+
+    def work() -> None:
+        applier = applier_of(database)
+        for n in count(1):
+            if stop.is_set():
+                return
+            accept(database, one, n)
+            accepted[0] = n
+            if n % 3 == 0:
+                applier.drain(one)
+
+    def more(least: int) -> int:
+        wanted = accepted[0] + least
+        until(lambda: accepted[0] >= wanted, 30)
+        return accepted[0]
+
+    worker = Thread(target=work)
+    worker.start()
+    try:
+        more(20)
+        base_backup(server)
+        least = more(20)
+        with psycopg.connect(server.dsn, autocommit=True) as plain:
+            plain.execute("select pg_create_restore_point('here')")
+        most = accepted[0] + 1  # one may be stored whose number we were not told yet
+        more(20)
+    finally:
+        stop.set()
+        worker.join()
+    with database.read() as connection:
+        before = lane.read(connection, one)
+    archive_all(server)
+    assert durability.archive(database).on
+    assert not durability.archive(database).failing
+    server.kill9()
+    database.dispose()
+
+    restore(server, "here")
+    assert least <= head(database, one) <= most
+    assert replay.differences(database, one, secret) == []
+    with database.write() as connection:
+        lane.begin_epoch(connection)  # onefold db restored
+    applier = applier_of(database)
+    for n in range(1_000, 1_020):
+        accept(database, one, n)
+        applier.drain(one)
+    assert replay.differences(database, one, secret) == []
+    with database.read() as connection:
+        after = lane.read(connection, one)
+        assert connection.execute(text("select count(*) from inbox")).scalar_one() == head(database, one)
+    assert before is not None
+    assert after is not None
+    assert sum(after.cursors) == head(database, one)
+    assert after.epoch != before.epoch
+    database.dispose()
