@@ -59,8 +59,8 @@ class Receiver(ThreadingHTTPServer):
         self.refused = 0
         self.lock = threading.Lock()
 
-    def server_bind(self) -> None:
-        super().server_bind()
+    def server_activate(self) -> None:
+        super().server_activate()  # a socket that does not listen yet looks ready, and `accept` waits for the next call
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
 
