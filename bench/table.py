@@ -49,7 +49,7 @@ def show(rows: Sequence[Row], caption: str) -> None:
     for row in rows:
         floor, ratio = ("", "") if row.floor is None else (number(row.floor), f"{row.ours / row.floor:.2f}")
         table.add_row(row.what, number(row.ours), floor, ratio, row.unit, row.notes)
-    console.print(table, highlight=False)
+    console.print(table if rows else caption, highlight=False)
 
 
 def number(value: float) -> str:
