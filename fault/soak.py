@@ -3,7 +3,7 @@
 Without a rate of yours it first measures how many requests a second this machine takes in and applies with a flat
 backlog, and then runs at half of that. Samples memory and descriptors of each of our processes, and the dead rows of
 PostgreSQL's hottest tables. Judged is what comes after a warm-up of a quarter of the time, five minutes at most; at the
-end everything is compared as after a fault.
+end everything is compared as after a fault. The slope of what was seen, times a day, says what a longer run would show.
 """
 
 import math
@@ -39,6 +39,7 @@ FD_SLACK: Final = 4
 #: Autovacuum comes once a minute, so dead rows may add up for about two.
 HOT_TABLES: Final = ("inbox_head", "lane", "profile")
 DEAD_SECONDS: Final = 150
+DAY_SECONDS: Final = 86_400
 
 Series = dict[str, list[tuple[float, float]]]
 
@@ -73,7 +74,7 @@ def main(
         findings = judge.every(running.database, workspace, load, clean=False, may_break=False)
     warm = min(WARM_UP_MINUTES, minutes / 4) * 60
     rows, grown = _judged(series, warm, rate)
-    say(table(rows, ("what", "after warm-up", "at the end", "most", "verdict")))
+    say(table(rows, ("what", "after warm-up", "at the end", "most", "slope, a day", "verdict")))
     refused = len(load.attempts()) - load.accepted()
     pace = f"{load.accepted() / seconds:.1f}/s"
     say(f"\n{load.accepted():,} requests in {seconds:.0f} s, {pace}, {refused} tries in vain, seed {seed}")
@@ -151,8 +152,17 @@ def _judged(series: Series, warm: float, rate: float) -> tuple[list[tuple[str, .
             bad = max(values) > rate * DEAD_SECONDS * 10  # a request may touch ten profiles
         grown |= bad
         verdict = "grows" if bad else "ok"
-        rows.append((name, f"{first:,.1f}", f"{last:,.1f}", f"{max(values):,.1f}", verdict))
+        daily = DAY_SECONDS * slope([(at, value) for at, value in series[name] if at >= warm])
+        rows.append((name, f"{first:,.1f}", f"{last:,.1f}", f"{max(values):,.1f}", f"{daily:+,.1f}", verdict))
     return rows, grown
+
+
+def slope(points: list[tuple[float, float]]) -> float:
+    """By least squares, in units a second; 0 for fewer than two moments."""
+    if len({at for at, _ in points}) < 2:
+        return 0.0
+    found, _ = statistics.linear_regression(*zip(*points, strict=True))
+    return found
 
 
 if __name__ == "__main__":
