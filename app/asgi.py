@@ -4,8 +4,10 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from app.adapters import clock, logs, runtime
+from app.adapters.tracing import API
 from app.api.app import create_app
-from app.bootstrap import serving
+from app.api.tracing import TracedCalls
+from app.bootstrap import background, serving
 from app.console import app as console
 from app.settings import Settings
 
@@ -17,6 +19,8 @@ def create() -> FastAPI:
     app = create_app(services)
     if settings.console:
         app.router.routes.extend(console.routes(services))
+    if (traces := background.traces(settings, API)) is not None:
+        app.add_middleware(TracedCalls, traces=traces, routes=app.router.routes)
     runtime.tune(young=20_000)
     return app
 

@@ -234,6 +234,10 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
     log_level: str = "info"
+    #: Where traces go, with the extra `otel`: http(s)://… of a collector (OTLP), or file:///…; empty = there are none.
+    traces_url: str = Field("", pattern=r"^(https?://\S+|file:///\S+)?$")
+    #: The part of the requests that have a trace.
+    traces_share: float = Field(1.0, ge=0, le=1)
     #: Size at which a log of `onefold up` begins anew, in megabytes; one older file of each is kept; 0 = it grows.
     log_megabytes: float = Field(20.0, ge=0)
     #: Made by a worker once it listens for doorbells; empty = none.

@@ -7,7 +7,7 @@ too long for one transaction, each does a part, and writes how far it came toget
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -90,8 +90,14 @@ class Applier:
         patience: Patience = _PATIENCE,
         on_dead: Callable[[int, Stored, str], None] = lambda _workspace, _request, _reason: None,
         before_commit: Callable[[int, list[Stored]], None] = lambda _workspace, _batch: None,
+        on_applied: Callable[[int, bytes, Sequence[Stored], int], None] | None = None,
     ) -> None:
-        """`secret` gives the id key of a workspace. `before_commit` lets a test stop a batch where it hurts most."""
+        """`secret` gives the id key of a workspace. `before_commit` lets a test stop a batch where it hurts most.
+
+        `on_applied` hears of each committed batch: workspace, its id key, requests, when it began in nanoseconds.
+        """
+        self._on_applied = on_applied
+        self._began_ns = 0
         self._database = database
         self._bell = bell
         self._now_us = now_us
@@ -219,6 +225,7 @@ class Applier:
 
     def _batch(self, workspace_id: int, stream: int, summary: Summary, must_yield: Callable[[], bool]) -> bool:
         key = StreamKey(workspace_id, stream)
+        self._began_ns = time.time_ns()
         flows = self._flows.is_due(key)
         begun = self._attempts.begin(key, (self._flows.sizes if flows else self._sizes)[stream].requests)
         if begun is None:
@@ -309,7 +316,7 @@ class Applier:
             # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
             self._sizes[stream].adapt(time.monotonic() - began, len(done), size, shrink=not known.looked)
         self._crowds.remember(workspace_id, locked.place, known)
-        self._count(Done(applied, done, self._now_us()), summary)
+        self._count(key.workspace_id, Done(applied, done, self._now_us()), summary)
         return True
 
     def _flow(self, key: StreamKey, begun: Begun, summary: Summary, must_yield: Callable[[], bool]) -> bool:
@@ -323,7 +330,7 @@ class Applier:
                 begun,
                 self._secret_of(key.workspace_id),
                 known,
-                lambda done: self._count(done, summary, flowed=1),
+                lambda done: self._count(key.workspace_id, done, summary, flowed=1),
                 lambda: must_yield() or self._other_stream_waits(key),
                 lambda connection: self._flow_lock(connection, key.workspace_id),
             )
@@ -342,7 +349,7 @@ class Applier:
         work, _ = self._work(key.workspace_id)
         return any(waits for stream, waits in work.items() if stream != key.stream)
 
-    def _count(self, done: Done, summary: Summary, flowed: int = 0) -> None:
+    def _count(self, workspace_id: int, done: Done, summary: Summary, flowed: int = 0) -> None:
         """Take in a batch that is committed."""
         applied = done.applied
         if applied.names:  # else the thread that reduces may be looking names up
@@ -354,6 +361,9 @@ class Applier:
         summary.add(applied.counts, applied.problems, applied.uncounted)
         if done.requests:
             summary.lag_ms = max(summary.lag_ms, (done.us - done.requests[0].accepted_us) // 1000)
+            if self._on_applied is not None:
+                self._on_applied(workspace_id, self._secret_of(workspace_id), done.requests, self._began_ns)
+                self._began_ns = time.time_ns()  # of the next one of a flow
 
     def _enter(self, workspace_id: int, epoch: int) -> None:
         """Forget what is remembered of a workspace where its lane has another epoch: its database was restored."""

@@ -2,6 +2,7 @@
 
 from app.adapters import clock, logs
 from app.adapters.metrics import Metrics
+from app.adapters.tracing import WORKER
 from app.bootstrap import background
 from app.settings import Settings
 from workers import tasks
@@ -18,4 +19,10 @@ def build() -> tasks.Parts:
     return background.applier(settings, bell, database), bell, Metrics()
 
 
-tasks.register(app, build, lambda: logs.configure(settings.log_level), settings.worker_ready_file)
+tasks.register(
+    app,
+    build,
+    lambda: logs.configure(settings.log_level),
+    settings.worker_ready_file,
+    lambda: background.traces(settings, WORKER),
+)

@@ -16,6 +16,7 @@ from app.adapters import runtime
 from app.adapters.doorbell import CANARY_TASK, QUEUES, TASK, Doorbell
 from app.adapters.metrics import Metrics
 from app.adapters.processes import die_with_parent
+from app.adapters.tracing import Traces
 from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
 
 log = structlog.get_logger()
@@ -49,8 +50,9 @@ def register(
     build: Callable[[], Parts],
     configure_logs: Callable[[], None],
     ready_file: str = "",
+    begin: Callable[[], Traces | None] = lambda: None,
 ) -> None:
-    """Declare the tasks. `build` makes the parts of a worker process on its first task.
+    """Declare the tasks. `build` makes the parts of a worker process on its first task, `begin` its traces before that.
 
     `ready_file`, unless it is empty, is made once the worker listens.
     """
@@ -60,6 +62,8 @@ def register(
         die_with_parent()
         process.forget()
         runtime.tune(young=1_000_000)
+        if (traces := begin()) is not None:
+            worker_process_shutdown.connect(lambda **_: traces.close(), weak=False)
 
     def logs(**_: Any) -> None:
         configure_logs()

@@ -1,23 +1,29 @@
 """What runs in the background: Celery, its doorbell, what a worker drains with, and what does jobs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from celery import Celery
 
+from app.adapters import tracing
 from app.adapters.clock import now_us
 from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell, queues
 from app.adapters.files import Files
 from app.adapters.http_out import HttpOut
 from app.adapters.mail import Mailer, MailServer
 from app.adapters.row_sources import Bounds
+from app.adapters.tracing import WORKER, Traces
+from app.contract import request_id
+from app.domain.commands import STREAM_NAMES
 from app.services.file_imports import FileRun, file_run
 from app.settings import Settings
 from app.store import workspaces
 from app.store.alerts import Bounds as MessageBounds
 from app.store.engine import Database
+from app.store.inbox.log import Stored
 from app.store.jobs import Job
 from app.store.workspace_names import WorkspaceNames
 from workers.apply import Applier
@@ -74,6 +80,13 @@ def doorbell(settings: Settings, app: Celery, database: Database | None = None) 
     return Doorbell(app, settings.redis(), settings.key_prefix, WorkspaceNames(database))
 
 
+def traces(settings: Settings, service: str) -> Traces | None:
+    """The spans of this process; None where nobody asks for any. Not before a fork."""
+    if not settings.traces_url:
+        return None
+    return tracing.begin(settings.traces_url, settings.traces_share, service)
+
+
 def applying(settings: Settings) -> Database:
     """The database of a process that drains."""
     timeout = settings.database_timeout_seconds
@@ -84,6 +97,7 @@ def applying(settings: Settings) -> Database:
 def applier(settings: Settings, bell: Doorbell, database: Database | None = None) -> Applier:
     """What a worker process drains with."""
     database = database or applying(settings)
+    found = traces(settings, WORKER)
     return Applier(
         database,
         bell,
@@ -93,7 +107,14 @@ def applier(settings: Settings, bell: Doorbell, database: Database | None = None
         resident_bytes=int(settings.resident_megabytes * 1_000_000),
         most_names=settings.catalogue_names,
         most_series=settings.max_series,
+        on_applied=None if found is None else partial(_applied, found),
     )
+
+
+def _applied(found: Traces, workspace_id: int, secret: bytes, requests: Sequence[Stored], began_ns: int) -> None:
+    stream = requests[0].stream
+    request_ids = [request_id.make(secret, workspace_id, stream, request.seq) for request in requests]
+    found.applied(request_ids, workspace_id, STREAM_NAMES[stream], began_ns)
 
 
 #: Of a file that somebody sent: a JSON document that is read as a whole, and the table of contents of a zip. In memory

@@ -11,7 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.adapters import runtime
 from app.adapters.clock import now_ms, now_us
 from app.adapters.metrics import Metrics, Readings
-from app.bootstrap.background import celery, doorbell, files, message_bounds
+from app.adapters.tracing import API
+from app.bootstrap.background import celery, doorbell, files, message_bounds, traces
 from app.domain import times
 from app.quota.limiter import Limiter
 from app.services.accepting.acceptor import Acceptor
@@ -119,6 +120,7 @@ def services(settings: Settings) -> Services:
         block_list,
         apps,
         ietf_headers=settings.ietf_ratelimit_headers,
+        traces=traces(settings, API),
     )
     acceptor.refused_events.start()
     # Threads of its own as well, one at a time for a workspace: looking for requests holds up no other call.

