@@ -31,7 +31,7 @@ from fault.clients import Wire
 from fault.processes import Program
 from fault.proxy import HOST, Proxy
 from fault.subscriptions import GROUPS, group_of
-from tests import servers
+from tests import poolers, servers, standbys
 from tests.polling import until
 
 POSTGRESQL, SQLITE = "postgresql", "sqlite"
@@ -63,6 +63,10 @@ class Layout:
     node_programs: tuple[tuple[str, ...], ...] = ()
     #: The folder of PostgreSQL's data, for a disk of a size of our choice.
     disk: Path | None = None
+    #: Our processes reach PostgreSQL by way of a PgBouncer in transaction mode, with so many sessions; 0 = directly.
+    pooled: int = 0
+    #: PostgreSQL is a primary with a synchronous standby, and our processes know both.
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,20 @@ class Stack:
         self.postgres: servers.PostgresServer | None = None
         self.valkey: servers.ValkeyServer | None = None
         self._rounds = 0
+        self.pooler: poolers.Pooler | None = None
+        self.pair: standbys.Pair | None = None
         if store == POSTGRESQL:
-            self.postgres = stack.enter_context(
-                servers.postgres({"max_connections": "200", **layout.postgres}, private=True, folder=layout.disk)
-            )
-            self.url = self.postgres.create_database("fault")
+            if layout.standby:
+                self.pair = stack.enter_context(standbys.pair())
+                self.pair.primary.create_database("fault")
+                self.url = self._either(self.pair, seed, stack)
+            else:
+                self.postgres = stack.enter_context(
+                    servers.postgres({"max_connections": "200", **layout.postgres}, private=True, folder=layout.disk)
+                )
+                self.url = self.postgres.create_database("fault")
+                if layout.pooled:
+                    self.pooler = stack.enter_context(poolers.pgbouncer(self.postgres, sessions=layout.pooled))
             self.valkey = stack.enter_context(servers.valkey())
             for wire in sorted(layout.proxied):
                 proxy = Proxy(self._socket(wire), f"{seed}/{wire}")
@@ -183,14 +196,24 @@ class Stack:
         ]
         return [up, *others], [up]
 
+    def _either(self, pair: standbys.Pair, seed: int, stack: ExitStack) -> str:
+        """The URL of whichever of two servers takes writes, as an operator writes it."""
+        hosts = []
+        for n, path in enumerate(pair.sockets):
+            proxy = Proxy(path, f"{seed}/server-{n}")
+            stack.callback(proxy.close)
+            hosts.append(f"{HOST}:{proxy.port}")
+        return f"postgresql://postgres@{','.join(hosts)}/fault?target_session_attrs=read-write"
+
     def environment(self, part: str) -> dict[str, str]:
         """What leads a process to the servers: on the way of an `api`, or of a `node`."""
         assert self.valkey is not None
         postgres, redis = self.proxies.get(f"{part}-postgres"), self.proxies.get(f"{part}-redis")
         redis_url = f"redis://{HOST}:{redis.port}/0" if redis else self.valkey.url
         nobody = {"BROKER_URL": f"redis://{HOST}:{_free_port()}/0"} if self.layout.without_broker else {}
+        database_url = f"postgresql://postgres@{HOST}:{postgres.port}/fault" if postgres else self.url
         return {
-            "DATABASE_URL": f"postgresql://postgres@{HOST}:{postgres.port}/fault" if postgres else self.url,
+            "DATABASE_URL": self.pooler.url(database_url) if self.pooler else database_url,
             "REDIS_URL": redis_url,
             "ONEFOLD_DATA_DIR": str(self.folder),
             "ONEFOLD_LOG_LEVEL": "info",
@@ -298,7 +321,7 @@ class Stack:
             with self.database.read() as connection:
                 return [" ".join(map(str, row)) for row in connection.exec_driver_sql(statement)]
 
-        return self.look(work) if self.postgres is not None else []
+        return self.look(work) if self.store == POSTGRESQL else []
 
     def _lane(self, workspace_id: int) -> lane.Lane:
         with self.database.read() as connection:

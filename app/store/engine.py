@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.store import binary
 from app.store.interruption import interruptible
+from app.store.pooler import Sessions, confirm
 
 CONNECT_TIMEOUT_SECONDS: Final = 3
 TIMEOUT_SECONDS: Final = 15.0
@@ -30,11 +31,19 @@ WAIT_FOR_DISK: Final = (
 
 
 def normalise_url(url: str) -> str:
-    """A PostgreSQL URL as SQLAlchemy wants it: `postgres://` and `postgresql://` mean psycopg 3."""
+    """A PostgreSQL URL as SQLAlchemy wants it: `postgres://` and `postgresql://` mean psycopg 3, and several hosts, as
+    libpq has them (`host1:5432,host2:5432`), are parameters."""
     for prefix in ("postgres://", "postgresql://"):
         if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    return url
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.partition("/")
+    user, _, hosts = authority.rpartition("@")
+    if not scheme.startswith("postgresql") or "," not in hosts:
+        return url
+    name, _, query = path.partition("?")
+    each = [f"host={host if ':' in host else f'{host}:5432'}" for host in hosts.split(",")]
+    return f"{scheme}://{user}{'@' if user else ''}/{name}?{'&'.join([*each, *([query] if query else [])])}"
 
 
 class Database:
@@ -61,7 +70,8 @@ class Database:
         if self.is_postgresql:
             timeout_ms = int(timeout_seconds * 1000)
             lock_ms = timeout_ms if lock_seconds is None else int(lock_seconds * 1000)
-            self.main = self.inbox = _postgresql(self.url, pool_size, timeout_ms, lock_ms, apply=apply)
+            self.main, self._sessions = _postgresql(self.url, pool_size, timeout_ms, lock_ms, apply=apply)
+            self.inbox = self.main
             self._autocommit = self.main.execution_options(isolation_level="AUTOCOMMIT")
             self._snapshot = self.main.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             return
@@ -93,26 +103,44 @@ class Database:
     def write(self, engine: Engine | None = None, *, lock_ms: int | None = None) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on an exception.
 
-        Its commit waits for the disk, also where the server would not; a worker says for itself that it need not.
+        Its commit waits for the disk, also where the server would not; a worker says for itself that it need not. It
+        raises UnreplicatedError where the server stopped waiting for a standby.
         `lock_ms`: how long the API waits for a lock of PostgreSQL, where that is not as long as for everything else.
         """
         with (
             (engine or self.main).connect().execution_options(onefold_write=True) as connection,
             interruptible(connection),
-            connection.begin(),
         ):
-            if self.is_postgresql and self._waits_for_disk:
-                locks = "" if lock_ms is None else f", set_config('lock_timeout', '{lock_ms}', true)"
-                connection.exec_driver_sql(f"select {WAIT_FOR_DISK}{locks}")
-            yield connection
+            with connection.begin():
+                if self.is_postgresql and self._waits_for_disk:
+                    locks = "" if lock_ms is None else f", set_config('lock_timeout', '{lock_ms}', true)"
+                    connection.exec_driver_sql(f"select {WAIT_FOR_DISK}{locks}")
+                yield connection
+            if self.is_postgresql:
+                confirm(connection)
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether connections are sessions of PostgreSQL, which keep what they are told: no pooler stands before it."""
+        return self.is_postgresql and not self._sessions.pooled()
 
     def statements(self) -> Connection:
         """A connection to PostgreSQL on which each statement is a transaction of its own: one round trip, not three.
 
         The caller closes it, and throws it away after an error. Its commits wait for the disk where the server's do: a
-        statement that must wait in any case has WAIT_FOR_DISK in it.
+        statement that must wait in any case has WAIT_FOR_DISK in it. Behind a pooler it has none of our settings.
         """
         return self._autocommit.connect()
+
+    def vacuum(self, table: str) -> None:
+        """PostgreSQL: make room in a table, however long it takes."""
+        with self.statements() as connection:
+            if not self.keeps_sessions:  # there they have no timeout, unless their role has
+                connection.exec_driver_sql(f"vacuum {table}")
+                return
+            connection.exec_driver_sql("set statement_timeout = 0")
+            connection.exec_driver_sql(f"vacuum {table}")
+            connection.exec_driver_sql("reset statement_timeout")
 
     @contextmanager
     def read(self, engine: Engine | None = None, *, seconds: float | None = None) -> Iterator[Connection]:
@@ -162,19 +190,24 @@ def inbox_file(main: Path) -> Path:
     return main.with_name(f"{main.stem}-inbox{main.suffix}")
 
 
-def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, apply: bool) -> Engine:
+def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, apply: bool) -> tuple[Engine, Sessions]:
     work_mem = "32MB" if apply else "4MB"
     # For a worker a lock that is not given has to differ from a statement that takes too long, which is counted.
     lock_ms = timeout_ms * 2 // 3 if apply else lock_ms
-    options = (
-        f"-c statement_timeout={timeout_ms} -c idle_in_transaction_session_timeout={timeout_ms}"
-        f" -c lock_timeout={lock_ms} -c timezone=UTC"
+    settings = {
+        "statement_timeout": str(timeout_ms),
+        "idle_in_transaction_session_timeout": str(timeout_ms),
+        "lock_timeout": str(lock_ms),
+        "timezone": "UTC",
+        "work_mem": work_mem,
         # Every statement of the store looks rows up by keys. Where statistics are missing or old, the planner takes a
         # workspace for small and reads all of it for each. Or it takes few rows for many, and several processes to read
         # an index of all rows, where another index has those few.
-        f" -c work_mem={work_mem} -c enable_seqscan=off -c enable_bitmapscan=off -c jit=off"
-        " -c max_parallel_workers_per_gather=0"
-    )
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "jit": "off",
+        "max_parallel_workers_per_gather": "0",
+    }
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -184,7 +217,6 @@ def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, appl
         pool_pre_ping=False,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            "options": options,
             "application_name": "onefold apply" if apply else "onefold",
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -192,9 +224,8 @@ def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, appl
             "tcp_user_timeout": timeout_ms,
         },
     )
-    event.listen(engine, "connect", _date)
     event.listen(engine, "connect", lambda driver, _record: binary.register(driver))
-    return engine
+    return engine, Sessions(engine, settings, dated=apply)
 
 
 def _date(_driver: object, record: ConnectionPoolEntry) -> None:
@@ -202,7 +233,10 @@ def _date(_driver: object, record: ConnectionPoolEntry) -> None:
 
 
 def since(connection: Connection) -> float:
-    """When this connection to the database was made, by time.monotonic: the server has not crashed since then."""
+    """When this connection to the database was made, by time.monotonic: the server has not crashed since then.
+
+    Behind a pooler, of a worker, it is the server's session that a transaction has.
+    """
     made: float = connection.info["since"]
     return made
 

@@ -6,6 +6,7 @@ from fault.rounds import Scenario
 from fault.scenarios import (
     deletions,
     deploy,
+    failover,
     imports,
     jobs,
     load,
@@ -33,6 +34,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *webhooks.SCENARIOS,
             *imports.SCENARIOS,
             *restores.SCENARIOS,
+            *failover.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )

@@ -23,6 +23,7 @@ from app.store.inbox import idempotency, messages
 from app.store.inbox import log as inbox
 from app.store.inbox.idempotency import KeyReusedError, Outcome
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
+from app.store.pooler import confirm
 
 #: Requests of one stream of a workspace in one commit.
 MAX_GROUP: Final = 256
@@ -196,7 +197,7 @@ class InboxWriter:
         if not work:
             return []
         try:
-            if len(work) == 1 and self._database.is_postgresql and not _any_name(work[0][1]):
+            if len(work) == 1 and self._database.keeps_sessions and not _any_name(work[0][1]):
                 return [self._flush_one(*work[0])]
             with self._database.write(self._database.inbox, lock_ms=SHARED_LOCK_MS) as connection:
                 return [self._append(connection, key, entries) for key, entries in work]
@@ -226,6 +227,7 @@ class InboxWriter:
             if is_new:
                 connection.exec_driver_sql(f"set lock_timeout = {SHARED_LOCK_MS}")
             appended = inbox.append(connection, *key, entries, self._now_us())
+            confirm(connection)
         except BaseException as error:
             if isinstance(error, UnknownWorkspaceError) or is_locked(error):
                 self._kept = connection  # nothing is wrong with it

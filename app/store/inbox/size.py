@@ -81,10 +81,7 @@ def _shrink_postgresql(database: Database, now_us: int, most: int, chunk: int) -
         gone = _delete_older_half(database, table, until, chunk)
         if gone:
             deleted += gone
-            with database.statements() as connection:
-                connection.exec_driver_sql("set statement_timeout = 0")
-                connection.exec_driver_sql(f"vacuum {table}")
-                connection.exec_driver_sql("reset statement_timeout")
+            database.vacuum(table)
     return {"partitions": dropped, "requests": deleted}
 
 
