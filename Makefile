@@ -83,12 +83,12 @@ clean: ## Remove .venv and what the tools leave behind (never your data)
 	find app onefold workers tests bench fault attack -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Published packages that tests use: clients of the API and tracking SDKs (tests/clients), each in a folder of its own,
-# since two of them are called `braze`; and what drives a browser (tests/browser), which has to be there: Debian's
+# since two of them are called `braze`; the schemas of Kubernetes; and what drives a browser (tests/browser), which has to be there: Debian's
 # `chromium`, for instance. What cannot be had (no npm, no network) is left out, and its tests are skipped.
 CLIENTS := .clients
 PACKAGES := tests/clients/packages
-clients: $(CLIENTS)/.edx $(CLIENTS)/.braze $(CLIENTS)/.segment $(CLIENTS)/.npm ## Install published packages that tests use
-$(CLIENTS)/.edx $(CLIENTS)/.braze $(CLIENTS)/.segment: $(CLIENTS)/.%: $(PACKAGES)/%.lock | $(BIN)/python
+clients: $(CLIENTS)/.edx $(CLIENTS)/.braze $(CLIENTS)/.segment $(CLIENTS)/.kubernetes $(CLIENTS)/.npm ## Install published packages that tests use
+$(CLIENTS)/.edx $(CLIENTS)/.braze $(CLIENTS)/.segment $(CLIENTS)/.kubernetes: $(CLIENTS)/.%: $(PACKAGES)/%.lock | $(BIN)/python
 	@rm -rf $(CLIENTS)/$* && mkdir -p $(CLIENTS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps --only-binary :all: \
 		--require-hashes --target $(CLIENTS)/$* -r $< && touch $@ || echo "No client package $*: its tests are skipped"
