@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
-.PHONY: help run test check fmt docs package sdk bench fault fault-mutants attack soak fuzz clients lock clean
+.PHONY: help run test check fmt docs package sdk bench fault fault-mutants attack soak fuzz clients lock audit sbom clean
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
@@ -77,6 +77,15 @@ lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile $(COMPILE) --extra dev --output-file requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip compile $(COMPILE) --extra docs --constraints requirements-dev.lock --output-file requirements-docs.lock pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+audit: $(BIN)/python ## Ask for known vulnerabilities of what is installed (needs the network)
+	$(uv_tool) pip-audit==2.10.1 pip-audit --disable-pip --require-hashes --requirement requirements.lock $(ARGS)
+
+sbom: $(VENV)/.installed ## List what Onefold is made of, below dist/: in CycloneDX's form (needs the network once)
+	@mkdir -p dist
+	$(uv_tool) cyclonedx-bom==7.5.0 cyclonedx-py requirements --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-file dist/onefold.cdx.json requirements.lock
+uv_tool = @test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); $(BIN)/uv tool run --quiet --from
 
 clean: ## Remove .venv and what the tools leave behind (never your data)
 	rm -rf $(VENV) $(CLIENTS) sdk/web/node_modules site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

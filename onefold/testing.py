@@ -98,7 +98,7 @@ def running() -> Iterator[Onefold]:
     """A Onefold for the length of the block. Raises OnefoldError where it does not start."""
     with TemporaryFile() as errors:
         argv = (sys.executable, "-P", "-m", "onefold", "up", "--test", "--port", str(_free_port()))
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - our own words, never shell text
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

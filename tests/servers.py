@@ -233,7 +233,8 @@ def postgres(
         found = _within_reach(found, home, user)
         data = home / "data"
         _initdb(found, data, user)
-        url = URL.create("postgresql", username="postgres", database="postgres", query={"host": str(home)})
+        port = int(settings["port"]) if settings and "port" in settings else None
+        url = URL.create("postgresql", username="postgres", port=port, database="postgres", query={"host": str(home)})
         options = {**SETTINGS, "unix_socket_directories": str(home), **(settings or {})}
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         server = PostgresServer(

@@ -65,7 +65,7 @@ def spawn(child: Child) -> "subprocess.Popen[bytes]":
         child.log.parent.mkdir(parents=True, exist_ok=True)
     output = None if child.log is None else child.log.open("ab")
     try:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - our own words, never shell text
             child.argv,
             env=dict(child.env),
             stdin=subprocess.DEVNULL,

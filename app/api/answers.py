@@ -54,6 +54,8 @@ def queued(accepted: Accepted, status: int) -> Answer:
     return Answer(status, accepted.answer, accepted.request_id, errors=accepted.errors)
 
 
+#: Answers are about people: nobody on the way keeps them, and no browser takes them for anything but what they say.
+_SAFE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 #: Bytes of an answer that may wait for their client when its request has left its place.
 AT_ONCE_BYTES: Final = 64 * 1024
 
@@ -118,7 +120,7 @@ def refuse(error: RefusedError | ServiceError, admission: Admission | None) -> R
 
 
 def _headers(request_id: str, admission: Admission | None) -> dict[str, str]:
-    headers = {"X-Request-Id": request_id or str(uuid4())}
+    headers = {"X-Request-Id": request_id or str(uuid4()), **_SAFE}
     if admission is not None:
         grant, quota = admission.grant, admission.quota
         headers["X-RateLimit-Limit"] = str(grant.limit)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 from celery import Celery
 
@@ -70,7 +71,23 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
             **({"socket_timeout": TIMEOUT_SECONDS, **_ONE_TRY} if producer else {}),
         },
     )
+    if tls := broker_tls(settings.broker()):
+        app.conf.broker_use_ssl = tls
     return app
+
+
+def broker_tls(url: str) -> dict[str, object]:
+    """How a broker `rediss://…?ssl_ca_certs=…` is known, as kombu wants it; the names are redis-py's.
+
+    Of a URL kombu reads the scheme alone, and would go by the system's certificates. Empty where the broker speaks no
+    TLS, or another protocol.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return {}
+    asked = {name: values[-1] for name, values in parse_qs(parts.query).items() if name.startswith("ssl_")}
+    check = asked.pop("ssl_check_hostname", "true").casefold() not in ("false", "0", "no")
+    return {"ssl_cert_reqs": "required", "ssl_check_hostname": check, **asked}
 
 
 def doorbell(settings: Settings, app: Celery, database: Database | None = None) -> Doorbell:

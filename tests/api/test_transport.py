@@ -411,3 +411,11 @@ def test_probes_need_no_key(service: Service) -> None:
     for path in ("/livez", "/readyz"):
         answer = service.send("GET", path)
         assert (answer.status, answer.body) == (200, {"message": "success"})
+
+
+def test_answers_are_kept_by_nobody(workspace: Workspace) -> None:
+    """Neither on the way, nor by a browser as something else than they are; refusals as well."""
+    for path, body in (("/users/export/ids", {"external_ids": ["a"]}), ("/users/track", [])):
+        answer = workspace.post(path, body)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"

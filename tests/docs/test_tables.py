@@ -160,3 +160,11 @@ def test_links(page: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    """docs/security.md says which test shows what."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/security.md").read_text())
+    assert len(named) > 20
+    missing = [(path, test) for path, test in named if f"def {test}" not in (ROOT / path).read_text()]
+    assert missing == []
