@@ -1,15 +1,19 @@
 """Traces: where nobody asks for them nothing is imported, and no value of a client leaves the process."""
 
+import gzip
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import StatusCode
 
@@ -93,6 +97,44 @@ def test_a_file_of_spans_has_an_end(tmp_path: Path) -> None:
         traces.accepted(f"r{number}", 7, "normal")
     assert 2_000 <= file.stat().st_size < 3_500
     assert len(spans(file)) < 5
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes what is exported by OTLP over HTTP."""
+
+    taken: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        self.taken.append((self.path, body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the interface of the standard library
+        """Nothing."""
+
+
+def test_a_collector_gets_them() -> None:
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            traces = otel.begin(f"http://127.0.0.1:{server.server_port}/", 1.0, tracing.API)
+            traces.accepted("r1", 7, "normal")
+            traces.close()
+        finally:
+            server.shutdown()
+            thread.join()
+    ((path, body),) = Collector.taken
+    (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    (span,) = resource.scope_spans[0].spans
+    assert (path, span.name) == ("/v1/traces", "onefold.accept")
+    assert (int.from_bytes(span.trace_id), int.from_bytes(span.span_id)) == place_of("r1")
+    services = [one.value.string_value for one in resource.resource.attributes if one.key == "service.name"]
+    assert services == [tracing.API]
 
 
 def run(code: str, env: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.domain.commands import STREAM_BULK, StreamKey
-from app.store import lane
+from app.store import lane, workspaces
 from app.store.engine import Database
 from app.store.inbox.log import Stored
 from app.store.profiles import resident
@@ -126,6 +127,24 @@ def test_logs_of_that_kind_flow(database: Database) -> None:
     summary = flowing(database, 2).drain(one)
     assert (summary.requests, summary.flowed) == (9, 4)
     assert differences(database, one) == []
+
+
+def test_each_batch_is_told_once_with_when_it_began(database: Database) -> None:
+    """Alone or in a flow: traces link to what it holds."""
+    one = workspace(database)
+    for n in range(9):
+        track(database, one, {"attributes": [{"external_id": f"u{n % 3}", "n": {"inc": 1}}]})
+    told: list[tuple[int, list[int], int]] = []
+
+    def on_applied(workspace_id: int, secret: bytes, requests: Sequence[Stored], began_ns: int) -> None:
+        assert secret == workspaces.secret(database, workspace_id)
+        told.append((workspace_id, [request.seq for request in requests], began_ns))
+
+    summary = flowing(database, 2, on_applied=on_applied).drain(one)
+    assert {workspace_id for workspace_id, _, _ in told} == {one}
+    assert [seqs for _, seqs, _ in told] == [[1, 2], [3, 4], [5, 6], [7, 8], [9]]
+    assert (len(told), summary.flowed) == (summary.batches, 4)
+    assert len({began_ns for _, _, began_ns in told}) == 5
 
 
 class Killed(BaseException):
