@@ -53,7 +53,7 @@ EXTRA = (
     "webhooks",
     "import",
 )
-#: Not part of `all`: it takes six minutes, and measures others.
+#: Not part of `all`: it takes minutes, and measures others.
 BESIDE = ("baseline",)
 WHAT = f"{', '.join(NAMES)} (default), {', '.join((*EXTRA, *BESIDE))}, or all but the last"
 
