@@ -240,6 +240,9 @@ class Settings(BaseSettings):
     traces_share: float = Field(1.0, ge=0, le=1)
     #: Size at which a log of `onefold up` begins anew, in megabytes; one older file of each is kept; 0 = it grows.
     log_megabytes: float = Field(20.0, ge=0)
+    #: Linux: whether `onefold up` and `onefold worker` import everything once and fork their processes, or start each
+    #: anew, as they do elsewhere.
+    fork: bool = True
     #: Made by a worker once it listens for doorbells; empty = none.
     worker_ready_file: str = ""
     #: user:password for Flower.

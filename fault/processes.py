@@ -23,7 +23,8 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
     """Ours, without what would configure an Onefold, with the tested tree first on the path, and with `more`."""
     configured = ("ONEFOLD_", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "FLOWER_", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(configured)}
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
+    # Celery would give its processes other names, and `role` reads their command lines.
+    return {**kept, "PYTHONPATH": str(ROOT), "NOSETPS": "1", **more}
 
 
 class Program:
@@ -104,8 +105,8 @@ class Program:
         for process in self.family():
             with suppress(psutil.NoSuchProcess):
                 parent = process.parent()
-                if parent is not None and "-A" in process.cmdline() and "-A" in parent.cmdline():
-                    if "workers.celery_jobs" in process.cmdline():
+                if parent is not None and "-A" in words(process) and "-A" in words(parent):
+                    if "workers.celery_jobs" in words(process):
                         continue
                     found.append(process)
         return found
@@ -114,17 +115,24 @@ class Program:
 def is_forked(process: psutil.Process, *, jobs: bool) -> bool:
     """Whether Celery forked it: to work on jobs, or else to apply."""
     with suppress(psutil.NoSuchProcess):
-        words, parent = process.cmdline(), process.parent()
-        forked = "-A" in words and parent is not None and "-A" in parent.cmdline()
-        return forked and ("workers.celery_jobs" in words) is jobs
+        parent = process.parent()
+        forked = "-A" in words(process) and parent is not None and "-A" in words(parent)
+        return forked and ("workers.celery_jobs" in words(process)) is jobs
     return False
 
 
 def role(process: psutil.Process) -> str:
     """What one of our processes does, by its command line. Raises psutil.NoSuchProcess."""
-    words = process.cmdline()
+    said = words(process)
     parent = process.parent()
-    if "-A" in words:
-        return "Celery's child" if parent is not None and "-A" in parent.cmdline() else "Celery"
+    if "-A" in said:
+        return "Celery's child" if parent is not None and "-A" in words(parent) else "Celery"
     kinds = ("uvicorn", "sweeper", "valkey")
-    return next((word for word in kinds if any(word in part for part in words)), "launcher")
+    return next((word for word in kinds if any(word in part for part in said)), "launcher")
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command line, or the title that it was given instead, which is a single argument. Raises
+    psutil.NoSuchProcess.
+    """
+    return " ".join(process.cmdline()).split()

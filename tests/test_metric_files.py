@@ -32,6 +32,27 @@ def shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return metrics.Metrics.exposition(object.__new__(metrics.Metrics)).decode()
 
 
+FORKED = """
+import os, sys
+from app.adapters.metrics import DIRECTORY, Metrics, choose_values
+from prometheus_client import CollectorRegistry, Counter
+os.environ[DIRECTORY] = sys.argv[1]
+Metrics().swept()
+del os.environ[DIRECTORY]
+choose_values()
+Counter("in_memory", "Only here.", registry=CollectorRegistry()).inc()
+"""
+
+
+def test_where_a_process_counts_is_not_decided_when_it_imports(tmp_path: Path) -> None:
+    """Else one that was forked would count where the other one did: Flower in the files, the API beside them."""
+    env = {name: value for name, value in os.environ.items() if name != metrics.DIRECTORY}
+    subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], env=env, check=True)
+    (counters,) = tmp_path.glob("counter_*.db")
+    assert b"onefold_swept_lanes" in counters.read_bytes()
+    assert b"in_memory" not in counters.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["metrics", "a [1-2]*? metrics"])
 def test_the_dead_keep_their_counts_and_lose_their_files(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

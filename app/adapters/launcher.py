@@ -7,7 +7,7 @@ pause when it keeps dying young. At the end it gets its stop signal (its main pr
 kills a Celery worker's pool under it), and after `stop_timeout` its whole group gets SIGKILL. When the launcher itself
 dies without a word (`kill -9`), the kernel kills each child, see `die_with_parent`.
 
-Standard library only; Linux and macOS (where a killed launcher leaves its children behind).
+Linux and macOS (where a killed launcher leaves its children behind).
 """
 
 import os
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from app.adapters.processes import Child, collect, ending, kill_group, last_lines, log_size, rotate, spawn
+from app.adapters.processes import Child, Process, collect, ending, kill_group, last_lines, log_size, rotate, spawn
 
 SHORT_LIFE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 1.6  # "started again within 2 s" must hold with room for the start itself
@@ -51,7 +51,7 @@ class _Slot:
     """A child's place in the launcher: its process of the moment, or the instant at which it gets one."""
 
     child: Child
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     started_at: float = 0.0
     starting: bool = True  # until it was ready for the first time
     short_lives: int = 0

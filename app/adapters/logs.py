@@ -26,8 +26,10 @@ FIELDS: Final = frozenset(
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(level: str) -> None:
-    """Set up structlog, and make the standard library's loggers print through it."""
+def configure(level: str, *, for_good: bool = True) -> None:
+    """Set up structlog, and make the standard library's loggers print through it. `for_good`: whoever has logged once
+    keeps to that, and is faster for it.
+    """
     number = _LEVELS.get(level.lower(), logging.INFO)
     shared: list[Any] = [
         structlog.processors.add_log_level,
@@ -38,7 +40,7 @@ def configure(level: str) -> None:
         processors=[*shared, _allowed, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=for_good,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_without_errors_in_text)

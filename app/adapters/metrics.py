@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, start_http_server
+from prometheus_client import values as kinds
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -29,10 +30,18 @@ _JOB_SECONDS: Final = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _LAG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 21600.0)
 
 
+def choose_values() -> None:
+    """Count in files where there is a DIRECTORY, else in memory, from here on. prometheus_client chooses when it is
+    imported, and that was in another process where this one was forked."""
+    if (kinds.ValueClass is kinds.MutexValue) == bool(os.environ.get(DIRECTORY)):
+        kinds.ValueClass = kinds.get_value_class()  # type: ignore[no-untyped-call]
+
+
 class Metrics:
     """What this process counts; one per process, made after any fork."""
 
     def __init__(self) -> None:
+        choose_values()
         self.registry = CollectorRegistry()
         made: dict[str, Any] = {"registry": self.registry}
         self._requests = Counter("onefold_requests", "Answers of the API.", ["endpoint", "status"], **made)

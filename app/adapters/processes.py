@@ -1,6 +1,6 @@
 """One child process: started in a session of its own, collected with all that it left behind, and its last words.
 
-Standard library only; Linux and macOS (where a killed parent leaves its children behind).
+Linux and macOS (where nothing is forked without an exec, and a killed parent leaves its children behind).
 """
 
 import ctypes
@@ -9,10 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from app.adapters import forking
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 #: How much of a log is read for its last lines.
@@ -22,7 +25,11 @@ TAIL_LINES = 8
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process to keep running. `env` is its whole environment. Without a `log` it writes to the launcher's output."""
+    """A process to keep running. `env` is its whole environment. Without a `log` it writes to the launcher's output.
+
+    `fork`: modules that its program is made of, where that is Python. Where it can be done, we import them, and it is
+    forked from us. Without any it is started anew.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -35,6 +42,16 @@ class Child:
     stop_order: int = 0  # the lowest stops first
     ready: Callable[[], bool] | None = None  # asked every 50 ms; must answer quickly
     ready_timeout: float = 30.0
+    fork: Sequence[str] = ()
+
+
+class Process(Protocol):
+    """One that was started: subprocess.Popen, or forking.Forked."""
+
+    pid: int
+
+    def wait(self) -> int:
+        """Wait for its end: its exit status, or the number of the signal that ended it, negative."""
 
 
 def die_with_parent(parent: int | None = None) -> None:
@@ -55,16 +72,20 @@ def die_with_parent(parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def spawn(child: Child) -> "subprocess.Popen[bytes]":
+def spawn(child: Child) -> Process:
     """Start it; it dies with this process. Raises OSError or SubprocessError.
 
-    For a process without other threads, which makes preexec_fn safe.
+    For a process without other threads, which makes preexec_fn safe, and forking.
     """
     parent = os.getpid()
     if child.log is not None:
         child.log.parent.mkdir(parents=True, exist_ok=True)
     output = None if child.log is None else child.log.open("ab")
     try:
+        if child.fork and forking.CAN_FORK:
+            forking.load(child.fork)
+            streams = None if output is None else output.fileno()
+            return forking.fork(child.name, child.argv, child.env, streams, lambda: die_with_parent(parent))
         return subprocess.Popen(  # noqa: S603 - our own words, never shell text
             child.argv,
             env=dict(child.env),
@@ -79,13 +100,13 @@ def spawn(child: Child) -> "subprocess.Popen[bytes]":
             output.close()
 
 
-def collect(process: subprocess.Popen[bytes]) -> int | None:
+def collect(process: Process) -> int | None:
     """The exit status once the process has ended, else None. What it left in its group is killed before it is reaped:
     until then its pid, which is the group's number, cannot be given to somebody else's process."""
-    if hasattr(os, "waitid"):  # macOS has it since Python 3.13
-        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    if isinstance(process, subprocess.Popen) and not hasattr(os, "waitid"):  # macOS has it since Python 3.13
+        if process.poll() is None:
             return None
-    elif process.poll() is None:
+    elif os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         return None
     kill_group(process.pid)
     return process.wait()

@@ -16,10 +16,21 @@ from pydantic import SecretStr
 from app.adapters import embedded, metrics
 from app.adapters.private_files import read_secret, write_secret
 from app.adapters.processes import Child
-from app.cli.context import CODE, environment, executable, fail
+from app.cli.context import CODE, environment, fail
 from app.settings import Settings, basic_auth_problem
 
 QUEUES: Final = "sync,normal,bulk"
+
+#: What each is made of, for it to be forked (Child.fork). Its main module is not among it: that reads the settings.
+_CELERY: Final = ("celery.bin.celery", "celery.apps.worker", "celery.concurrency.prefork", "kombu.transport.redis")
+WORKER: Final = ("app.bootstrap.background", "workers.tasks", *_CELERY)
+JOBS: Final = ("workers.jobs.tasks", *WORKER)
+SWEEPER: Final = ("app.cli.sweeper", "workers.periodic")
+API: Final = (
+    *("app.bootstrap.serving", "app.api.app", "app.console.app", "app.api.event_loop", "app.api.protocol"),
+    *("app.api.tracing", "uvicorn.main", "uvicorn.lifespan.on"),
+)
+FLOWER: Final = ("app.bootstrap.background", "workers.tasks", "celery.bin.celery", "flower.command")
 
 
 def url(host: str, port: int) -> str:
@@ -111,6 +122,7 @@ def api(settings: Settings, host: str, port: int, worker_ready: Path) -> Child:
         stop_order=0,
         ready=lambda: worker_ready.exists() and _answers(f"{url(host, port)}/readyz"),
         ready_timeout=60.0,
+        fork=API if settings.fork else (),
     )
 
 
@@ -122,11 +134,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _celery(application: str, *arguments: str) -> tuple[str, ...]:
+def _celery(application: str, *arguments: str, first: str = "") -> tuple[str, ...]:
     """Celery looks for its application first in the directory where it is started, and another project may have
     packages of the same names there. It does not look for what is imported already.
     """
-    program = f"import {application}; from celery.__main__ import main; main()"
+    program = f"{first}import {application}; from celery.__main__ import main; main()"
     return (sys.executable, "-P", "-c", program, "-A", application, *arguments)
 
 
@@ -145,6 +157,7 @@ def worker(settings: Settings, processes: int, ready_file: Path | None = None) -
         log=_log(settings, "worker") if ready_file is not None else None,
         log_bytes=_log_bytes(settings),
         stop_order=1,
+        fork=WORKER if settings.fork else (),
     )
 
 
@@ -159,17 +172,25 @@ def jobs_argv() -> tuple[str, ...]:
 def jobs(settings: Settings) -> Child:
     env = environment(settings)
     env.pop("ONEFOLD_WORKER_READY_FILE", None)
-    return Child(name="jobs", argv=jobs_argv(), env=env, log=_log(settings, "jobs"), stop_order=1)
+    return Child(
+        name="jobs",
+        argv=jobs_argv(),
+        env=env,
+        log=_log(settings, "jobs"),
+        stop_order=1,
+        fork=JOBS if settings.fork else (),
+    )
 
 
 def sweeper(settings: Settings, *, log: bool = True) -> Child:
     return Child(
         name="sweeper",
-        argv=(executable("onefold"), "sweeper", "--data-dir", str(settings.data_dir)),
+        argv=(sys.executable, "-P", "-m", "onefold", "sweeper", "--data-dir", str(settings.data_dir)),
         env=environment(settings),
         log=_log(settings, "sweeper") if log else None,
         log_bytes=_log_bytes(settings),
         stop_order=1,
+        fork=SWEEPER if settings.fork else (),
     )
 
 
@@ -188,9 +209,11 @@ def flower(settings: Settings, port: int) -> Child:
         argv=_celery(
             *("workers.celery_app", "flower", "--address=127.0.0.1", f"--port={port}"),
             "--max_tasks=10000",
+            first="from app.adapters import metrics; metrics.choose_values(); ",
         ),
         env=env,
         log=_log(settings, "flower"),
         log_bytes=_log_bytes(settings),
         stop_order=1,
+        fork=FLOWER if settings.fork else (),
     )

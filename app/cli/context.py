@@ -1,7 +1,6 @@
 """What all commands share: the data directory, the settings behind it, and ending with a message instead of a trace."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,8 +178,3 @@ def refused(messages: Mapping[type[Exception], str]) -> Iterator[None]:
         raise fail(error.message) from None
     except tuple(messages) as error:
         raise fail(messages[type(error)]) from None
-
-
-def executable(name: str) -> str:
-    """A command of the same Python environment."""
-    return str(Path(sys.executable).with_name(name))

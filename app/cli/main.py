@@ -3,6 +3,7 @@
 The modules of commands are imported when they are asked for: each needs a part of what all of them need together.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, cast
@@ -119,5 +120,7 @@ def _onefold() -> None:
 def main() -> None:
     """Console script."""
     private_by_default()
-    logs.configure("warning")  # to standard error: what is printed may be JSON. Those that serve set their own level
+    os.environ.setdefault("NOSETPS", "1")  # Celery's processes are not renamed: their command line says what they are
+    # To standard error: what is printed may be JSON. Those that serve set their own level.
+    logs.configure("warning", for_good=False)
     app()

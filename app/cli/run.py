@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from app.adapters import embedded, metrics
+from app.adapters import embedded, forking, metrics
 from app.adapters.clock import now_us
 from app.adapters.launcher import Launcher, StartError
 from app.adapters.processes import Child
@@ -60,6 +60,7 @@ def up(
 
     Without DATABASE_URL profiles live in SQLite, without REDIS_URL a private Valkey is started, both in the data dir.
     """
+    forking.find_title()
     production.see(settings_for(data_dir), host, demo=demo, test=test)
     if test:
         if demo:
@@ -142,6 +143,7 @@ def console(
 
 def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Run Celery workers and their sweeper."""
+    forking.find_title()
     settings = settings_for(data_dir)
     production.see(settings)
     with opened(settings, worker=True):

@@ -16,7 +16,7 @@ from app.domain.profile import EXTERNAL, GLOBAL_CONTROL_GROUP, Profile
 from app.domain.state import State
 from app.store.profiles.save import save
 from fault.clients import LoadPlan
-from fault.processes import Program
+from fault.processes import Program, words
 from fault.proxy import HOST
 from fault.rounds import Round, Scenario
 from fault.stack import SCRIPTS, Layout, Workspace
@@ -61,7 +61,7 @@ def _killed(now: Round, worker: Program) -> bool:
     if now.rng.random() < 0.5:
         worker.kill9()
         return True
-    family = [process for process in worker.family() if "-A" in process.cmdline()]
+    family = [process for process in worker.family() if "-A" in words(process)]
     if len(family) < 2:
         return False
     with suppress(psutil.NoSuchProcess):

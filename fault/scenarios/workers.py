@@ -11,7 +11,7 @@ import psutil
 from app.bootstrap import background
 from app.settings import Settings
 from fault.clients import LoadPlan
-from fault.processes import Program
+from fault.processes import Program, words
 from fault.rounds import Round, Scenario
 from fault.stack import POSTGRESQL, SQLITE, Layout
 from tests.polling import gone, until
@@ -261,7 +261,7 @@ def _sweepers(node: Program) -> list[psutil.Process]:
     found = []
     for process in node.family():
         with suppress(psutil.NoSuchProcess):
-            found += [process] if "sweeper" in process.cmdline() else []
+            found += [process] if "sweeper" in words(process) else []
     return found
 
 

@@ -3,15 +3,16 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import pytest
 
-from app.cli.context import executable
 from app.contract import kinds
 from app.contract.kinds import KIND_OF, KINDS
 from app.contract.request_log import Filter
@@ -660,7 +661,14 @@ def test_tail_ends_as_tail_does(on_sqlite: Service) -> None:
     with on_sqlite.database.read() as connection:
         name = str(connection.exec_driver_sql(f"select name from workspace where id = {workspace.id}").scalar())
     workspace.track({"attributes": [{"external_id": "ada", "n": 1}]})
-    command = [executable("onefold"), "tail", "--workspace", name, "--data-dir", str(on_sqlite.settings.data_dir)]
+    command = [
+        str(Path(sys.executable).with_name("onefold")),
+        "tail",
+        "--workspace",
+        name,
+        "--data-dir",
+        str(on_sqlite.settings.data_dir),
+    ]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as reading, subprocess.Popen(command, **pipes) as leaving:
         lines: Any = reading.stdout

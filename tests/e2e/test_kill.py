@@ -61,7 +61,7 @@ def pool_process(service: Service) -> psutil.Process | None:
     """The process that applies: the child of Celery's main process."""
     for main in service.children("celery"):
         children = main.children()
-        if children and "worker" in main.cmdline():
+        if children and "workers.celery_app worker" in " ".join(main.cmdline()):
             return children[0]
     return None
 

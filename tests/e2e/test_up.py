@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
+from app.adapters import forking
 from tests.e2e.service import ONEFOLD, Service, command, environment, free_port, up
 from tests.polling import gone, until
 from tests.servers import PostgresServer, ValkeyServer
@@ -79,13 +80,18 @@ def test_the_pasted_curl_line_makes_a_profile_that_shows_at_once(tmp_path: Path,
         applied = "onefold_applied_requests_total "
         until(lambda: any(line.startswith(applied) and line[-4:] != " 0.0" for line in metrics(service, token)))
         assert any("celery" in part for part in service.children("celery")[0].cmdline())
+        forked = {" ".join(" ".join(child.cmdline()).split()[:2]) for child in service.children("onefold")}
+        names = {f"onefold {name}:" for name in ("api", "worker", "sweeper", "jobs")}
+        assert forked >= (names if forking.CAN_FORK else set())
         second = cli(data, "up", "--port", str(free_port()), "--flower-port", "0")
         assert second.returncode == 1
         assert "is in use by another Onefold" in second.stderr.replace("\n", " ")
         service.process.send_signal(signal.SIGINT)
         assert service.process.wait(30) == 0
     key = (data / "default.key").read_text()
-    with up(data) as service:  # a second start keeps the key and the profiles
+    # A second start keeps the key and the profiles, however its processes are started.
+    with up(data, env={"ONEFOLD_FORK": "false"}) as service:
+        assert len(service.children("-P")) >= 4
         assert (data / "default.key").read_text() == key
         assert service.call("POST", "/users/export/ids", {"external_ids": ["ada"]})[1]["users"] == [user]
 
@@ -148,7 +154,7 @@ def test_flower_shows_the_worker_and_its_finished_tasks(running: Service) -> Non
     until(lambda: any(line.startswith(beats) for line in metrics(service, token)), timeout=15)
     tasks = flower("/api/tasks")
     assert isinstance(tasks, dict)
-    names = {t["name"] for t in tasks.values()}
+    names = {t["name"] for t in tasks.values() if t["name"]}  # none: one that had begun before Flower listened
     assert names <= {"onefold.apply", "onefold.job", "onefold.job.export_global_control_group", "onefold.tidy_files"}
     assert {t["args"] for t in tasks.values() if t["name"] == "onefold.apply"} == {"default (1)"}
 

