@@ -4,8 +4,10 @@ Stored requests never change, so what was read ahead stays right whatever happen
 begins exactly behind the cursor, and thrown away otherwise.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Final
 
 from app.contract import stored
 from app.domain.commands import Request, StreamKey
@@ -19,6 +21,20 @@ from app.store.inbox.log import Stored
 from app.store.profiles.look_up import TooLargeError
 from app.store.profiles.resident import Read, Resident
 
+#: Commands of plain requests between others for which a flow takes these apart.
+LEAST_PLAIN: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The first requests of a batch, which a flow applies together."""
+
+    requests: int
+    #: app.domain.loading.plain_needs of all their commands; None: they are not plain, or too few to be worth it.
+    wanted: dict[Identifier, int] | None
+    #: What was read of that already.
+    read: Read | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -30,19 +46,24 @@ class Batch:
     full: bool
     #: It was too large for the memory, and this is a part of it.
     is_cut: bool = False
-    #: For a flow: app.domain.loading.plain_needs of all commands.
-    wanted: dict[Identifier, int] | None = None
-    #: What was read of that already.
-    read: Read | None = None
+    #: How a flow begins with it, if somebody has looked.
+    run: Run | None = None
+
+    def behind(self, requests: int) -> "Batch | None":
+        """What comes behind the first so many requests, None when there are no more."""
+        if requests == len(self.stored):
+            return None
+        return Batch(self.stored[requests:], self.requests[requests:], self.full, self.is_cut)
 
 
 class ReadAhead:
     """One stream at a time; the thread is started by the first use, after any fork."""
 
-    def __init__(self, database: Database, loaded_bytes: int) -> None:
-        """`loaded_bytes`: of profiles, for one batch of a flow."""
+    def __init__(self, database: Database, loaded_bytes: int, least_plain: int = LEAST_PLAIN) -> None:
+        """`loaded_bytes`: of profiles, for one run of a flow; `least_plain`: see first_run."""
         self._database = database
         self._loaded_bytes = loaded_bytes
+        self._least_plain = least_plain
         self._executor: ThreadPoolExecutor | None = None
         #: What is being read: the stream, and the number behind which it begins.
         self._place: tuple[StreamKey, int] | None = None
@@ -54,32 +75,38 @@ class ReadAhead:
             return inbox.read(connection, workspace_id, stream, after, hour, limit, most)
 
     def batch(self, key: StreamKey, after: int, hour: int, limit: int, most: int, resident: Resident | None) -> Batch:
-        """The next requests, decoded; for a flow with `resident` also what they need, and what of that is not there."""
+        """The next requests, decoded; for a flow with `resident` also its first run, and what that one needs and is not
+        there."""
         found = self.read(key.workspace_id, key.stream, after, hour, limit, most)
         batch = Batch(found, [decoded(request) for request in found], is_full(found, limit, most))
-        if resident is None:
+        if resident is None or not found:
             return batch
-        batch = for_flow(batch)
         # SQLite's driver lets go of Python's lock for each row: two threads would wait for each other all the time.
-        if not batch.wanted or not self._database.is_postgresql:
+        if not self._database.is_postgresql:
             return batch
-        return self.fitting(key.workspace_id, batch, batch.wanted, resident)
+        batch, run = self.ready(key.workspace_id, batch, resident)
+        return replace(batch, run=run)
 
-    def fitting(self, workspace_id: int, batch: Batch, wanted: dict[Identifier, int], resident: Resident) -> Batch:
-        """The batch, or as much of it as fits the memory, with what is read of it. Raises TooLargeError when not even
-        the first request does."""
-        while True:
+    def ready(self, workspace_id: int, batch: Batch, resident: Resident) -> tuple[Batch, Run]:
+        """The batch and its first run, with what that one needs. If the run does not fit the memory, both are cut to
+        what does.
+
+        Raises TooLargeError when not even the first request does.
+        """
+        run = batch.run or first_run(batch.requests, self._least_plain)
+        while run.wanted is not None and run.read is None:
             try:
                 with self._database.read() as connection:
-                    read = resident.read(connection, workspace_id, wanted, self._loaded_bytes)
+                    read = resident.read(connection, workspace_id, run.wanted, self._loaded_bytes)
             except TooLargeError:
-                many = len(batch.stored) // 2
+                many = run.requests // 2
                 if not many:
                     raise
-                batch = for_flow(Batch(batch.stored[:many], batch.requests[:many], full=True, is_cut=True))
-                wanted = batch.wanted or {}
+                batch = Batch(batch.stored[:many], batch.requests[:many], full=True, is_cut=True)
+                run = first_run(batch.requests, 1)
             else:
-                return replace(batch, read=read)
+                run = replace(run, read=read)
+        return batch, run
 
     def start(
         self, workspace_id: int, stream: int, last: Stored, limit: int, most: int, resident: Resident | None = None
@@ -104,20 +131,32 @@ class ReadAhead:
         batch = future.result()
         return batch if 0 < len(batch.stored) <= limit else None
 
-    def give_back(self, workspace_id: int, stream: int, batch: Batch) -> None:
-        """Let the batch be taken once more."""
-        self._place = (StreamKey(workspace_id, stream), batch.stored[0].seq - 1)
-        self._future = Future()
-        self._future.set_result(batch)
-
     def forget(self) -> None:
-        """What was read ahead is not what lies there."""
+        """What was read ahead is not what lies there, or was changed since."""
         self._future = self._place = None
 
 
-def for_flow(batch: Batch) -> Batch:
-    """The batch with what its commands need, if all of them are plain."""
-    return replace(batch, wanted=plain_needs(command for request in batch.requests for command in left(request)))
+def first_run(requests: Sequence[Request], least: int) -> Run:
+    """The plain requests at the beginning, or those before the next plain ones.
+
+    Plain requests with fewer than `least` commands between others are applied together with these: the way that can
+    apply anything costs less than a change of ways.
+    """
+    wanted: dict[Identifier, int] = {}
+    plain, commands = 0, 0
+    for n, request in enumerate(requests):
+        found = plain_needs(left(request))
+        if found is not None:
+            plain, commands = plain + 1, commands + len(left(request))
+            for identifier, sections in found.items():
+                wanted[identifier] = wanted.get(identifier, 0) | sections
+            if plain <= n and commands >= least:
+                return Run(n + 1 - plain, None)
+        elif plain == n and commands >= least:
+            return Run(n, wanted)
+        else:
+            plain, commands = 0, 0
+    return Run(len(requests), wanted if plain == len(requests) else None)
 
 
 def is_full(batch: list[Stored], limit: int, most: int) -> bool:

@@ -28,7 +28,7 @@ from app.store.profiles import crowds
 from app.store.profiles.load import Loader
 from app.store.profiles.save import MAX_NAMES, remember
 from app.store.series import MAX_SERIES
-from workers.ahead import ReadAhead, decoded, is_full
+from workers.ahead import LEAST_PLAIN, ReadAhead, decoded, is_full
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts, Begun
 from workers.batches import BatchSize, Patience
 from workers.flow import Done, Terms
@@ -85,6 +85,7 @@ class Applier:
         crowd_limits: crowds.Limits = _CROWD_LIMITS,
         loaded_bytes: int = LOADED_BYTES,
         resident_bytes: int = RESIDENT_BYTES,
+        least_plain: int = LEAST_PLAIN,
         most_names: int = MAX_NAMES,
         most_series: int = MAX_SERIES,
         patience: Patience = _PATIENCE,
@@ -110,7 +111,7 @@ class Applier:
         self._crowds = crowds.Memory()
         self._on_dead = on_dead
         self._before_commit = before_commit
-        self._ahead = ReadAhead(database, loaded_bytes // FLOW_SHARE)
+        self._ahead = ReadAhead(database, loaded_bytes // FLOW_SHARE, least_plain)
         self._names: NameCache = {}
         #: When the last batch was committed that names and crowds are remembered of.
         self._remembered = float("-inf")
@@ -125,9 +126,10 @@ class Applier:
                 database,
                 self._ahead,
                 self._names,
+                crowd_limits,
                 most_names,
                 most_series,
-                loaded_bytes // FLOW_SHARE,
+                loaded_bytes,
                 resident_bytes,
                 patience,
                 now_us,
@@ -316,21 +318,21 @@ class Applier:
             # Looking a crowd over takes the same time for any batch: smaller ones would only do it more often.
             self._sizes[stream].adapt(time.monotonic() - began, len(done), size, shrink=not known.looked)
         self._crowds.remember(workspace_id, locked.place, known)
-        self._count(key.workspace_id, Done(applied, done, self._now_us()), summary)
+        self._count(key.workspace_id, Done(applied, done, self._now_us(), flowed=False), summary)
         return True
 
     def _flow(self, key: StreamKey, begun: Begun, summary: Summary, must_yield: Callable[[], bool]) -> bool:
         """Apply a backlog as a flow, as far as that goes. False when nothing was done that way."""
         self._enter(key.workspace_id, begun.lane.epoch)
         known = self._crowds.recall(key.workspace_id, begun.lane.place)
-        flowed = summary.flowed
+        batches = summary.batches
         try:
             place = self._flows.run(
                 key,
                 begun,
                 self._secret_of(key.workspace_id),
                 known,
-                lambda done: self._count(key.workspace_id, done, summary, flowed=1),
+                lambda done: self._count(key.workspace_id, done, summary),
                 lambda: must_yield() or self._other_stream_waits(key),
                 lambda connection: self._flow_lock(connection, key.workspace_id),
             )
@@ -339,7 +341,7 @@ class Applier:
             self._attempts.discount(key.workspace_id)
         else:
             self._crowds.remember(key.workspace_id, place, known)
-        return summary.flowed > flowed
+        return summary.batches > batches
 
     def _flow_lock(self, connection: Connection, workspace_id: int) -> Lane | None:
         """None also where the database may have lost what is remembered."""
@@ -349,7 +351,7 @@ class Applier:
         work, _ = self._work(key.workspace_id)
         return any(waits for stream, waits in work.items() if stream != key.stream)
 
-    def _count(self, workspace_id: int, done: Done, summary: Summary, flowed: int = 0) -> None:
+    def _count(self, workspace_id: int, done: Done, summary: Summary) -> None:
         """Take in a batch that is committed."""
         applied = done.applied
         if applied.names:  # else the thread that reduces may be looking names up
@@ -357,7 +359,7 @@ class Applier:
         self._remembered = time.monotonic()
         summary.requests += applied.requests
         summary.batches += 1
-        summary.flowed += flowed
+        summary.flowed += done.flowed
         summary.add(applied.counts, applied.problems, applied.uncounted)
         if done.requests:
             summary.lag_ms = max(summary.lag_ms, (done.us - done.requests[0].accepted_us) // 1000)

@@ -11,7 +11,6 @@ from app.store.lane import Lane
 from app.store.profiles.crowds import Crowds
 from app.store.profiles.look_up import TooLargeError
 from app.store.profiles.resident import Resident
-from workers.ahead import for_flow
 from workers.attempts import Begun
 from workers.batches import FLOW_BYTES, FLOW_REQUESTS, BatchSize
 from workers.flow import Done, Flow, Terms
@@ -82,9 +81,8 @@ class Flows:
             if first is None:
                 hour = begun.lane.hours[stream]
                 first = terms.ahead.batch(key, place[stream], hour, begun.limit, size.bytes, resident)
-            elif first.wanted is None:
-                first = for_flow(first)
-            left = flow.run(first)
+            if first.stored:
+                flow.run(first)
         except BaseException as error:
             writer.abandon()
             terms.ahead.forget()
@@ -95,10 +93,7 @@ class Flows:
             raise
         resident.place = flow.place
         self._keep(workspace_id, resident)
-        if left is not None and left.stored:
-            terms.ahead.give_back(workspace_id, stream, left)
-            self._full[key] = -self.alone
-        elif not flow.is_behind:
+        if not flow.is_behind:
             self._full.pop(key, None)
         return flow.place
 

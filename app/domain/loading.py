@@ -172,14 +172,13 @@ def shared_addresses(commands: Iterable[Command], state: State, *, moving: bool)
     It matters when something is recorded, and the batch may take the address from somebody. A few others matter in
     rare cases: then the batch is loaded again with all of them (TooFewLoadedError).
     """
-    recorded = state.recorded_addresses()
-    found = set(recorded) if moving else set()
+    found = state.recorded_addresses() if moving else set()
     for command in commands:
         effect = EFFECTS[type(command)]
         if effect.shared is not None:
             found.update(effect.shared(command))
-        if recorded and effect.leaves is not None:
-            found |= recorded.intersection(effect.leaves(command, state))
+        if effect.leaves is not None:
+            found.update(address for address in effect.leaves(command, state) if state.is_recorded(*address))
     return found
 
 

@@ -1,7 +1,6 @@
 """Batches that are written while the next one is reduced: equal to the reference, whatever gets in their way."""
 
 import itertools
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from app.contract import kinds, stored
 from app.domain.commands import STREAM_BULK, StreamKey
 from app.store import lane, workspaces
 from app.store.engine import Database
-from app.store.inbox.log import Stored
+from app.store.inbox import log as inbox
+from app.store.inbox.log import Entry, Stored
 from app.store.profiles import resident
 from tests.fuzz.size import cases
 from tests.stores import workspace
 from tests.strategies import requests
-from tests.workers.test_drain import applier, cursors, differences
+from tests.workers.test_drain import NOW_US, applier, cursors, differences
 from tests.workers.test_drain import send as track
 from tests.workers.test_merges import send
 from tests.workers.test_webhooks import everything, make
@@ -37,9 +38,9 @@ class Fixed(BatchSize):
         """Learn nothing."""
 
 
-def flowing(database: Database, requests: int, **more: Any) -> Applier:
+def flowing(database: Database, requests: int, *, least_plain: int = 1, **more: Any) -> Applier:
     """A worker whose batches flow as soon as two of them are full."""
-    worker = applier(database, **more)
+    worker = applier(database, least_plain=least_plain, **more)
     worker._sizes = {stream: Fixed(requests) for stream in (0, 1)}
     worker._flows.sizes = {stream: Fixed(requests) for stream in (0, 1)}
     worker._flows.alone = 0
@@ -93,27 +94,68 @@ def _body(objects: list[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any
 
 
 _plain = st.lists(_objects, min_size=1, max_size=4).map(_body)
-_logs = st.lists(st.one_of(_plain, _plain, _plain, _plain, requests), min_size=4, max_size=24)
+_ALIAS: dict[str, Any] = {"alias_label": "crm", "alias_name": "1"}
+#: What moves identifiers of the same people, changes consent of their addresses, or removes them.
+_others = st.one_of(
+    st.sampled_from(
+        [
+            ("/users/alias/new", {"user_aliases": [{"external_id": "ada", **_ALIAS}]}),
+            ("/users/alias/new", {"user_aliases": [_ALIAS]}),
+            (
+                "/users/identify",
+                {"aliases_to_identify": [{"external_id": "bob", "user_alias": _ALIAS}], "merge_behavior": "merge"},
+            ),
+            (
+                "/users/merge",
+                {
+                    "merge_updates": [
+                        {"identifier_to_merge": {"external_id": "ada"}, "identifier_to_keep": {"external_id": "bob"}}
+                    ]
+                },
+            ),
+            (
+                "/users/external_ids/rename",
+                {"external_id_renames": [{"current_external_id": "bob", "new_external_id": "é"}]},
+            ),
+            ("/users/delete", {"external_ids": ["ada"]}),
+            ("/users/delete", {"user_aliases": [_ALIAS]}),
+            ("/email/status", {"email": "x@example.org", "subscription_state": "opted_in"}),
+            ("/email/status", {"email": "y@example.org", "subscription_state": "unsubscribed"}),
+        ]
+    ),
+    requests,
+)
+_logs = st.lists(st.one_of(_plain, _plain, _plain, _others), min_size=10, max_size=24)
 
-_flowed = Counter[bool]()
 
-
-@settings(deadline=None, max_examples=cases(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(_logs, st.sampled_from([1, 2, 3]), st.sampled_from([0, 20_000, 10**9]), st.booleans())
+@settings(deadline=None, max_examples=cases(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    _logs,
+    st.sampled_from([1, 2, 3, 8]),
+    st.sampled_from([1, 1, 6]),
+    st.sampled_from([0, 20_000, 10**9]),
+    st.booleans(),
+)
 def test_any_log_equals_the_reference(
-    database: Database, sent: list[tuple[str, dict[str, Any]]], size: int, resident_bytes: int, observed: bool
+    database: Database,
+    sent: list[tuple[str, dict[str, Any]]],
+    size: int,
+    least_plain: int,
+    resident_bytes: int,
+    observed: bool,
 ) -> None:
-    """However little stays in memory, and whether or not changes are told."""
+    """However many plain requests are between others, however little stays in memory, and whether or not changes are
+    told."""
     one = workspace(database, next(_names))
     if observed:
         make(database, one)
-    worker = flowing(database, size, resident_bytes=resident_bytes)
+    worker = flowing(database, size, least_plain=least_plain, resident_bytes=resident_bytes)
     accepted = 0
     for n, (path, body) in enumerate(sent):
         accepted += send(database, one, path, body)
-        if n == len(sent) // 2:
-            _flowed[True] += worker.drain(one).flowed
-    _flowed[True] += worker.drain(one).flowed
+        if n in (len(sent) // 2, len(sent) - 1):
+            worker._flows.saw(StreamKey(one, 0), full=True)
+            worker.drain(one)
     assert cursors(database, one) == [accepted, 0]
     assert differences(database, one) == []
     assert attempts(database, one) == 0
@@ -147,13 +189,59 @@ def test_each_batch_is_told_once_with_when_it_began(database: Database) -> None:
     assert len({began_ns for _, _, began_ns in told}) == 5
 
 
+_ADA: dict[str, Any] = {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]}
+_CYD: dict[str, Any] = {"attributes": [{"external_id": "cyd", "email": "old@example.org"}]}
+#: It matters whether anybody else has the address that she gives up.
+_CYD_MOVES: dict[str, Any] = {"attributes": [{"external_id": "cyd", "email": "new@example.org"}]}
+_NEW_ALIAS: dict[str, Any] = {"user_aliases": [{"external_id": "ada", "alias_label": "crm", "alias_name": "1"}]}
+_CONSENT: dict[str, Any] = {"email": "old@example.org", "subscription_state": "unsubscribed"}
+
+
+@pytest.mark.parametrize(
+    ("least_plain", "together", "flowed"),
+    [(1, [4, 1, 1, 2, 1, 1, 2, 3], 5), (2, [4, 2, 2, 1, 1, 2, 3], 4), (100, [4, 4, 1, 1, 2, 3], 3)],
+)
+def test_a_batch_is_taken_apart_where_requests_are_not_plain(
+    database: Database, least_plain: int, together: list[int], flowed: int
+) -> None:
+    one, seen = workspace(database), list[int]()
+    alias, consent = ("/users/alias/new", _NEW_ALIAS), ("/email/status", _CONSENT)
+    ada, cyd, moves = (TRACK, _ADA), (TRACK, _CYD), (TRACK, _CYD_MOVES)
+    sent = [ada, ada, cyd, consent, ada, alias, ada, ada, ada, moves, ada, ada, ada, ada, ada]
+    assert all(send(database, one, *request) for request in sent)
+    worker = flowing(
+        database, 4, least_plain=least_plain, before_commit=lambda _workspace, batch: seen.append(len(batch))
+    )
+    summary = worker.drain(one)
+    assert (seen, summary.requests, summary.batches, summary.flowed) == (together, 15, len(together), flowed)
+    assert attempts(database, one) == 0
+    assert differences(database, one) == []
+
+
+def test_settings_that_change_end_a_flow(database: Database) -> None:
+    """What comes behind them is applied by the new ones."""
+    one = workspace(database)
+    change = stored.settings_change({"array_max": 2})
+    worker = flowing(database, 2)
+    for n in range(12):
+        track(database, one, {"attributes": [{"external_id": "ada", "tags": {"add": [f"a{n}", f"b{n}"]}}]})
+        if n == 6:
+            with database.write(database.inbox) as connection:
+                inbox.append(connection, one, 0, [Entry(kinds.SETTINGS, change.codec, change.body)], NOW_US)
+    summary = worker.drain(one)
+    assert (summary.requests, summary.flowed > 0) == (13, True)
+    assert differences(database, one) == []
+    with database.read() as connection:
+        assert connection.execute(text("select doc from profile_custom")).scalar() == '{"tags":["a11","b11"]}'
+
+
 class Killed(BaseException):
     """The process is gone."""
 
 
 @settings(deadline=None, max_examples=cases(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(_plain, min_size=6, max_size=16),
+    st.lists(st.one_of(_plain, _plain, _plain, _others), min_size=6, max_size=16),
     st.lists(st.tuples(st.integers(1, 6), st.sampled_from([Killed, ConnectionError, ValueError])), max_size=4),
 )
 def test_whatever_dies_in_any_batch_is_applied_once(
