@@ -22,7 +22,7 @@ from app.store.profiles.look_up import TooLargeError
 from app.store.profiles.resident import Read, Resident
 
 #: Commands of plain requests between others for which a flow takes these apart.
-LEAST_PLAIN: Final = 100
+LEAST_PLAIN: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
 from app.store.profiles import resident
 from tests.fuzz.size import cases
-from tests.stores import workspace
+from tests.stores import NOW_US, workspace
 from tests.strategies import requests
-from tests.workers.test_drain import NOW_US, applier, cursors, differences
+from tests.workers.test_drain import applier, cursors, differences
 from tests.workers.test_drain import send as track
 from tests.workers.test_merges import send
 from tests.workers.test_webhooks import everything, make
