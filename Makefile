@@ -79,7 +79,7 @@ lock: $(BIN)/python ## Make the lock files anew from pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 audit: $(BIN)/python ## Ask for known vulnerabilities of what is installed (needs the network)
-	$(uv_tool) pip-audit==2.10.1 pip-audit --disable-pip --require-hashes --requirement requirements.lock $(ARGS)
+	$(uv_tool) pip-audit==2.10.1 pip-audit --disable-pip --strict --require-hashes --requirement requirements.lock $(ARGS)
 
 sbom: $(VENV)/.installed ## List what Onefold is made of, below dist/: in CycloneDX's form (needs the network once)
 	@mkdir -p dist

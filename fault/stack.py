@@ -28,6 +28,7 @@ from app.store import keys, lane, migrate, partitions, subscription_groups, work
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from fault.clients import Wire
+from fault.disk import Disk
 from fault.processes import Program
 from fault.proxy import HOST, Proxy
 from fault.subscriptions import GROUPS, group_of
@@ -63,6 +64,8 @@ class Layout:
     node_programs: tuple[tuple[str, ...], ...] = ()
     #: The folder of PostgreSQL's data, for a disk of a size of our choice.
     disk: Path | None = None
+    #: What the data lie on, where it may lose its power.
+    power: Disk | None = None
     #: Our processes reach PostgreSQL by way of a PgBouncer in transaction mode, with so many sessions; 0 = directly.
     pooled: int = 0
     #: PostgreSQL is a primary with a synchronous standby, and our processes know both.
@@ -84,7 +87,8 @@ class Stack:
     def __init__(self, store: str, layout: Layout, seed: int, stack: ExitStack) -> None:
         self.store = store
         self.layout = layout
-        self.folder = Path(stack.enter_context(TemporaryDirectory(prefix="onefold-fault-")))
+        on_disk = layout.disk if store == SQLITE else None
+        self.folder = Path(stack.enter_context(TemporaryDirectory(prefix="onefold-fault-", dir=on_disk)))
         self.proxies: dict[str, Proxy] = {}
         self.postgres: servers.PostgresServer | None = None
         self.valkey: servers.ValkeyServer | None = None
@@ -118,6 +122,11 @@ class Stack:
         self.apis, self.nodes = self._postgresql() if store == POSTGRESQL else self._embedded()
         stack.callback(self.stop)
         self.start()
+        if layout.power is not None:
+            layout.power.sync()
+
+    def _power(self) -> Mapping[str, str]:
+        return {} if self.layout.power is None else self.layout.power.environment
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
@@ -187,7 +196,7 @@ class Stack:
     def _embedded(self) -> tuple[list[Program], list[Program]]:
         onefold = str(SCRIPTS / "onefold")
         data = ("--data-dir", str(self.folder))
-        env = {"ONEFOLD_LOG_LEVEL": "info", "ONEFOLD_CANARY_SECONDS": "0", **self.layout.settings}
+        env = {"ONEFOLD_LOG_LEVEL": "info", "ONEFOLD_CANARY_SECONDS": "0", **self.layout.settings, **self._power()}
         words = ("up", "--port", str(self.ports[0]), "--flower-port", "0", "--workers", "1")
         up = Program("up", (onefold, *words, *data), env, self._log("up"))
         others = [

@@ -87,6 +87,7 @@ def valkey(settings: Settings) -> Child:
     if server is None:
         raise fail("No Valkey for this platform: install redis-server, or set REDIS_URL to a running one.")
     path = embedded.socket_path(settings.data_dir)
+    embedded.mend(server, settings.data_dir)
     return Child(
         name="valkey",
         argv=embedded.argv(server, settings.data_dir, path),

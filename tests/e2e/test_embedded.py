@@ -173,3 +173,26 @@ def test_without_the_package_the_system_s_server_is_taken(tmp_path: Path, monkey
     for name in ("redis-server", "valkey-server"):
         (tmp_path / name).touch(mode=0o755)
         assert embedded.binary() == tmp_path / name
+
+
+@pytest.mark.parametrize("damage", ["at the end", "in the middle", "at the beginning"])
+def test_files_that_a_power_cut_broke_keep_nobody_from_starting(data_dir: Path, damage: str) -> None:
+    """Pages that were written and not brought to the disk are zeros then."""
+    with served(data_dir) as (_, url), redis.Redis.from_url(url) as client:
+        for n in range(1_000):
+            client.set(f"key {n}", "value")
+    (kept,) = (data_dir / "valkey" / "appendonlydir").glob("*.incr.aof")
+    size = kept.stat().st_size
+    start = {"at the end": size - 4_096, "in the middle": size // 2}.get(damage, 0)
+    with kept.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\0" * 4_096)
+    binary = embedded.binary()
+    assert binary is not None
+    embedded.mend(binary, data_dir)
+    with served(data_dir) as (_, url), redis.Redis.from_url(url) as client:
+        assert (client.get("key 0") == b"value") is (start > 0)
+        client.set("key 0", "another")
+    embedded.mend(binary, data_dir)  # a file that is whole stays as it is
+    with served(data_dir) as (_, url), redis.Redis.from_url(url) as client:
+        assert client.get("key 0") == b"another"
