@@ -32,7 +32,7 @@ from fault.disk import Disk
 from fault.processes import Program
 from fault.proxy import HOST, Proxy
 from fault.subscriptions import GROUPS, group_of
-from tests import poolers, servers, standbys
+from tests import brokers, poolers, servers, standbys
 from tests.polling import until
 
 POSTGRESQL, SQLITE = "postgresql", "sqlite"
@@ -68,6 +68,8 @@ class Layout:
     power: Disk | None = None
     #: Our processes reach PostgreSQL by way of a PgBouncer in transaction mode, with so many sessions; 0 = directly.
     pooled: int = 0
+    #: The broker is RabbitMQ, and not the Redis of the quotas.
+    rabbitmq: bool = False
     #: PostgreSQL is a primary with a synchronous standby, and our processes know both.
     standby: bool = False
 
@@ -94,6 +96,7 @@ class Stack:
         self.valkey: servers.ValkeyServer | None = None
         self._rounds = 0
         self.pooler: poolers.Pooler | None = None
+        self.rabbit = stack.enter_context(brokers.rabbitmq()) if layout.rabbitmq else None
         self.pair: standbys.Pair | None = None
         if store == POSTGRESQL:
             if layout.standby:
@@ -220,6 +223,7 @@ class Stack:
         postgres, redis = self.proxies.get(f"{part}-postgres"), self.proxies.get(f"{part}-redis")
         redis_url = f"redis://{HOST}:{redis.port}/0" if redis else self.valkey.url
         nobody = {"BROKER_URL": f"redis://{HOST}:{_free_port()}/0"} if self.layout.without_broker else {}
+        broker = nobody if self.rabbit is None else {"BROKER_URL": self.rabbit.url}
         database_url = f"postgresql://postgres@{HOST}:{postgres.port}/fault" if postgres else self.url
         return {
             "DATABASE_URL": self.pooler.url(database_url) if self.pooler else database_url,
@@ -227,7 +231,7 @@ class Stack:
             "ONEFOLD_DATA_DIR": str(self.folder),
             "ONEFOLD_LOG_LEVEL": "info",
             "ONEFOLD_CANARY_SECONDS": "0",
-            **nobody,
+            **broker,
             **self.layout.settings,
             **self.layout.preload,
         }

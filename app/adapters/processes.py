@@ -43,6 +43,8 @@ class Child:
     ready: Callable[[], bool] | None = None  # asked every 50 ms; must answer quickly
     ready_timeout: float = 30.0
     fork: Sequence[str] = ()
+    #: Descriptors of the launcher that it gets as well, under the same numbers.
+    descriptors: tuple[int, ...] = ()
 
 
 class Process(Protocol):
@@ -93,6 +95,7 @@ def spawn(child: Child) -> Process:
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=child.descriptors,
             preexec_fn=lambda: die_with_parent(parent),  # noqa: PLW1509
         )
     finally:

@@ -100,10 +100,14 @@ def valkey(settings: Settings) -> Child:
 
 
 def uvicorn(settings: Settings, host: str, port: int, application: str = "app.asgi:create") -> tuple[str, ...]:
+    return _uvicorn(settings, application, "--host", host, "--port", str(port))
+
+
+def _uvicorn(settings: Settings, application: str, *where: str) -> tuple[str, ...]:
     return (
         *(sys.executable, "-P", "-m", "uvicorn", "--app-dir", CODE),
         *("--factory", application),
-        *("--host", host, "--port", str(port)),
+        *where,
         *("--loop", "app.api.event_loop:Loop", "--http", "app.api.protocol:Protocol", "--lifespan", "on"),
         *("--timeout-graceful-shutdown", "10", "--timeout-keep-alive", str(settings.keep_alive_seconds)),
         *("--ws", "none"),
@@ -124,6 +128,27 @@ def api(settings: Settings, host: str, port: int, worker_ready: Path) -> Child:
         ready=lambda: worker_ready.exists() and _answers(f"{url(host, port)}/readyz"),
         ready_timeout=60.0,
         fork=API if settings.fork else (),
+    )
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket for several API processes, which accept from it in turns. Ends the command where the port is taken."""
+    see_free("port", host, port)
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((str(address[0]), port), family=family, backlog=2048)
+    except OSError as error:
+        raise fail(f"Nothing can listen on port {port} of {host}: {error.strerror}.") from None
+
+
+def api_process(settings: Settings, number: int, listener: socket.socket) -> Child:
+    """One of several API processes of a machine, which write their logs to our output."""
+    return Child(
+        name=f"api {number}",
+        argv=_uvicorn(settings, "app.asgi:create", "--fd", str(listener.fileno())),
+        env=environment(settings),
+        log=None,
+        descriptors=(listener.fileno(),),
     )
 
 

@@ -115,12 +115,22 @@ def up(
         lock.close()
 
 
-def api(port: Port = 8080, host: Host = "127.0.0.1", data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Run one API process; start as many as there are cores behind a load balancer."""
+def api(
+    port: Port = 8080,
+    host: Host = "127.0.0.1",
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="API processes, all on that port.")] = 1,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Run the API: one process, or several on the same port. On more machines, behind a load balancer."""
     settings = settings_for(data_dir)
     production.see(settings, host)
     with opened(settings):
         pass
+    if workers > 1:
+        with children.listening(host, port) as listener, TemporaryDirectory(prefix="onefold-metrics-") as folder:
+            os.environ[metrics.DIRECTORY] = folder  # whichever answers for the metrics answers for all
+            _launch([children.api_process(settings, number, listener) for number in range(1, workers + 1)])
+        return
     argv = children.uvicorn(settings, host, port)
     os.execve(argv[0], argv, environment(settings))  # noqa: S606 - our own command
 
@@ -151,11 +161,7 @@ def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
     with TemporaryDirectory(prefix="onefold-metrics-") as folder:
         if settings.metrics_port:
             os.environ[metrics.DIRECTORY] = folder
-        family = [children.worker(settings, workers or os.cpu_count() or 1), children.sweeper(settings, log=False)]
-        try:
-            Launcher(family, _report).run()
-        except StartError as error:
-            raise fail(str(error)) from None
+        _launch([children.worker(settings, workers or os.cpu_count() or 1), children.sweeper(settings, log=False)])
 
 
 def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
@@ -166,6 +172,13 @@ def migrate_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         if settings.canary_seconds and roles.owns_schema(database):
             stored.canary(database, now_us())  # the API's own role may not make a workspace
     out.print("schema is current" if current else "schema is NOT current")
+
+
+def _launch(family: list[Child]) -> None:
+    try:
+        Launcher(family, _report).run()
+    except StartError as error:
+        raise fail(str(error)) from None
 
 
 def _report(line: str) -> None:

@@ -13,6 +13,7 @@ from fault.scenarios import (
     merging,
     postgres,
     power,
+    rabbitmq,
     redis,
     restores,
     visitors,
@@ -37,6 +38,7 @@ ALL: Final[tuple[Scenario, ...]] = tuple(
             *restores.SCENARIOS,
             *power.SCENARIOS,
             *failover.SCENARIOS,
+            *rabbitmq.SCENARIOS,
         ),
         key=lambda scenario: scenario.number,
     )
