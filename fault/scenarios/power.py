@@ -19,8 +19,9 @@ def cut(now: Round) -> None:
     for _ in range(2):
         now.accept_more(10, 40)
         now.pause(0.0, 0.3)
-        stack.nodes[0].kill9()
+        # Before: whoever closes a database last writes its log back, and this process is not preloaded.
         stack.database.dispose()
+        stack.nodes[0].kill9()
         lost += machine.power_cut(now.rng)
         stack.start_one(stack.nodes[0])
         stack.wait_until_ready()
