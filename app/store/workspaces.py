@@ -64,9 +64,9 @@ def create(
         lane.create(connection, workspace_id)
         if database.is_postgresql:
             inbox.create_heads(connection, workspace_id)
-    if not database.is_postgresql:
-        with database.write(database.inbox) as connection:
-            inbox.create_heads(connection, workspace_id)
+        else:  # before the commit: a workspace without them would take no request, whoever dies in between
+            with database.write(database.inbox) as inbox_connection:
+                inbox.create_heads(inbox_connection, workspace_id)
     return workspace
 
 

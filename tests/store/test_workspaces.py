@@ -4,6 +4,7 @@ import pytest
 
 from app.store import keys, workspaces
 from app.store.engine import Database
+from app.store.inbox import log as inbox
 from app.store.workspaces import NameTakenError, UnknownNameError
 from tests.stores import NOW_US
 
@@ -46,6 +47,22 @@ def test_names_are_unique_among_the_living(database: Database) -> None:
             unknown()
     assert workspaces.update(database, "shop", {"plan": "standard"}).plan == "standard"
     assert [stored.plan for stored in workspaces.listed(database)] == ["standard"]
+
+
+def test_a_workspace_is_there_when_it_can_take_requests(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes it dies before it has counters: it is not there, and its name is free."""
+
+    class Death(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Death
+
+    with monkeypatch.context() as patched, pytest.raises(Death):
+        patched.setattr(inbox, "create_heads", die)
+        workspaces.create(database, "shop", "legacy", NOW_US)
+    assert workspaces.listed(database) == []
+    workspaces.create(database, "shop", "legacy", NOW_US)
 
 
 @pytest.mark.parametrize("change", [lambda k: k[:-1], lambda k: k + "0", lambda k: k.replace("_", "-"), lambda k: ""])
