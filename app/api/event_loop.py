@@ -50,7 +50,7 @@ class Loop(uvloop.Loop):
         """
         if any(others.values()):
             raise TypeError(f"not supported: {', '.join(others)}")
-        if sock is not None and not isinstance(sock.getsockname(), str):
+        if sock is not None and sock.family == socket.AF_UNIX and not isinstance(sock.getsockname(), str):
             # uvicorn takes what it has inherited for a Unix socket. Made from its descriptor, it says what it is.
             sock = socket.socket(fileno=sock.detach())
         sockets = [sock] if sock is not None else await self._bound(host, port or 0, backlog)

@@ -94,6 +94,8 @@ class KeyRing:
         self._failing = LocalBuckets()
         self._ids: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
         self._reading_ids = asyncio.Lock()
+        #: Counts calls of `forget`.
+        self._changes = 0
         self._bound = (Bucket("address", failures_per_minute, 60_000),) if failures_per_minute else ()
         self.lookups = self.failures = self.floods = 0
 
@@ -163,6 +165,9 @@ class KeyRing:
         """Look the keys of a workspace up again: something about it was changed here."""
         for key_id in [i for i, known in self._known.items() if known.caller.workspace_id == workspace_id]:
             del self._known[key_id]
+        # A look-up that is under way may have read what was before the change.
+        self._asking = {}
+        self._changes += 1
 
     async def _find(self, key_id: str, client: From) -> Caller | None:
         known, now = self._known.get(key_id), self._clock()
@@ -206,10 +211,11 @@ class KeyRing:
             return await self._look_up(key_id)
         finally:
             # Removed before the look-up ends, so that nobody takes the answer of an old one.
-            self._asking.pop(key_id, None)
+            if self._asking.get(key_id) is asyncio.current_task():
+                del self._asking[key_id]
 
     async def _look_up(self, key_id: str) -> Caller | _Away | None:
-        loop, asked = asyncio.get_running_loop(), self._clock()
+        loop, asked, changes = asyncio.get_running_loop(), self._clock(), self._changes
         self.lookups += 1
         known = self._known.get(key_id)
         try:
@@ -221,13 +227,15 @@ class KeyRing:
             if known is None:
                 return _AWAY
             # Not asked again for a while: every request would wait for the timeout.
-            self._remember(key_id, known.caller, self._clock())
+            if changes == self._changes:
+                self._remember(key_id, known.caller, self._clock())
             return known.caller
         if record is None:
             self._known.pop(key_id, None)
             return None
         caller = Caller.of(record)
-        self._remember(key_id, caller, asked)
+        if changes == self._changes:
+            self._remember(key_id, caller, asked)
         now_us = self._now_us()
         if record.last_seen_us is None or record.last_seen_us < now_us - SEEN_EVERY_US:
             loop.run_in_executor(self._executor, self._see, key_id, now_us)  # nobody waits for it

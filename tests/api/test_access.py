@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -266,6 +267,56 @@ def test_forgetting_makes_a_change_seen_at_once(database: Database) -> None:
 
     with ring(database, Clock()) as key_ring:
         asyncio.run(scenario(key_ring))
+
+
+class HeldExecutor(ThreadPoolExecutor):
+    """Does at once what it is told, and hands out one answer only when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.hold = False
+        self.read, self.go = threading.Event(), threading.Event()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if not self.hold:
+            return super().submit(fn, *args, **kwargs)
+        self.hold = False
+
+        def held() -> Any:
+            found = fn(*args, **kwargs)
+            self.read.set()
+            assert self.go.wait(10)
+            return found
+
+        return super().submit(held)
+
+
+def test_forgetting_forgets_what_is_being_looked_up(database: Database) -> None:
+    """A look-up that read what was before the change tells nobody who asks after it, however late it ends."""
+    number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US, burst_limit=7))
+    key = keys.create(database, number, "k", {"users.track"}, NOW_US)
+    clock, executor = Clock(), HeldExecutor()
+
+    async def scenario(key_ring: KeyRing) -> None:
+        async def limit() -> int | None:
+            return (await key_ring.authenticate(f"Bearer {key}", somewhere)).burst_limit
+
+        assert await limit() == 7
+        clock.now += 2.1
+        executor.hold = True
+        assert await limit() == 7  # and it is looked up again in the background
+        await asyncio.to_thread(executor.read.wait, 10)
+        workspaces.update(database, "shop", {"burst_limit": 8})
+        key_ring.forget(number)
+        assert await limit() == 8
+        late = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        executor.go.set()
+        assert late
+        await asyncio.wait(late)
+        assert await limit() == 8
+
+    with executor:
+        asyncio.run(scenario(KeyRing(database, executor, 4.0, 2.0, lambda: NOW_US, 0, clock)))
 
 
 def test_an_outage_keeps_known_keys_and_expiry(database: Database, tmp_path: Path) -> None:

@@ -58,9 +58,10 @@ def test_a_workspace_is_there_when_it_can_take_requests(database: Database, monk
     def die(*_: object) -> None:
         raise Death
 
-    with monkeypatch.context() as patched, pytest.raises(Death):
+    with monkeypatch.context() as patched:
         patched.setattr(inbox, "create_heads", die)
-        workspaces.create(database, "shop", "legacy", NOW_US)
+        with pytest.raises(Death):
+            workspaces.create(database, "shop", "legacy", NOW_US)
     assert workspaces.listed(database) == []
     workspaces.create(database, "shop", "legacy", NOW_US)
 
