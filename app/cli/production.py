@@ -6,8 +6,8 @@ from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from app.cli.context import fail
-from app.cli.starting import is_loopback
 from app.settings import SHORTEST_SECRET, Settings
+from app.store.durability import is_loopback
 
 #: What everybody tries first, and what examples have, ours among them.
 WELL_KNOWN: Final = frozenset(

@@ -31,6 +31,7 @@ from app.cli.output import errors, out
 from app.settings import Settings, token_problem
 from app.store import migrate, roles
 from app.store import workspaces as stored
+from app.store.durability import is_loopback
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
@@ -75,7 +76,7 @@ def up(
     settings = settings_for(data_dir)
     close_to_others(data_dir)
     settings = _with_metrics(settings)
-    if demo and not starting.is_loopback(host):
+    if demo and not is_loopback(host):
         raise fail(starting.DEMO_NOT_LOCAL)
     for name, address, number in (("port", host, port), ("flower-port", "127.0.0.1", flower_port)):
         if number:

@@ -2,7 +2,6 @@
 
 import secrets
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -72,14 +71,6 @@ def demo_shop(database: Database, data_dir: Path, port: int) -> tuple[str, Path]
     else:
         raise fail(DEMO_TAKEN)
     return found.sdk_key, _key_file(database, data_dir / "demo.key", DEMO_WORKSPACE, "demo")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches who listens there."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _made(database: Database, name: str) -> bool:

@@ -142,7 +142,7 @@ class KeyRing:
         Raises TooManyFailuresError, so that a flood of bodies is not read to find no key in them.
         """
         self._refuse_flood(client)
-        until, found = self._legacy
+        (until, found), changes = self._legacy, self._changes
         if self._clock() >= until:
             try:
                 async with asyncio.timeout(budget.left(self._timeout)):
@@ -150,7 +150,8 @@ class KeyRing:
                     found = await loop.run_in_executor(self._executor, workspaces.any_legacy, self._database)
             except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
                 raise UnavailableError from error
-            self._legacy = (self._clock() + self._cache_seconds, found)
+            if changes == self._changes:
+                self._legacy = (self._clock() + self._cache_seconds, found)
         return found
 
     def refuse_flood(self, client: From) -> None:
@@ -165,7 +166,9 @@ class KeyRing:
         """Look the keys of a workspace up again: something about it was changed here."""
         for key_id in [i for i, known in self._known.items() if known.caller.workspace_id == workspace_id]:
             del self._known[key_id]
-        # A look-up that is under way may have read what was before the change.
+        self._ids = (float("-inf"), frozenset())
+        self._legacy = (float("-inf"), self._legacy[1])
+        # What is being looked up may be from before the change.
         self._asking = {}
         self._changes += 1
 
@@ -191,7 +194,7 @@ class KeyRing:
         until, ids = self._ids
         if self._clock() >= until:
             async with self._reading_ids:
-                until, ids = self._ids
+                (until, ids), changes = self._ids, self._changes
                 if self._clock() >= until:
                     try:
                         async with asyncio.timeout(budget.left(self._timeout)):
@@ -199,7 +202,8 @@ class KeyRing:
                             ids = await loop.run_in_executor(self._executor, keys.live_ids, self._database)
                     except (SQLAlchemyError, OSError) as error:  # a timeout is an OSError
                         raise UnavailableError from error
-                    self._ids = (self._clock() + LIVE_IDS_SECONDS, ids)
+                    if changes == self._changes:
+                        self._ids = (self._clock() + LIVE_IDS_SECONDS, ids)
         return ids
 
     def _ask(self, key_id: str) -> "asyncio.Task[Caller | _Away | None]":

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from app.services.keys import KeyRing
-from app.services.refusals import InvalidKeyError, UnavailableError
+from app.services.refusals import InvalidKeyError, TooManyFailuresError, UnavailableError
 from app.store import keys, workspaces
 from app.store.engine import Database
 from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for, times_now
@@ -317,6 +317,27 @@ def test_forgetting_forgets_what_is_being_looked_up(database: Database) -> None:
 
     with executor:
         asyncio.run(scenario(KeyRing(database, executor, 4.0, 2.0, lambda: NOW_US, 0, clock)))
+
+
+def test_forgetting_makes_other_changes_seen_at_once(database: Database) -> None:
+    """Whether any workspace takes legacy keys, and beside a flood of made-up keys, which keys there are."""
+    number = workspaces.number(workspaces.create(database, "shop", "legacy", NOW_US))
+
+    async def scenario(key_ring: KeyRing) -> None:
+        assert await key_ring.takes_legacy(somewhere) is False
+        for _ in range(2):
+            with pytest.raises(InvalidKeyError):
+                await key_ring.authenticate(f"Bearer {keys.new()}", somewhere)
+        with pytest.raises(TooManyFailuresError):
+            await key_ring.authenticate(f"Bearer {keys.new()}", somewhere)
+        key = keys.create(database, number, "k", {"users.track"}, NOW_US)
+        workspaces.update(database, "shop", {"legacy_api_key_auth": True})
+        key_ring.forget(number)
+        assert (await key_ring.authenticate(f"Bearer {key}", somewhere)).workspace_id == number
+        assert await key_ring.takes_legacy(lambda: ip_address("192.0.2.2")) is True
+
+    with ThreadPoolExecutor(2) as executor:
+        asyncio.run(scenario(KeyRing(database, executor, 4.0, 2.0, lambda: NOW_US, 2, Clock())))
 
 
 def test_an_outage_keeps_known_keys_and_expiry(database: Database, tmp_path: Path) -> None:

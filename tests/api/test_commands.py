@@ -14,12 +14,13 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from app.cli.starting import DEMO_WORKSPACE, default_key, demo_shop, is_loopback
+from app.cli.starting import DEMO_WORKSPACE, default_key, demo_shop
 from app.services import refusals
 from app.services.permissions import PERMISSIONS
 from app.services.refusals import ServiceError
 from app.services.statuses import STATUSES
 from app.store import apps, keys, migrate, workspaces
+from app.store.durability import is_loopback
 from app.store.engine import Database
 from app.store.segments import upkeep, values
 from tests.api.harness import Service, Workspace, times_now
