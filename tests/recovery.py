@@ -37,7 +37,8 @@ def restore(server: PostgresServer, target: str = "", *, keep_wal: bool = False)
     data, lost = server.home / "data", server.home / "lost"
     shutil.rmtree(lost, ignore_errors=True)
     data.rename(lost)
-    server.run("/bin/cp", "-a", str(server.home / "base"), str(data))
+    server.run("/bin/mkdir", "-m", "700", str(data))
+    server.run("/bin/cp", "-a", f"{server.home / 'base'}/.", str(data))
     if keep_wal:
         shutil.rmtree(data / "pg_wal")
         server.run("/bin/cp", "-a", str(lost / "pg_wal"), str(data / "pg_wal"))
