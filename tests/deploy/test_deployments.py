@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
 UNITS = {"api": "onefold-api", "worker": "onefold-worker", "jobs": "onefold-jobs"}
 #: In .clients: `make clients`. A version of Kubernetes that is old by now, and one that is new.
