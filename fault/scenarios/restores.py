@@ -6,16 +6,15 @@ from typing import Final
 
 from app.adapters.clock import now_us
 from app.adapters.files import Files
-from app.domain.commands import STREAMS
 from app.services import backups
 from app.settings import DATABASE_NAME
 from app.store import lane
 from app.store.engine import Database
-from app.store.inbox import log as inbox
 from fault.clients import LoadPlan
 from fault.rounds import Round, Scenario
 from fault.stack import SQLITE, Layout
 from tests import recovery
+from tests.busy import head
 from workers import replay
 
 
@@ -58,10 +57,9 @@ def backed_up(now: Round) -> None:
 def _compare(now: Round, main: Path, least: int) -> None:
     database, workspace = Database(f"sqlite:///{main}"), now.workspace
     try:
-        with database.read(database.inbox) as connection:
-            head = sum(inbox.head(connection, workspace.id, stream) for stream in STREAMS)
-        if head < least:
-            now.blame(f"restored: {head} requests, {least} were accepted before the backup")
+        stored = head(database, workspace.id)
+        if stored < least:
+            now.blame(f"restored: {stored} requests, {least} were accepted before the backup")
         for difference in replay.differences(database, workspace.id, workspace.secret):
             now.blame(f"restored: {difference}")
     finally:

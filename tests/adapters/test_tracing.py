@@ -1,7 +1,6 @@
 """Traces: where nobody asks for them nothing is imported, and no value of a client leaves the process."""
 
 import gzip
-import json
 import subprocess
 import sys
 import threading
@@ -9,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import pytest
 from opentelemetry import trace
@@ -19,25 +18,14 @@ from opentelemetry.trace import StatusCode
 
 from app.adapters import otel, tracing
 from app.adapters.tracing import place_of
+from tests.spans import links_of, place, spans
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MARK: Final = "zq7mark"
 
 
-def spans(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
 def started(file: Path, share: float = 1.0) -> otel.OtelTraces:
     return otel.OtelTraces(SimpleSpanProcessor(otel.Allowed(otel.Lines(file))), share, tracing.API)
-
-
-def links_of(span: dict[str, Any]) -> list[tuple[int, int]]:
-    return [(int(link["context"]["trace_id"], 16), int(link["context"]["span_id"], 16)) for link in span["links"]]
-
-
-def place(span: dict[str, Any]) -> tuple[int, int]:
-    return int(span["context"]["trace_id"], 16), int(span["context"]["span_id"], 16)
 
 
 def test_a_batch_links_to_what_was_accepted_and_both_know_of_the_call(tmp_path: Path) -> None:

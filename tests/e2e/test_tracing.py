@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 from app.adapters.tracing import API, WORKER, place_of
-from tests.adapters.test_tracing import links_of, place, spans
 from tests.e2e.service import up
 from tests.polling import until
+from tests.spans import links_of, place, spans
 
 MARK = "zq7mark"
 

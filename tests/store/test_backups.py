@@ -9,9 +9,7 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import count
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -19,18 +17,15 @@ import pytest
 from app.adapters import embedded
 from app.adapters.archive import MANIFEST, BrokenArchiveError, unpack
 from app.adapters.files import Files
-from app.domain.commands import STREAM_BULK, STREAM_NORMAL, STREAMS
+from app.domain.commands import STREAM_BULK, STREAM_NORMAL
 from app.services import backups
 from app.store import copies, lane, workspaces
 from app.store.engine import Database, inbox_file
 from app.store.inbox import log as inbox
-from app.store.inbox.log import Entry
-from tests.accepting import entry
+from tests.busy import accept, applier_of, busy, head
 from tests.command_line import command_line
-from tests.polling import until
 from tests.stores import NOW_US, prepare, workspace
 from workers import replay
-from workers.apply import Applier
 
 SECRETS = {"default.key": "a key\n", "console.auth": "admin:a password\n", "metrics.token": "a token, long enough\n"}
 
@@ -59,29 +54,6 @@ def opened(folder: Path) -> Iterator[Database]:
         database.dispose()
 
 
-def request(n: int) -> Entry:
-    body = {"attributes": [{"external_id": f"u{n % 20}", "n": n, "sum": {"inc": 1}}]}
-    found = entry("/users/track", body)
-    assert found is not None
-    return found
-
-
-def accept(database: Database, workspace_id: int, n: int) -> None:
-    with database.write(database.inbox) as connection:
-        inbox.append(connection, workspace_id, n % 2, [request(n)], NOW_US + n)
-
-
-class Silent:
-    """A doorbell that nobody hears."""
-
-    def clear(self, workspace_id: int) -> None:
-        pass
-
-
-def applier_of(database: Database) -> Applier:
-    return Applier(database, Silent(), lambda: NOW_US, lambda number: workspaces.secret(database, number))
-
-
 def content(folder: Path) -> dict[str, str]:
     """What a directory has: every row of both databases but the lanes' epochs, and every other file."""
     found = {}
@@ -100,40 +72,19 @@ def test_backups_while_others_accept_and_apply_are_each_of_one_instant(data: Pat
     was accepted before it is missing."""
     with opened(data) as database:
         one = workspace(database)
-        accepted, stop = [0], Event()
-
-        def work() -> None:
-            with opened(data) as mine:
-                applier = applier_of(mine)
-                for n in count(1):
-                    if stop.is_set():
-                        return
-                    accept(mine, one, n)
-                    accepted[0] = n
-                    if n % 3 == 0:
-                        applier.drain(one)
-
-        worker = Thread(target=work)
-        worker.start()
-        try:
-            found = []
+        found = []
+        with opened(data) as another, busy(another, one) as more:
             for n in range(6):
-                before = accepted[0]
-                until(lambda before=before: accepted[0] > before + 20)  # type: ignore[misc]
-                least, path = accepted[0], tmp_path / f"{n}.tar"
+                least, path = more(20), tmp_path / f"{n}.tar"
                 backups.make(data / "onefold.db", Files(data / "files"), path, NOW_US)
                 found.append((path, least))
-        finally:
-            stop.set()
-            worker.join()
         secret = workspaces.secret(database, one)
     for path, least in found:
         folder = tmp_path / path.stem
         folder.mkdir()
         backups.restore(path, folder / "onefold.db", Files(folder / "files"), NOW_US)
         with opened(folder) as restored:
-            with restored.read(restored.inbox) as connection:
-                assert sum(inbox.head(connection, one, stream) for stream in STREAMS) >= least
+            assert head(restored, one) >= least
             assert replay.differences(restored, one, secret) == []
             applier_of(restored).drain(one)
             assert replay.differences(restored, one, secret) == []

@@ -17,9 +17,9 @@ from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, IdempotencyKey, Stored
 from app.store.tables import INBOX_TABLES
+from tests.busy import applier_of
 from tests.stores import NOW_US, workspace
 from workers import replay
-from workers.apply import Applier
 
 OLD_US = NOW_US - 30 * HOUR
 
@@ -37,18 +37,6 @@ def apply_up_to(database: Database, workspace_id: int, seq: int) -> None:
         locked = lane.lock(connection, workspace_id)
         assert locked is not None
         lane.advance(connection, workspace_id, locked, requests[-1])
-
-
-class Silent:
-    """A doorbell that nobody hears."""
-
-    def clear(self, workspace_id: int) -> None:
-        pass
-
-
-def drain(database: Database, workspace_id: int) -> None:
-    applier = Applier(database, Silent(), lambda: NOW_US, lambda number: workspaces.secret(database, number))
-    applier.drain(workspace_id)
 
 
 def kept(database: Database, workspace_id: int, stream: int = 0) -> list[int]:
@@ -181,7 +169,7 @@ def test_the_order_of_what_is_gone_is_forgotten(database: Database) -> None:
             for stream in STREAMS:
                 with database.write(database.inbox) as connection:
                     inbox.append(connection, number, stream, [body], NOW_US - (48 - n) * HOUR)
-                drain(database, number)
+                applier_of(database).drain(number)
     with database.read() as connection:
         before = lane.ranges(connection, one)
         assert len(before) == 6
@@ -198,7 +186,7 @@ def test_the_order_of_what_is_gone_is_forgotten(database: Database) -> None:
         replay.reference(database, one, secret)
     with database.write(database.inbox) as connection:
         inbox.append(connection, two, 1, [body], NOW_US)
-    drain(database, two)
+    applier_of(database).drain(two)
     with database.read() as connection:
         assert [found[:3] for found in lane.ranges(connection, two)] == [(1, 3, 4)]
 

@@ -1,21 +1,16 @@
 """PostgreSQL restored from its own backups, as docs/operations.md says: equal to the reference, and going on."""
 
 from collections.abc import Iterator
-from itertools import count
-from threading import Event, Thread
 
 import psycopg
 import pytest
 from sqlalchemy import text
 
-from app.domain.commands import STREAMS
 from app.store import durability, lane, migrate, partitions, workspaces
 from app.store.engine import Database
-from app.store.inbox import log as inbox
-from tests.polling import until
+from tests.busy import accept, applier_of, busy, head
 from tests.recovery import ARCHIVING, archive_all, base_backup, restore
 from tests.servers import PostgresServer, ServerUnavailable, postgres
-from tests.store.test_backups import accept, applier_of
 from tests.stores import NOW_US, workspace
 from workers import replay
 
@@ -29,47 +24,21 @@ def server() -> Iterator[PostgresServer]:
         pytest.skip(str(reason))
 
 
-def head(database: Database, workspace_id: int) -> int:
-    with database.read() as connection:
-        return sum(inbox.head(connection, workspace_id, stream) for stream in STREAMS)
-
-
 def test_a_restore_to_a_moment_equals_the_reference_and_goes_on(server: PostgresServer) -> None:
     """Base backup and moment lie in the middle of accepting and applying."""
     database = Database(server.create_database("restored"), pool_size=3)
     migrate.upgrade(database)
     partitions.prepare(database, NOW_US)
-    one, accepted, stop = workspace(database), [0], Event()
+    one = workspace(database)
     secret = workspaces.secret(database, one)
-
-    def work() -> None:
-        applier = applier_of(database)
-        for n in count(1):
-            if stop.is_set():
-                return
-            accept(database, one, n)
-            accepted[0] = n
-            if n % 3 == 0:
-                applier.drain(one)
-
-    def more(least: int) -> int:
-        wanted = accepted[0] + least
-        until(lambda: accepted[0] >= wanted, 30)
-        return accepted[0]
-
-    worker = Thread(target=work)
-    worker.start()
-    try:
+    with busy(database, one) as more:
         more(20)
         base_backup(server)
         least = more(20)
         with psycopg.connect(server.dsn, autocommit=True) as plain:
             plain.execute("select pg_create_restore_point('here')")
-        most = accepted[0] + 1  # one may be stored whose number we were not told yet
+        most = more(0) + 1
         more(20)
-    finally:
-        stop.set()
-        worker.join()
     with database.read() as connection:
         before = lane.read(connection, one)
     archive_all(server)
