@@ -128,22 +128,20 @@ def test_locks_and_time_outs_end_with_their_transaction(pooler: Pooler, direct: 
 
 
 def test_a_call_that_nobody_waits_for_ends(pooler: Pooler, direct: Database) -> None:
-    database = Database(pooler.url(direct.url))
+    database = Database(pooler.url(direct.url), timeout_seconds=60)
     call = Interruption()
 
     def work() -> None:
         with database.read() as connection:
-            connection.execute(text("select pg_sleep(10)"))
+            connection.execute(text("select pg_sleep(3600)"))
 
-    began = time.monotonic()
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(call.run, work)
-        sleeping = "select count(*) from pg_stat_activity where query = 'select pg_sleep(10)' and state = 'active'"
+        sleeping = "select count(*) from pg_stat_activity where query = 'select pg_sleep(3600)' and state = 'active'"
         with direct.statements() as connection:
             until(lambda: connection.exec_driver_sql(sleeping).scalar() == 1)
         call.interrupt()
-        assert isinstance(future.exception(), DATABASE_ERRORS)
-    assert time.monotonic() - began < 8
+        assert isinstance(future.exception(timeout=30), DATABASE_ERRORS)
     database.dispose()
 
 
