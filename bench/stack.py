@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -163,7 +162,7 @@ class Stack:
     def _uvicorn(
         self, name: str, target: str, site: Site | None, path: str, settings: Mapping[str, str] = MappingProxyType({})
     ) -> Iterator[int]:
-        port = _free_port()
+        port = servers.free_port()
         loop, http = ("app.api.event_loop:Loop", "app.api.protocol:Protocol")  # as `onefold api` does
         if site is None:
             loop, http = "uvloop", "httptools"
@@ -245,12 +244,6 @@ def _workspace(database: Database, url: str, name: str) -> Site:
     number = workspaces.number(made)
     key = keys.create(database, number, KEY_NAME, PERMISSIONS, now_us())
     return Site(url, number, workspaces.secret(database, number), key)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int, path: str) -> bool:

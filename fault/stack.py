@@ -4,7 +4,6 @@ On PostgreSQL the parts run apart, as in production: API processes, and nodes (`
 each behind a proxy of its own where a scenario wants one. The embedded default is one `onefold up`.
 """
 
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -121,7 +120,7 @@ class Stack:
         stack.callback(self.database.dispose)
         migrate.upgrade(self.database)
         partitions.prepare(self.database, now_us())
-        self.ports = [_free_port() for _ in range(layout.apis)]
+        self.ports = [servers.free_port() for _ in range(layout.apis)]
         self.apis, self.nodes = self._postgresql() if store == POSTGRESQL else self._embedded()
         stack.callback(self.stop)
         self.start()
@@ -222,7 +221,7 @@ class Stack:
         assert self.valkey is not None
         postgres, redis = self.proxies.get(f"{part}-postgres"), self.proxies.get(f"{part}-redis")
         redis_url = f"redis://{HOST}:{redis.port}/0" if redis else self.valkey.url
-        nobody = {"BROKER_URL": f"redis://{HOST}:{_free_port()}/0"} if self.layout.without_broker else {}
+        nobody = {"BROKER_URL": f"redis://{HOST}:{servers.free_port()}/0"} if self.layout.without_broker else {}
         broker = nobody if self.rabbit is None else {"BROKER_URL": self.rabbit.url}
         database_url = f"postgresql://postgres@{HOST}:{postgres.port}/fault" if postgres else self.url
         return {
@@ -357,9 +356,3 @@ def answers(port: int) -> bool:
             return bool(response.status == 200)
     except (URLError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -12,7 +12,7 @@ from typing import Final
 import psutil
 
 from tests.polling import gone, until
-from tests.servers import ServerUnavailable, _home
+from tests.servers import ServerUnavailable, free_ports, server_home
 
 #: The package's command in /usr/sbin takes a user of its own; these are what it runs.
 BINARIES: Final = "/usr/lib/rabbitmq/bin"
@@ -25,7 +25,7 @@ class Rabbit:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        port, between, names = _ports(3)
+        port, between, names = free_ports(3)
         self._port = port
         self.url = f"amqp://guest:guest@127.0.0.1:{port}//"
         self._env = {
@@ -114,20 +114,10 @@ def rabbitmq() -> Iterator[Rabbit]:
     """Raises ServerUnavailable."""
     if not Path(BINARIES, "rabbitmq-server").exists():
         raise ServerUnavailable("no RabbitMQ: install Debian's rabbitmq-server")
-    with _home("onefold-mq-", None, None) as home:
+    with server_home("onefold-mq-") as home:
         broker = Rabbit(home)
         try:
             broker.start()
             yield broker
         finally:
             broker.close()
-
-
-def _ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    found = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return found

@@ -1,7 +1,6 @@
 """A real PgBouncer in transaction mode before a PostgreSQL server: Debian's package, on a Unix socket of its own."""
 
 import os
-import pwd
 import shutil
 import signal
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.engine import make_url
 
-from tests.servers import PostgresServer, ServerUnavailable, _home, _Process
+from tests.servers import PostgresServer, Process, ServerUnavailable, server_home, server_user
 
 PORT: Final = 6432
 _SETTINGS: Final = """
@@ -34,13 +33,9 @@ ignore_startup_parameters = {ignored}
 class Pooler:
     """A running PgBouncer, and its process."""
 
-    def __init__(self, home: Path, process: _Process) -> None:
+    def __init__(self, home: Path, process: Process) -> None:
         self._home = home
         self._process = process
-
-    @property
-    def socket(self) -> Path:
-        return self._home / f".s.PGSQL.{PORT}"
 
     def url(self, behind: str) -> str:
         """The way through the pooler to a database of the server whose URL for SQLAlchemy is given."""
@@ -65,15 +60,15 @@ def pgbouncer(server: PostgresServer, *, sessions: int = 20, ignored: str = "") 
     binary = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if binary is None:
         raise ServerUnavailable("no PgBouncer: install Debian's pgbouncer")
-    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-    with _home("onefold-pb-", user, None) as home:
+    user = server_user()
+    with server_home("onefold-pb-", user) as home:
         settings = home / "pgbouncer.ini"
         host = conninfo_to_dict(server.dsn)["host"]
         settings.write_text(
             _SETTINGS.format(server=host, home=home, port=PORT, sessions=sessions, ignored=ignored), encoding="utf-8"
         )
         settings.chmod(0o644)
-        process = _Process([binary, str(settings)], home, user, lambda: _answers(home))
+        process = Process([binary, str(settings)], home, user, lambda: _answers(home))
         pooler = Pooler(home, process)
         try:
             pooler.start()

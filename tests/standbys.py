@@ -1,43 +1,37 @@
 """Two real PostgreSQL servers: a primary, and a standby without which no commit is answered."""
 
-import os
-import pwd
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import PIPE
 from typing import Final
 
 import psycopg
-from sqlalchemy.engine import URL
 
 from tests.polling import until
 from tests.servers import (
-    SETTINGS,
     PostgresServer,
     ServerUnavailable,
-    _accepts,
-    _home,
-    _initdb,
-    _popen,
-    _Process,
+    initdb,
     postgres_binaries,
+    postgres_in,
+    server_home,
+    server_user,
 )
 
 #: What each server calls itself when it follows the other.
 _NAME: Final = "standby"
-_COPY_SECONDS: Final = 60
+_SETTINGS: Final = {"max_connections": "200"}
 
 
 class Pair:
     """Both servers, each in a place that stays its own. `primary` and `standby` say which is which now."""
 
     def __init__(self, binaries: Path, homes: tuple[Path, Path], user: int | None) -> None:
-        self._binaries, self._homes, self._user = binaries, homes, user
-        self._servers = [self._server(home) for home in homes]
+        self._homes = homes
+        self._servers = [postgres_in(home, binaries, user, _SETTINGS) for home in homes]
         self._first = 0
-        _initdb(binaries, homes[0] / "data", user)
+        initdb(binaries, homes[0], user)
         self.primary.start()
         self.copy()
 
@@ -66,10 +60,7 @@ class Pair:
         shutil.rmtree(home / "data", ignore_errors=True)
         where = f"host={source} user=postgres application_name={_NAME}"
         words = ["-d", where, "-D", str(home / "data"), "-R", "-X", "stream", "-c", "fast", "--no-sync"]
-        copying = _popen([str(self._binaries / "pg_basebackup"), *words], home, self._user, PIPE)
-        output, _ = copying.communicate(timeout=_COPY_SECONDS)
-        if copying.returncode != 0:
-            raise ServerUnavailable(f"pg_basebackup: {output.decode(errors='replace')[-500:]}")
+        self.standby.run("pg_basebackup", *words)
         self.standby.start()
         with psycopg.connect(self.primary.dsn, autocommit=True) as connection:
             connection.execute(f"alter system set synchronous_standby_names = 'ANY 1 ({_NAME})'")
@@ -81,14 +72,6 @@ class Pair:
         for server in self._servers:
             server.quit()
 
-    def _server(self, home: Path) -> PostgresServer:
-        options = {**SETTINGS, "unix_socket_directories": str(home), "max_connections": "200"}
-        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        argv = [str(self._binaries / "postgres"), "-D", str(home / "data"), *words]
-        url = URL.create("postgresql", username="postgres", database="postgres", query={"host": str(home)})
-        dsn = url.render_as_string(hide_password=False)
-        return PostgresServer(url, _Process(argv, home, self._user, lambda: _accepts(dsn)))
-
 
 @contextmanager
 def pair() -> Iterator[Pair]:
@@ -96,8 +79,8 @@ def pair() -> Iterator[Pair]:
     binaries = next((found for found in postgres_binaries() if (found / "pg_basebackup").is_file()), None)
     if binaries is None:
         raise ServerUnavailable("no PostgreSQL with pg_basebackup: install Debian's postgresql")
-    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-    with _home("onefold-pg-", user, None) as one, _home("onefold-pg-", user, None) as other:
+    user = server_user()
+    with server_home("onefold-pg-", user) as one, server_home("onefold-pg-", user) as other:
         servers = Pair(binaries, (one, other), user)
         try:
             yield servers

@@ -1,9 +1,7 @@
 """Calls out: which addresses are refused, in whatever form, and what bounds a call."""
 
-import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 
 from app.adapters import http_out
 from app.adapters.http_out import Bounds, CallError, HttpOut, is_public, problem_of
+from tests.servers import free_port
 
 PUBLIC = (
     "1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1",
@@ -183,11 +182,8 @@ def test_an_answer_that_never_ends_is_left(server: _Server) -> None:
 
 
 def test_nobody_listens() -> None:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     with pytest.raises(CallError) as raised:
-        HttpOut(allow_private=True).post(f"http://127.0.0.1:{port}/", b"{}")
+        HttpOut(allow_private=True).post(f"http://127.0.0.1:{free_port()}/", b"{}")
     assert raised.value.reason == http_out.NOT_CONNECTED
 
 

@@ -17,8 +17,9 @@ import pytest
 import yaml
 
 from tests.docs.markdown import ROOT, rows, section
-from tests.e2e.service import Service, free_port
+from tests.e2e.service import Service
 from tests.polling import until
+from tests.servers import free_port
 
 PROMETHEUS: Final = ROOT / "deploy/prometheus"
 RULES: Final = PROMETHEUS / "onefold.rules.yml"

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -21,15 +20,9 @@ from app.services.permissions import PERMISSIONS
 from app.store import keys, workspaces
 from app.store.engine import Database
 from tests.polling import gone, until
+from tests.servers import free_port
 
 ONEFOLD = str(Path(sys.executable).with_name("onefold"))
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.service import ONEFOLD, environment, free_port
+from tests.e2e.service import ONEFOLD, environment
 from tests.polling import gone, until
+from tests.servers import free_port
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from app.adapters import embedded
 from app.cli.production import problems
 from app.settings import Settings, basic_auth_problem
 from tests.polling import gone, until
-from tests.servers import ServerUnavailable, ValkeyServer, postgres, postgres_binaries
+from tests.servers import ServerUnavailable, ValkeyServer, free_port, postgres, postgres_binaries
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
@@ -176,8 +176,7 @@ class Native:
 
     def __init__(self, service: Service, secrets: Path, folder: Path) -> None:
         """`secrets` are the files that it gets below /run/secrets. Its port becomes a free one."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = str(free.getsockname()[1])
+        self._port = str(free_port())
         self.url = f"http://127.0.0.1:{self._port}"
         self._service, self._secrets = service, secrets
         folder.mkdir()

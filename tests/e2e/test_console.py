@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tests.e2e.service import ONEFOLD, environment, free_port
+from tests.e2e.service import ONEFOLD, environment
 from tests.polling import until
+from tests.servers import free_port
 
 
 def test_the_console_alone(sqlite_template: Path, tmp_path: Path) -> None:

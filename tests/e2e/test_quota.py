@@ -16,9 +16,9 @@ from pathlib import Path
 from app.adapters.clock import now_us
 from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database
-from tests.e2e.service import environment, free_port
+from tests.e2e.service import environment
 from tests.polling import until
-from tests.servers import ValkeyServer
+from tests.servers import ValkeyServer, free_port
 
 BURST, CONNECTIONS = 40, 64
 SECONDS = float(os.environ.get("QUOTA_TEST_SECONDS", "3"))

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from app.adapters import forking
-from tests.e2e.service import ONEFOLD, Service, command, environment, free_port, up
+from tests.e2e.service import ONEFOLD, Service, command, environment, up
 from tests.polling import gone, until
-from tests.servers import PostgresServer, ValkeyServer
+from tests.servers import PostgresServer, ValkeyServer, free_port
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 TRACK = {"attributes": [{"external_id": "eve", "logins": {"inc": 1}}]}

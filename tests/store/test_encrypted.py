@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from app.settings import Settings
 from app.store import durability
 from app.store.engine import Database, ping
 from tests.polling import until
-from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres
+from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, free_port, postgres
 
 
 def certificate(folder: Path, name: str) -> Path:
@@ -46,11 +45,6 @@ def certificate(folder: Path, name: str) -> Path:
     ]
     subprocess.run([openssl, *words], check=True, capture_output=True, timeout=30)
     return made
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
