@@ -13,13 +13,13 @@ read for what comes behind them before its commit. The memory forgets what they 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from app.adapters import rates
-from app.domain.commands import Command, Request
+from app.domain.identifiers import ChannelAddress
 from app.domain.loading import addresses_needed, shared_addresses
 from app.domain.observing import Observer
 from app.domain.order import left
@@ -180,11 +180,15 @@ class Flow:
         state = resident.state
         state.settings, state.reference_rates = self._lane.settings, rates.usd
         requests = batch.requests[: run.requests]
-        unknown = resident.unknown(addresses_needed(_commands(requests), state, moving=False))
+        needed = [addresses_needed(left(request), state, moving=False) for request in requests]
+        unknown = resident.unknown(set[ChannelAddress]().union(*needed))
         if unknown:
             with terms.database.read() as connection:
                 state.know(fetch_addresses(connection, workspace_id, unknown))
-        shared = (n for n, request in enumerate(requests) if shared_addresses(left(request), state, moving=False))
+        # Whoever may lose an address needs what is recorded of it.
+        shared = (
+            n for n, some in enumerate(needed) if some and shared_addresses(left(requests[n]), state, moving=False)
+        )
         before = next(shared, None)
         if before is not None:
             # Who else has an address matters, and is not in memory. So those before it are a run, and then it is one.
@@ -241,7 +245,8 @@ class Flow:
         if not has_all_names:
             connection, _ = self._writer.take()
             made = make_names(connection, workspace_id, changes, terms.names, terms.most_names, terms.most_series)
-        rows = list(writes(workspace_id, state, made, terms.names, with_values=found.with_values))
+        known = self._resident.rows
+        rows = list(writes(workspace_id, state, made, terms.names, with_values=found.with_values, known=known))
         statements: list[Statement] = []
         if terms.database.is_postgresql:
             statements = [one for write, some in rows for one in write.statements(workspace_id, some)]
@@ -277,10 +282,6 @@ class Flow:
 def _terms(found: Lane) -> tuple[object, ...]:
     """What a batch is reduced and written by."""
     return (found.epoch, found.settings, found.with_values, found.has_values, found.observed)
-
-
-def _commands(requests: Sequence[Request]) -> Iterator[Command]:
-    return (command for request in requests for command in left(request))
 
 
 def _bytes(requests: Sequence[Stored]) -> int:

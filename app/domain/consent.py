@@ -204,6 +204,8 @@ def addresses_of_attributes(command: TrackAttributes, state: State, moving: bool
     """
     fields = command.fields
     if not moving and _SAYS.isdisjoint(fields):
+        if command.identifier[0] not in _KINDS and "email" not in fields and "phone" not in fields:
+            return set()
         profiles = state.found_by(command.identifier)
         if len(profiles) == 1 and not _changes_address(profiles[0].core or {}, fields):
             return set()

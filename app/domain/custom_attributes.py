@@ -141,10 +141,8 @@ def updated(
     if isinstance(raw, str):
         if len(raw) > MAX_CHARACTERS:
             return Skip("value_too_long")
-        us = times.parse(raw)
-        if us is not None:
-            return {TIME: times.iso(us)}
-        return text(raw)
+        moment = times.normal(raw)
+        return text(raw) if moment is None else {TIME: moment}
     # The common numbers, and with them the booleans, need no closer look.
     if (isinstance(raw, int) and -MAX_INT <= raw <= MAX_INT) or (isinstance(raw, float) and 1e-100 <= abs(raw) < 1e15):
         return raw

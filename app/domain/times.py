@@ -46,6 +46,7 @@ _CERTAIN: Final = re.compile(
     r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?"
 ).fullmatch
+_UTC: Final = ("Z", "+00:00", "+0000")
 _ISO: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})"
     r"(?::([0-9]{2})(?:\.([0-9]+)|:([0-9]{3}))?)?(?: ?(Z|UTC|GMT|[+-][^\s]{0,8}))?)?"
@@ -89,6 +90,14 @@ def parse(text: str) -> int | None:
     if text[3] == " ":
         return _weekday(text)
     return None
+
+
+def normal(text: str) -> str | None:
+    """The moment that `parse` finds as `iso` writes it, or None."""
+    if text[19:] in _UTC and _CERTAIN(text) is not None:  # so most clients write it, and it needs no calendar
+        return f"{text[:10]}T{text[11:19]}.000Z"
+    us = parse(text)
+    return None if us is None else iso(us)
 
 
 def moment(text: str) -> int | None:

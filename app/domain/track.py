@@ -48,12 +48,14 @@ from app.domain.reasons import (
 )
 from app.domain.step import Step
 from app.domain.times import DAY
+from app.domain.values import size
 from app.domain.work import Work
 
 #: Occurrences older than this at acceptance serve no filter (X times in the last Y <= 30 days, UTC calendar days).
 OCCURRENCE_WINDOW_US = 32 * DAY
 
 _SCALARS: Final = frozenset((str, int, float, bool))
+_CONTAINERS: Final = frozenset((dict, list))
 #: Of one size, whatever they are.
 _NUMBERS: Final = frozenset((int, float, bool))
 #: Bytes of [count, first_us, last_us], whatever they are.
@@ -208,15 +210,17 @@ def _options(merge_objects: bool, array_max: int, nested_null_deletes: bool) -> 
 
 
 def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
-    state, custom = step.state, step.state.section(profile, CUSTOM)
-    settings = state.settings
+    state, work, custom = step.state, step.work, step.state.section(profile, CUSTOM)
+    settings, written = state.settings, state.changes.written
     options = _options(command.merge_objects, settings.array_max, settings.nested_null_deletes)
+    repeats = not (settings.attributes or settings.texts_were_forced)
     # Data points, and those of them that would not have been sent if clients sent what has changed alone.
     points = saved = 0
-    repeats = not (settings.attributes or settings.texts_were_forced)
+    is_changed = False
     for sent, raw in command.custom.items():
         before, sent_type = custom.get(sent, MISSING), type(raw)
-        if repeats and type(before) is sent_type and before == raw and sent_type in _SCALARS:
+        is_scalar = sent_type in _SCALARS
+        if is_scalar and repeats and type(before) is sent_type and before == raw:
             # Most writes repeat what is there. A stored scalar that equals the sent one needs no second look: were
             # it a date or out of range, it would have been stored as something else.
             points += 1
@@ -230,17 +234,44 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
                 step.skip(command, INVALID_NAME, sent)
                 continue
             before = custom.get(name, MISSING)
-        is_repeated = _set(step, profile, command, name, before, raw, options)
-        if is_repeated is None:
+        # An object that the request has merged into before is changed in place.
+        draft = work.draft(before) if type(before) in _CONTAINERS else None
+        held = None if draft is None else draft.size
+        if is_scalar and not settings.attributes and name not in data_rules.BUILT_IN:
+            value = custom_attributes.updated(before, raw, options)
+        else:
+            value = _made(step, profile, command, name, before, raw, options)
+        if type(value) is Skip:
+            step.skip(command, value.reason, name)
             continue
-        cost = 1 if sent_type in _SCALARS else data_points.cost(raw)
+        cost = 1 if is_scalar else data_points.cost(raw)
+        # Nobody who sends what has changed would have sent it. Of what was changed in place nobody knows any more what
+        # it was.
+        is_repeated = held is None and type(value) is type(before) and value == before
+        if value is UNSET:
+            if before is MISSING:
+                is_repeated = True
+            else:
+                profile.size -= sizes.of_name(name) + work.size_of(custom.pop(name))
+                is_changed = True
+        elif not is_repeated or type(value) in _CONTAINERS:
+            grown = _growth(work, name, before, held, value)
+            if grown > 0 and not guard.has_room(profile, grown, settings):
+                step.skip(command, PROFILE_FULL, name)
+                continue
+            profile.size += grown
+            custom[name] = value
+            written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1
+            is_changed = True
         points += cost
         if is_repeated:
             saved += cost
+    if is_changed:
+        state.changed(profile, CUSTOM)
     step.count_data_points(points, saved)
 
 
-def _set(
+def _made(
     step: Step,
     profile: Profile,
     command: TrackAttributes,
@@ -248,14 +279,9 @@ def _set(
     before: object,
     raw: object,
     options: custom_attributes.Options,
-) -> bool | None:
-    """Set or delete a custom attribute, which is `before` now. Whether that changes nothing, so that nobody who sends
-    what has changed would have sent it; None when it has no effect for a reason."""
-    state, work = step.state, step.work
-    settings = state.settings
-    # An object that the request has merged into before is changed in place.
-    draft = work.draft(before) if isinstance(before, (dict, list)) else None
-    held = None if draft is None else draft.size
+) -> object:
+    """What a custom attribute becomes that is `before` now: as app.domain.custom_attributes.updated."""
+    work, settings = step.work, step.state.settings
     if type(raw) is dict:
         work.room = settings.max_profile_bytes - profile.size
     left_out: list[tuple[str, str]] = []
@@ -266,29 +292,7 @@ def _set(
         value = custom_attributes.updated(before, raw, options, work, left_out)
     for path, reason in left_out:
         step.skip(command, reason, f"{name}.{path}")
-    if isinstance(value, Skip):
-        step.skip(command, value.reason, name)
-        return None
-    custom = state.section(profile, CUSTOM)
-    if value is UNSET:
-        if before is MISSING:
-            return True
-        profile.size -= sizes.of_name(name) + work.size_of(custom.pop(name))
-        state.changed(profile, CUSTOM)
-        return False
-    # Of what was changed in place nobody knows any more what it was.
-    is_repeated = held is None and type(value) is type(before) and value == before
-    if is_repeated and not isinstance(value, (list, dict)):
-        return True
-    grown = _growth(work, name, before, held, value)
-    if not guard.has_room(profile, grown, settings):
-        step.skip(command, PROFILE_FULL, name)
-        return None
-    profile.size += grown
-    custom[name] = value
-    state.changed(profile, CUSTOM)
-    state.changes.written[NAME_ATTRIBUTE, name, data_rules.type_of(value)] += 1
-    return is_repeated
+    return value
 
 
 def _growth(work: Work, name: str, before: object, held: int | None, value: object) -> int:
@@ -296,6 +300,8 @@ def _growth(work: Work, name: str, before: object, held: int | None, value: obje
     was changed in place."""
     if type(value) in _NUMBERS and type(before) in _NUMBERS:
         return 0
+    if type(value) is str and type(before) is str:
+        return size(value) - size(before)
     if before is MISSING:
         return sizes.of_name(name) + work.size_of(value)
     if type(value) is dict and type(before) is dict and TIME in value and TIME in before:

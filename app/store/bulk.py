@@ -6,10 +6,11 @@ well.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import JSON, Boolean, Connection, Integer, text
+from sqlalchemy import JSON, Boolean, Connection, Integer, Text, text
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
@@ -26,8 +27,70 @@ Statement = tuple[str, tuple[Any, ...]]
 """Of psycopg: a text, and its parameters."""
 
 
-class BulkWrite:
-    """Insert rows of one workspace, or update those that exist. Rows are dicts of column -> value, all alike."""
+class _Bulk:
+    """Rows of one workspace on their way into a table. They are dicts of column -> value, all alike.
+
+    A column of text may hold bytes instead, in all rows: texts that are encoded already.
+    """
+
+    def __init__(self, model: type[SQLModel], names: Sequence[str] | None = None) -> None:
+        """`names` are the columns that rows have; unless given, all but the workspace's."""
+        self._table = table = SQLModel.metadata.tables[str(model.__tablename__)]
+        self._keys = [column.name for column in table.primary_key.columns]
+        if names is None:
+            names = [column.name for column in table.columns if column.name != "workspace_id"]
+        columns = [table.columns[name] for name in names]
+        self._names = names
+        self._numbers = [isinstance(column.type, (Integer, Boolean)) for column in columns]
+        self._documents = [column.name for column in columns if isinstance(column.type, JSON)]
+        self._texts = [column.name for column in columns if isinstance(column.type, Text)]
+        arrays = ", ".join(f"cast(%s as {'bigint[]' if is_number else 'text[]'})" for is_number in self._numbers)
+        #: What PostgreSQL reads the rows from, and what it calls the value of each column there.
+        self._rows = f"unnest({arrays}) as r({', '.join(names)})"
+        self._values = {
+            column.name: f"r.{column.name} <> 0"
+            if isinstance(column.type, Boolean)
+            else f"cast(r.{column.name} as {column.type.compile(dialect=_PG)})"
+            for column in columns
+        }
+        self._postgresql = ""
+        self._sqlite = text("")
+
+    def run(self, connection: Connection, workspace_id: int, rows: list[dict[str, Any]]) -> None:
+        """Write the rows. Inside `pipelined` the error of a statement may be raised by a later one."""
+        if not rows:
+            return
+        if connection.dialect.name == "postgresql":
+            execute(connection, self.statements(workspace_id, rows))
+            return
+        encoded = [name for name in self._texts if type(rows[0][name]) is bytes]
+        for row in rows:
+            row["workspace_id"] = workspace_id
+            for name in encoded:
+                row[name] = row[name].decode()
+            for name in self._documents:
+                if row[name] is not None:
+                    row[name] = encode(row[name])
+        connection.execute(self._sqlite, rows)
+
+    def statements(self, workspace_id: int, rows: list[dict[str, Any]]) -> Iterator[Statement]:
+        """What writes the rows to PostgreSQL."""
+        if not rows:
+            return
+        columns = []
+        for name, is_number in zip(self._names, self._numbers, strict=True):
+            values = list(map(itemgetter(name), rows))
+            if name in self._documents:
+                values = [None if value is None else encoded(value) for value in values]
+            columns.append((Numbers if is_number else Texts).of(values))
+        yield self._postgresql, self._parameters(workspace_id, columns)
+
+    def _parameters(self, workspace_id: int, columns: list[Any]) -> tuple[Any, ...]:
+        return workspace_id, *columns
+
+
+class BulkWrite(_Bulk):
+    """Insert rows of one workspace, or update those that exist."""
 
     def __init__(
         self,
@@ -42,66 +105,51 @@ class BulkWrite:
         Without either that is an error. `also`: PostgreSQL runs this in the same statement, an insert that selects from
         `r`, the rows.
         """
-        table = SQLModel.metadata.tables[str(model.__tablename__)]
-        names = [column.name for column in table.columns if column.name != "workspace_id"]
-        keys = [column.name for column in table.primary_key.columns]
-        types = {column.name: column.type.compile(dialect=_PG) for column in table.columns}
+        super().__init__(model)
+        table = self._table.name
         conflict = ""
         if update or add:
             assignments = ", ".join(
                 [f"{name} = excluded.{name}" for name in update]
-                + [f"{name} = {table.name}.{name} + excluded.{name}" for name in add]
+                + [f"{name} = {table}.{name} + excluded.{name}" for name in add]
             )
-            conflict = f" on conflict ({', '.join(keys)}) do update set {assignments}"
-        columns = ", ".join(names)
-        numbers = [isinstance(table.columns[name].type, (Integer, Boolean)) for name in names]
-        arrays = ", ".join(f"cast(%s as {'bigint[]' if is_number else 'text[]'})" for is_number in numbers)
-        selected = ", ".join(
-            f"r.{name} <> 0" if isinstance(table.columns[name].type, Boolean) else f"cast(r.{name} as {types[name]})"
-            for name in names
-        )
-        placeholders = ", ".join(f":{name}" for name in names)
-        self._names, self._numbers = names, numbers
-        into = f"insert into {table.name} (workspace_id, {columns})"
-        many = f"from unnest({arrays}) as r({columns})"
-        self._postgresql = f"{into} select %s, {selected} {many}{conflict}"
+            conflict = f" on conflict ({', '.join(self._keys)}) do update set {assignments}"
+        columns, selected = ", ".join(self._names), ", ".join(self._values.values())
+        into = f"insert into {table} (workspace_id, {columns})"
+        self._postgresql = f"{into} select %s, {selected} from {self._rows}{conflict}"
         if also:
-            plain = ", ".join(f"r.{name}" for name in names)
+            plain = ", ".join(f"r.{name}" for name in self._names)
             here = f"beside as ({also}) {into} select r.workspace_id, {plain} from r{conflict}"
             row = f"r(workspace_id, {columns})"
-            self._postgresql = f"with {row} as materialized (select cast(%s as bigint), {selected} {many}), {here}"
-        self._sqlite = text(
-            f"insert into {table.name} (workspace_id, {columns}) values (:workspace_id, {placeholders}){conflict}"
+            rows = f"select cast(%s as bigint), {selected} from {self._rows}"
+            self._postgresql = f"with {row} as materialized ({rows}), {here}"
+        placeholders = ", ".join(f":{name}" for name in self._names)
+        self._sqlite = text(f"{into} values (:workspace_id, {placeholders}){conflict}")
+
+
+class BulkUpdate(_Bulk):
+    """Overwrite columns of rows that exist; rows without one are left out."""
+
+    def __init__(self, model: type[SQLModel], columns: Sequence[str]) -> None:
+        """Rows have these columns, and those of the primary key."""
+        table = SQLModel.metadata.tables[str(model.__tablename__)]
+        keys = [column.name for column in table.primary_key.columns if column.name != "workspace_id"]
+        super().__init__(model, [*keys, *columns])
+        changes = ", ".join(f"{name} = {self._values[name]}" for name in columns)
+        found = " and ".join(f"t.{key} = {self._values[key]}" for key in keys)
+        self._postgresql = (
+            f"update {table.name} t set {changes} from {self._rows} where t.workspace_id = %s and {found}"
         )
-        self._documents = [column.name for column in table.columns if isinstance(column.type, JSON)]
+        changes = ", ".join(f"{name} = :{name}" for name in columns)
+        found = " and ".join(f"{key} = :{key}" for key in keys)
+        self._sqlite = text(f"update {table.name} set {changes} where workspace_id = :workspace_id and {found}")
 
-    def run(self, connection: Connection, workspace_id: int, rows: list[dict[str, Any]]) -> None:
-        """Write the rows. Inside `pipelined` the error of a statement may be raised by a later one."""
-        if not rows:
-            return
-        if connection.dialect.name == "postgresql":
-            execute(connection, self.statements(workspace_id, rows))
-            return
-        self._encode_documents(rows)
-        for row in rows:
-            row["workspace_id"] = workspace_id
-        connection.execute(self._sqlite, rows)
+    def _parameters(self, workspace_id: int, columns: list[Any]) -> tuple[Any, ...]:
+        return *columns, workspace_id
 
-    def _encode_documents(self, rows: list[dict[str, Any]]) -> None:
-        for name in self._documents:
-            for row in rows:
-                if row[name] is not None:
-                    row[name] = encode(row[name])
 
-    def statements(self, workspace_id: int, rows: list[dict[str, Any]]) -> Iterator[Statement]:
-        """What writes the rows to PostgreSQL."""
-        self._encode_documents(rows)
-        if rows:
-            columns = [
-                (Numbers if is_number else Texts).of([row[name] for row in rows])
-                for name, is_number in zip(self._names, self._numbers, strict=True)
-            ]
-            yield self._postgresql, (workspace_id, *columns)
+Rows = tuple[BulkWrite | BulkUpdate, list[dict[str, Any]]]
+"""Rows of one table, and what writes them."""
 
 
 def execute(connection: Connection, statements: Iterable[Statement]) -> None:
@@ -127,4 +175,8 @@ def pipelined(connection: Connection) -> Iterator[None]:
 
 def encode(value: object) -> str:
     """JSON text for a column or parameter."""
-    return msgspec.json.encode(value).decode()
+    return encoded(value).decode()
+
+
+#: The same as bytes, for rows.
+encoded: Final = msgspec.json.encode

@@ -19,6 +19,7 @@ from app.domain.commands import (
     TrackAttributes,
     UndoMerge,
 )
+from app.domain.effects import EFFECTS
 from app.domain.profile import CHANNEL_EMAIL, CHANNEL_KINDS, UNSUBSCRIBED, Address, is_group
 from app.domain.state import State
 from app.domain.times import DAY
@@ -104,3 +105,19 @@ def test_what_is_recorded_of_nobody_ends(seed: int) -> None:
             if found is not None:
                 assert state.is_held(channel, address) is (found.forget_us is None)
                 assert found.forget_us is None or found.forget_us <= now + 30 * DAY
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32))
+def test_whatever_takes_an_address_from_somebody_needs_what_is_recorded_of_it(seed: int) -> None:
+    """So nobody looks for addresses that go where no consent is needed (workers/flow.py)."""
+    people, random = People(seed, many=3), Random(seed)
+    state = State(complete=True)
+    for seq in range(1, 50):
+        commands = commands_of(people, random, state)
+        for command in commands:
+            effect = EFFECTS[type(command)]
+            if effect.leaves is not None:
+                left, moving = set(effect.leaves(command, state)), False
+                assert left <= set(effect.addresses(command, state, moving)), f"seed {seed}: {command}"
+        reduce([Request(0, seq, NOW_US + seq, commands)], state, 1, b"secret")

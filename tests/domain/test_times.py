@@ -139,6 +139,17 @@ _shaped = st.from_regex(
 def test_the_fast_path_is_only_faster(text: str) -> None:
     assert times.parse(text) == _slow(text)
     assert times.is_time(text) == (times.parse(text) is not None)
+    us = times.parse(text)
+    assert times.normal(text) == (None if us is None else times.iso(us))
+
+
+@given(moments, st.sampled_from("T "), st.sampled_from(("Z", "+00:00", "+0000", "+00", " Z", "z", "")))
+def test_a_moment_in_its_normal_form(us: int, separator: str, zone: str) -> None:
+    there = datetime(1970, 1, 1) + timedelta(microseconds=us)  # noqa: DTZ001 - the zone is written behind it
+    for timespec in ("seconds", "milliseconds"):
+        text = there.isoformat(separator, timespec) + zone
+        found = times.parse(text)
+        assert times.normal(text) == (None if found is None else times.iso(found))
 
 
 @given(st.text() | st.from_regex(r"[0-9T:/ .+-]{10,30}", fullmatch=True) | st.text("0123456789-/:. TZ+", max_size=40))

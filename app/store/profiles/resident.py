@@ -19,6 +19,7 @@ from app.domain.identifiers import ChannelAddress
 from app.domain.profile import ALL_SECTIONS, BRAZE, DEPRECATED, EXTERNAL, SECTION_NAMES, Identifier, Profile
 from app.domain.state import State
 from app.store.profiles.look_up import fetch_together, find
+from app.store.profiles.save import Seldom, seldom
 
 #: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them.
 WEIGHT: Final = 4
@@ -40,6 +41,8 @@ class Read:
 
     index: dict[Identifier, set[int]] = field(default_factory=dict)
     profiles: list[Profile] = field(default_factory=list)
+    #: Which sections of them, as a bit mask by number.
+    sections: dict[int, int] = field(default_factory=dict)
 
 
 class Resident:
@@ -52,6 +55,10 @@ class Resident:
         #: Bytes of memory that the profiles take, about.
         self.size = 0
         self._weights: dict[int, int] = {}
+        #: Which sections of them are here, as a bit mask.
+        self._sections: dict[int, int] = {}
+        #: What lies in the rows of these profiles, once the last batch is committed.
+        self.rows: dict[int, Seldom] = {}
         #: The number of the batch in hand, and by profile that of the last batch that used it, or will.
         self._batch = 0
         self._used: dict[int, int] = {}
@@ -63,7 +70,7 @@ class Resident:
 
         What is here stays for that batch. Raises TooLargeError.
         """
-        index, profiles, used, batch = self.state.index, self.state.profiles, self._used, self._batch + 1
+        index, here, used, batch = self.state.index, self._sections, self._used, self._batch + 1
         unknown = [identifier for identifier in wanted if identifier not in index]
         former = [(DEPRECATED, "", identifier[2]) for identifier in unknown if identifier[0] == EXTERNAL]
         found = find(connection, workspace_id, unknown + former) if unknown else {}
@@ -74,16 +81,17 @@ class Resident:
                 formerly = (DEPRECATED, "", identifier[2])
                 pids = found.get(formerly) or index.get(formerly)
             for pid in pids or ():
-                profile = profiles.get(pid)
-                if profile is None:
+                loaded = here.get(pid)
+                if loaded is None:
                     sections[pid] = sections.get(pid, 0) | mask
                     continue
                 used[pid] = batch
-                if lacks := _lacking(profile, mask):
+                if lacks := mask & ~loaded:
                     sections[pid] = sections.get(pid, 0) | lacks
         if not sections:
             return Read(found)
-        return Read(found, fetch_together(connection, workspace_id, sections, most, lambda _pid: most + 1))
+        profiles = fetch_together(connection, workspace_id, sections, most, lambda _pid: most + 1)
+        return Read(found, profiles, sections)
 
     def take(self, read: Read) -> None:
         """Enter what was read, but for what is here already."""
@@ -91,19 +99,23 @@ class Resident:
         for identifier, pids in read.index.items():
             if pids or identifier[0] != DEPRECATED or not index.get((EXTERNAL, "", identifier[2])):
                 index.setdefault(identifier, pids)  # a present one comes first in what was read
+        here, rows = self._sections, self.rows
         for profile in read.profiles:
-            known = profiles.setdefault(profile.pid, profile)
+            pid = profile.pid
+            known = profiles.setdefault(pid, profile)
             if known is profile:
-                self._weigh(profile)
+                here[pid] = read.sections[pid]
+                rows[pid] = seldom(profile)
                 continue
-            for name in SECTION_NAMES.values():
-                if getattr(known, name) is None:
-                    setattr(known, name, getattr(profile, name))
+            for name in _names(read.sections[pid] & ~here[pid]):
+                setattr(known, name, getattr(profile, name))
+            here[pid] |= read.sections[pid]
+        self._weigh([profile for profile in read.profiles if profiles[profile.pid] is profile])
 
     def use(self, wanted: dict[Identifier, int]) -> list[int] | None:
         """Begin a batch. Numbers of the profiles that it wants; None when not all of them are here."""
-        index, profiles = self.state.index, self.state.profiles
-        sections: dict[int, int] = {}
+        index, here = self.state.index, self._sections
+        used: dict[int, int] = {}
         for identifier, mask in wanted.items():
             pids = index.get(identifier)
             if not pids:
@@ -114,16 +126,15 @@ class Resident:
                     if pids is None:
                         return None
             for pid in pids:
-                sections[pid] = sections.get(pid, 0) | mask
-        for pid, mask in sections.items():
-            profile = profiles.get(pid)
-            if profile is None or _lacking(profile, mask):
-                return None
+                loaded = here.get(pid)
+                if loaded is None or mask & ~loaded:
+                    return None
+                used[pid] = self._batch + 1
         self._batch += 1
-        self._used.update(dict.fromkeys(sections, self._batch))
+        self._used.update(used)
         self._asked.append(wanted)
         self.state.begin_batch()
-        return list(sections)
+        return list(used)
 
     def unknown(self, addresses: set[ChannelAddress]) -> list[ChannelAddress]:
         """Those of which it is not here what is recorded of them."""
@@ -139,9 +150,10 @@ class Resident:
         state, used = self.state, self._used
         for pid in state.changes.created:
             used[pid] = self._batch
+            self._sections[pid] = ALL_SECTIONS
             state.index[BRAZE, "", state.profiles[pid].braze_id] = {pid}
-        for pid in state.changes.sections:
-            self._weigh(state.profiles[pid])
+        profiles = state.profiles
+        self._weigh([profiles[pid] for pid in state.changes.sections])
 
     def evict(self, most: int) -> None:
         """Once there are more than so many bytes, forget a part: what was not used for longest, and not by the last
@@ -155,6 +167,8 @@ class Resident:
                 # Another thread may have marked one that had just gone.
                 del used[pid]
                 state.profiles.pop(pid, None)
+                self._sections.pop(pid, None)
+                self.rows.pop(pid, None)
                 self.size -= self._weights.pop(pid, 0)
         if len(state.index) * ENTRY > most // 4:
             asked = set().union(*self._asked)
@@ -167,11 +181,14 @@ class Resident:
             ]:
                 del state.index[identifier]
 
-    def _weigh(self, profile: Profile) -> None:
-        weight = FRAME + WEIGHT * profile.size
-        self.size += weight - self._weights.get(profile.pid, 0)
-        self._weights[profile.pid] = weight
-        self._used.setdefault(profile.pid, self._batch)
+    def _weigh(self, profiles: list[Profile]) -> None:
+        weights, grown = self._weights, 0
+        for profile in profiles:
+            weight = FRAME + WEIGHT * profile.size
+            grown += weight - weights.get(profile.pid, 0)
+            weights[profile.pid] = weight
+            self._used.setdefault(profile.pid, self._batch)
+        self.size += grown
 
     def forget(self, other: State) -> None:
         """Forget what was saved from another state, which was loaded for itself."""
@@ -179,6 +196,8 @@ class Resident:
         for pid in (*changes.sections, *changes.removed, *changes.erased):
             profile = profiles.pop(pid, None)
             if profile is not None:
+                self._sections.pop(pid, None)
+                self.rows.pop(pid, None)
                 self.size -= self._weights.pop(pid)
                 self._used.pop(pid, None)
                 index.pop((BRAZE, "", profile.braze_id), None)
@@ -196,17 +215,6 @@ class Resident:
 _EXTERNAL: Final = (EXTERNAL, DEPRECATED)
 
 
-def _lacking(profile: Profile | None, sections: int) -> int:
-    """Of these sections those that are not loaded."""
-    if profile is None:
-        return sections
-    lacks = 0
-    for section, name in _names(sections):
-        if getattr(profile, name) is None:
-            lacks |= section
-    return lacks
-
-
 @lru_cache(maxsize=2 * ALL_SECTIONS)
-def _names(sections: int) -> tuple[tuple[int, str], ...]:
-    return tuple((section, name) for section, name in SECTION_NAMES.items() if sections & section)
+def _names(sections: int) -> tuple[str, ...]:
+    return tuple(name for section, name in SECTION_NAMES.items() if sections & section)

@@ -1,6 +1,6 @@
 """Writing what a batch changed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Final
 
@@ -11,18 +11,20 @@ from app.domain.profile import CORE, CUSTOM, OWN_NAMES, SECTION_NAMES, Profile
 from app.domain.state import State
 from app.domain.times import DAY
 from app.store import job_parts, merges, series, tables, told
-from app.store.bulk import BulkWrite, encode, pipelined
+from app.store.bulk import BulkUpdate, BulkWrite, Rows, encoded, pipelined
 from app.store.names import NameCache
 from app.store.profiles import lineage
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
 from app.store.segments import values
 
-_MUTABLE: Final = tuple(
-    name for name in ROW_FIELDS if name not in ("pid", "braze_id", "created_us", "created_from", "random_bucket")
-)
+#: Columns of a profile's row that nearly every command changes, and those that some do.
+_OFTEN: Final = ("updated_us", "updated_index", "size")
+_NEVER: Final = ("pid", "braze_id", "created_us", "created_from", "random_bucket")
+_SELDOM: Final = tuple(name for name in ROW_FIELDS if name not in (*_OFTEN, *_NEVER))
 
 _INSERT_PROFILES = BulkWrite(tables.ProfileRow)
-_UPDATE_PROFILES = BulkWrite(tables.ProfileRow, update=_MUTABLE)
+_UPDATE_PROFILES = BulkWrite(tables.ProfileRow, update=(*_OFTEN, *_SELDOM))
+_TOUCH_PROFILES = BulkUpdate(tables.ProfileRow, _OFTEN)
 _WRITE_SECTION = {
     CORE: BulkWrite(tables.ProfileCore, update=("doc",)),
     CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",)),
@@ -113,16 +115,41 @@ def make_names(
     return made | series.make(connection, workspace_id, changes, names, most_series)
 
 
+Seldom = tuple[Any, ...]
+"""What the columns of a profile's row hold that few commands change."""
+
+seldom: Final[Callable[[Profile], Seldom]] = attrgetter(*_SELDOM)
+
+
 def writes(
-    workspace_id: int, state: State, made: NameCache, names: NameCache, *, with_values: bool
-) -> Iterator[tuple[BulkWrite, list[dict[str, Any]]]]:
+    workspace_id: int,
+    state: State,
+    made: NameCache,
+    names: NameCache,
+    *,
+    with_values: bool,
+    known: dict[int, Seldom] | None = None,
+) -> Iterator[Rows]:
     """All rows to be written once `delete` has been called, each time those of one table. The documents in them are
-    encoded: changing the state does not change rows that were taken before."""
+    encoded: changing the state does not change rows that were taken before.
+
+    `known`: what lies in the database, by number of profile, as far as it is known. It gets what is written.
+    """
     changes = state.changes
     touched = sorted(changes.sections)
     write_section = _WRITE_SECTION_AND_VALUES if with_values else _WRITE_SECTION
     write_parts = _WRITE_PARTS_AND_VALUES if with_values else _WRITE_PARTS
-    yield _UPDATE_PROFILES, [_row(state.profiles[pid]) for pid in touched if pid not in changes.created]
+    often: list[Profile] = []
+    whole: list[Profile] = []
+    for pid in touched:
+        if pid not in changes.created:
+            profile = state.profiles[pid]
+            (often if known is not None and known.get(pid) == seldom(profile) else whole).append(profile)
+    yield _TOUCH_PROFILES, [_touched(profile) for profile in often]
+    yield _UPDATE_PROFILES, [_row(profile) for profile in whole]
+    if known is not None:
+        known.update((profile.pid, seldom(profile)) for profile in whole)
+        known.update((pid, seldom(state.profiles[pid])) for pid in changes.created)
     for section, write in write_section.items():
         yield write, _section_rows(state, touched, section)
     parts = [{**row, "part": part} for part in PARTS for row in _section_rows(state, touched, part)]
@@ -143,9 +170,18 @@ def _row(profile: Profile) -> dict[str, Any]:
     return dict(zip(ROW_FIELDS, _values(profile), strict=True))
 
 
+def _touched(profile: Profile) -> dict[str, Any]:
+    return {
+        "pid": profile.pid,
+        "updated_us": profile.updated_us,
+        "updated_index": profile.updated_index,
+        "size": profile.size,
+    }
+
+
 def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[str, Any]]:
     name, changed = SECTION_NAMES[section], state.changes.sections
-    return [{"pid": pid, "doc": encode(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
+    return [{"pid": pid, "doc": encoded(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
 
 
 def delete(connection: Connection, workspace_id: int, changes: Changes, *, has_values: bool) -> None:
