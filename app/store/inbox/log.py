@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.commands import STREAM_NORMAL, STREAMS, StreamKey
 from app.domain.times import HOUR
+from app.store.binary import fetched
 from app.store.engine import WAIT_FOR_DISK
 
 
@@ -120,18 +121,19 @@ _OLDEST = text("select min(seq) from inbox where workspace_id = :workspace_id an
 _HEADS = text("select workspace_id, stream, head from inbox_head where head > 0")
 _ACCEPTED = text("select accepted_us from inbox where workspace_id = :w and stream = :stream and seq = :seq")
 # What does not fit is not sent: its length is known without reading it.
-_READ = text(
-    """
+_READ: Final = """
     select seq, kind, codec, body, accepted_us from (
         select seq, kind, codec, body, accepted_us, length(body) as size,
                sum(length(body)) over (order by seq rows unbounded preceding) as total
         from inbox
-        where workspace_id = :workspace_id and stream = :stream and seq > :after and seq <= :upto and hour >= :hour
+        where workspace_id = {workspace_id} and stream = {stream} and seq > {after} and seq <= {upto} and hour >= {hour}
     ) i
-    where total - size < :most
+    where total - size < {most}
     order by seq
     """
-)
+_READ_NAMES: Final = ("workspace_id", "stream", "after", "upto", "hour", "most")
+_READ_SQLITE: Final = text(_READ.format(**{name: f":{name}" for name in _READ_NAMES}))
+_READ_POSTGRESQL: Final = _READ.format(**{name: f"%({name})s" for name in _READ_NAMES})
 
 
 def create_heads(connection: Connection, workspace_id: int) -> None:
@@ -235,6 +237,9 @@ def read(
 
     `hour` is a lower bound, so that old partitions are not opened.
     """
-    values = {"workspace_id": workspace_id, "stream": stream, "after": after, "upto": after + limit, "hour": hour}
-    rows = connection.execute(_READ, {**values, "most": most}).all()
-    return [Stored(stream, row.seq, row.kind, row.codec, bytes(row.body), row.accepted_us) for row in rows]
+    values = dict(zip(_READ_NAMES, (workspace_id, stream, after, after + limit, hour, most), strict=True))
+    if connection.dialect.name == "postgresql":
+        rows = fetched(connection, _READ_POSTGRESQL, values)
+    else:
+        rows = connection.execute(_READ_SQLITE, values).all()
+    return [Stored(stream, seq, kind, codec, bytes(body), us) for seq, kind, codec, body, us in rows]
