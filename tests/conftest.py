@@ -5,22 +5,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.docs.command import forking
 from tests.e2e.service import Service, environment, up
-from tests.missing import missing
-from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
+from tests.missing import needed
+from tests.servers import PostgresServer, ValkeyServer, postgres, valkey
 from tests.stores import database, database_url, postgres_template, sqlite_template
 
 __all__ = ["database", "database_url", "postgres_template", "sqlite_template"]  # fixtures for everybody
-
-T = TypeVar("T")
 
 #: Memory that keeps files, and how much of it the servers of a whole run leave room for.
 _MEMORY = "/dev/shm"
@@ -50,15 +46,15 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server for all tests: work in a database of your own (`create_database`), and do not kill it."""
-    with ExitStack() as stack:
-        yield _enter_or_skip(stack, postgres())
+    with needed(postgres()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[ValkeyServer]:
     """A Valkey server for all tests: leave nothing behind in it, and do not kill it."""
-    with ExitStack() as stack:
-        yield _enter_or_skip(stack, valkey())
+    with needed(valkey()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +75,3 @@ def forked_onefold() -> Iterator[str]:
     env = environment({"COLUMNS": "200"})  # so that lines are not broken
     with tempfile.TemporaryDirectory(prefix="onefold-") as folder, forking(Path(folder), env) as found:
         yield str(found / "onefold")
-
-
-def _enter_or_skip(stack: ExitStack, server: AbstractContextManager[T]) -> T:
-    try:
-        return stack.enter_context(server)
-    except ServerUnavailable as reason:
-        missing(str(reason))

@@ -19,8 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings import Settings
 from tests.api.harness import Answer, Service, Workspace, checked, running, settings_for
+from tests.missing import needed
 from tests.polling import until
-from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, postgres, valkey
+from tests.servers import PostgresServer, ValkeyServer, postgres, valkey
 from tests.stores import prepare
 
 UNAVAILABLE: Final = {"message": "Service Unavailable"}
@@ -36,12 +37,9 @@ TEMPLATE: Final = "failures_template"
 
 @contextmanager
 def started() -> Iterator[tuple[PostgresServer, ValkeyServer]]:
-    try:
-        with postgres(private=True) as database, valkey() as redis:
-            prepare(database.create_database(TEMPLATE))
-            yield database, redis
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(postgres(private=True)) as database, needed(valkey()) as redis:
+        prepare(database.create_database(TEMPLATE))
+        yield database, redis
 
 
 @pytest.fixture(scope="module")

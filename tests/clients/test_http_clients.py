@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests.api.harness import Service, Workspace, running, served, settings_for
+from tests.missing import OPTIONAL, lacking, missing
 from tests.servers import ValkeyServer
 
 FOLDER: Final = Path(__file__).parent / "http"
@@ -31,7 +32,10 @@ def printed(program: str, *arguments: str) -> list[str]:
     """What it prints, by lines. Skips the test where there is no such program."""
     found = shutil.which(program)
     if found is None:
-        pytest.skip(f"{program} is not installed")
+        reason = f"{program} is not installed"
+        if program in OPTIONAL:
+            lacking(program, reason)
+        missing(reason)
     done = subprocess.run([found, *arguments], capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.missing import lacking
+
 ROOT = Path(__file__).parents[2]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
 UNITS = {"api": "onefold-api", "worker": "onefold-worker", "jobs": "onefold-jobs"}
@@ -44,7 +46,7 @@ def composed() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_manifests_keep_to_the_schemas_of_kubernetes(version: str) -> None:
     if not PACKAGES.is_dir():
-        pytest.skip("no kubernetes-validate: `make clients` could not install it")
+        lacking("kubernetes-validate", "no kubernetes-validate: `make clients` could not install it")
     files = [str(path) for path in MANIFESTS if path.stem != "kustomization"]
     argv = [sys.executable, "-c", VALIDATE, version, *files]
     done = subprocess.run(argv, env={"PYTHONPATH": str(PACKAGES)}, capture_output=True, text=True, check=False)
@@ -126,7 +128,7 @@ def test_units_run_what_compose_runs(name: str) -> None:
 def test_units_as_systemd_reads_them(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        pytest.skip("no systemd-analyze")
+        lacking("systemd-analyze", "no systemd-analyze: it comes with Debian's systemd")
     paths: list[Path] = []
     for name in UNITS.values():
         text = (ROOT / f"deploy/systemd/{name}.service").read_text()

@@ -13,11 +13,11 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-import pytest
 import yaml
 
 from tests.docs.markdown import ROOT, rows, section
 from tests.e2e.service import Service
+from tests.missing import lacking
 from tests.polling import until
 from tests.servers import free_port
 
@@ -46,7 +46,10 @@ def program(name: str) -> str:
     """`prometheus` or `promtool`, of PATH or of the directory PROMETHEUS_BIN."""
     found = shutil.which(name, path=os.pathsep.join((os.environ.get("PROMETHEUS_BIN", ""), os.environ["PATH"])))
     if found is None:
-        pytest.skip(f"no {name}: Debian's package `prometheus`, or the directory of the binaries in PROMETHEUS_BIN")
+        lacking(
+            "prometheus",
+            f"no {name}: Debian's package `prometheus`, or PROMETHEUS_BIN with its directory",
+        )
     return found
 
 

@@ -14,6 +14,7 @@ from app.contract.plans import DEFAULT_PLAN, GROUPS, PLANS
 from app.domain import custom_attributes, reasons
 from app.settings import Settings
 from tests.docs.markdown import ROOT, anchors, links, rows, section
+from tests.missing import OPTIONAL
 
 MARKDOWN = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -168,3 +169,15 @@ def test_every_test_that_a_page_names_is_there() -> None:
     assert len(named) > 20
     missing = [(path, test) for path, test in named if f"def {test}" not in (ROOT / path).read_text()]
     assert missing == []
+
+
+def test_targets_of_make() -> None:
+    cells = [row[0] for row in rows((ROOT / "CONTRIBUTING.md").read_text())]
+    shown = [code(cell)[0] for cell in cells if cell.startswith("`make ")]
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(shown) == sorted(f"make {target}" for target in targets if target != "help")
+
+
+def test_what_ci_may_lack() -> None:
+    shown = [code(name)[0] for name, _ in rows(section("CONTRIBUTING.md", "### What CI may lack"))]
+    assert shown == list(OPTIONAL)

@@ -30,8 +30,9 @@ import yaml
 from app.adapters import embedded
 from app.cli.production import problems
 from app.settings import Settings, basic_auth_problem
+from tests.missing import lacking, missing, needed
 from tests.polling import gone, until
-from tests.servers import ServerUnavailable, ValkeyServer, free_port, postgres, postgres_binaries
+from tests.servers import ValkeyServer, free_port, postgres, postgres_binaries
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
@@ -62,7 +63,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_compose_file_as_docker_reads_it() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], check=False, capture_output=True).returncode:
-        pytest.skip("no docker with the compose plugin; the other tests of this module read the file by themselves")
+        lacking("docker", "no docker with the compose plugin; the other tests here read the file by themselves")
     argv = [docker, "compose", "--file", str(FILE), "config", "--quiet"]
     said = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=30)
     assert (said.returncode, said.stderr) == (0, "")
@@ -254,27 +255,24 @@ def given(secrets: Path, valkey_server: ValkeyServer, tmp_path: Path) -> Iterato
     """The secrets, with the addresses of servers here; its database and roles are made by deploy/compose/roles.sh."""
     psql = next((path / "psql" for path in postgres_binaries() if (path / "psql").exists()), shutil.which("psql"))
     if psql is None:
-        pytest.skip("no psql, which comes with Debian's PostgreSQL")
+        missing("no psql, which comes with Debian's PostgreSQL")
     folder = tmp_path / "secrets"
     shutil.copytree(secrets, folder)
-    try:
-        with postgres(private=True) as server:
-            env = {**os.environ, "PGHOST": str(server.home), "SECRETS": str(folder)}
-            env["PATH"] = f"{Path(psql).parent}:{env['PATH']}"
-            subprocess.run([ROOT / "deploy/compose/roles.sh"], env=env, check=True, timeout=60)
-            with psycopg.connect(server.dsn) as connection:
-                roles = "select rolname, rolsuper or rolcreatedb or rolcreaterole or rolbypassrls from pg_roles"
-                found = connection.execute(f"{roles} where rolname like 'onefold%' order by 1").fetchall()
-            assert found == [("onefold", False), ("onefold_api", False), ("onefold_worker", False)]
-            for path in folder.glob("*_database_url"):
-                text = path.read_text().replace("@postgres:5432/onefold", f"@/onefold?host={server.home}")
-                path.chmod(0o600)
-                path.write_text(text)
-            (folder / "redis_url").chmod(0o600)
-            (folder / "redis_url").write_text(valkey_server.url)
-            yield folder
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(postgres(private=True)) as server:
+        env = {**os.environ, "PGHOST": str(server.home), "SECRETS": str(folder)}
+        env["PATH"] = f"{Path(psql).parent}:{env['PATH']}"
+        subprocess.run([ROOT / "deploy/compose/roles.sh"], env=env, check=True, timeout=60)
+        with psycopg.connect(server.dsn) as connection:
+            roles = "select rolname, rolsuper or rolcreatedb or rolcreaterole or rolbypassrls from pg_roles"
+            found = connection.execute(f"{roles} where rolname like 'onefold%' order by 1").fetchall()
+        assert found == [("onefold", False), ("onefold_api", False), ("onefold_worker", False)]
+        for path in folder.glob("*_database_url"):
+            text = path.read_text().replace("@postgres:5432/onefold", f"@/onefold?host={server.home}")
+            path.chmod(0o600)
+            path.write_text(text)
+        (folder / "redis_url").chmod(0o600)
+        (folder / "redis_url").write_text(valkey_server.url)
+        yield folder
     with closing(redis.Redis.from_url(valkey_server.url)) as client:
         for key in client.scan_iter(f"{PREFIX}*"):
             client.delete(key)

@@ -11,7 +11,8 @@ from app.store.durability import Durability
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
-from tests.servers import PostgresServer, ServerUnavailable, postgres
+from tests.missing import needed
+from tests.servers import PostgresServer, postgres
 from tests.stores import NOW_US, workspace
 
 #: The WAL writer sleeps through the whole test: nothing but a commit that waits writes the log.
@@ -20,11 +21,8 @@ LAZY = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
 
 @pytest.fixture
 def lazy_server() -> Iterator[PostgresServer]:
-    try:
-        with postgres(LAZY) as server:
-            yield server
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(postgres(LAZY)) as server:
+        yield server
 
 
 def test_what_is_answered_for_survives_a_server_that_does_not_wait_for_its_disk(lazy_server: PostgresServer) -> None:

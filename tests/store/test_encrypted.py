@@ -22,15 +22,16 @@ from app.quota.wire import Wire
 from app.settings import Settings
 from app.store import durability
 from app.store.engine import Database, ping
+from tests.missing import missing, needed
 from tests.polling import until
-from tests.servers import PostgresServer, ServerUnavailable, ValkeyServer, free_port, postgres
+from tests.servers import PostgresServer, ValkeyServer, free_port, postgres
 
 
 def certificate(folder: Path, name: str) -> Path:
     """A certificate for localhost that signs itself, and its key beside it."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("no openssl, to make a certificate")
+        missing("no openssl, to make a certificate")
     made, key = folder / f"{name}.crt", folder / f"{name}.key"
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     words += [
@@ -58,21 +59,18 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def encrypted(certificates: tuple[Path, Path]) -> Iterator[tuple[PostgresServer, int]]:
     """A server that takes TCP with TLS and a password only; and its port."""
     port = free_port()
-    try:
-        with postgres({"listen_addresses": "localhost", "port": str(port)}, private=True) as server:
-            for suffix in ("crt", "key"):
-                text = certificates[0].with_suffix(f".{suffix}").read_text()
-                server.run("/usr/bin/install", "-m", "600", "/dev/null", str(server.home / "data" / f"server.{suffix}"))
-                (server.home / "data" / f"server.{suffix}").write_text(text)
-            rules = server.home / "data" / "pg_hba.conf"
-            rules.write_text("local all all trust\nhostssl all all all scram-sha-256\n")
-            with psycopg.connect(server.dsn, autocommit=True) as connection:
-                connection.execute("alter system set ssl = on")
-                connection.execute("select pg_reload_conf()")
-                connection.execute("create role onefold login password 'first-of-them'")
-            yield server, port
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(postgres({"listen_addresses": "localhost", "port": str(port)}, private=True)) as server:
+        for suffix in ("crt", "key"):
+            text = certificates[0].with_suffix(f".{suffix}").read_text()
+            server.run("/usr/bin/install", "-m", "600", "/dev/null", str(server.home / "data" / f"server.{suffix}"))
+            (server.home / "data" / f"server.{suffix}").write_text(text)
+        rules = server.home / "data" / "pg_hba.conf"
+        rules.write_text("local all all trust\nhostssl all all all scram-sha-256\n")
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.execute("alter system set ssl = on")
+            connection.execute("select pg_reload_conf()")
+            connection.execute("create role onefold login password 'first-of-them'")
+        yield server, port
 
 
 def url(port: int, password: str, more: str) -> str:

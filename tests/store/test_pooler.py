@@ -15,9 +15,10 @@ from app.store.inbox import log as inbox
 from app.store.inbox import size
 from app.store.inbox.log import Appended, Entry
 from app.store.interruption import Interruption
+from tests.missing import needed
 from tests.polling import until
 from tests.poolers import Pooler, pgbouncer
-from tests.servers import PostgresServer, ServerUnavailable, postgres
+from tests.servers import PostgresServer, postgres
 from tests.stores import NOW_US, workspace
 
 SETTINGS = (
@@ -39,11 +40,8 @@ SHOWN = text("select " + ", ".join(f"current_setting('{name}')" for name in SETT
 @pytest.fixture(params=["", "options", "options,extra_float_digits"], ids=["refused", "dropped", "more"])
 def pooler(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> Iterator[Pooler]:
     """All clients share one session of the server, so each meets what the one before has left."""
-    try:
-        with pgbouncer(postgres_server, sessions=1, ignored=request.param) as found:
-            yield found
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(pgbouncer(postgres_server, sessions=1, ignored=request.param), "pgbouncer") as found:
+        yield found
 
 
 @pytest.fixture
@@ -147,21 +145,18 @@ def test_a_call_that_nobody_waits_for_ends(pooler: Pooler, direct: Database) -> 
 
 def test_a_crash_of_the_server_is_noticed_on_a_connection_that_outlives_it() -> None:
     """What a worker remembers is from before the crash, and its connection to the pooler is older than that."""
-    try:
-        with postgres(private=True) as server, pgbouncer(server) as pooler:
-            database = Database(pooler.url(server.create_database("crashed")), pool_size=1, apply=True)
-            migrate.upgrade(database)
-            partitions.prepare(database, NOW_US)
-            with database.write() as connection:
-                driver = connection.connection.driver_connection
-            remembered = time.monotonic()
-            with database.write() as connection:
-                assert since(connection) < remembered
-            server.kill9()
-            server.start()
-            with database.write() as connection:
-                assert connection.connection.driver_connection is driver
-                assert since(connection) > remembered
-            database.dispose()
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(postgres(private=True)) as server, needed(pgbouncer(server), "pgbouncer") as pooler:
+        database = Database(pooler.url(server.create_database("crashed")), pool_size=1, apply=True)
+        migrate.upgrade(database)
+        partitions.prepare(database, NOW_US)
+        with database.write() as connection:
+            driver = connection.connection.driver_connection
+        remembered = time.monotonic()
+        with database.write() as connection:
+            assert since(connection) < remembered
+        server.kill9()
+        server.start()
+        with database.write() as connection:
+            assert connection.connection.driver_connection is driver
+            assert since(connection) > remembered
+        database.dispose()

@@ -9,19 +9,17 @@ from sqlalchemy import text
 from app.store import durability, lane, migrate, partitions, workspaces
 from app.store.engine import Database
 from tests.busy import accept, applier_of, busy, head
+from tests.missing import needed
 from tests.recovery import ARCHIVING, archive_all, base_backup, restore
-from tests.servers import PostgresServer, ServerUnavailable, postgres
+from tests.servers import PostgresServer, postgres
 from tests.stores import NOW_US, workspace
 from workers import replay
 
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    try:
-        with postgres(ARCHIVING, private=True) as found:
-            yield found
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(postgres(ARCHIVING, private=True)) as found:
+        yield found
 
 
 def test_a_restore_to_a_moment_equals_the_reference_and_goes_on(server: PostgresServer) -> None:

@@ -17,8 +17,9 @@ from app.store.engine import Database, is_transient, normalise_url
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.pooler import UnreplicatedError
+from tests.missing import needed
 from tests.polling import until
-from tests.servers import PostgresServer, ServerUnavailable
+from tests.servers import PostgresServer
 from tests.standbys import Pair, pair
 from tests.stores import NOW_US, workspace
 
@@ -27,11 +28,8 @@ ENTRY = Entry(1, 1, b"x")
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Pair]:
-    try:
-        with pair() as found:
-            yield found
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with needed(pair()) as found:
+        yield found
 
 
 @contextmanager
