@@ -19,7 +19,7 @@ from tests.polling import until
 
 CONNECTIONS: Final = 64
 WARM_SECONDS: Final = 0.7
-#: Worker processes where order matters: with one there is nothing to get into disorder.
+#: Worker processes where order matters: one alone keeps the order of its queue.
 PROCESSES: Final = 2
 #: Requests after which a worker is at work, and its time is taken.
 BEGUN: Final = 8

@@ -1,4 +1,7 @@
-"""The two that are compared, each with an API, worker processes that can be killed, and a queue that can be asked."""
+"""The three that are compared: the baseline, the careful baseline, and Onefold.
+
+Each has an API, worker processes that can be killed, and a queue that can be asked.
+"""
 
 import os
 import subprocess
@@ -32,7 +35,7 @@ QUIET_SECONDS: Final = 1.0
 
 
 class Side(Protocol):
-    """One of the two."""
+    """One of the three."""
 
     @property
     def name(self) -> str:

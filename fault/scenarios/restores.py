@@ -37,8 +37,9 @@ def server_lost(now: Round) -> None:
 
 
 def backed_up(now: Round) -> None:
-    """27, SQLite: `onefold backup` again and again, while the applying process is killed. Each backup, restored, has
-    all that was accepted before it, and is equal to the reference."""
+    """27, SQLite: a backup again and again while clients write, made in this process by what `onefold backup` calls.
+    Before every second one the applying process is killed. Each backup, restored, has all that was accepted before it,
+    and is equal to the reference."""
     data = now.stack.folder
     for n in range(4):
         now.accept_more(5)
