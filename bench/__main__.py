@@ -13,6 +13,7 @@ import typer
 from bench import (
     accepting,
     applying,
+    budget,
     console,
     crowd,
     data,
@@ -41,6 +42,7 @@ from bench.table import BenchError, Row, Rows, say, show
 NAMES = ("accept", "rewrite", "apply", "flat", "latency")
 EXTRA = (
     "gateway",
+    "budget",
     "storage",
     "plans",
     "quota",
@@ -156,6 +158,7 @@ def _segments(running: Stack, options: Options) -> Iterator[Row]:
 #: Name -> (what is said, what needs no figure of another one), in this order.
 _ALONE: Final[dict[str, tuple[str, Callable[[Stack, Options], Iterator[Row]]]]] = {
     "gateway": ("SDK data", gateway.measure),
+    "budget": ("an object, part by part", budget.measure),
     "quota": ("quota", quota.measure),
     "crowd": ("everybody with one address", crowd.measure),
     "segments": ("segments", _segments),
