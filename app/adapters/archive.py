@@ -11,11 +11,12 @@ import json
 import os
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Literal, Self
 
 MANIFEST: Final = "manifest.json"
 #: What is made by a later version that this one cannot read has another number.
@@ -25,6 +26,8 @@ _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MOST_PARTS: Final = 4
 _LARGEST_MANIFEST: Final = 64 * 1024 * 1024
 _CHUNK: Final = 1024 * 1024
+#: How a compressed archive begins (RFC 1952, 2.3.1).
+_GZIP: Final = b"\x1f\x8b"
 #: Gzip's quickest level: databases shrink to a quarter with it, and little further with the others.
 _LEVEL: Final = 1
 
@@ -95,7 +98,7 @@ def unpack(archive: Path, folder: Path) -> Mapping[str, Any]:
     found: dict[str, tuple[int, str]] = {}
     manifest: bytes | None = None
     try:
-        with tarfile.open(archive, "r:*") as tar:
+        with tarfile.open(archive, _mode(archive)) as tar:
             for member in tar:
                 if manifest is not None or not member.isreg() or not _is_safe(member.name) or member.name in found:
                     raise BrokenArchiveError("it holds something that no backup holds")
@@ -107,9 +110,15 @@ def unpack(archive: Path, folder: Path) -> Mapping[str, Any]:
                     manifest = file.read()
                 else:
                     found[member.name] = _written(file.read, folder / member.name)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
         raise BrokenArchiveError("it is no archive, or the end of it is missing") from error
     return _checked(manifest, found)
+
+
+def _mode(archive: Path) -> Literal["r:gz", "r:"]:
+    """How `tarfile` reads the file. It would take other compressions as well, each with errors of its own."""
+    with archive.open("rb") as file:
+        return "r:gz" if file.read(len(_GZIP)) == _GZIP else "r:"
 
 
 def _checked(manifest: bytes | None, found: Mapping[str, tuple[int, str]]) -> Mapping[str, Any]:
@@ -119,7 +128,7 @@ def _checked(manifest: bytes | None, found: Mapping[str, tuple[int, str]]) -> Ma
         known = json.loads(manifest)
         version = known["format"]
         wanted = {each["name"]: (each["size"], each["sha256"]) for each in known["files"]}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BrokenArchiveError("its manifest cannot be read") from error
     if version != FORMAT:
         raise BrokenArchiveError("it was made by a later version")
