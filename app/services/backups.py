@@ -7,7 +7,7 @@ What is not in it: Redis's data (limits begin full), logs, and the files that jo
 import json
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,8 +65,11 @@ def make(main: Path, files: Files, path: Path, now_us: int) -> int:
         uploads: list[tuple[str, BinaryIO]] = []
 
         def hold() -> None:
-            """Open what jobs wait for: at this instant nobody can finish a job and remove its file."""
-            uploads.extend((name, stack.enter_context(source.open("rb"))) for name, source in files.uploads())
+            """Open what jobs wait for: at this instant nobody can finish a job. One that has just finished may be
+            removing its file."""
+            for name, source in files.uploads():
+                with suppress(FileNotFoundError):
+                    uploads.append((name, stack.enter_context(source.open("rb"))))
 
         with copies.snapshot(main, hold) as readers:
             copies.write(readers.main, copy)

@@ -123,6 +123,14 @@ def test_a_restored_directory_is_as_it_was_and_no_worker_remembers_it(data: Path
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_job_that_removes_its_file_meanwhile_is_no_reason_to_fail(data: Path, tmp_path: Path) -> None:
+    """What leads nowhere is listed and cannot be opened, as a file is that goes in between."""
+    (data / "files" / "1" / "gone.upload").symlink_to("nowhere")
+    backups.make(data / "onefold.db", Files(data / "files"), tmp_path / "b.tar", NOW_US)
+    with tarfile.open(tmp_path / "b.tar") as tar:
+        assert [name for name in tar.getnames() if name.startswith("files/")] == ["files/1/job.upload"]
+
+
 def test_nothing_is_restored_where_something_is_or_runs(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "backup.tar"
     command_line(data)("backup", str(file))
