@@ -4,12 +4,13 @@ An import takes more than a second of CPU for each of our processes, and they im
 process that has done it once, they start at once, and share what is never written to.
 
 The process is what `python ARGV…` would be, for itself and for everybody who looks at it: environment, arguments,
-signals, descriptors, session, and its title in `ps`. What differs: it ends without the functions that were registered
-with `atexit` before, which are for this process to call.
+signals, descriptors, session, and its title in `ps`. What differs: at its end it does not call the functions that were
+registered with `atexit` before the fork, which are for this process to call.
 
 Linux only: elsewhere the libraries of the system may not survive a fork.
 """
 
+import atexit
 import gc
 import os
 import runpy
@@ -84,7 +85,12 @@ def fork(
         raise RuntimeError("a process with other threads cannot be forked from")
     _flush()  # else both would write it
     prepared, ready = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # too many processes, for instance: the launcher tries again and again
+        os.close(prepared)
+        os.close(ready)
+        raise
     if pid == 0:
         _be(name, told, env, output, first, ready)
     os.close(ready)
@@ -106,6 +112,7 @@ def _be(
     """The new process from its first moment to its last. Nothing gets out: behind it is the stack of the other one."""
     status = 1
     try:
+        atexit._clear()  # noqa: SLF001 - as multiprocessing does it, see below
         os.setsid()
         first()
         _default_signals()
@@ -116,12 +123,14 @@ def _be(
         os.write(ready, b"\0")
         os.closerange(3, 1 + max(int(each.name) for each in Path("/proc/self/fd").iterdir()))
         status = _run(*told)
-        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - as multiprocessing waits for them
-        _flush()
     except BaseException:  # noqa: BLE001
         with suppress(BaseException):
             traceback.print_exc()
-            _flush()
+    try:
+        # As an interpreter ends. multiprocessing does the same, with `atexit` since Python 3.13.
+        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001
+        atexit._run_exitfuncs()  # noqa: SLF001
+        _flush()
     finally:
         os._exit(status)
 

@@ -95,6 +95,8 @@ ENDS = [
     ("import os; os._exit(4)", 4, ""),
     ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -15, ""),
     ("import threading, time; threading.Thread(target=lambda: (time.sleep(0.05), print('late'))).start()", 0, "late\n"),
+    ("import atexit; atexit.register(print, 'bye')", 0, "bye\n"),
+    ("import atexit, sys; atexit.register(print, 'bye'); sys.exit('no')", 1, "no\nbye\n"),
     ("print('out'); raise KeyError('x')", 1, None),
 ]
 
@@ -146,3 +148,14 @@ def test_nothing_is_forked_beside_other_threads() -> None:
     finally:
         end.set()
         thread.join()
+
+
+def test_a_fork_that_the_system_refuses_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with pytest.raises(BlockingIOError):
+        forking.fork("x", (sys.executable, "-c", "pass"), {}, None, lambda: None)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
