@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from sqlalchemy import text
 
 from app.contract import kinds
+from app.store import workspaces
 from app.store.engine import Database
 from fault.clients import Call, Load, Wire
 from fault.ledger import Person, shown
@@ -23,7 +24,7 @@ _ROWS = text("select stream, seq, body from inbox where workspace_id = :workspac
 
 def reference(database: Database, workspace: Workspace) -> list[str]:
     """The database against the reducer of the inbox, one request after another."""
-    found = replay.differences(database, workspace.id, workspace.secret)
+    found = replay.differences(database, workspace.id, workspaces.secret(database, workspace.id))
     return [f"reference: {difference}" for difference in found]
 
 

@@ -24,6 +24,7 @@ from app.cli.context import (
 from app.cli.output import errors, out, show_table
 from app.contract import rows
 from app.contract.errors import RefusedError
+from app.domain.ids import lasting
 from app.services.caller import Caller
 from app.services.imports import Import, OtherRunError, Report, Row, Way
 from app.store.engine import Database
@@ -88,7 +89,7 @@ def _import(
 ) -> Report:
     try:
         with row_sources.seekable(None if file == _STANDARD_INPUT else file) as path:
-            known_by = row_sources.digest(path, caller.workspace_secret, way.as_bytes())
+            known_by = row_sources.digest(path, lasting(caller.workspace_secret), way.as_bytes())
             with _bar(file.name, _lines(path)) as (advance, waiting):
                 run = Import(database, caller, known_by, way, now_us, refused=refuse, waiting=waiting, **told)
                 for done in run.run(Row(*place) for place in row_sources.rows(path)):

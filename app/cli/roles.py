@@ -6,7 +6,8 @@ import typer
 
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.output import out
-from app.store import lane, roles
+from app.store import restored as restoring
+from app.store import roles
 
 app = typer.Typer(help="The database: roles for the API and for workers; a restored backup.", no_args_is_help=True)
 
@@ -36,7 +37,8 @@ def grant(
 
 @app.command("restored")
 def restored(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Say that a backup was restored while workers ran: they forget what they remember of all workspaces."""
-    with opened(settings_for(data_dir)) as database, database.write() as connection:
-        lane.begin_epoch(connection)
-    out.print("workers forget what they remember of the database before")
+    """Say that a backup was restored, before APIs and workers run again: the ids that they make were never made before,
+    and workers that ran on forget what they remember of all workspaces."""
+    with opened(settings_for(data_dir)) as database:
+        restoring.go_on(database)
+    out.print("workers forget what they remember of the database before, and ids are new ones from here on")

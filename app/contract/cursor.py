@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from app.contract.errors import RefusedError
+from app.domain.ids import lasting
 
 BAD_CURSOR: Final = "'cursor' must be the 'next_cursor' of an answer to the same question"
 MAX_LENGTH: Final = 1_000
@@ -28,7 +29,7 @@ class Cursors:
 
     def __init__(self, workspace_id: int, secret: bytes) -> None:
         self._workspace_id = workspace_id
-        self._secret = secret
+        self._secret = lasting(secret)
 
     def make(self, question: tuple[int | str, ...], position: Position) -> str:
         """The cursor behind a position. `question` begins with the name of the list."""

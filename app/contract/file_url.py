@@ -5,6 +5,8 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
 
+from app.domain.ids import lasting
+
 _PERSON: Final = b"onefold file"
 
 
@@ -16,7 +18,7 @@ def object_prefix(job_id: str, created_us: int) -> str:
 def token(secret: bytes, workspace_id: int, job_id: str) -> str:
     """The unguessable part, made of the workspace's secret: nothing has to be stored of it."""
     place = b"%d/%s" % (workspace_id, job_id.encode())
-    digest = blake2b(place, key=secret[:64], person=_PERSON, digest_size=32).digest()
+    digest = blake2b(place, key=lasting(secret), person=_PERSON, digest_size=32).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 

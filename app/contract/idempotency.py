@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Final
 
 from app.contract.errors import RefusedError
+from app.domain.ids import lasting
 
 MAX_LENGTH: Final = 255
 BAD_KEY: Final = "'Idempotency-Key' must be one value of 1 to 255 printable ASCII characters"
@@ -30,9 +31,9 @@ def read(values: Sequence[str]) -> str | None:
 
 def digest(secret: bytes, path: str, key: str) -> bytes:
     """16 bytes that stand for a key of an endpoint."""
-    return blake2b(f"{path} {key}".encode(), key=secret, digest_size=16, person=b"idempotency key").digest()
+    return blake2b(f"{path} {key}".encode(), key=lasting(secret), digest_size=16, person=b"idempotency key").digest()
 
 
 def fingerprint(secret: bytes, body: bytes) -> bytes:
     """16 bytes that stand for a body, as it was before compression."""
-    return blake2b(body, key=secret, digest_size=16, person=b"idempotent body").digest()
+    return blake2b(body, key=lasting(secret), digest_size=16, person=b"idempotent body").digest()

@@ -14,6 +14,7 @@ from app.contract import addresses, identifiers, stored
 from app.contract.errors import ObjectError
 from app.contract.kinds import SDK, TRACK, TRACKING
 from app.domain.commands import Command
+from app.domain.ids import lasting
 from app.domain.named import identifiers_named
 from app.domain.profile import ALIAS, BRAZE, DEVICE, EMAIL, EXTERNAL, PHONE, Identifier
 
@@ -198,4 +199,4 @@ def _members(document: dict[str, Any], region: str) -> Iterator[Identifier]:
 def digest(secret: bytes, identifier: Identifier) -> bytes:
     """What is kept of an identifier that a refused request named: it tells nobody without the secret who that is."""
     text = msgspec.json.encode(identifier)
-    return blake2b(text, key=secret, digest_size=DIGEST_BYTES, person=b"refused request").digest()
+    return blake2b(text, key=lasting(secret), digest_size=DIGEST_BYTES, person=b"refused request").digest()

@@ -2,11 +2,14 @@
 
 RFC 9562 version 8: 48 bits request number, 4 bits version, 12 bits stream, 2 bits variant, 62 bits tag. The tag is
 keyed with the workspace's secret over (workspace, stream, number), so asking for a status needs no table of ids.
+A number that was given out again, because a backup was restored, has another tag.
 """
 
 from hashlib import blake2b
 from hmac import compare_digest
 from uuid import UUID
+
+from app.domain.ids import of_place
 
 _TAG_MASK = (1 << 62) - 1
 
@@ -34,4 +37,5 @@ def _pack(seq: int, stream: int, tag: int) -> int:
 
 def _tag(secret: bytes, workspace_id: int, stream: int, seq: int) -> int:
     place = b"%d/%d/%d" % (workspace_id, stream, seq)
-    return int.from_bytes(blake2b(place, key=secret, digest_size=8, person=b"request").digest()) & _TAG_MASK
+    digest = blake2b(place, key=of_place(secret, stream, seq), digest_size=8, person=b"request").digest()
+    return int.from_bytes(digest) & _TAG_MASK

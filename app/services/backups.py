@@ -18,7 +18,7 @@ from app.adapters import archive
 from app.adapters.archive import BrokenArchiveError
 from app.adapters.files import Files
 from app.adapters.private_files import read_secret, replacing_bytes, sync_directory, write_secret
-from app.store import copies, lane, migrate
+from app.store import copies, migrate, restored
 from app.store.copies import BrokenCopyError
 from app.store.engine import Database, inbox_file
 
@@ -94,7 +94,7 @@ def restore(path: Path, main: Path, files: Files, now_us: int) -> int:
     there, and nobody at work.
 
     Nothing is where it belongs before everything was looked at; the main database comes last. The schema is brought up
-    to date, and every lane gets another epoch: what a worker remembers of the numbers is not true any more.
+    to date. What numbers behind the backup stood for is not true any more: see app.store.restored.
 
     Raises BrokenArchiveError, BrokenCopyError, LaterSchemaError, OSError.
     """
@@ -106,8 +106,7 @@ def restore(path: Path, main: Path, files: Files, now_us: int) -> int:
         database = Database(f"sqlite:///{quote(str(folder / main.name))}")
         try:
             migrate.upgrade(database)
-            with database.write() as connection:
-                lane.begin_epoch(connection)
+            restored.go_on(database)
         finally:
             database.dispose()
         _write_record(folder, {"restored_us": now_us, "restored_of_us": taken_us})

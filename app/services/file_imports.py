@@ -7,6 +7,7 @@ from typing import Protocol
 from app.adapters import row_sources
 from app.adapters.row_sources import Bounds
 from app.contract import import_files, rows
+from app.domain.ids import lasting
 from app.services.imports import Import, Report, Row, Way
 from app.services.workspaces import operator_of
 from app.store.engine import Database
@@ -69,7 +70,7 @@ def file_run(
     run = Import(
         database,
         caller,
-        row_sources.digest(path, caller.workspace_secret, way.as_bytes()),
+        row_sources.digest(path, lasting(caller.workspace_secret), way.as_bytes()),
         way,
         now_us,
         dry=wanted.dry,

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from app.domain.ids import lasting
 from app.domain.jobs import IMPORT
 from app.store import job_parts
 from app.store.jobs import Job
@@ -30,7 +31,7 @@ _OF: Final = text("select pids from job_part where workspace_id = :workspace_id 
 
 def digest(secret: bytes, name: str) -> bytes:
     """What stands for an identifier."""
-    key, value = secret[:64], name.encode("utf-8", "surrogatepass")
+    key, value = lasting(secret), name.encode("utf-8", "surrogatepass")
     return blake2b(value, key=key, digest_size=_DIGEST_BYTES, person=b"erased").digest()
 
 

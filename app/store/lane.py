@@ -111,7 +111,7 @@ def create(connection: Connection, workspace_id: int) -> None:
 
 
 def begin_epoch(connection: Connection) -> None:
-    """The database was restored, and its numbers may be given out again: no worker knows the epoch of any lane now."""
+    """What a worker remembers of any workspace is not true any more: see app.store.restored."""
     connection.execute(_EPOCH, {"epoch": _new_epoch()})
 
 

@@ -8,7 +8,7 @@ from app.adapters.clock import now_us
 from app.adapters.files import Files
 from app.services import backups
 from app.settings import DATABASE_NAME
-from app.store import lane
+from app.store import restored, workspaces
 from app.store.engine import Database
 from fault.clients import LoadPlan
 from fault.rounds import Round, Scenario
@@ -30,8 +30,7 @@ def server_lost(now: Round) -> None:
     server.kill9()
     recovery.restore(server, keep_wal=True)
     now.notes["requests behind the base backup"] = sum(now.stack.heads(now.workspace.id)) - before + 20
-    with now.stack.database.write() as connection:
-        lane.begin_epoch(connection)  # onefold db restored
+    restored.go_on(now.stack.database)  # onefold db restored
     now.accept_more(10, 30)
     now.hit()
 
@@ -47,11 +46,11 @@ def backed_up(now: Round) -> None:
             now.kill_forked(jobs=False)
         least = sum(now.stack.heads(now.workspace.id))
         with TemporaryDirectory(prefix="onefold-backup-") as folder:
-            path, restored = Path(folder) / "backup.tar", Path(folder) / "restored"
-            restored.mkdir()
+            path, target = Path(folder) / "backup.tar", Path(folder) / "restored"
+            target.mkdir()
             backups.make(data / DATABASE_NAME, Files(data / "files"), path, now_us())
-            backups.restore(path, restored / DATABASE_NAME, Files(restored / "files"), now_us())
-            _compare(now, restored / DATABASE_NAME, least)
+            backups.restore(path, target / DATABASE_NAME, Files(target / "files"), now_us())
+            _compare(now, target / DATABASE_NAME, least)
         now.hit()
 
 
@@ -61,7 +60,7 @@ def _compare(now: Round, main: Path, least: int) -> None:
         stored = head(database, workspace.id)
         if stored < least:
             now.blame(f"restored: {stored} requests, {least} were accepted before the backup")
-        for difference in replay.differences(database, workspace.id, workspace.secret):
+        for difference in replay.differences(database, workspace.id, workspaces.secret(database, workspace.id)):
             now.blame(f"restored: {difference}")
     finally:
         database.dispose()

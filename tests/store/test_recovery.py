@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from app.store import durability, lane, migrate, partitions, workspaces
+from app.store import durability, lane, migrate, partitions, restored, workspaces
 from app.store.engine import Database
 from tests.busy import accept, applier_of, busy, head
 from tests.missing import needed
@@ -48,8 +48,8 @@ def test_a_restore_to_a_moment_equals_the_reference_and_goes_on(server: Postgres
     restore(server, "here")
     assert least <= head(database, one) <= most
     assert replay.differences(database, one, secret) == []
-    with database.write() as connection:
-        lane.begin_epoch(connection)  # onefold db restored
+    restored.go_on(database)  # onefold db restored
+    secret = workspaces.secret(database, one)
     applier = applier_of(database)
     for n in range(1_000, 1_020):
         accept(database, one, n)

@@ -1,12 +1,15 @@
-"""What a worker remembers is true for one epoch of a lane: the numbers of a restored database come again."""
+"""What a restored database gives out again: no worker goes by what it remembers, and no id is made twice."""
 
 import pytest
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from app.store import lane, tables, workspaces
+from app.contract import request_id
+from app.domain.commands import STREAMS
+from app.store import restored, tables, workspaces
 from app.store.engine import Database
-from app.store.profiles.dump import occurrences
+from app.store.inbox import log as inbox
+from app.store.profiles.dump import dump, occurrences
 from tests.stores import workspace
 from tests.workers.test_drain import applier, send
 from workers import replay
@@ -34,7 +37,7 @@ def restore(database: Database, number: int) -> None:
                     text("update inbox_head set head = 0 where workspace_id = :number"), {"number": number}
                 )
             if engine is database.main:
-                begun = "update lane set cursor_normal = 0, applied_n = 0 where workspace_id = :number"
+                begun = "update lane set cursor_normal = 0, cursor_bulk = 0, applied_n = 0 where workspace_id = :number"
                 connection.execute(text(begun), {"number": number})
 
 
@@ -48,8 +51,7 @@ def test_numbers_of_names_that_come_again(database: Database, told: bool) -> Non
     worker.drain(number)
     restore(database, number)
     if told:
-        with database.write() as connection:
-            lane.begin_epoch(connection)
+        restored.go_on(database)
     for names in (("basket",), ("visit", "basket")):
         send(database, number, body(*names))
         worker.drain(number)
@@ -57,3 +59,31 @@ def test_numbers_of_names_that_come_again(database: Database, told: bool) -> Non
         seen = sorted(row[5] for row in occurrences(connection, number))
     right = (seen, replay.differences(database, number, workspaces.secret(database, number)))
     assert (right == (["basket", "basket", "visit"], [])) is told, right
+
+
+def given(database: Database, number: int) -> set[str]:
+    """The ids that clients have of three requests, and of the profiles that they make."""
+    worker = applier(database)
+    for n in range(3):
+        send(database, number, {"attributes": [{"external_id": f"of {n}", "n": n}]}, stream=n % 2)
+        worker.drain(number)
+    secret = workspaces.secret(database, number)
+    with database.read() as connection, database.read(database.inbox) as heads:
+        profiles = {profile.braze_id for profile in dump(connection, number).profiles.values()}
+        last = [inbox.head(heads, number, stream) for stream in STREAMS]
+    return profiles | {
+        request_id.make(secret, number, stream, seq) for stream in STREAMS for seq in range(1, last[stream] + 1)
+    }
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["restored", "nobody said so"])
+def test_ids_that_were_given_are_not_given_again(database: Database, told: bool) -> None:
+    number = workspace(database)
+    before = given(database, number)
+    restore(database, number)
+    if told:
+        restored.go_on(database)
+    after = given(database, number)
+    assert (len(before), len(after)) == (6, 6)
+    assert before.isdisjoint(after) is told
+    assert replay.differences(database, number, workspaces.secret(database, number)) == []

@@ -23,6 +23,7 @@ from app.contract.tracking.calls import Call, Json
 from app.domain import commands, reasons
 from app.domain.commands import AliasUser, Command, DropCall, Unreadable, Visit
 from app.domain.identifiers import device_key
+from app.domain.ids import lasting
 from app.domain.profile import EXTERNAL, Identifier
 
 #: Codec of a request of calls.
@@ -125,9 +126,9 @@ def _digest(secret: bytes, app_id: str, message_id: str) -> bytes:
     """24 bytes that stand for an app and one of its message ids: the first eight are those of the app."""
     if not message_id:
         return b""
-    app = blake2b(app_id.encode(), key=secret, digest_size=8, person=b"app of messages").digest()
+    app = blake2b(app_id.encode(), key=lasting(secret), digest_size=8, person=b"app of messages").digest()
     text = f"{app_id} {message_id}".encode()
-    return app + blake2b(text, key=secret, digest_size=16, person=b"message id").digest()
+    return app + blake2b(text, key=lasting(secret), digest_size=16, person=b"message id").digest()
 
 
 def _stored(call: Call) -> list[Any]:
