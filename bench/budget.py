@@ -137,14 +137,9 @@ def _batch(database: Database, site: Site, times: _Times, resident: Resident, na
     with times.of("rows and documents"):
         rows = list(writes(workspace_id, state, {}, names, with_values=False, known=resident.rows))
     with times.of("statements"):
-        statements = [one for write, some in rows for one in write.statements(workspace_id, some)]
-    with times.of("write and commit"), database.write() as connection:
-        if database.is_postgresql:
-            with pipelined(connection):
-                execute(connection, statements)
-        else:
-            for write, some in rows:
-                write.run(connection, workspace_id, some)
+        statements = [one for write, some in rows for one in write.statements(workspace_id, some, database.dialect)]
+    with times.of("write and commit"), database.write() as connection, pipelined(connection):
+        execute(connection, statements)
     with times.of("remember and evict"):
         resident.applied()
         resident.evict(RESIDENT_BYTES)

@@ -30,6 +30,7 @@ def main(url: str, workspace_id: int) -> None:
         ends.append(batch[-1].seq)
 
     runtime.tune(young=1_000_000)  # as a worker process does
+    runtime.take_turns()
     applier = Applier(
         database, _Silent(), now_us, lambda number: workspaces.secret(database, number), before_commit=note
     )

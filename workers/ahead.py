@@ -81,9 +81,6 @@ class ReadAhead:
         batch = Batch(found, [decoded(request) for request in found], is_full(found, limit, most))
         if resident is None or not found:
             return batch
-        # SQLite's driver lets go of Python's lock for each row: two threads would wait for each other all the time.
-        if not self._database.is_postgresql:
-            return batch
         batch, run = self.ready(key.workspace_id, batch, resident)
         return replace(batch, run=run)
 
@@ -96,7 +93,7 @@ class ReadAhead:
         run = batch.run or first_run(batch.requests, self._least_plain)
         while run.wanted is not None and run.read is None:
             try:
-                with self._database.read() as connection:
+                with self._database.in_turn(), self._database.read() as connection:
                     read = resident.read(connection, workspace_id, run.wanted, self._loaded_bytes)
             except TooLargeError:
                 many = run.requests // 2

@@ -246,11 +246,13 @@ class Flow:
             connection, _ = self._writer.take()
             made = make_names(connection, workspace_id, changes, terms.names, terms.most_names, terms.most_series)
         known = self._resident.rows
-        rows = list(writes(workspace_id, state, made, terms.names, with_values=found.with_values, known=known))
-        statements: list[Statement] = []
-        if terms.database.is_postgresql:
-            statements = [one for write, some in rows for one in write.statements(workspace_id, some)]
-            rows = []
+        statements: list[Statement] = [
+            one
+            for write, rows in writes(
+                workspace_id, state, made, terms.names, with_values=found.with_values, known=known
+            )
+            for one in write.statements(workspace_id, rows, terms.database.dialect)
+        ]
         self._known.correct(state)
         self._resident.applied()
         applied.add(changes, state.settings, made)
@@ -258,11 +260,8 @@ class Flow:
 
         def job(connection: Connection, locked: Lane) -> None:
             delete(connection, workspace_id, changes, has_values=found.has_values or found.with_values)
-            if statements:
-                with pipelined(connection):
-                    execute(connection, statements)
-            for write, some in rows:
-                write.run(connection, workspace_id, some)
+            with pipelined(connection):
+                execute(connection, statements)
             tell(connection, workspace_id, applied, None, batch)
             finish(connection, workspace_id, locked, applied, None, batch, next_last)
             self.place = locked.place

@@ -109,8 +109,8 @@ class Flows:
                 break
             total -= self._residents.pop(other).size
 
-    def _writing(self) -> ThreadPoolExecutor | None:
-        """The thread that writes; SQLite has none."""
-        if self._executor is None and self._terms.database.is_postgresql:
+    def _writing(self) -> ThreadPoolExecutor:
+        """The thread that writes."""
+        if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="writing")
         return self._executor

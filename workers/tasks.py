@@ -62,6 +62,7 @@ def register(
         die_with_parent()
         process.forget()
         runtime.tune(young=1_000_000)
+        runtime.take_turns()
         if (traces := begin()) is not None:
             worker_process_shutdown.connect(lambda **_: traces.close(), weak=False)
 

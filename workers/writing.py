@@ -1,9 +1,8 @@
 """Writing batches while the next one is being worked on: one at a time, each in a transaction of its own.
 
-On PostgreSQL a thread writes. It also holds the lane from one batch to the next: behind each commit it begins another
-transaction and takes the lock again, before anybody needs it. A lane that is not where it was left is never written to.
-
-On SQLite the caller writes. Its driver lets go of Python's lock for each row, and waits for it again behind each.
+A thread writes. On PostgreSQL it also holds the lane from one batch to the next: behind each commit it begins another
+transaction and takes the lock again, before anybody needs it. On SQLite, where only one can write at all, others have
+their turn meanwhile. A lane that is not where it was left is never written to.
 """
 
 from collections.abc import Callable
@@ -34,8 +33,7 @@ class _Abandoned(Exception):  # noqa: N818 - nobody sees it
 class Writer:
     """The transactions of one flow of batches. One thread calls its methods."""
 
-    def __init__(self, database: Database, executor: ThreadPoolExecutor | None, lock: Lock) -> None:
-        """Without an executor, batches are written at once."""
+    def __init__(self, database: Database, executor: ThreadPoolExecutor, lock: Lock) -> None:
         self._database, self._executor, self._lock = database, executor, lock
         self._transaction: ExitStack | None = None
         self._held: tuple[Connection, Lane] | None = None
@@ -52,10 +50,7 @@ class Writer:
     def write(self, job: Job, committed: Callable[[], None]) -> None:
         """Write a batch, and call `committed` behind its commit. Raises as `take`."""
         self._wait()
-        if self._executor is None:
-            self._run(job, committed)
-        else:
-            self._future = self._executor.submit(self._run, job, committed)
+        self._future = self._executor.submit(self._run, job, committed)
 
     def close(self, job: Job | None = None) -> None:
         """Wait until all batches are committed. `job` is done in a last transaction. Raises as `take`."""
@@ -80,10 +75,11 @@ class Writer:
             future.result()
 
     def _run(self, job: Job, committed: Callable[[], None]) -> None:
-        job(*self._begin())
-        self._commit()
+        with self._database.in_turn():
+            job(*self._begin())
+            self._commit()
         committed()
-        if self._executor is not None:
+        if self._database.is_postgresql:
             self._begin()
 
     def _begin(self) -> tuple[Connection, Lane]:

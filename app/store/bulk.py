@@ -1,7 +1,6 @@
 """Writing many rows in one statement.
 
-PostgreSQL gets them as an array for each column (app.store.binary). SQLite gets an executemany, which is a C loop as
-well.
+PostgreSQL gets them as an array for each column (app.store.binary), SQLite as a list of values (app.store.stacked).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,11 +9,12 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import JSON, Boolean, Connection, Integer, Text, text
+from sqlalchemy import JSON, Boolean, Connection, Integer, Text
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
 from app.store.binary import Numbers, Texts
+from app.store.stacked import Stacked
 
 _PG: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -23,8 +23,8 @@ EACH_POSTGRESQL: Final = "jsonb_array_elements_text(cast(:pids as jsonb)) as eac
 EACH_SQLITE: Final = "json_each(:pids) as each"
 
 
-Statement = tuple[str, tuple[Any, ...]]
-"""Of psycopg: a text, and its parameters."""
+Statement = tuple[str, Sequence[Any]]
+"""Of a driver: a text, and its parameters."""
 
 
 class _Bulk:
@@ -54,28 +54,21 @@ class _Bulk:
             for column in columns
         }
         self._postgresql = ""
-        self._sqlite = text("")
+        self._stacked: Stacked
 
     def run(self, connection: Connection, workspace_id: int, rows: list[dict[str, Any]]) -> None:
         """Write the rows. Inside `pipelined` the error of a statement may be raised by a later one."""
-        if not rows:
-            return
-        if connection.dialect.name == "postgresql":
-            execute(connection, self.statements(workspace_id, rows))
-            return
-        encoded = [name for name in self._texts if type(rows[0][name]) is bytes]
-        for row in rows:
-            row["workspace_id"] = workspace_id
-            for name in encoded:
-                row[name] = row[name].decode()
-            for name in self._documents:
-                if row[name] is not None:
-                    row[name] = encode(row[name])
-        connection.execute(self._sqlite, rows)
+        execute(connection, self.statements(workspace_id, rows, connection.dialect.name))
 
-    def statements(self, workspace_id: int, rows: list[dict[str, Any]]) -> Iterator[Statement]:
-        """What writes the rows to PostgreSQL."""
+    def statements(self, workspace_id: int, rows: list[dict[str, Any]], dialect: str) -> Iterator[Statement]:
+        """What writes the rows to PostgreSQL or SQLite, by the name of its dialect."""
         if not rows:
+            return
+        if dialect != "postgresql":
+            for name in self._documents:
+                for row in rows:
+                    row[name] = None if row[name] is None else encoded(row[name])
+            yield from self._stacked.statements(workspace_id, rows)
             return
         columns = []
         for name, is_number in zip(self._names, self._numbers, strict=True):
@@ -123,8 +116,8 @@ class BulkWrite(_Bulk):
             row = f"r(workspace_id, {columns})"
             rows = f"select cast(%s as bigint), {selected} from {self._rows}"
             self._postgresql = f"with {row} as materialized ({rows}), {here}"
-        placeholders = ", ".join(f":{name}" for name in self._names)
-        self._sqlite = text(f"{into} values (:workspace_id, {placeholders}){conflict}")
+        encodable = {*self._texts, *self._documents}
+        self._stacked = Stacked.insert(table, self._names, encodable, self._keys[1], conflict)
 
 
 class BulkUpdate(_Bulk):
@@ -140,9 +133,7 @@ class BulkUpdate(_Bulk):
         self._postgresql = (
             f"update {table.name} t set {changes} from {self._rows} where t.workspace_id = %s and {found}"
         )
-        changes = ", ".join(f"{name} = :{name}" for name in columns)
-        found = " and ".join(f"{key} = :{key}" for key in keys)
-        self._sqlite = text(f"update {table.name} set {changes} where workspace_id = :workspace_id and {found}")
+        self._stacked = Stacked.update(table.name, keys, columns, {*self._texts, *self._documents})
 
     def _parameters(self, workspace_id: int, columns: list[Any]) -> tuple[Any, ...]:
         return *columns, workspace_id
@@ -153,7 +144,7 @@ Rows = tuple[BulkWrite | BulkUpdate, list[dict[str, Any]]]
 
 
 def execute(connection: Connection, statements: Iterable[Statement]) -> None:
-    """Run statements on PostgreSQL, past SQLAlchemy, whose results do not know psycopg's pipeline."""
+    """Run statements past SQLAlchemy, which knows no pipeline of psycopg, and looks at each value by itself."""
     driver: Any = connection.connection.driver_connection
     for statement, values in statements:
         driver.execute(statement, values)

@@ -3,8 +3,9 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Final
 from urllib.parse import unquote
 
@@ -21,6 +22,13 @@ from app.store.pooler import Sessions, confirm
 CONNECT_TIMEOUT_SECONDS: Final = 3
 TIMEOUT_SECONDS: Final = 15.0
 SQLITE_BUSY_MS: Final = 5_000
+#: SQLite: statements that a connection keeps parsed, and what it keeps of a file in memory: all that a batch looks at.
+STATEMENTS: Final = 512
+CACHE_KILOBYTES: Final = 64_000
+#: SQLite: pages of the log behind which a commit writes the log back. More of them are written less often.
+LOG_PAGES: Final = 16_000
+#: Bytes that the log's file keeps when it begins anew.
+LOG_BYTES: Final = 64_000_000
 
 #: PostgreSQL: an expression that makes the commit of its transaction wait for the disk where the settings would
 #: not. Stronger settings, such as `remote_apply`, are left as they are.
@@ -76,6 +84,7 @@ class Database:
             self._snapshot = self.main.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             return
         path = sqlite_file(self.url)
+        self._turn = Lock()
         # A power cut may lose the last applied batches, together with their cursor; they are applied again. The inbox
         # loses nothing.
         self.main = _sqlite(path, "NORMAL" if apply else "FULL", pool_size)
@@ -100,6 +109,16 @@ class Database:
             plain.close()
 
     @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """SQLite: a block in which no other thread is that reads or writes much. Nobody in it waits for another.
+
+        A connection that others write beside has to read all that it looks at anew. So those who take turns use one
+        connection, the one that was used last, and what one has read is in memory when the next one writes it.
+        """
+        with nullcontext() if self.is_postgresql else self._turn:
+            yield
+
+    @contextmanager
     def write(self, engine: Engine | None = None, *, lock_ms: int | None = None) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on an exception.
 
@@ -118,6 +137,11 @@ class Database:
                 yield connection
             if self.is_postgresql:
                 confirm(connection)
+
+    @property
+    def dialect(self) -> str:
+        """postgresql or sqlite."""
+        return self.main.dialect.name
 
     @property
     def keeps_sessions(self) -> bool:
@@ -248,7 +272,8 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000},
+        pool_use_lifo=True,  # the one that was used last has most of the file in memory
+        connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_MS / 1000, "cached_statements": STATEMENTS},
     )
 
     event.listen(engine, "connect", _date)
@@ -258,7 +283,9 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
         connection.isolation_level = None  # transactions begin where we say so, not where the driver guesses
         connection.execute("pragma journal_mode = wal")
         connection.execute(f"pragma synchronous = {synchronous}")
-        connection.execute("pragma cache_size = -65536")
+        connection.execute(f"pragma cache_size = -{CACHE_KILOBYTES}")
+        connection.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
+        connection.execute(f"pragma journal_size_limit = {LOG_BYTES}")
         connection.execute("pragma temp_store = memory")
         # SQLite overwrites deleted content with zeros, also where it was built not to.
         connection.execute("pragma secure_delete = on")
@@ -272,8 +299,8 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
     return engine
 
 
-#: What a call of the store may raise when the database is away: bulk writes go past SQLAlchemy to psycopg.
-DATABASE_ERRORS: Final = (SQLAlchemyError, psycopg.Error, OSError)
+#: What a call of the store may raise when the database is away: bulk writes go past SQLAlchemy to the driver.
+DATABASE_ERRORS: Final = (SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError)
 
 #: SQLSTATE classes that say nothing about the data: connection, resources, operator, I/O, deadlock, timeouts.
 _TRANSIENT_CLASSES: Final = ("08", "53", "57", "58", "25", "40", "55", "72", "XX", "F0")
@@ -293,7 +320,7 @@ def is_transient(error: BaseException) -> bool:
         if error.sqlstate is not None:
             return error.sqlstate[:2] in _TRANSIENT_CLASSES
         return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-    return False
+    return isinstance(error, (sqlite3.OperationalError, sqlite3.InterfaceError))
 
 
 #: SQLSTATEs of what a request can cause by itself.

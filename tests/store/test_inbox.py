@@ -42,6 +42,16 @@ def test_numbers_and_times_of_the_two_streams(database: Database) -> None:
         assert inbox.accepted_us(connection, one, 0, 9) is None
 
 
+def test_bodies_are_any_bytes(database: Database) -> None:
+    one, bodies = workspace(database), [b"", b"\0", bytes(range(256)), b"{}" * 5_000, b"", "é".encode("utf-16")]
+    append(database, one, 0, bodies)
+    assert everything(database, one, 0, after=6) == []
+    assert [request.body for request in everything(database, one, 0)] == bodies
+    with database.read(database.inbox) as connection:
+        for most, found in ((0, 0), (1, 2), (2, 3), (300, 4), (20_000, 6)):
+            assert [request.body for request in inbox.read(connection, one, 0, 0, 0, 100, most)] == bodies[:found]
+
+
 def test_a_workspace_without_counters_is_refused(database: Database) -> None:
     with pytest.raises(UnknownWorkspaceError):
         append(database, 4711, 0, [b"x"])

@@ -361,6 +361,39 @@ def test_others_do_not_get_the_lane_between_two_batches(database: Database) -> N
     assert differences(database, one) == []
 
 
+def test_whoever_applies_something_between_two_batches_ends_a_flow(database: Database) -> None:
+    """Behind a commit nobody holds the lane for a moment, and on SQLite nobody the file. What was reduced on top of
+    that commit is thrown away."""
+    one = workspace(database)
+    other, drained = applier(database), list[int]()
+
+    def take_over(_workspace: int, _secret: bytes, requests: Sequence[Stored], _began_ns: int) -> None:
+        if requests[0].seq in (2, 5):
+            track(database, one, {"attributes": [{"external_id": "bob", "n": {"inc": 10}}]})
+            drained.append(other.drain(one).requests)
+
+    for _ in range(8):
+        track(database, one, {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]})
+    summary = flowing(database, 1, on_applied=take_over).drain(one)
+    assert drained == [7]
+    assert (summary.requests, summary.flowed) == (2, 1)
+    assert cursors(database, one) == [9, 0]
+    assert differences(database, one) == []
+
+
+def test_threads_read_and_write_sqlite_by_turns(database: Database) -> None:
+    """So what a batch reads is still in its connection's memory when it is written."""
+    if database.is_postgresql:
+        pytest.skip("a server has its own memory")
+    one, turns = workspace(database), list[bool]()
+    for _ in range(4):
+        track(database, one, {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]})
+    worker = flowing(database, 1, before_commit=lambda _workspace, _batch: turns.append(database._turn.locked()))
+    assert worker.drain(one).flowed == 3
+    assert turns == [False, True, True, True]
+    assert not database._turn.locked()
+
+
 def test_profiles_that_are_too_large_together_flow_in_smaller_batches(database: Database) -> None:
     one = workspace(database)
     for n in range(12):

@@ -35,7 +35,7 @@ _ONE: Final = (EXTERNAL, ALIAS, TOKEN, DEVICE)
 _COLUMNS: Final = ", ".join(f"t.{name}" for name in ROW_FIELDS)
 #: Where the sections begin in a row: behind the number of the question, and the profile's own fields.
 _FIRST_SECTION: Final = 1 + len(ROW_FIELDS)
-_FIND = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,))
+_FIND = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), documents=())
 #: Of the holders of each key only some, `most`.
 _FIND_SOME = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), some="pid")
 _FIND_BRAZE = Query("profile", "t.pid", "t.braze_id = {one}")
@@ -47,23 +47,27 @@ _SECTION_ROWS: Final = {
 }
 
 
-def _profiles(condition: str) -> Query:
-    """Profiles by [pid, bit mask of sections]. Sections are read only where the condition holds."""
-    docs = "".join(
-        f", case when {condition}{{1}} & {section} <> 0 then (select s.doc from {table} s"
-        f" where s.workspace_id = t.workspace_id and s.pid = t.pid{extra}) end as doc_{section}"
+def _documents(condition: str) -> list[str]:
+    """Columns of the sections of the bit mask {1}, where the condition holds."""
+    return [
+        f"case when {condition}{{1}} & {section} <> 0 then (select s.doc from {table} s"
+        f" where s.workspace_id = t.workspace_id and s.pid = t.pid{extra}) end"
         for section, (table, extra) in _SECTION_ROWS.items()
-    )
-    return Query("profile", _COLUMNS + docs, "t.pid = {0}", numbers=(0, 1))
+    ]
 
 
-_PROFILES = _profiles("")
-_SMALL_PROFILES = _profiles("t.size between 1 and :largest and ")
+#: Profiles by [pid, bit mask of sections].
+_PROFILES = Query("profile", ", ".join([_COLUMNS, *_documents("")]), "t.pid = {0}", numbers=(0, 1))
+#: The same, where sections are read only of those that are not large.
+_SMALL_PROFILES = Query(
+    "profile", _COLUMNS, "t.pid = {0}", numbers=(0, 1), documents=_documents("t.size between 1 and :largest and ")
+)
 _ADDRESSES = Query(
     "address_state",
     "t.channel, t.address, t.group_id, t.state, t.changed_us, t.forget_us",
     "t.channel = {0} and t.address = {1}",
     numbers=(0,),
+    documents=(),
 )
 
 
@@ -165,7 +169,9 @@ def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: in
         if largest is None or 0 < profile.size <= largest:
             for name, column in _columns(sections[profile.pid]):
                 doc = row[column]
-                setattr(profile, name, {} if doc is None else _decode(doc))
+                if isinstance(doc, str):  # but for SQLite, which gives some in one text with the row
+                    doc = _decode(doc)
+                setattr(profile, name, {} if doc is None else doc)
         profiles.append(profile)
     return profiles
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from app.domain.profile import COMMERCE, DEVICES, EVENTS, MESSAGES, PURCHASES
 from app.store.binary import Numbers, Texts
 from app.store.bulk import encode
+from app.store.stacked import Packed
 
 #: Columns of the table `profile`, in the order of the fields of Profile.
 ROW_FIELDS: Final = (
@@ -40,15 +41,27 @@ class Query:
     On PostgreSQL the keys arrive as an array for each member, and the look-up is a lateral subquery behind `offset 0`:
     that cannot become a hash join over the whole workspace, which is what the planner makes of a plain join while its
     statistics are missing or old (40 ms instead of 2 for 1,500 keys among 30,000 profiles, and growing with them). On
-    SQLite they arrive as one JSON array.
+    SQLite they arrive as one JSON array, or as a list of values.
     """
 
-    def __init__(self, table: str, columns: str, match: str, *, numbers: tuple[int, ...] = (), some: str = "") -> None:
+    def __init__(
+        self,
+        table: str,
+        columns: str,
+        match: str,
+        *,
+        numbers: tuple[int, ...] = (),
+        some: str = "",
+        documents: Sequence[str] | None = None,
+    ) -> None:
         """`numbers` are the positions of members that are integers.
 
         With `some`, a column that is unique among the rows of a key, `run` takes the parameter `most`: rows for a key.
+        `documents`: further columns that hold JSON text. With them, or with an empty list, SQLite gives many rows in
+        one step (app.store.stacked), which are lists then; and the documents in them are no text.
         """
-        looked_up = f"select {columns} from {table} t where t.workspace_id = :workspace_id and {match}"
+        everything = ", ".join([columns, *documents]) if documents else columns
+        looked_up = f"select {everything} from {table} t where t.workspace_id = :workspace_id and {match}"
         used = [n for n in range(3) if f"{{{n}}}" in looked_up]
         self._is_single = not used
         self._numbers = [n in numbers for n in (used or [0])]
@@ -62,6 +75,12 @@ class Query:
             f"select k.n - 1, r.* from unnest({arrays}) with ordinality as k({', '.join(names)}, n)"
             f" cross join lateral ({looked_up}{' limit :most' if some else ''} offset 0) r"
         )
+        self._packed: Packed | None = None
+        if documents is not None:
+            named = [one.format(*(f"k.{name}" for name in names), one="k.m0") for one in (columns, match, *documents)]
+            condition = f"t.workspace_id = :workspace_id and {named[1]}"
+            self._packed = Packed(named[0], named[2:], table, condition, len(names))
+            return
         members = [f"k.value ->> {n}" for n in range(3)]
         if some:  # a join of SQLite has no limit for each key, but this subquery has
             again = match.replace("t.", "i.")
@@ -77,6 +96,9 @@ class Query:
         if not keys:
             return []
         if connection.dialect.name != "postgresql":
+            if self._packed is not None:
+                each = [(key,) for key in keys] if self._is_single else keys
+                return self._packed.run(connection, each, {"workspace_id": workspace_id, **more})
             found = connection.execute(self._sqlite, {"workspace_id": workspace_id, "keys": encode(keys), **more})
             return found.all()
         members = [keys] if self._is_single else zip(*keys, strict=True)
