@@ -9,6 +9,8 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app import sentinels
+
 #: The embedded database, in the data directory.
 DATABASE_NAME: Final = "onefold.db"
 #: Characters of a token or password: fewer are guessed.
@@ -41,7 +43,8 @@ class Settings(BaseSettings):
     worker_database_url: str = Field(
         "", validation_alias=AliasChoices("WORKER_DATABASE_URL", "ONEFOLD_WORKER_DATABASE_URL")
     )
-    #: redis://…, rediss://… or unix://… for quotas and doorbells; empty = the embedded server in data_dir.
+    #: redis://…, rediss://…, redis+sentinel://… or unix://… for quotas and doorbells; empty = the embedded server in
+    #: data_dir.
     redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "ONEFOLD_REDIS_URL"))
     #: Celery's broker when it is not the same Redis, for instance amqp://… .
     broker_url: str = Field("", validation_alias=AliasChoices("BROKER_URL", "ONEFOLD_BROKER_URL"))
@@ -282,6 +285,12 @@ class Settings(BaseSettings):
             raise ValueError(problem)
         return value
 
+    @field_validator("redis_url", "broker_url")
+    @classmethod
+    def _sentinels_can_be_asked(cls, url: str) -> str:
+        sentinels.parse(url)
+        return url
+
     @model_validator(mode="after")
     def _mail_has_a_sender(self) -> "Settings":
         """Who sends is not guessed: most servers refuse what they do not know."""
@@ -320,7 +329,8 @@ class Settings(BaseSettings):
             parts = urlsplit(url)
             database = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("db", "0")
             return f"redis+socket://{parts.path}?virtual_host={database}"
-        return url
+        found = sentinels.parse(url)
+        return found.celery_url() if found else url
 
 
 class SecretFileError(ValueError):

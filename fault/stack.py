@@ -31,7 +31,7 @@ from fault.disk import Disk
 from fault.processes import Program
 from fault.proxy import HOST, Proxy
 from fault.subscriptions import GROUPS, group_of
-from tests import brokers, poolers, servers, standbys
+from tests import brokers, poolers, sentinels, servers, standbys
 from tests.polling import until
 
 POSTGRESQL, SQLITE = "postgresql", "sqlite"
@@ -69,6 +69,8 @@ class Layout:
     pooled: int = 0
     #: The broker is RabbitMQ, and not the Redis of the quotas.
     rabbitmq: bool = False
+    #: Redis is two servers with sentinels, as the broker as well.
+    sentinels: bool = False
     #: PostgreSQL is a primary with a synchronous standby, and our processes know both.
     standby: bool = False
 
@@ -93,6 +95,7 @@ class Stack:
         self.proxies: dict[str, Proxy] = {}
         self.postgres: servers.PostgresServer | None = None
         self.valkey: servers.ValkeyServer | None = None
+        self.group: sentinels.Group | None = None
         self._rounds = 0
         self.pooler: poolers.Pooler | None = None
         self.rabbit = stack.enter_context(brokers.rabbitmq()) if layout.rabbitmq else None
@@ -104,12 +107,20 @@ class Stack:
                 self.url = self._either(self.pair, seed, stack)
             else:
                 self.postgres = stack.enter_context(
-                    servers.postgres({"max_connections": "200", **layout.postgres}, private=True, folder=layout.disk)
+                    servers.postgres(
+                        {"max_connections": "200", **layout.postgres},
+                        private=True,
+                        folder=layout.disk,
+                        environment=self._power(),
+                    )
                 )
                 self.url = self.postgres.create_database("fault")
                 if layout.pooled:
                     self.pooler = stack.enter_context(poolers.pgbouncer(self.postgres, sessions=layout.pooled))
-            self.valkey = stack.enter_context(servers.valkey())
+            if layout.sentinels:
+                self.group = stack.enter_context(sentinels.group())
+            else:
+                self.valkey = stack.enter_context(servers.valkey())
             for wire in sorted(layout.proxied):
                 proxy = Proxy(self._socket(wire), f"{seed}/{wire}")
                 stack.callback(proxy.close)
@@ -218,9 +229,8 @@ class Stack:
 
     def environment(self, part: str) -> dict[str, str]:
         """What leads a process to the servers: on the way of an `api`, or of a `node`."""
-        assert self.valkey is not None
         postgres, redis = self.proxies.get(f"{part}-postgres"), self.proxies.get(f"{part}-redis")
-        redis_url = f"redis://{HOST}:{redis.port}/0" if redis else self.valkey.url
+        redis_url = f"redis://{HOST}:{redis.port}/0" if redis else self._redis_url()
         nobody = {"BROKER_URL": f"redis://{HOST}:{servers.free_port()}/0"} if self.layout.without_broker else {}
         broker = nobody if self.rabbit is None else {"BROKER_URL": self.rabbit.url}
         database_url = f"postgresql://postgres@{HOST}:{postgres.port}/fault" if postgres else self.url
@@ -234,6 +244,11 @@ class Stack:
             **self.layout.settings,
             **self.layout.preload,
         }
+
+    def _redis_url(self) -> str:
+        found = self.group or self.valkey
+        assert found is not None
+        return found.url
 
     def _socket(self, wire: str) -> Path:
         if wire.endswith("-redis"):

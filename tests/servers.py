@@ -47,7 +47,15 @@ class ServerUnavailable(Exception):  # noqa: N818 - it is a fact about this mach
 class Process:
     """A server process that can be started again on the same files after any end."""
 
-    def __init__(self, argv: Sequence[str], home: Path, user: int | None, answers: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        home: Path,
+        user: int | None,
+        answers: Callable[[], bool],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment`: of the server itself, beside what every one has."""
         # setpriv rather than a preexec_fn: Python 3.12 warns of forking where the test process has threads.
         leash = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
         self._argv = (*leash, *argv)
@@ -55,6 +63,7 @@ class Process:
         self.home = home
         self._user = user
         self._answers = answers
+        self._environment = environment or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,7 +82,7 @@ class Process:
             raise RuntimeError("the server is running already")
         log = self.home / "log"
         with log.open("ab") as output:
-            self._process = process = _popen(self._argv, self.home, self._user, output.fileno())
+            self._process = process = _popen(self._argv, self.home, self._user, output.fileno(), self._environment)
         try:
             until(lambda: process.poll() is not None or self._answers(), START_SECONDS, message="no answer")
             if process.poll() is not None:
@@ -217,6 +226,7 @@ def postgres(
     private: bool = False,
     binaries: Path | None = None,
     folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[PostgresServer]:
     """A running PostgreSQL server. Ask for a `private` one to kill it; `settings` and `binaries` imply that.
 
@@ -233,7 +243,7 @@ def postgres(
     with server_home("onefold-pg-", user, folder) as home:
         found = _within_reach(found, home, user)
         initdb(found, home, user)
-        server = postgres_in(home, found, user, settings or {})
+        server = postgres_in(home, found, user, settings or {}, environment)
         try:
             server.start()
             yield server
@@ -241,14 +251,20 @@ def postgres(
             server.quit()
 
 
-def postgres_in(home: Path, binaries: Path, user: int | None, settings: Mapping[str, str]) -> PostgresServer:
+def postgres_in(
+    home: Path,
+    binaries: Path,
+    user: int | None,
+    settings: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
+) -> PostgresServer:
     """A server that is not started yet, with its socket in `home` and its files in `home/data`: see `initdb`."""
     port = int(settings["port"]) if "port" in settings else None
     url = URL.create("postgresql", username="postgres", port=port, database="postgres", query={"host": str(home)})
     options = {**SETTINGS, "unix_socket_directories": str(home), **settings}
     words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     argv = [str(binaries / "postgres"), "-D", str(home / "data"), *words]
-    server = PostgresServer(url, Process(argv, home, user, lambda: _accepts(server.dsn)))
+    server = PostgresServer(url, Process(argv, home, user, lambda: _accepts(server.dsn), environment))
     return server
 
 
@@ -344,13 +360,20 @@ def initdb(binaries: Path, home: Path, user: int | None) -> None:
         raise ServerUnavailable(f"initdb ended with {process.returncode}: {output.decode(errors='replace')[-2000:]}")
 
 
-def _popen(argv: Sequence[str], home: Path, user: int | None, output: int) -> subprocess.Popen[bytes]:
+def _popen(
+    argv: Sequence[str], home: Path, user: int | None, output: int, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a program as that user, in a session of its own, so that a Ctrl-C for pytest does not stop it first."""
     try:
         return subprocess.Popen(
             argv,
             cwd=home,
-            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LC_ALL": "C"},
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "HOME": str(home),
+                "LC_ALL": "C",
+                **(environment or {}),
+            },
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

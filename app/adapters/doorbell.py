@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import redis
 from celery import Celery
@@ -22,6 +22,9 @@ from kombu.utils.scheduling import round_robin_cycle
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from app import sentinels
 
 TIMEOUT_SECONDS: Final = 1.0
 #: Longer than a ring waits its turn on a busy worker: with a shorter one a flood is a growing number of tasks.
@@ -59,12 +62,17 @@ class WaitedForFirst(round_robin_cycle):
 
 def client(url: str) -> redis.Redis:
     """A Redis client that gives up fast and replays nothing."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+    options: dict[str, Any] = {
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    found = sentinels.parse(url)
+    if found is None:
+        return redis.Redis.from_url(url, **options)
+    asked: Any = Sentinel(found.hosts, sentinel_kwargs=found.asking(options))  # type: ignore[no-untyped-call]
+    primary: redis.Redis = asked.master_for(found.group, db=found.database, **found.credentials, **options)
+    return primary
 
 
 def bell_key(prefix: str, workspace_id: int, queue: str) -> str:

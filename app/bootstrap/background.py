@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from celery import Celery
 
+from app import sentinels
 from app.adapters import tracing
 from app.adapters.clock import now_us
 from app.adapters.doorbell import TIMEOUT_SECONDS, Doorbell, queues
@@ -71,6 +72,8 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
             **({"socket_timeout": TIMEOUT_SECONDS, **_ONE_TRY} if producer else {}),
         },
     )
+    if behind := sentinels.parse(settings.broker_url or settings.redis()):
+        app.conf.broker_transport_options.update(behind.celery_options(TIMEOUT_SECONDS))
     if tls := broker_tls(settings.broker()):
         app.conf.broker_use_ssl = tls
     return app

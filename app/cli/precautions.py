@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import sentinels
 from app.adapters.clock import now_us
 from app.cli.backups import shown
 from app.cli.context import missing
@@ -67,6 +68,8 @@ def transport(settings: Settings) -> tuple[str, bool, str, str]:
 
 
 def _is_private(url: str) -> bool:
+    if behind := sentinels.parse(url):
+        return all(durability.is_loopback(host) for host, _ in behind.hosts)
     parts = urlsplit(url)
     if parts.scheme in ("unix", "redis+socket", "rediss", "amqps"):
         return True

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from app import sentinels
 from app.cli.context import fail
+from app.sentinels import Sentinels
 from app.settings import SHORTEST_SECRET, Settings
 from app.store.durability import is_loopback
 
@@ -86,6 +88,9 @@ def _urls(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _of_url(name: str, url: str, environment: Mapping[str, str]) -> Iterator[str]:
     """A server that is reached over a network asks for a password, and not for one that is known."""
+    if behind := sentinels.parse(url):
+        yield from _of_sentinels(name, behind)
+        return
     parts = urlsplit(url)
     asked = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     password = unquote(parts.password) if parts.password else asked.get("password", "")
@@ -96,6 +101,20 @@ def _of_url(name: str, url: str, environment: Mapping[str, str]) -> Iterator[str
     elsewhere = name.endswith("DATABASE_URL") and (any(environment.get(each) for each in _LIBPQ) or "sslcert" in asked)
     if remote and not password and not elsewhere:
         yield f"{name} leads to another machine without a password."
+
+
+def _of_sentinels(name: str, behind: Sentinels) -> Iterator[str]:
+    """The same of sentinels: whoever may talk to them may make any server the primary."""
+    remote = any(not is_loopback(host) for host, _ in behind.hosts)
+    asked = {
+        "password": (behind.username, behind.password),
+        "sentinel_password": (behind.sentinel_username, behind.sentinel_password),
+    }
+    for what, (user, password) in asked.items():
+        if password and is_weak(password, user):
+            yield f"The {what} in {name} is too short, or everybody's guess."
+        if remote and not password:
+            yield f"{name} leads to another machine without a {what}."
 
 
 def _secrets(settings: Settings, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:

