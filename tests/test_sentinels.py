@@ -1,6 +1,7 @@
 """Redis behind sentinels: what a URL says, and that limits and doorbells go on with whichever server is the primary."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,9 +118,7 @@ def test_limits_and_doorbells_follow_the_primary(servers: Group, tmp_path: Path)
 def test_a_sentinel_that_is_silent_hides_no_other(servers: Group) -> None:
     """It takes connections and answers nothing, and whoever asks gives up long before it would be known as dead."""
 
-    async def scenario() -> None:
-        silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
-        port = silent.sockets[0].getsockname()[1]
+    async def scenario(port: int) -> None:
         redis = connect(servers.url.replace("@", f"@127.0.0.1:{port},"))
         began, tries = time.monotonic(), 0
         while True:
@@ -133,6 +132,19 @@ def test_a_sentinel_that_is_silent_hides_no_other(servers: Group) -> None:
                 continue
         assert tries == 2
         await close(redis)
-        silent.close()
 
-    asyncio.run(scenario())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asyncio.run(scenario(silent.getsockname()[1]))
+
+
+def test_doctor_says_whether_another_server_could_take_over(
+    servers: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", servers.url)
+    run = command_line(tmp_path)
+    assert "3 of 3 answer, 1 replicas" in run("doctor", fails=True)  # for want of a database
+    for sentinel in servers.sentinels[:2]:
+        sentinel.kill9()
+    told = run("doctor", fails=True)
+    assert "1 of 3 answer, 1 replicas" in told
+    assert "no other server can take" in told

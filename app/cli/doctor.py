@@ -42,6 +42,7 @@ def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings), _job_workers(settings)]
     checks += [_backlog(settings), _lanes(settings), _dead_letters(settings), _values(settings)]
     checks += [precautions.backup(settings), precautions.transport(settings)]
+    checks += precautions.sentinels_of(settings)
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:
         table.add_row(name, f"[green]{state}[/green]" if ok else f"[red]{state}[/red]", "" if ok else advice)

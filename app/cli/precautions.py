@@ -1,11 +1,14 @@
-"""Of `onefold doctor`: whether there are backups, and whether connections can be read on their way."""
+"""Of `onefold doctor`: whether there are backups, whether connections can be read on their way, and whether another
+server could take the place of a Redis that is behind sentinels."""
 
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import sentinels
+from app.adapters import redis_group
 from app.adapters.clock import now_us
 from app.cli.backups import shown
 from app.cli.context import missing
@@ -45,6 +48,16 @@ def _aged(settings: Settings, what: str, us: int | None, advice: str, more: str 
     most, now = settings.backup_hours * HOUR, now_us()
     state = (f"{what}: none" if us is None else f"{what}: {shown(us)}") + more
     return ("backups", not most or (us is not None and now - us <= most), state, advice)
+
+
+def sentinels_of(settings: Settings) -> Iterator[tuple[str, bool, str, str]]:
+    """Where Redis is behind sentinels: whether another server could take the place of the primary."""
+    for name, url in (("sentinels", settings.redis()), ("sentinels of the broker", settings.broker_url)):
+        if behind := sentinels.parse(url):
+            found = redis_group.look(behind)
+            state = f"{found.answering} of {found.asked} answer, {found.replicas} replicas"
+            advice = "no other server can take the primary's place: start what is away; see docs/scale.md"
+            yield (name, found.can_fail_over, state, advice)
 
 
 def transport(settings: Settings) -> tuple[str, bool, str, str]:
