@@ -338,7 +338,9 @@ class Applier:
             )
         except Exception as error:  # noqa: BLE001 - the same requests are applied alone now, and raise what they raise
             log.debug("flow_ended", workspace=key.workspace_id, stream=key.stream, reason=type(error).__name__)
-            self._attempts.discount(key.workspace_id)
+            if summary.batches > batches:
+                self._attempts.discount(key.workspace_id)
+            # Else the attempt that was counted goes on: of the same requests, alone, which may kill the process yet.
         else:
             self._crowds.remember(key.workspace_id, place, known)
         return summary.batches > batches

@@ -191,7 +191,8 @@ class Flow:
         )
         before = next(shared, None)
         if before is not None:
-            # Who else has an address matters, and is not in memory. So those before it are a run, and then it is one.
+            # What this request does depends on who else has an address, and that is not in memory. So the requests
+            # before it are a run, and the next run is this request alone.
             run = Run(before, run.wanted) if before else Run(1, None)
         return batch, run
 

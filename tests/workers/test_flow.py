@@ -272,6 +272,24 @@ def test_whatever_dies_in_any_batch_is_applied_once(
     assert differences(database, one) == []
 
 
+def test_requests_that_a_flow_gave_up_are_tried_alone_under_its_attempt(database: Database) -> None:
+    """Else one that kills the process when it is tried alone leaves no attempt behind, and is never suspected."""
+    one = workspace(database, next(_names))
+    for n in range(6):
+        track(database, one, {"attributes": [{"external_id": "ada", "n": n}]})
+    seen: list[tuple[int, int]] = []
+
+    def look(_workspace: int, batch: Sequence[Stored]) -> None:
+        seen.append((batch[0].seq, attempts(database, one)))
+        if len(seen) == 2:
+            raise RuntimeError("the flow")
+
+    flowing(database, 2, before_commit=look).drain(one)
+    assert [counted for first, counted in seen if first == 3] == [1, 1]
+    assert (cursors(database, one), attempts(database, one)) == ([6, 0], 0)
+    assert differences(database, one) == []
+
+
 def test_what_another_worker_did_meanwhile_is_seen(database: Database) -> None:
     one = workspace(database)
     first, second = flowing(database, 2), flowing(database, 2)
