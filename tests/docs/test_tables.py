@@ -193,4 +193,4 @@ WIDER = ("CHANGELOG.md", "docs/performance.md", "docs/scale.md")
 def test_lines_are_no_longer_than_the_style_says(page: str) -> None:
     plain = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
     long = [line for line in plain.split("\n") if len(line) > WIDTH and not line.startswith("|")]
-    assert bool(long) == (page in WIDER), long
+    assert page in WIDER or long == []
