@@ -20,6 +20,7 @@ from app.domain.commands import STREAM_BULK, STREAM_NAMES, STREAM_NORMAL, STREAM
 from app.domain.progress import Progress
 from app.store import lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient, since
+from app.store.inbox import backlog
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
@@ -194,11 +195,7 @@ class Applier:
 
     def _others_wait(self, workspace_id: int) -> bool:
         """Whether any other workspace has requests behind its cursor, also where another worker is at it."""
-        with self._database.read() as connection:
-            cursors = lane.cursors(connection)
-        with self._database.read(self._database.inbox) as connection:
-            heads = inbox.heads(connection)
-        return any(place[0] != workspace_id and head > cursors.get(place, head) for place, head in heads.items())
+        return any(place.workspace_id != workspace_id for place in backlog.behind(self._database))
 
     def _next_stream(self, work: dict[int, bool], tried: int | None) -> int:
         if tried is not None and work[tried]:

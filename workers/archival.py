@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from app.domain.jobs import ARCHIVAL
+from app.store import workspaces
+from app.store.engine import Database
 from app.store.tables import Workspace
 from workers.scheduled import Scheduled
 
@@ -25,12 +27,12 @@ def due_us(now_us: int, zone: ZoneInfo) -> int:
     return int(at.timestamp()) * 1_000_000
 
 
-def _is_on(workspace: Workspace) -> bool:
-    return isinstance(workspace.options.get(OPTION), int)
+def _candidates(database: Database, _now_us: int) -> list[Workspace]:
+    return [one for one in workspaces.listed(database) if isinstance(one.options.get(OPTION), int)]
 
 
 def _is_wanted(_connection: Connection, workspace: Workspace, due: int, _now_us: int) -> bool:
     return bool(workspace.options[OPTION] < due)
 
 
-SCHEDULED: Final = Scheduled(ARCHIVAL, "onefold archival", due_us, _is_wanted, _is_on)
+SCHEDULED: Final = Scheduled(ARCHIVAL, "onefold archival", due_us, _is_wanted, _candidates)

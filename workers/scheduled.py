@@ -4,7 +4,7 @@ That a job of a period was queued is known for as long as it is kept, so it is q
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -34,16 +34,14 @@ class Scheduled:
     due_us: Callable[[int, ZoneInfo], int]
     #: Whether a workspace wants the job that was due at a moment, now.
     is_wanted: Callable[[Connection, Workspace, int, int], bool]
-    #: Whether it wants any, as far as its options say: asked first, since most workspaces may not.
-    is_on: Callable[[Workspace], bool] = lambda _workspace: True
+    #: Those of all workspaces that may want one, at a moment. Asked first: there may be ten thousand, and few that do.
+    candidates: Callable[[Database, int], Iterable[Workspace]]
 
 
 def queue(database: Database, now_us: int, scheduled: Scheduled) -> int:
     """Queue the jobs of the workspaces for which it is time; how many."""
     queued = 0
-    for workspace in workspaces.listed(database):
-        if not scheduled.is_on(workspace):
-            continue
+    for workspace in scheduled.candidates(database, now_us):
         number = workspaces.number(workspace)
         with database.read() as connection:
             due = scheduled.due_us(now_us, segments.zone_of(connection, number))

@@ -35,8 +35,12 @@ def record(database: Database, now_us: int, stop: threading.Event | None = None)
     A segment that takes too long, or cannot be counted, is left out and tried again in the next round.
     """
     counted = 0
-    for workspace in workspaces.listed(database):
+    with database.read() as connection:
+        tracking = saved.tracking(connection)
+    for workspace in workspaces.listed(database) if tracking else ():
         number = workspaces.number(workspace)
+        if number not in tracking:
+            continue
         with database.read() as connection:
             day = Clock(now_us, segments.zone_of(connection, number)).today.toordinal() - _EPOCH
             waiting = saved.uncounted(connection, number, day)

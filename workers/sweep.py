@@ -15,7 +15,7 @@ from app.adapters.metrics import Metrics
 from app.domain.commands import StreamKey
 from app.store import lane, sessions
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, ping
-from app.store.inbox import log as inbox
+from app.store.inbox import backlog
 from workers.apply import MOST_SECONDS, YIELD_SECONDS, Applier
 from workers.summary import Summary
 
@@ -96,16 +96,11 @@ class Sweeper:
     def _behind(self) -> dict[StreamKey, int]:
         """Streams with queued requests -> for how many looks nothing of them was applied."""
         with self._database.read() as connection:
-            cursors, begun = lane.cursors(connection), lane.begun(connection)
-        with self._database.read(self._database.inbox) as connection:
-            heads = inbox.heads(connection)
+            begun = lane.begun(connection)
         stuck: dict[StreamKey, tuple[tuple[int, int], int]] = {}
-        for key, head in heads.items():
-            cursor = cursors.get(key)
-            if cursor is None or cursor >= head:
-                continue
+        for key, found in backlog.behind(self._database).items():
             before = self._stuck.get(key)
-            place = (cursor, begun.get(key, 0))
+            place = (found.cursor, begun.get(key, 0))
             looks = before[1] + 1 if before is not None and before[0] == place else 1
             stuck[key] = (place, looks)
         self._stuck = stuck

@@ -67,6 +67,7 @@ _COLUMNS: Final = (
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
+_ALL_SETTINGS = text("select workspace_id, settings from lane")
 _CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane")
 _BEGUN = text("select workspace_id, begun_stream, begun_done from lane where begun_stream is not null")
 _FAILING = text("select workspace_id, trial_stream, attempts from lane where attempts > 1")
@@ -154,6 +155,15 @@ def settings(connection: Connection, workspace_id: int) -> ApplySettings:
     """The settings that are in force."""
     found = read(connection, workspace_id)
     return found.settings if found is not None else ApplySettings()
+
+
+def rates_until(connection: Connection) -> dict[int, int]:
+    """{workspace: last day of the table of reference rates that is in force, 0 where none is}."""
+    found = {}
+    for workspace_id, document in connection.execute(_ALL_SETTINGS):
+        settings = msgspec.json.decode(document) if isinstance(document, str) else document
+        found[int(workspace_id)] = settings.get("rates_until") or 0
+    return found
 
 
 def cursors(connection: Connection) -> dict[StreamKey, int]:

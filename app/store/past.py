@@ -10,9 +10,14 @@ from app.domain.commands import StreamKey
 from app.store import dead_letters, lane
 from app.store.chunks import CHUNK, repeat
 from app.store.engine import Database
-from app.store.inbox import log as inbox
 
-_OLDEST: Final = text("select min(seq) from inbox where workspace_id = :workspace_id and stream = :stream")
+_OLDEST: Final = text(
+    """
+    select h.workspace_id, h.stream, coalesce(
+        (select min(i.seq) from inbox i where i.workspace_id = h.workspace_id and i.stream = h.stream), h.head + 1
+    ) from inbox_head h where h.head > 0
+    """
+)
 _FIRST: Final = text(
     "select n, stream, to_seq from applied where workspace_id = :workspace_id and n < :last order by n limit :chunk"
 )
@@ -64,12 +69,9 @@ def trim(database: Database, bounds: Bounds) -> dict[str, int]:
 
 def oldest(database: Database) -> dict[StreamKey, int]:
     """Number of the oldest request of each stream that is still in the inbox; of the next one where none is."""
-    found = {}
     with database.read(database.inbox) as connection:
-        for key, head in inbox.heads(connection).items():
-            number = connection.execute(_OLDEST, key._asdict()).scalar()
-            found[key] = head + 1 if number is None else int(number)
-    return found
+        rows = connection.execute(_OLDEST).all()
+    return {StreamKey(workspace_id, stream): int(seq) for workspace_id, stream, seq in rows}
 
 
 def _forget_letters(database: Database, most: int, is_gone: Callable[[int, int, int], bool]) -> int:

@@ -36,31 +36,44 @@ _OLDEST: Final = text(
 )
 
 
-def read(database: Database, now_us: int) -> dict[StreamKey, Backlog]:
-    """{(workspace, stream): what waits} of all streams that are behind. Raises what the database raises."""
-    waiting: dict[StreamKey, Backlog] = {}
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A stream whose last request is accepted and not applied."""
+
+    head: int
+    cursor: int
+    #: Of the last applied request; 0 = it is not known.
+    hour: int
+
+
+def behind(database: Database) -> dict[StreamKey, Behind]:
+    """All streams that are behind, of ten thousand workspaces perhaps: PostgreSQL leaves out the others itself.
+
+    Raises what the database raises.
+    """
     if database.is_postgresql:
         with database.read() as connection:
-            rows = [tuple(row) for row in connection.execute(_BEHIND_POSTGRESQL)]
-            for workspace_id, stream, head, cursor, hour in rows:
-                key = StreamKey(workspace_id, stream)
-                waiting[key] = _backlog(connection, key, head, cursor, hour, now_us)
-        return waiting
+            rows = connection.execute(_BEHIND_POSTGRESQL).all()
+        return {StreamKey(row.workspace_id, row.stream): Behind(row.head, row.cursor, row.hour) for row in rows}
     # Cursors first: a request that is accepted in between counts as queued, one that is applied never does.
     with database.read() as connection:
         cursors = lane.cursors(connection)
     with database.read(database.inbox) as connection:
-        for key, head in inbox.heads(connection).items():
-            cursor = cursors.get(key, head)
-            if head > cursor:
-                waiting[key] = _backlog(connection, key, head, cursor, 0, now_us)
-    return waiting
+        heads = inbox.heads(connection)
+    return {key: Behind(head, cursors[key], 0) for key, head in heads.items() if head > cursors.get(key, head)}
 
 
-def _backlog(connection: Connection, key: StreamKey, head: int, cursor: int, hour: int, now_us: int) -> Backlog:
-    values = {**key._asdict(), "seq": cursor + 1, "hour": hour}
+def read(database: Database, now_us: int) -> dict[StreamKey, Backlog]:
+    """{(workspace, stream): what waits} of all streams that are behind. Raises what the database raises."""
+    found = behind(database)
+    with database.read(database.inbox) as connection:
+        return {key: _backlog(connection, key, place, now_us) for key, place in found.items()}
+
+
+def _backlog(connection: Connection, key: StreamKey, place: Behind, now_us: int) -> Backlog:
+    values = {**key._asdict(), "seq": place.cursor + 1, "hour": place.hour}
     oldest = connection.execute(_OLDEST, values).scalar()
-    return Backlog(head - cursor, now_us if oldest is None else int(oldest))
+    return Backlog(place.head - place.cursor, now_us if oldest is None else int(oldest))
 
 
 def age_seconds(backlog: Backlog, now_us: int) -> float:

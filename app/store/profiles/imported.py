@@ -10,6 +10,16 @@ _PAGE: Final = text(
 )
 
 
+_WORKSPACES: Final = text(
+    "select distinct workspace_id from profile where created_from = 'pti' and external_id is null"
+)
+
+
+def workspaces(connection: Connection) -> set[int]:
+    """The workspaces that have any."""
+    return set(connection.execute(_WORKSPACES).scalars())
+
+
 def page(connection: Connection, workspace_id: int, after: int, most: int) -> list[int]:
     """The next `most` of them behind the number `after`, in the order of their numbers."""
     values = {"workspace_id": workspace_id, "after": after, "most": most}

@@ -71,6 +71,12 @@ def uncounted(connection: Connection, workspace_id: int, day: int) -> list[Segme
     return [_segment(row) for row in connection.execute(found.order_by(_SEGMENTS.c.id))]
 
 
+def tracking(connection: Connection) -> set[int]:
+    """The workspaces of which the sizes of a segment are kept, at least of one."""
+    found = select(_SEGMENTS.c.workspace_id).where(_SEGMENTS.c.tracked).distinct()
+    return set(connection.execute(found).scalars())
+
+
 def sizes(connection: Connection, workspace_id: int, segment_id: str, first: int, last: int) -> list[tuple[int, int]]:
     """(day, size) of the days between two, both included, on which it was counted."""
     found = select(_SIZES.c.day, _SIZES.c.size).where(
