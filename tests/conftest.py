@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine, event
 
 from tests.docs.command import forking
 from tests.e2e.service import Service, environment, up
 from tests.missing import needed
+from tests.pinned import Watched
 from tests.servers import PostgresServer, ValkeyServer, postgres, valkey
 from tests.stores import database, database_url, postgres_template, sqlite_template
 
@@ -33,8 +36,14 @@ def pytest_configure() -> None:
     Servers are killed here and no power is cut, so memory keeps what was committed as well as a disk does.
     """
     settings.load_profile("unhurried")
+    event.listen(Engine, "connect", _watch)
     if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
         os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
+
+
+def _watch(driver: object, _record: object) -> None:
+    if isinstance(driver, psycopg.Connection):
+        driver.cursor_factory = Watched
 
 
 def pytest_collection_finish() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from app.store import migrate, partitions, workspaces
 from app.store.engine import Database
+from tests.distributed import STORES, distributed, drop
 from tests.servers import PostgresServer
 
 _numbers = itertools.count(1)
@@ -40,18 +41,22 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=STORES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A new database with the newest schema, once on each store."""
+    """A new database with the newest schema, once on each store, and on several nodes with TEST_CITUS_URL."""
     if request.param == "sqlite":
         shutil.copytree(request.getfixturevalue("sqlite_template"), tmp_path, dirs_exist_ok=True)
         found = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
+    elif request.param == "citus":
+        found = Database(distributed(NOW_US))
     else:
         server: PostgresServer = request.getfixturevalue("postgres_server")
         template = request.getfixturevalue("postgres_template")
         found = Database(server.create_database(f"t{next(_numbers)}", template))
     yield found
     found.dispose()
+    if request.param == "citus":
+        drop(found.url)
 
 
 def prepare(url: str) -> None:

@@ -1,15 +1,18 @@
-"""`onefold db`: roles of the database, and what a restored one needs."""
+"""`onefold db`: roles of the database, what a restored one needs, and several nodes."""
 
 from typing import Annotated
 
 import typer
 
+from app.cli import distribution
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.output import out
 from app.store import restored as restoring
 from app.store import roles
 
-app = typer.Typer(help="The database: roles for the API and for workers; a restored backup.", no_args_is_help=True)
+app = typer.Typer(
+    help="The database: roles for the API and for workers; a restored backup; several nodes.", no_args_is_help=True
+)
 
 
 @app.command("grant")
@@ -42,3 +45,6 @@ def restored(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     with opened(settings_for(data_dir)) as database:
         restoring.go_on(database)
     out.print("workers forget what they remember of the database before, and ids are new ones from here on")
+
+
+app.command("distribute")(distribution.distribute)

@@ -194,7 +194,7 @@ class Jobs:
 
     def _file(self, id_: str, token: str, name: str) -> JobFile:
         with self._database.read() as connection:
-            job = store.get(connection, id_)
+            job = store.find(connection, id_)
         try:
             record = None if job is None else keys.of_workspace(self._database, job.workspace_id)
         except UnknownNameError:
@@ -225,8 +225,8 @@ def listed(database: Database, caller: Caller, page: Page) -> Listed:
 def get(database: Database, caller: Caller, id_: str) -> Job:
     """As Jobs.get."""
     with database.read() as connection:
-        job = store.get(connection, id_)
-    if job is None or job.workspace_id != caller.workspace_id:
+        job = store.get(connection, caller.workspace_id, id_)
+    if job is None:
         raise UnknownJobError
     return job
 

@@ -343,7 +343,7 @@ def _found(connection: Connection, caller: Caller, run_id: str) -> MergeRun:
 
 
 def _job(connection: Connection, run: MergeRun) -> Job:
-    job = jobs.get(connection, run.id)
+    job = jobs.get(connection, run.workspace_id, run.id)
     if job is None:
         raise UnknownRunError
     return job

@@ -15,9 +15,9 @@ _COUNT: Final = text("select count(*) from profile where workspace_id = :workspa
 #: A merged profile's occurrences keep its number; `lineage` says whose they are now. What is of nobody is left out.
 _OF_KIND: Final = """
     from occurrence o
-    join name n on n.workspace_id = o.workspace_id and n.id = o.name_id and n.kind = :kind
-    left join lineage l on l.workspace_id = o.workspace_id and l.member_pid = o.pid
-    join profile p on p.workspace_id = o.workspace_id and p.pid = coalesce(l.root_pid, o.pid)
+    join name n on n.workspace_id = :workspace_id and n.id = o.name_id and n.kind = :kind
+    left join lineage l on l.workspace_id = :workspace_id and l.member_pid = o.pid
+    join profile p on p.workspace_id = :workspace_id and p.pid = coalesce(l.root_pid, o.pid)
     where o.workspace_id = :workspace_id and o.day = :day
     """
 _OCCURRENCES: Final = text(

@@ -29,7 +29,7 @@ _LOCK = text("select pg_advisory_xact_lock(727004, :workspace_id)")
 _OVERLAPPING = text(
     """
     select p.job_id, p.n, p.pids, j.kind, j.state from job_part p
-    join job j on j.workspace_id = p.workspace_id and j.id = p.job_id
+    join job j on j.workspace_id = :workspace_id and j.id = p.job_id
     where p.workspace_id = :workspace_id and p.last_pid >= :least and p.first_pid <= :most
     """
 )

@@ -72,7 +72,8 @@ _RECEIVED = text(
 )
 _UNFINISHED = text("select count(*) from job where workspace_id = :workspace_id and state in ('queued', 'running')")
 _USED = text("select coalesce(sum(bytes), 0) from job where workspace_id = :workspace_id and id <> :id and bytes > 0")
-_GET = text(f"select {_COLUMNS} from job where id = :id")
+_GET = text(f"select {_COLUMNS} from job where workspace_id = :workspace_id and id = :id")
+_FIND = text(f"select {_COLUMNS} from job where id = :id")
 _OPEN = text(
     f"select {_COLUMNS} from job where workspace_id = :workspace_id and kind = :kind and target = :target"
     " and state in ('queued', 'running')"
@@ -221,9 +222,15 @@ def used_bytes(connection: Connection, workspace_id: int, but: str = "") -> int:
     return int(connection.execute(_USED, {"workspace_id": workspace_id, "id": but}).scalar_one())
 
 
-def get(connection: Connection, id_: str) -> Job | None:
+def get(connection: Connection, workspace_id: int, id_: str) -> Job | None:
+    """A job of the workspace."""
+    row = connection.execute(_GET, {"workspace_id": workspace_id, "id": id_}).one_or_none()
+    return None if row is None else _job(row)
+
+
+def find(connection: Connection, id_: str) -> Job | None:
     """The job of an id, whatever workspace it belongs to."""
-    row = connection.execute(_GET, {"id": id_}).one_or_none()
+    row = connection.execute(_FIND, {"id": id_}).one_or_none()
     return None if row is None else _job(row)
 
 
@@ -262,7 +269,7 @@ def claim(database: Database, owner: str, now_us: int) -> Job | None:
         values = {"workspace_id": found.workspace_id, "id": found.id, "owner": owner, "now_us": now_us}
         with database.write() as connection:
             if connection.execute(_CLAIM, {**values, "lease_us": now_us + LEASE_US}).rowcount:
-                return get(connection, found.id)
+                return get(connection, found.workspace_id, found.id)
 
 
 def beat(connection: Connection, job: Job, now_us: int) -> bool:

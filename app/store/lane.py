@@ -63,7 +63,7 @@ _CREATE = text(
 _COLUMNS: Final = (
     "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings,"
     " with_values, values_at, begun_stream, begun_done, epoch,"
-    " exists (select 1 from webhook w where w.workspace_id = lane.workspace_id and w.enabled) as observed"
+    " exists (select 1 from webhook w where w.workspace_id = :workspace_id and w.enabled) as observed"
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")

@@ -47,7 +47,7 @@ _STANDING = text(
 _OLD = text(
     """
     select r.workspace_id, r.id from merge_run r
-    join job j on j.workspace_id = r.workspace_id and j.id = r.id and j.state not in ('queued', 'running')
+    join job j on j.workspace_id = :workspace_id and j.id = r.id and j.state not in ('queued', 'running')
     where r.workspace_id = :workspace_id
       and r.created_us < (select min(created_us) from (
           select created_us from merge_run where workspace_id = :workspace_id order by created_us desc limit :most) k)

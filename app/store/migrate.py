@@ -3,7 +3,8 @@
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
-from app.store import tables
+from app.store import distribution, tables
 from app.store.engine import SQLITE_BUSY_MS, Database, is_locked
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -76,11 +77,16 @@ def _config() -> Config:
     return config
 
 
-def _run_postgresql(
-    database: Database, engine: Engine, parts: tuple[str, ...], wait_seconds: float, on_wait: Callable[[], None]
-) -> None:
-    """The lock is taken before anything is looked at, and given back by the commit, or by the end of the process."""
-    with engine.connect() as connection, connection.begin():
+@contextmanager
+def alone(
+    database: Database, wait_seconds: float = WAIT_SECONDS, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[Connection]:
+    """PostgreSQL: a transaction in which nobody else changes the schema, with no limit on the time of a statement.
+
+    The lock is taken before anything is looked at, and given back by the commit, or by the end of the process. Raises
+    MigratingError.
+    """
+    with database.main.connect() as connection, connection.begin():
         connection.exec_driver_sql("set local statement_timeout = 0")
         if not connection.exec_driver_sql(f"select pg_try_advisory_xact_lock({_LOCK})").scalar_one():
             on_wait()
@@ -92,7 +98,15 @@ def _run_postgresql(
                     raise MigratingError from error
                 raise
         connection.exec_driver_sql(f"set local lock_timeout = {_milliseconds(database.timeout_seconds)}")
+        yield connection
+
+
+def _run_postgresql(
+    database: Database, _engine: Engine, parts: tuple[str, ...], wait_seconds: float, on_wait: Callable[[], None]
+) -> None:
+    with alone(database, wait_seconds, on_wait) as connection:
         _migrate(connection, parts)
+        distribution.complete(connection)
 
 
 def _run_sqlite(

@@ -34,7 +34,7 @@ _PEOPLE: Final = Query("profile", "t.pid, t.braze_id, t.external_id", "t.pid = {
 _MERGED_AWAY: Final = Query("merge_record", "t.merged_pid, t.merged_braze_id", "t.merged_pid = {0}", numbers=(0,))
 _CORES: Final = Query("profile_core", "t.pid, t.doc", "t.pid = {0}", numbers=(0,))
 _LAST_OF: Final = (
-    "select (select m.n from webhook_message m where m.workspace_id = w.workspace_id and m.webhook_id = w.id"
+    "select (select m.n from webhook_message m where m.workspace_id = :workspace_id and m.webhook_id = w.id"
     " and m.state = '{}' order by m.n desc limit 1) as n from webhook w where w.workspace_id = :workspace_id"
 )
 _LAST: Final = text(f"select coalesce(max(n), 0) from ({_LAST_OF.format(DUE)} union all {_LAST_OF.format(HELD)}) x")

@@ -115,24 +115,35 @@ def _expire_partitions(database: Database, table: str, limit: int) -> int:
                 continue
             connection.exec_driver_sql(f"drop table {table}_{number}")
             dropped += 1
-    # What found no partition in its time, after a long stop for instance, lies in the default one.
-    applied = ""
-    if table == "inbox":
-        applied = (
-            f" and not exists (select 1 from {_CURSORS}"
-            " where c.workspace_id = d.workspace_id and c.stream = d.stream and d.seq > c.cursor)"
-        )
-    delete = (
-        f"delete from {table}_default where ctid = any(array(select d.ctid from {table}_default d"
-        f" where d.{_COLUMN[table]} < {limit}{applied} limit {chunks.CHUNK}))"
-    )
-
-    def part() -> int:
-        with database.write() as connection:
-            return connection.exec_driver_sql(delete).rowcount
-
-    chunks.repeat(part)
+    _expire_default(database, table, limit)
     return dropped
+
+
+def _expire_default(database: Database, table: str, limit: int) -> None:
+    """What found no partition in its time, after a long stop for instance, lies in the default one.
+
+    A workspace at a time: on several nodes each has rows at the same places as the others.
+    """
+    late = f"d.{_COLUMN[table]} < {limit}"
+    with database.read() as connection:
+        found = connection.exec_driver_sql(f"select distinct d.workspace_id from {table}_default d where {late}")
+        workspace_ids = sorted(found.scalars())
+    if table == "inbox":
+        late += (
+            " and not exists (select 1 from lane l where l.workspace_id = :workspace_id"
+            " and d.seq > case d.stream when 0 then l.cursor_normal else l.cursor_bulk end)"
+        )
+    delete = text(
+        f"delete from {table}_default where workspace_id = :workspace_id and ctid = any(array("
+        f"select d.ctid from {table}_default d where d.workspace_id = :workspace_id and {late} limit {chunks.CHUNK}))"
+    )
+    for workspace_id in workspace_ids:
+
+        def part(workspace_id: int = workspace_id) -> int:
+            with database.write() as connection:
+                return connection.execute(delete, {"workspace_id": workspace_id}).rowcount
+
+        chunks.repeat(part)
 
 
 _CURSORS: Final = (

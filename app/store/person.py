@@ -25,7 +25,7 @@ _DAYS: Final = text(
 _OCCURRENCES: Final = text(
     """
     select o.stream, o.seq, o.pid, n.kind, n.name, o.time_us, o.app_id, o.properties, o.quantity, o.cents
-    from occurrence o join name n on n.workspace_id = o.workspace_id and n.id = o.name_id
+    from occurrence o join name n on n.workspace_id = :workspace_id and n.id = o.name_id
     where o.workspace_id = :workspace_id and o.day = :day and o.pid in :pids order by o.time_us, o.stream, o.seq
     """
 ).bindparams(bindparam("pids", expanding=True))

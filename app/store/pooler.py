@@ -17,7 +17,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 #: What PgBouncer says of options, unless it was told to ignore them.
 _REFUSED: Final = "unsupported startup parameter"
 #: Whether the session is ours alone, and has our settings. Some poolers hand on the process number, or the options.
-_OURS: Final = "select pg_backend_pid() = {pid} and current_setting('enable_seqscan') = 'off'"
+#: And whether the database has the extension that puts tables on several nodes.
+_OURS: Final = (
+    "select pg_backend_pid() = {pid} and current_setting('enable_seqscan') = 'off',"
+    " exists (select 1 from pg_extension where extname = 'citus')"
+)
+#: Whether it has done so.
+_DISTRIBUTED: Final = "select exists (select 1 from pg_dist_partition where partmethod = 'h')"
 #: How many seconds ago the server made this session.
 _AGE: Final = (
     "; select extract(epoch from clock_timestamp() - backend_start) from pg_stat_get_activity(pg_backend_pid())"
@@ -32,6 +38,12 @@ _LEVELS: Final = {
 
 #: Where PostgreSQL says that it gave up waiting for a standby, and goes on as if all were well.
 _GAVE_UP: Final = "SyncRepWaitForLSN"
+
+
+def is_distributed(connection: Connection) -> bool:
+    """Whether the tables of workspaces were on several nodes when this connection was made: a commit is then on the
+    node's disk as the node itself has it set, and a statement may not set anything while it writes."""
+    return bool(connection.info.get("distributed"))
 
 
 class UnreplicatedError(TimeoutError):
@@ -83,6 +95,9 @@ class Sessions:
         record.info["since"] = time.monotonic()
         driver.autocommit = True
         row = driver.execute(_OURS.format(pid=driver.info.backend_pid).encode()).fetchone()
+        record.info["distributed"] = False
+        if row is not None and row[1]:
+            record.info["distributed"] = driver.execute(_DISTRIBUTED).fetchone() == (True,)
         driver.autocommit = False
         self._pooled = record.info["pooled"] = row is None or not row[0]
         if self._pooled:

@@ -51,7 +51,7 @@ _LAST_LINE: Final = text(
 )
 _LINES: Final = text("select count(*) from history where workspace_id = :workspace_id and pid = :pid")
 _CUT: Final = text(
-    "delete from history where (workspace_id, pid, us, ordinal, what) in"
+    "delete from history where workspace_id = :workspace_id and (workspace_id, pid, us, ordinal, what) in"
     " (select workspace_id, pid, us, ordinal, what from history where workspace_id = :workspace_id and pid = :pid"
     " order by us, ordinal, what limit :chunk)"
 )

@@ -49,14 +49,14 @@ _READ_HOURS: Final = Query("series_hour", "t.hour, t.count, t.high, t.low", _BET
 
 _EVERYTHING: Final = """
     select s.kind, s.name, s.app, r.{0}, r.count, r.high, r.low from series s
-    join series_{0} r on r.workspace_id = s.workspace_id and r.series_id = s.id where s.workspace_id = :workspace_id
+    join series_{0} r on r.workspace_id = :workspace_id and r.series_id = s.id where s.workspace_id = :workspace_id
 """
 _DAY_ROWS, _HOUR_ROWS = text(_EVERYTHING.format("day")), text(_EVERYTHING.format("hour"))
 _LISTED: Final = text("select kind, name, app from series where workspace_id = :workspace_id")
 
 _OLD: Final = """
     delete from series_{0} where workspace_id = :workspace_id and (series_id, {0}) in (
-        select r.series_id, r.{0} from series s join series_{0} r on r.workspace_id = s.workspace_id
+        select r.series_id, r.{0} from series s join series_{0} r on r.workspace_id = :workspace_id
         and r.series_id = s.id and r.{0} < :limit where s.workspace_id = :workspace_id limit :chunk
     )
 """

@@ -41,7 +41,7 @@ _FIRST: Final = text(f"select {_FIELDS} from webhook_event where workspace_id = 
 _PARTS: Final = text(
     f"select {_FIELDS} from webhook_event e where workspace_id = :workspace_id and part and stream = :stream"
     " and seq = :seq and seq <= (select case e.stream when 0 then l.cursor_normal else l.cursor_bulk end from lane l"
-    " where l.workspace_id = e.workspace_id) order by n"
+    " where l.workspace_id = :workspace_id) order by n"
 )
 _DELETE: Final = text("delete from webhook_event where workspace_id = :workspace_id and n = :n")
 _WAITING: Final = text(f"select {_FIELDS} from webhook_event where workspace_id = :workspace_id order by n")

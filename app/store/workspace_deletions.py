@@ -158,7 +158,7 @@ def _physical(database: Database, table: str) -> list[str]:
 
 def _delete_postgresql(database: Database, table: str, values: dict[str, Any]) -> int:
     delete = text(
-        f"delete from {table} where ctid = any(array(select ctid from {table}"
+        f"delete from {table} where workspace_id = :workspace_id and ctid = any(array(select ctid from {table}"
         f" where workspace_id = :workspace_id limit {chunks.CHUNK}))"
     )
 
@@ -169,7 +169,9 @@ def _delete_values(database: Database, values: dict[str, Any]) -> int:
     """As `_delete_postgresql`: partitions that are not the worker's own are reached through their table, by key."""
     keys = "workspace_id, pid, part"
     some = f"select {keys} from profile_value where workspace_id = :workspace_id limit {chunks.CHUNK}"
-    return _repeat(database, text(f"delete from profile_value where ({keys}) in ({some})"), values)
+    return _repeat(
+        database, text(f"delete from profile_value where workspace_id = :workspace_id and ({keys}) in ({some})"), values
+    )
 
 
 def _repeat(database: Database, delete: TextClause, values: dict[str, Any]) -> int:

@@ -159,7 +159,7 @@ def test_a_statement_ends_with_its_attempt(
     def end() -> None:
         begun.wait(10)
         with service.database.read() as connection:
-            job = store.get(connection, identifier)
+            job = store.find(connection, identifier)
         assert isinstance(job, Job)
         if why == "cancelled":
             with service.database.write() as connection:

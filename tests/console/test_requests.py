@@ -148,7 +148,7 @@ def test_jobs_are_shown_and_cancelled(desk: Desk, workspace: Workspace) -> None:
     operator.post(f"{base}/cancel", {"id": "other"})
     assert "The workspace has no such job." in operator.get(base).text
     with workspace.service.database.read() as connection:
-        found = jobs.get(connection, "job-1")
+        found = jobs.find(connection, "job-1")
     assert found is not None
     assert found.state == CANCELLED
     assert operator.get(f"{base}?state=no").status_code == 422

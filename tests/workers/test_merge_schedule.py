@@ -80,7 +80,7 @@ def test_looks(database: Database, zone: str, since: str, looks: list[tuple[str,
         finish(database)
     with database.read() as connection:
         (run, *_) = merge_runs.page(connection, one, (2**62, ""), 1)
-        job = jobs.get(connection, run.id)
+        job = jobs.get(connection, one, run.id)
     assert merge_runs.rules_of(run) == RULES
     assert job is not None
     assert (job.kind, job.created_by) == ("merge_run", "schedule")

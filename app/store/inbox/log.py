@@ -12,6 +12,7 @@ from app.domain.commands import STREAM_NORMAL, STREAMS, StreamKey
 from app.domain.times import HOUR
 from app.store.binary import fetched
 from app.store.engine import WAIT_FOR_DISK
+from app.store.pooler import is_distributed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,12 @@ class UnknownWorkspaceError(LookupError):
 # The row lock of inbox_head is held until the commit, so the order of numbers is the order of commits and a reader sees
 # a prefix. The clock may step back or stand still: accepted_us never does. It advances by 2, and its lowest bit is the
 # stream, so that no two requests of a workspace share an instant.
-_APPEND_POSTGRESQL: Final = f"""
+_APPEND: Final = """
     with n as (
         update inbox_head
         set head = head + %(k)s, last_us = greatest(%(now_us)s, last_us + 2) + 2 * (%(k)s - 1)
         where workspace_id = %(workspace_id)s and stream = %(stream)s
-        returning head - %(k)s as base, last_us - 2 * (%(k)s - 1) as first_us, {WAIT_FOR_DISK}
+        returning head - %(k)s as base, last_us - 2 * (%(k)s - 1) as first_us {also}
     )
     insert into inbox (workspace_id, stream, seq, hour, kind, codec, body, accepted_us)
     select %(workspace_id)s, %(stream)s, n.base + e.ordinality, (n.first_us + 2 * (e.ordinality - 1)) / 3600000000,
@@ -94,6 +95,8 @@ _APPEND_POSTGRESQL: Final = f"""
          with ordinality as e(kind, codec, start, size, ordinality)
     returning seq, accepted_us
     """
+_APPEND_POSTGRESQL: Final = _APPEND.format(also=f", {WAIT_FOR_DISK}")
+_APPEND_DISTRIBUTED: Final = _APPEND.format(also="")
 _BUMP_SQLITE = text(
     """
     update inbox_head
@@ -181,7 +184,8 @@ def append(
         }
         # Past SQLAlchemy, which takes as long over this statement as PostgreSQL does.
         driver: Any = connection.connection.driver_connection
-        rows = driver.execute(_APPEND_POSTGRESQL, values).fetchall()
+        statement = _APPEND_DISTRIBUTED if is_distributed(connection) else _APPEND_POSTGRESQL
+        rows = driver.execute(statement, values).fetchall()
         if len(rows) != len(entries):
             raise UnknownWorkspaceError(workspace_id)
         return [Appended(seq, accepted_us) for seq, accepted_us in sorted(rows)]

@@ -15,14 +15,14 @@ _BLOCKED: Final = f"(p.flags & {SPAM_BLOCKED}) = {SPAM_BLOCKED}"
 _IDS: Final = text(
     "select p.external_id, c.doc from (select p.workspace_id, p.pid, p.external_id from profile p"
     f" where p.workspace_id = :workspace_id and {_BLOCKED} order by p.pid desc limit :most) p"
-    " left join profile_core c on c.workspace_id = p.workspace_id and c.pid = p.pid"
+    " left join profile_core c on c.workspace_id = :workspace_id and c.pid = p.pid"
 )
 
 
 def _names(section: int, keys: str) -> str:
     return (
         f"coalesce((select (select count(*) from {keys}) from profile_part s"
-        f" where s.workspace_id = p.workspace_id and s.pid = p.pid and s.part = {section}), 0)"
+        f" where s.workspace_id = :workspace_id and s.pid = p.pid and s.part = {section}), 0)"
     )
 
 

@@ -60,7 +60,7 @@ _CROWD: Final = """
                p.updated_us, p.updated_index, p.created_us, p.braze_id
         from identifier i cross join profile p
         where i.workspace_id = :workspace_id and i.kind = :kind and i.label = :label and i.value = :value
-          and p.workspace_id = i.workspace_id and p.pid = i.pid
+          and p.workspace_id = :workspace_id and p.pid = i.pid
     )
     {ends}
     union all

@@ -20,9 +20,9 @@ _NEWEST: Final = """
 #: As in app.store.profiles.queries: PostgreSQL must not make a hash join over the workspace of it.
 _JOIN_POSTGRESQL: Final = (
     f"cross join lateral (select t.pid, {', '.join('t.' + name for name in _ORDER)} from profile t"
-    " where t.workspace_id = i.workspace_id and t.pid = i.pid offset 0) p"
+    " where t.workspace_id = :workspace_id and t.pid = i.pid offset 0) p"
 )
-_JOIN_SQLITE: Final = "cross join profile p on p.workspace_id = i.workspace_id and p.pid = i.pid"
+_JOIN_SQLITE: Final = "cross join profile p on p.workspace_id = :workspace_id and p.pid = i.pid"
 _BEHIND: Final = (
     f"and (p.updated_us, p.updated_index, p.created_us, p.braze_id) < ({', '.join(':' + n for n in _ORDER)})"
 )

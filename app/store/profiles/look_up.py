@@ -51,7 +51,7 @@ def _documents(condition: str) -> list[str]:
     """Columns of the sections of the bit mask {1}, where the condition holds."""
     return [
         f"case when {condition}{{1}} & {section} <> 0 then (select s.doc from {table} s"
-        f" where s.workspace_id = t.workspace_id and s.pid = t.pid{extra}) end"
+        f" where s.workspace_id = :workspace_id and s.pid = t.pid{extra}) end"
         for section, (table, extra) in _SECTION_ROWS.items()
     ]
 

@@ -11,7 +11,7 @@ class JobRow(SQLModel, table=True):
 
     __tablename__ = "job"
     __table_args__ = (
-        Index("job_id", "id", unique=True),
+        Index("job_id", "id"),
         Index("job_created", "workspace_id", "created_us"),
         Index("job_started", "workspace_id", "started_us"),
         # One unfinished job of a kind for a target.
