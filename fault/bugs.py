@@ -151,10 +151,10 @@ MUTANTS: Final = (
         46,
         "app/store/profiles/resident.py",
         (
-            ("                profile = profiles.get(pid)\n", "                profile = None\n"),
+            ("                loaded = here.get(pid)\n", "                loaded = None\n"),
             (
-                "            known = profiles.setdefault(profile.pid, profile)\n",
-                "            known = profiles[profile.pid] = profile\n",
+                "            known = profiles.setdefault(pid, profile)\n",
+                "            known = profiles[pid] = profile\n",
             ),
         ),
         10,
