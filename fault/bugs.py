@@ -82,9 +82,9 @@ MUTANTS: Final = (
         "app/store/inbox/log.py",
         (
             (
-                "        rows = driver.execute(_APPEND_POSTGRESQL, values).fetchall()\n",
+                "        rows = driver.execute(statement, values).fetchall()\n",
                 (
-                    "        bump, _, insert = _APPEND_POSTGRESQL.partition('insert into inbox')\n"
+                    "        bump, _, insert = statement.partition('insert into inbox')\n"
                     "        bump = bump.replace('with n as (', '').strip().removesuffix(')')\n"
                     "        base, first_us = driver.execute(bump, values).fetchone()\n"
                     "        driver.commit()\n"
@@ -151,7 +151,10 @@ MUTANTS: Final = (
         46,
         "app/store/profiles/resident.py",
         (
-            ("                loaded = here.get(pid)\n", "                loaded = None\n"),
+            (
+                "                loaded = here.get(pid)\n                if loaded is None:\n",
+                "                loaded = None\n                if loaded is None:\n",
+            ),
             (
                 "            known = profiles.setdefault(pid, profile)\n",
                 "            known = profiles[pid] = profile\n",
