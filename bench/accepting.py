@@ -1,4 +1,4 @@
-"""Rows 1 and 2: the bare FastAPI route, and accepting for real, in turns; and what the disk allows one client."""
+"""Rows 1 to 3: the bare FastAPI route, and accepting for real, in turns; and what the disk allows one client."""
 
 import sqlite3
 import time
@@ -16,25 +16,34 @@ from bench.stack import Generator, Site, Stack
 from bench.table import BenchError, Row, median, say
 
 CONNECTIONS = (1, 64)
+#: Connections, and objects in a request.
+LOADS = (*((connections, data.OBJECTS) for connections in CONNECTIONS), (CONNECTIONS[-1], 1))
+#: Whose work a request is, while no worker runs.
+SERVERS = ("api", "postgres", "valkey")
 ROUNDS = 3
 WARM_SECONDS = 0.7
 
 
 @dataclass(slots=True)
 class Turns:
-    """What the floor and the real API did in turns. `cost`: milliseconds of CPU of the API for a request."""
+    """What the floor and the real API did in turns. `cost`: milliseconds of CPU of the API for a request; `whole`: of
+    the API, PostgreSQL and Valkey."""
 
     floors: list[Result] = field(default_factory=list)
     ours: list[Result] = field(default_factory=list)
     accepted: int = 0
     shares: str = ""
     cost: float = 0.0
+    whole: float = 0.0
 
     def rows(self, store: str, what: str, connections: int, objects: int, unit: str) -> list[Row]:
         """`objects`: in a request."""
         rate, floor = median([one.rate for one in self.ours]), median([one.rate for one in self.floors])
         label = f"{connections} connection{'s' if connections > 1 else ''}"
-        notes = f"{_latency(self.ours)}; all 201; {self.cost:.2f} ms of CPU each. {self.shares}"
+        if objects == 1:
+            label += ", 1 object each"
+        cost = f"{self.cost:.2f} ms of CPU each, {self.whole:.2f} with the servers"
+        notes = f"{_latency(self.ours)}; all 201; {cost}. {self.shares}"
         return [
             Row(f"bare FastAPI route, {label}", floor, "requests/s", notes=f"the floor; {_latency(self.floors)}"),
             Row(f"{what}, {label}, {store}", rate, "requests/s", floor, notes),
@@ -46,16 +55,13 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """The API alone on an empty database: no worker runs."""
     site = stack.site("accept")
     accepted = 0
-    with (
-        stack.bare() as floor_port,
-        stack.api(site) as port,
-        stack.generator(options.users, data.UNIFORM, options.bodies) as generator,
-    ):
-        for connections in CONNECTIONS:
+    with stack.bare() as floor_port, stack.api(site) as port:
+        for connections, objects in LOADS:
             floor, ours = (Run(one, site.key, connections, 0.0) for one in (floor_port, port))
-            turns = in_turns(stack, generator, floor, ours, options)
+            with stack.generator(options.users, data.UNIFORM, options.bodies, objects) as generator:
+                turns = in_turns(stack, generator, floor, ours, options)
             accepted += turns.accepted
-            yield from turns.rows(stack.store, "accept", connections, data.OBJECTS, "objects/s")
+            yield from turns.rows(stack.store, "accept", connections, objects, "objects/s")
         counted(site, accepted)
     yield _commit_floor(stack, options)
 
@@ -73,7 +79,9 @@ def in_turns(stack: Stack, generator: Generator, floor: Run, ours: Run, options:
             turns.floors.append(bare)
             turns.ours.append(found)
             turns.shares = stack.meter.shares(before)
-            turns.cost = 1000 * stack.meter.used("api", before) / max(1, found.accepted)
+            used = {name: stack.meter.used(name, before) for name in SERVERS if name in before.seconds}
+            turns.cost = 1000 * used["api"] / max(1, found.accepted)
+            turns.whole = 1000 * sum(used.values()) / max(1, found.accepted)
     say(f"  {ours.connections} connections: {turns.shares}")
     return turns
 

@@ -13,7 +13,7 @@ def create() -> FastAPI:
 
     async def track(request: Request) -> Response:
         document = decode(await request.body())
-        answer = b'{"message":"success","attributes_processed":%d}' % len(document["attributes"])
+        answer = b'{"message":"success","attributes_processed":%d}' % len(document.get("attributes", ()))
         return Response(answer, 201, media_type="application/json")
 
     async def data(request: Request) -> Response:

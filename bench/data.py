@@ -1,7 +1,8 @@
 """Realistic profiles and requests. The same seed gives the same ones.
 
-A request has 50 objects in about 11 KB: 70 % attributes, 20 % events, 10 % purchases. A profile has 2.4 KB, or 17 KB
-when it is `large`. Profiles are drawn uniformly, or by Zipf's law with exponent 1.
+A request has 50 objects in about 11 KB, where nobody asks for another number of them: 70 % attributes, 20 % events,
+10 % purchases. A profile has 2.4 KB, or 17 KB when it is `large`. Profiles are drawn uniformly, or by Zipf's law with
+exponent 1.
 """
 
 import bisect
@@ -35,16 +36,16 @@ def drawer(users: int, distribution: str, rng: random.Random) -> Callable[[], in
     return lambda: bisect.bisect(weights, rng.random() * weights[-1], hi=users - 1)
 
 
-def bodies(count: int, users: int, distribution: str, seed: int) -> list[bytes]:
-    """Encoded /users/track requests whose events happened within the last hour."""
+def bodies(count: int, users: int, distribution: str, seed: int, objects: int = OBJECTS) -> list[bytes]:
+    """Encoded /users/track requests whose events happened within the last hour. `objects`: in each of them."""
     rng = random.Random(f"{seed} {distribution}")
     draw, now = drawer(users, distribution, rng), datetime.now(UTC).replace(microsecond=0)
-    return [msgspec.json.encode(_request(rng, draw, now)) for _ in range(count)]
+    return [msgspec.json.encode(_request(rng, draw, now, objects)) for _ in range(count)]
 
 
-def _request(rng: random.Random, draw: Callable[[], int], now: datetime) -> dict[str, Any]:
+def _request(rng: random.Random, draw: Callable[[], int], now: datetime, objects: int) -> dict[str, Any]:
     body: dict[str, Any] = {"attributes": [], "events": [], "purchases": []}
-    for _ in range(OBJECTS):
+    for _ in range(objects):
         number, kind = draw(), rng.random()
         time = (now - timedelta(seconds=rng.randrange(3600))).isoformat()
         who = {"external_id": external_id(number)}
@@ -58,7 +59,7 @@ def _request(rng: random.Random, draw: Callable[[], int], now: datetime) -> dict
             price, item = rng.randrange(100, 99_999) / 100, rng.choice(_PRODUCTS)
             purchase = {"product_id": item, "currency": "USD", "price": price, "quantity": 1, "time": time}
             body["purchases"].append(who | purchase | {"properties": {"size": "M"}})
-    return body
+    return {name: listed for name, listed in body.items() if listed}
 
 
 def _attributes(rng: random.Random, number: int, time: str) -> dict[str, Any]:

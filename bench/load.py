@@ -174,12 +174,12 @@ def rendered(run: Run, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def main(count: int, users: int, distribution: str, seed: int) -> None:
+def main(count: int, users: int, distribution: str, seed: int, objects: int) -> None:
     """Make the bodies, say so, and serve runs until stdin ends."""
     if distribution == devices.DEVICES:
         bodies = devices.batches(count, seed)
     else:
-        bodies = data.bodies(count, users, distribution, seed)
+        bodies = data.bodies(count, users, distribution, seed, objects)
     print("ready", flush=True)
     requests: dict[tuple[str, str, str], Iterator[bytes]] = {}
     for line in sys.stdin:
@@ -192,4 +192,4 @@ def main(count: int, users: int, distribution: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))

@@ -19,6 +19,7 @@ from app.adapters.clock import now_us
 from app.services.permissions import PERMISSIONS
 from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database
+from bench import data
 from bench.cpu import Meter
 from bench.load import HOST, Result, Run
 from bench.table import BenchError
@@ -130,8 +131,11 @@ class Stack:
             yield
 
     @contextmanager
-    def generator(self, users: int, distribution: str, count: int) -> Iterator["Generator"]:
-        argv = (sys.executable, "-m", "bench.load", str(count), str(users), distribution, str(self.seed))
+    def generator(
+        self, users: int, distribution: str, count: int, objects: int = data.OBJECTS
+    ) -> Iterator["Generator"]:
+        """`objects`: in each of the `count` bodies."""
+        argv = (sys.executable, "-m", "bench.load", str(count), str(users), distribution, str(self.seed), str(objects))
         with self.process("generator", argv, dict(os.environ), pipes=True) as process:
             yield Generator(process, self.folder / "generator.log")
 
