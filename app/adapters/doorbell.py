@@ -100,8 +100,8 @@ class Doorbell:
         self._names = names
         self._redis = client(redis_url)
         self._prefix = prefix
-        #: (workspace, queue)
-        self._waiting: dict[tuple[int, str], None] = {}
+        #: {(workspace, queue): whether its bell key is taken already, for this ring}
+        self._waiting: dict[tuple[int, str], bool] = {}
         self._condition = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -114,6 +114,16 @@ class Doorbell:
         workspace_id, number = stream
         self._ring(workspace_id, QUEUES[number])
 
+    def ring_first(self, stream: tuple[int, int]) -> None:
+        """As `ring`, for whoever has found the stream's bell key free, and taken it."""
+        workspace_id, number = stream
+        self._ring(workspace_id, QUEUES[number], is_first=True)
+
+    def key(self, stream: tuple[int, int]) -> str:
+        """The bell key of a stream."""
+        workspace_id, number = stream
+        return bell_key(self._prefix, workspace_id, QUEUES[number])
+
     def ring_waiting(self, workspace_id: int) -> None:
         """As `ring`, for somebody who waits until the workspace is applied: ahead of all who do not."""
         self._ring(workspace_id, WAITED_FOR)
@@ -122,11 +132,11 @@ class Doorbell:
         """Tell the job workers that a job is queued. Returns at once and never raises."""
         self._ring(0, JOBS)
 
-    def _ring(self, workspace_id: int, queue: str) -> None:
+    def _ring(self, workspace_id: int, queue: str, *, is_first: bool = False) -> None:
         with self._condition:
             if self._closed:
                 return
-            self._waiting[workspace_id, queue] = None
+            self._waiting[workspace_id, queue] = is_first or self._waiting.get((workspace_id, queue), False)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
                 self._thread.start()
@@ -219,20 +229,24 @@ class Doorbell:
                     self._condition.wait()
                 if not self._waiting:
                     return
-                waiting, self._waiting = list(self._waiting), {}
+                waiting, self._waiting = self._waiting, {}
             if not self._ring_all(waiting) and not self._closed:
                 time.sleep(PAUSE_AFTER_FAILURE_SECONDS)
 
-    def _ring_all(self, waiting: list[tuple[int, str]]) -> bool:
+    def _ring_all(self, waiting: dict[tuple[int, str], bool]) -> bool:
+        asking = [place for place, is_first in waiting.items() if not is_first]
+        rings = [place for place, is_first in waiting.items() if is_first]
         try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for workspace_id, queue in waiting:
-                    pipeline.set(bell_key(self._prefix, workspace_id, queue), "1", nx=True, px=OUTSTANDING_MS)
-                free = pipeline.execute()
+            if asking:
+                with self._redis.pipeline(transaction=False) as pipeline:
+                    for workspace_id, queue in asking:
+                        pipeline.set(bell_key(self._prefix, workspace_id, queue), "1", nx=True, px=OUTSTANDING_MS)
+                    free = pipeline.execute()
+                rings += [place for place, first in zip(asking, free, strict=True) if first]
         except (RedisError, OSError):
             self.failed += len(waiting)
+            self._take_back([bell_key(self._prefix, *place) for place in rings])
             return False
-        rings = [place for place, first in zip(waiting, free, strict=True) if first]
         self.suppressed += len(waiting) - len(rings)
         for n, (workspace_id, queue) in enumerate(rings):
             if not self.send(workspace_id, queue):
@@ -242,5 +256,6 @@ class Doorbell:
 
     def _take_back(self, keys: list[str]) -> None:
         """These were not rung: take their keys back, so that the next accept rings."""
-        with suppress(RedisError, OSError):
-            self._redis.delete(*keys)
+        if keys:
+            with suppress(RedisError, OSError):
+                self._redis.delete(*keys)

@@ -20,6 +20,7 @@ from app.services.accepting.backlog import BacklogWatch, Limits
 from app.services.accepting.block_list import BlockList
 from app.services.accepting.gate import Gate, GateLimits
 from app.services.accepting.refused_requests import RefusedRequests
+from app.services.accepting.ringing import Ringing
 from app.services.accepting.writer import InboxWriter
 from app.services.accounts import Accounts
 from app.services.acts import Acts
@@ -97,7 +98,8 @@ def services(settings: Settings) -> Services:
     # A connection of its own: whoever holds one workspace's counter row must not hold up the others for long.
     seconds = settings.database_timeout_seconds
     writing = Database(settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS)
-    writer = InboxWriter(writing, now_us, settings.answer_seconds, bell.ring, settings.max_message_ids)
+    ringing = Ringing(bell, settings.redis())
+    writer = InboxWriter(writing, now_us, settings.answer_seconds, ringing.ring, settings.max_message_ids)
     calls = StoreCalls(store_threads, settings.answer_seconds)
     # Threads of their own, so that counting holds up no other call.
     counting_threads = Threads("segments", 2)
@@ -216,6 +218,7 @@ def services(settings: Settings) -> Services:
         await watch.aclose()
         await job_watch.aclose()
         await writer.aclose()
+        await ringing.aclose()
         bell.close()
         await quotas.aclose()
         await store_threads.aclose()

@@ -1,8 +1,8 @@
-"""One connection to Redis for the calls of the script: a batch of commands out, as many replies back.
+"""One connection to Redis for what every request asks: a batch of commands out, as many replies back.
 
-A quota is asked for with every request, so this is the hot path. The library's clients put a pool, locks, timeouts and
-statistics around each call, which cost more than the call; here is a transport and a parser in C. The library still
-makes the connection, as it knows TLS, passwords and databases, and hands its transport over.
+That is the quota, and whether somebody has rung already: the hot path. The library's clients put a pool, locks,
+timeouts and statistics around each call, which cost more than the call; here is a transport and a parser in C. The
+library still makes the connection, as it knows TLS, passwords and databases, and hands its transport over.
 """
 
 import asyncio
@@ -13,9 +13,11 @@ import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 Command = tuple[bytes | str | int, ...]
+#: What opening a connection raises.
+ERRORS = (RedisError, OSError)
 
 
 class Wire(asyncio.Protocol):
@@ -54,13 +56,17 @@ class Wire(asyncio.Protocol):
         """
         if not self.usable:
             raise LostError("not connected, or busy")
+        return await self.send(commands)
+
+    def send(self, commands: Sequence[Command]) -> "asyncio.Future[list[Any]]":
+        """As `call`, on a connection that is `usable`: what is to come."""
         self._wanted = len(commands)
         waiter: asyncio.Future[list[Any]] = self._loop.create_future()
         self._waiter = waiter
         # The stub of pack_command says a tuple of one.
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
         self._transport.write(b"".join(packed))
-        return await waiter
+        return waiter
 
     def close(self) -> None:
         """At once; replies that are still to come are dropped."""

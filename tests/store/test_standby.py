@@ -1,7 +1,7 @@
 """A standby that commits wait for: what is answered is on both servers, and one that is away is no reason to lie."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -15,6 +15,7 @@ from app.services.refusals import UnavailableError
 from app.store import migrate, partitions
 from app.store.engine import Database, is_transient, normalise_url
 from app.store.inbox import log as inbox
+from app.store.inbox.alone import LoneAppend
 from app.store.inbox.log import Entry
 from app.store.pooler import UnreplicatedError
 from tests.missing import needed
@@ -64,7 +65,20 @@ def test_a_commit_that_no_standby_has_is_no_success(servers: Pair) -> None:
         finally:
             await writer.aclose()
 
-    for write, refusal in ((store, UnreplicatedError), (lambda: asyncio.run(accept()), UnavailableError)):
+    async def append_alone() -> None:
+        lone = LoneAppend(database, 20_000)
+        lone.open()
+        try:
+            await lone.append(one, 0, [ENTRY], NOW_US)
+        finally:
+            lone.close()
+
+    ways: list[tuple[Callable[[], None], type[Exception]]] = [
+        (store, UnreplicatedError),
+        (lambda: asyncio.run(append_alone()), UnreplicatedError),
+        (lambda: asyncio.run(accept()), UnavailableError),
+    ]
+    for write, refusal in ways:
         write()
         with stopped(servers.standby), ThreadPoolExecutor(1) as threads:
             future = threads.submit(write)

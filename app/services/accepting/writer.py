@@ -1,6 +1,7 @@
 """The coalescing writer: requests that arrive while a commit is in flight share the next one.
 
 One commit costs a disk flush whatever it holds, so sixty-four simultaneous requests cost one flush and not sixty-four.
+A commit for one stream of PostgreSQL, which most are, is waited for by the event loop, any other by a thread.
 
 On PostgreSQL a commit needs the counter row of every stream in it. Other processes hold such a row for as long as a
 commit takes; somebody else may hold it for long. So a stream whose row is not free at once is stored apart, by a thread
@@ -21,9 +22,9 @@ from app.services.refusals import UnavailableError
 from app.store.engine import DATABASE_ERRORS, Database, is_locked
 from app.store.inbox import idempotency, messages
 from app.store.inbox import log as inbox
+from app.store.inbox.alone import MAX_BYTES, LoneAppend
 from app.store.inbox.idempotency import KeyReusedError, Outcome
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
-from app.store.pooler import confirm
 
 #: Requests of one stream of a workspace in one commit.
 MAX_GROUP: Final = 256
@@ -71,8 +72,8 @@ class InboxWriter:
         self._apart: dict[StreamKey, asyncio.Task[None]] = {}
         #: {stream: until when it is not tried again}
         self._stuck: dict[StreamKey, float] = {}
-        #: Used by the one thread of the executor only.
-        self._kept: Connection | None = None
+        #: Used while no flush is in the executor, which opens it.
+        self._alone = LoneAppend(database, SHARED_LOCK_MS)
         #: Commits, and requests in them.
         self.flushes = 0
         self.requests = 0
@@ -121,9 +122,7 @@ class InboxWriter:
             await asyncio.wait([*self._apart.values(), *([self._runner] if self._runner is not None else [])])
         self._executor.shutdown(wait=True)
         self._waiting.shutdown(wait=True)
-        if self._kept is not None:
-            self._kept.invalidate()  # it does not wait for locks as the others of its pool do
-            self._kept.close()
+        self._alone.close()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -132,7 +131,10 @@ class InboxWriter:
                 work = [(key, [entry for entry, _ in waiters]) for key, waiters in groups]
                 results: list[Result]
                 try:
-                    results = await loop.run_in_executor(self._executor, self._flush, work)
+                    if self._alone.is_open and len(work) == 1 and _is_plain(work[0][1]):
+                        results = [await self._flush_alone(*work[0])]
+                    else:
+                        results = await loop.run_in_executor(self._executor, self._flush, work)
                 except Exception as error:  # noqa: BLE001 - every waiter has to hear of it, whatever it was
                     results = [error] * len(groups)
                 for (key, waiters), result in zip(groups, results, strict=True):
@@ -197,8 +199,8 @@ class InboxWriter:
         if not work:
             return []
         try:
-            if len(work) == 1 and self._database.keeps_sessions and not _any_name(work[0][1]):
-                return [self._flush_one(*work[0])]
+            if not self._alone.is_open:
+                self._alone.open()  # for the next ones
             with self._database.write(self._database.inbox, lock_ms=SHARED_LOCK_MS) as connection:
                 return [self._append(connection, key, entries) for key, entries in work]
         except UnknownWorkspaceError as error:
@@ -219,24 +221,11 @@ class InboxWriter:
             return idempotency.append(connection, *key, entries, now_us)
         return [*inbox.append(connection, *key, entries, now_us)]
 
-    def _flush_one(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
-        """A flush for one stream of one workspace is a single statement, on a connection that is kept for it."""
-        is_new = self._kept is None
-        connection, self._kept = self._kept or self._database.statements(), None
+    async def _flush_alone(self, key: StreamKey, entries: list[Entry]) -> Result:
         try:
-            if is_new:
-                connection.exec_driver_sql(f"set lock_timeout = {SHARED_LOCK_MS}")
-            appended = inbox.append(connection, *key, entries, self._now_us())
-            confirm(connection)
-        except BaseException as error:
-            if isinstance(error, UnknownWorkspaceError) or is_locked(error):
-                self._kept = connection  # nothing is wrong with it
-            else:
-                connection.invalidate()
-                connection.close()
-            raise
-        self._kept = connection
-        return [*appended]
+            return [*await self._alone.append(*key, entries, self._now_us())]
+        except (UnknownWorkspaceError, *DATABASE_ERRORS) as error:
+            return error
 
     def _answer(self, key: StreamKey, waiters: list[Waiter], result: Result) -> None:
         self.flushes += 1
@@ -258,9 +247,11 @@ class InboxWriter:
         self._on_stored(key)
 
 
-def _any_name(entries: list[Entry]) -> bool:
-    """Whether anything of them is known by a name that has to be looked up."""
-    return any(entry.idempotency is not None or entry.messages for entry in entries)
+def _is_plain(entries: list[Entry]) -> bool:
+    """Whether nothing of them has to be looked up, and they are not so large that sending them holds up the loop."""
+    if any(entry.idempotency is not None or entry.messages for entry in entries):
+        return False
+    return sum(len(entry.body) for entry in entries) <= MAX_BYTES
 
 
 def _give_up(future: asyncio.Future[Stored]) -> None:
