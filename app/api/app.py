@@ -18,6 +18,7 @@ from app.api.catalogue import endpoints as catalogue
 from app.api.data_rules import endpoints as data_rules
 from app.api.dead_letters import endpoints as dead_letters
 from app.api.demo import endpoints as demo
+from app.api.direct import Application
 from app.api.endpoint import SDK_KEY, WRITE_KEY, serve
 from app.api.exports import endpoints as exports
 from app.api.file_exports import endpoints as file_exports
@@ -104,7 +105,7 @@ def create_app(services: Services) -> FastAPI:
         yield {"connections": services.connections}  # for app.api.protocol
         await services.aclose()
 
-    app = FastAPI(
+    app = Application(
         title="Onefold",
         lifespan=lifespan,
         redirect_slashes=False,
@@ -137,6 +138,7 @@ def create_app(services: Services) -> FastAPI:
         metrics.add(app, services, services.metrics_token)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
+    app.failing = _internal_error
     return app
 
 
