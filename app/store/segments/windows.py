@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import (
-    REAL,
     BigInteger,
     FromClause,
     Select,
@@ -13,6 +12,7 @@ from sqlalchemy import (
     cast,
     false,
     func,
+    literal_column,
     select,
     tablesample,
     text,
@@ -147,7 +147,7 @@ def _halves(scope: Scope, o: FromClause, during: Callable[[FromClause], list[Exp
     several would read, and one would sum all."""
     if not scope.postgresql or scope.pids is not None:
         return [[]]
-    sampled = tablesample(table("occurrence"), func.system(cast(_SAMPLE_PERCENT, REAL)), name="sampled")
+    sampled = tablesample(table("occurrence"), func.system(literal_column(str(_SAMPLE_PERCENT))), name="sampled")
     middle = func.percentile_disc(0.5).within_group(sampled.c.pid)
     size, pid = scope.connection.execute(select(func.count(), middle).where(*during(sampled))).one()
     if size < _SAMPLE_LEAST:
