@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.adapters import embedded
+from app.adapters import embedded, runtime
 from app.adapters.clock import now_us
 from app.bootstrap import background
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, missing, settings_for
@@ -32,6 +32,7 @@ def backup(file: File, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     settings = _embedded(data_dir)
     if (problem := missing(settings)) is not None:
         raise fail(problem)
+    runtime.raise_descriptors()  # each upload that waits to be imported is held open, until it is in the backup
     try:
         size = backups.make(settings.data_dir / DATABASE_NAME, background.files(settings), file, now_us())
     except backups.BrokenCopyError as error:
