@@ -86,7 +86,11 @@ def test_what_nobody_expected_is_answered_once_and_raised() -> None:
     async def none(_scope: Scope, _receive: Any, _send: Any) -> None:
         raise AssertionError
 
-    routes = [Route("/early", Serving(fails), methods=["POST"]), Route("/late", Serving(fails_late), methods=["POST"])]
+    routes = [
+        Route("/early", Serving(fails), methods=["POST"]),
+        Route("/late", Serving(fails_late), methods=["POST"]),
+        Route("/early", Serving(fails_late), methods=["POST"]),  # a router takes the first
+    ]
     direct = Direct(none, routes, failing)
 
     async def scenario(path: str) -> list[Any]:

@@ -71,7 +71,7 @@ def test_no_ring_waits_for_a_connection_that_was_lost_or_hangs(valkey: ValkeySer
     async def scenario() -> None:
         async with ringing(valkey, tmp_path) as (one, bell):
             one.ring(StreamKey(1, 0))
-            await turns(lambda: one._wire is not None)
+            await turns(lambda: one._wire is not None and counted(bell) == (1, 0, 0))
             os.kill(valkey.pid, signal.SIGSTOP)
             try:
                 one.ring(StreamKey(2, 0))
