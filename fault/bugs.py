@@ -15,6 +15,8 @@ class Mutant:
     rounds: int = 10
     #: The scenario as CI runs it, where it takes long otherwise.
     short: bool = False
+    #: The same in further files, where the bug needs it.
+    also: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
 MUTANTS: Final = (
@@ -82,8 +84,9 @@ MUTANTS: Final = (
         "app/store/inbox/log.py",
         (
             (
-                "        rows = driver.execute(statement, values).fetchall()\n",
+                "        rows = driver.execute(statement, values | _packed(entries)).fetchall()\n",
                 (
+                    "        values |= _packed(entries)\n"
                     "        bump, _, insert = statement.partition('insert into inbox')\n"
                     "        bump = bump.replace('with n as (', '').strip().removesuffix(')')\n"
                     "        base, first_us = driver.execute(bump, values).fetchone()\n"
@@ -91,6 +94,18 @@ MUTANTS: Final = (
                     "        values |= {'base': base, 'first_us': first_us}\n"
                     "        given = 'with n as (select %(base)s::bigint as base, %(first_us)s::bigint as first_us) '\n"
                     "        rows = driver.execute(given + 'insert into inbox' + insert, values).fetchall()\n"
+                ),
+            ),
+        ),
+        # The event loop's statement does both at once: it leaves that to the thread.
+        also=(
+            (
+                "app/store/inbox/alone.py",
+                (
+                    (
+                        "        self.close()\n        if self._is_distributed",
+                        "        return\n        if self._is_distributed",
+                    ),
                 ),
             ),
         ),

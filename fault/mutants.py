@@ -52,7 +52,8 @@ def _hunt(mutant: Mutant, seed: int) -> tuple[str, str]:
         copy = Path(folder)
         for name in TREES:
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        plant(copy, mutant.file, mutant.edits)
+        for file, edits in ((mutant.file, mutant.edits), *mutant.also):
+            plant(copy, file, edits)
         argv = [sys.executable, "-m", "fault", "--scenario", str(mutant.scenario), "--store", "postgresql"]
         argv += ["--rounds", str(mutant.rounds), "--seed", str(seed), "--slack", "10"]
         argv += ["--short"] if mutant.short else []

@@ -22,7 +22,8 @@ def test_a_burst_limit_is_raised_and_the_429s_stop(browser: Chromium, onefold: S
     page.shows("500", "[aria-label=Limits]")
     until(lambda: there.call("POST", "/users/track", TRACK)[0] == 201, 10, 0.1, "still over the limit")
     assert [there.call("POST", "/users/track", TRACK)[0] for _ in range(5)] == [201] * 5
-    assert page.run("() => document.querySelectorAll('.chart canvas').length") == 1
+    canvases = "() => document.querySelectorAll('.chart canvas').length"
+    until(lambda: page.run(canvases) == 1, 10, 0.1, "the chart is not drawn")
     assert there.visitor.errors() == []
 
 

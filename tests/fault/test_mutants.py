@@ -13,12 +13,13 @@ from tests.docs.markdown import rows, section
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_planted_bug_can_still_be_planted(mutant: Mutant, tmp_path: Path) -> None:
-    copy = tmp_path / mutant.file
-    copy.parent.mkdir(parents=True)
-    copy.write_text((ROOT / mutant.file).read_text())
-    plant(tmp_path, mutant.file, mutant.edits)
-    compile(copy.read_text(), mutant.file, "exec")
-    assert copy.read_text() != (ROOT / mutant.file).read_text()
+    for file, edits in ((mutant.file, mutant.edits), *mutant.also):
+        copy = tmp_path / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text((ROOT / file).read_text())
+        plant(tmp_path, file, edits)
+        compile(copy.read_text(), file, "exec")
+        assert copy.read_text() != (ROOT / file).read_text()
     assert mutant.scenario in {scenario.number for scenario in ALL}
 
 
