@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from app.adapters import rates
+from app.adapters import rates, runtime
 from app.domain.commands import STREAM_NORMAL
 from app.domain.identifiers import ChannelAddress
 from app.domain.loading import addresses_needed, shared_addresses
@@ -68,6 +68,7 @@ class _Times:
 
 def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """Microseconds of each part for one object, medians of the rounds."""
+    runtime.tune()  # as a worker does: nobody looks for cycles in the middle of a batch
     batches = 2 if options.quick else 12
     site = stack.site("budget")
     preload.fill(site, options.users)

@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from typing import Final
 
 from bench import data, preload
-from bench.flat import cursor_of
+from bench.flat import cursor_of, number_of
 from bench.load import HOST, Run
 from bench.options import Options
 from bench.stack import Site, Stack, neighbour
@@ -49,7 +49,7 @@ class Single:
         answer.read()
         if answer.status != 201:
             raise BenchError(f"answered {answer.status}")
-        return int(str(answer.headers["X-Request-Id"]).replace("-", "")[:12], 16)
+        return number_of(answer)
 
     def once(self) -> float:
         """Milliseconds from the 201 of the next request until it is applied."""

@@ -14,6 +14,7 @@ from app.adapters.clock import now_us
 from app.adapters.rates import reference_table
 from app.services.permissions import PERMISSIONS
 from app.store import keys, workspaces
+from bench.flat import number_of
 from bench.load import HOST
 from bench.options import Options
 from bench.stack import KEY_NAME, Site, Stack
@@ -93,7 +94,7 @@ def _once(connection: HTTPConnection, tenant: Tenant, cursor: Callable[[int], in
     answer.read()
     if answer.status != 201:
         raise BenchError(f"answered {answer.status}")
-    began, seq = time.perf_counter(), int(str(answer.headers["X-Request-Id"]).replace("-", "")[:12], 16)
+    began, seq = time.perf_counter(), number_of(answer)
     while cursor(number) < seq:
         if time.perf_counter() - began > LATEST_SECONDS:
             raise BenchError(f"a request was not applied within {LATEST_SECONDS:g} s")
