@@ -89,7 +89,7 @@ MUTANTS: Final = (
                     "        values |= _packed(entries)\n"
                     "        bump, _, insert = statement.partition('insert into inbox')\n"
                     "        bump = bump.replace('with n as (', '').strip().removesuffix(')')\n"
-                    "        base, first_us = driver.execute(bump, values).fetchone()\n"
+                    "        base, first_us, *_ = driver.execute(bump, values).fetchone()\n"
                     "        driver.commit()\n"
                     "        values |= {'base': base, 'first_us': first_us}\n"
                     "        given = 'with n as (select %(base)s::bigint as base, %(first_us)s::bigint as first_us) '\n"
