@@ -163,20 +163,16 @@ def writes(
     yield from merges.writes(state)
 
 
-_values = attrgetter(*ROW_FIELDS)
-
-
 def _row(profile: Profile) -> dict[str, Any]:
-    return dict(zip(ROW_FIELDS, _values(profile), strict=True))
+    return dict(zip(ROW_FIELDS, _whole(profile), strict=True))
 
 
 def _touched(profile: Profile) -> dict[str, Any]:
-    return {
-        "pid": profile.pid,
-        "updated_us": profile.updated_us,
-        "updated_index": profile.updated_index,
-        "size": profile.size,
-    }
+    return dict(zip(_TOUCHED, _often(profile), strict=True))
+
+
+_TOUCHED: Final = ("pid", *_OFTEN)
+_whole, _often = attrgetter(*ROW_FIELDS), attrgetter(*_TOUCHED)
 
 
 def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[str, Any]]:
