@@ -28,6 +28,7 @@ class Group:
     """Two servers and three sentinels. `url` leads to whichever server is the primary."""
 
     def __init__(self, binary: Path, home: Path) -> None:
+        self._home = home
         self.ports = [free_port() for _ in range(2)]
         self.sentinel_ports = [free_port() for _ in range(3)]
         self.servers = {port: self._server(binary, home, port) for port in self.ports}
@@ -55,9 +56,15 @@ class Group:
         before = self.primary
         self.servers[before].kill9()
         until(lambda: self.primary != before, FAILOVER_SECONDS, message="no sentinel makes another one the primary")
+        self._follow(before, self.primary)
         self.servers[before].start()
         until(self._watched, FAILOVER_SECONDS, message="the server before does not come back as a replica")
         return self.primary
+
+    def _follow(self, port: int, primary: int) -> None:
+        """Told so before it starts. Sentinels by themselves make a replica of it only after ten seconds."""
+        with (self._home / str(port) / "server.conf").open("a") as config:
+            config.write(f"replicaof {HOST} {primary}\n")
 
     def _watched(self) -> bool:
         """Whether each sentinel knows the others, and the primary has its replica."""

@@ -256,6 +256,7 @@ def test_doctor_is_red_while_dead_letters_can_be_sent_again(workspace: Workspace
 def test_doctor_is_red_where_a_copy_for_segments_fell_behind(service: Service) -> None:
     workspace, database = service.workspace(), service.database
     env = {"DATABASE_URL": database.url, "REDIS_URL": service.settings.redis(), "BROKER_URL": ""}
+    env["ONEFOLD_CANARY_SECONDS"] = "0"  # there is no worker to wait for
 
     def line() -> str:
         shown = run("doctor", "--data-dir", str(service.settings.data_dir), fails=True, env=env)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -279,7 +280,7 @@ def given(secrets: Path, valkey_server: ValkeyServer, tmp_path: Path) -> Iterato
 
 
 def test_the_services_start_become_healthy_and_work_together(
-    services: dict[str, Service], given: Path, tmp_path: Path
+    services: dict[str, Service], given: Path, tmp_path: Path, forked_onefold: str
 ) -> None:
     running: dict[str, Native] = {}
     try:
@@ -295,8 +296,8 @@ def test_the_services_start_become_healthy_and_work_together(
         assert _answer(flower.url, {})[0] == 401
         password = base64.b64encode((given / "flower_auth").read_bytes().strip()).decode()
         assert _answer(flower.url, {"Authorization": f"Basic {password}"})[0] == 200
-        admin.run("onefold", "workspaces", "create", "main")
-        key = admin.run("onefold", "keys", "create", "--workspace", "main", "--name", "backend", "--all").strip()
+        admin.run(forked_onefold, "workspaces", "create", "main")
+        key = admin.run(forked_onefold, "keys", "create", "--workspace", "main", "--name", "backend", "--all").strip()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         ada = {"external_id": "ada", "first_name": "Ada"}
         assert _answer(f"{api.url}/users/track", headers, {"attributes": [ada]})[0] == 201
@@ -305,17 +306,18 @@ def test_the_services_start_become_healthy_and_work_together(
         status, document = _answer(f"{api.url}/users/export/global_control_group", headers, {})
         assert status == 201
         until(lambda: _answer(document["url"], {})[0] == 200, timeout=60, message="they share no file")
-        assert _job_workers(api, api.environment["ONEFOLD_FILES"]) == "1 answering, files shared"
-        assert "has another directory for files" in _job_workers(api, str(tmp_path / "elsewhere"))
+        seen = partial(_job_workers, forked_onefold, api)
+        assert seen(api.environment["ONEFOLD_FILES"]) == "1 answering, files shared"
+        assert "has another directory for files" in seen(str(tmp_path / "elsewhere"))
     finally:
         for service in running.values():
             service.stop()
 
 
-def _job_workers(api: Native, files: str) -> str:
+def _job_workers(onefold: str, api: Native, files: str) -> str:
     """What `onefold doctor` says of job workers to an API that looks for files in this directory."""
     said = subprocess.run(
-        ["onefold", "doctor"],
+        [onefold, "doctor"],
         check=False,
         env={**api.environment, "ONEFOLD_FILES": files},
         cwd=ROOT,

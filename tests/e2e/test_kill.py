@@ -21,7 +21,7 @@ from tests.servers import PostgresServer
 from workers import replay
 
 #: `make fault` has many more, of this and of other deaths.
-ROUNDS = 8
+ROUNDS = 5
 SEED = 20261122
 
 

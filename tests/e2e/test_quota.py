@@ -18,7 +18,7 @@ from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database
 from tests.e2e.service import environment
 from tests.polling import until
-from tests.servers import ValkeyServer, free_port
+from tests.servers import ValkeyServer, free_ports
 
 BURST, CONNECTIONS = 40, 64
 SECONDS = float(os.environ.get("QUOTA_TEST_SECONDS", "3"))
@@ -26,18 +26,15 @@ BODY = json.dumps({"attributes": [{"external_id": "e2e", "n": 1}]}).encode()
 
 
 @contextmanager
-def api(folder: Path, redis_url: str) -> Iterator[int]:
-    """An API process on its own port."""
-    port = free_port()
+def api(folder: Path, redis_url: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """An API process that begins to listen on a port."""
     argv = (sys.executable, "-m", "uvicorn", "--factory", "app.asgi:create", "--host", "127.0.0.1", "--port", str(port))
     settings = {"ONEFOLD_DATA_DIR": str(folder), "REDIS_URL": redis_url, "ONEFOLD_KEY_PREFIX": "two:"}
     env = environment({**settings, "ONEFOLD_QUOTA_LOCAL_SHARE": "0"})
     with (folder / f"{port}.log").open("wb") as log:
         process = subprocess.Popen((*argv, "--no-access-log", "--no-proxy-headers"), env=env, stdout=log, stderr=log)
     try:
-        until(lambda: _listens(port) or process.poll() is not None, 30, message="the API does not answer")
-        assert process.poll() is None, (folder / f"{port}.log").read_text()
-        yield port
+        yield process
     finally:
         process.terminate()
         process.wait(15)
@@ -96,7 +93,10 @@ def test_two_processes_share_one_limit(valkey_server: ValkeyServer, tmp_path: Pa
     database.dispose()
     load = Load()
     with ExitStack() as stack:
-        ports = [stack.enter_context(api(tmp_path, valkey_server.url)) for _ in range(2)]
+        ports = free_ports(2)
+        for port, process in [(port, stack.enter_context(api(tmp_path, valkey_server.url, port))) for port in ports]:
+            until(lambda p=port, a=process: _listens(p) or a.poll() is not None, 30, message="the API does not answer")  # type: ignore[misc]
+            assert process.poll() is None, (tmp_path / f"{port}.log").read_text()
         elapsed = asyncio.run(load.run(ports, key, SECONDS))
     admitted = load.statuses.pop(201)
     print(f"{admitted} admitted in {elapsed:.2f} s, {load.statuses}")

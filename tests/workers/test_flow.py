@@ -31,6 +31,10 @@ TRACK = "/users/track"
 _names = (f"flow{n}" for n in itertools.count())
 
 
+#: Of workers whose batches are counted: on a busy machine a batch of a few requests may last longer than they wait for.
+UNHURRIED = Patience(reduce=600.0, grace=600.0, part=600.0)
+
+
 class Fixed(BatchSize):
     """Batches of so many requests, however long they take."""
 
@@ -40,6 +44,7 @@ class Fixed(BatchSize):
 
 def flowing(database: Database, requests: int, *, least_plain: int = 1, **more: Any) -> Applier:
     """A worker whose batches flow as soon as two of them are full."""
+    more.setdefault("patience", UNHURRIED)
     worker = applier(database, least_plain=least_plain, **more)
     worker._sizes = {stream: Fixed(requests) for stream in (0, 1)}
     worker._flows.sizes = {stream: Fixed(requests) for stream in (0, 1)}
