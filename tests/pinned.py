@@ -1,7 +1,8 @@
-"""Whether a statement says in each of its selects which workspace it is about.
+"""Whether a statement says in each of its selects which workspace it is about, or has the mark of app.store.reach.
 
 On several nodes a select that leaves it to the one around it (`s.workspace_id = t.workspace_id`) is refused, or asks
-all nodes. While tests run, every statement that the application sends to PostgreSQL is looked at once.
+all nodes; and one without the mark fails for everybody while a node is away. While tests run, every statement that the
+application sends to PostgreSQL is looked at once.
 """
 
 import re
@@ -14,6 +15,7 @@ import psycopg
 from sqlmodel import SQLModel
 
 from app.store import distribution, tables
+from app.store.reach import narrowed
 
 _ROOT: Final = Path(__file__).parents[1]
 _DISTRIBUTED: Final = frozenset(
@@ -25,7 +27,7 @@ _DISTRIBUTED: Final = frozenset(
 _MIGRATIONS: Final = "app/store/migrations/"
 #: Modules that send what others made.
 _CARRIERS: Final = frozenset(("bulk.py", "queries.py", "chunks.py"))
-_PARAMETER: Final = r"(?:cast\s*\(\s*)?(?:%\(\w+\)s|%s|\$\d+|:\w+)"
+_PARAMETER: Final = r"(?:(?:cast\s*\(\s*)?(?:%\(\w+\)s|%s|\$\d+|:\w+)|any\(''::bigint\[\]\))"
 #: A table that is written, and the tables that are read: up to the word that ends their list.
 _WRITTEN: Final = re.compile(r"\b(into|update)\s+(?:only\s+)?([a-z_0-9]+)(?:\s+(?:as\s+)?([a-z_0-9]+))?")
 _READ: Final = re.compile(
@@ -63,8 +65,9 @@ _UNIONS: Final = re.compile(r"\b(?:union all|union|except|intersect)\b")
 
 
 def unpinned(statement: str) -> list[str]:
-    """Tables of workspaces, by alias, of which the select that they are in does not say whose rows it means."""
-    plain = re.sub(r"'(?:[^']|'')*'", "''", statement.lower()).replace('"', "")
+    """Tables of workspaces, by alias, of which the select that they are in does not say whose rows it means, also where
+    only some workspaces can be reached."""
+    plain = re.sub(r"'(?:[^']|'')*'", "''", narrowed(statement, [1]).lower()).replace('"', "")
     plain = re.sub(r"--[^\n]*", "", plain)
     return [alias for level in _levels(plain) for alias in _loose(level)]
 
@@ -133,69 +136,13 @@ def _base(table: str) -> str:
     return table if table in _DISTRIBUTED else _PARTITION.sub("", table)
 
 
-_SWEEP: Final = "finds the workspaces with something to do"
-_RETENTION: Final = "removes what is over, of all workspaces"
-_METRICS: Final = "counts over all workspaces"
-#: Functions whose statements mean rows of all workspaces, and why. All belong to periodic work, metrics, the doctor and
-#: commands, save the two that have a reason of their own.
+#: Functions whose statements mean rows of all workspaces, and not only of those that can be reached.
 EXPLAINED: Final = {
-    ("app/store/alerts.py", "due"): _SWEEP,
-    ("app/store/alerts.py", "enabled"): _SWEEP,
-    ("app/store/api_usage.py", "expire"): _RETENTION,
-    ("app/store/api_usage.py", "old"): _RETENTION,
-    ("app/store/api_usage.py", "sums_of_all"): _METRICS,
-    ("app/store/dead_letters.py", "part"): _RETENTION,
-    ("app/store/dead_letters.py", "since"): _METRICS,
-    ("app/store/erasure.py", "erase"): _SWEEP,
-    ("app/store/erasure.py", "part"): _RETENTION,
-    ("app/store/inbox/backlog.py", "behind"): _SWEEP,
-    ("app/store/inbox/backlog.py", "read"): _SWEEP,
-    ("app/store/inbox/log.py", "heads"): _SWEEP,
-    ("app/store/job_counts.py", "unfinished"): _METRICS,
-    ("app/store/job_parts.py", "expire"): _RETENTION,
-    ("app/store/jobs.py", "are_previews_waiting"): _SWEEP,
-    ("app/store/jobs.py", "are_waiting"): _SWEEP,
-    ("app/store/jobs.py", "claim"): _SWEEP,
-    ("app/store/jobs.py", "ended_with_parts"): _SWEEP,
-    ("app/store/jobs.py", "find"): "whoever has the address of a file names no workspace",
-    ("app/store/jobs.py", "has_stale"): _SWEEP,
-    ("app/store/jobs.py", "outwait"): _SWEEP,
-    ("app/store/jobs.py", "revive"): _SWEEP,
-    ("app/store/jobs.py", "take_callback"): _SWEEP,
-    ("app/store/jobs.py", "with_files"): _RETENTION,
+    ("app/store/jobs.py", "with_files"): "whatever it does not name is removed",
     ("app/store/lane.py", "begin_epoch"): "a restored database is another one for all workspaces",
-    ("app/store/lane.py", "begun"): _SWEEP,
-    ("app/store/lane.py", "cursors"): _SWEEP,
-    ("app/store/lane.py", "failing"): _METRICS,
-    ("app/store/lane.py", "rates_until"): _SWEEP,
-    ("app/store/merge_runs.py", "expire"): _RETENTION,
-    ("app/store/merge_runs.py", "setups"): _SWEEP,
-    ("app/store/merges.py", "part"): _RETENTION,
-    ("app/store/names.py", "refused"): _METRICS,
-    ("app/store/outbox.py", "part"): _RETENTION,
-    ("app/store/partitions.py", "_expire_default"): _RETENTION,
-    ("app/store/partitions.py", "needed"): _RETENTION,
-    ("app/store/past.py", "oldest"): _RETENTION,
-    ("app/store/past.py", "part"): _RETENTION,
-    ("app/store/profiles/imported.py", "workspaces"): _SWEEP,
-    ("app/store/refused.py", "_workspaces"): _RETENTION,
-    ("app/store/retained.py", "_trim_history"): _RETENTION,
-    ("app/store/retained.py", "_window_of"): _RETENTION,
-    ("app/store/retained.py", "work"): _RETENTION,
-    ("app/store/segments/saved.py", "expire"): _RETENTION,
-    ("app/store/segments/saved.py", "tracking"): _SWEEP,
-    ("app/store/segments/upkeep.py", "behind"): _SWEEP,
-    ("app/store/segments/upkeep.py", "leaving"): _SWEEP,
-    ("app/store/segments/upkeep.py", "note_uses"): _SWEEP,
-    ("app/store/segments/upkeep.py", "states"): _METRICS,
-    ("app/store/segments/upkeep.py", "unused"): _SWEEP,
+    ("app/store/partitions.py", "_expire_default"): "not done while a node is away",
+    ("app/store/partitions.py", "needed"): "not done while a node is away",
     ("app/store/segments/values.py", "different"): "the doctor compares copies of one workspace, which it names",
-    ("app/store/segments/values.py", "waiting"): _SWEEP,
-    ("app/store/series.py", "expire"): _RETENTION,
-    ("app/store/watches.py", "listed"): _SWEEP,
-    ("app/store/webhook_events.py", "part"): _RETENTION,
-    ("app/store/webhook_events.py", "workspaces"): _SWEEP,
-    ("app/store/webhooks.py", "ready"): _SWEEP,
 }
 
 

@@ -61,6 +61,8 @@ class Memory:
     first: dict[StreamKey, tuple[tuple[int, int], int]] = field(default_factory=dict)
     #: Workspace -> (time, sum of refused e-commerce events so far), the oldest first.
     refused: dict[int, deque[tuple[int, int]]] = field(default_factory=dict)
+    #: Nodes that were away then: sums over all workspaces are without theirs. None: that changed meanwhile.
+    away: list[str] | None = None
 
 
 class AlertWatch:
@@ -133,7 +135,11 @@ def read(database: Database, alerts: Sequence[Alert], now_us: int, memory: Memor
         _remember_first(database, waiting, now_us, memory)
     found = []
     with database.read() as connection:
+        away = database.nodes_away
+        if away != memory.away:  # sums before and behind that cannot be compared
+            memory.refused.pop(INSTALLATION, None)
         _remember_refused(connection, alerts, now_us, memory)
+        memory.away = away if away == database.nodes_away else None
         sums: dict[tuple[int, int], list[Sum]] = {}
         for alert in alerts:
             if alert.metric in GAUGES:

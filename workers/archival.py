@@ -28,7 +28,7 @@ def due_us(now_us: int, zone: ZoneInfo) -> int:
 
 
 def _candidates(database: Database, _now_us: int) -> list[Workspace]:
-    return [one for one in workspaces.listed(database) if isinstance(one.options.get(OPTION), int)]
+    return [one for one in workspaces.reachable(database) if isinstance(one.options.get(OPTION), int)]
 
 
 def _is_wanted(_connection: Connection, workspace: Workspace, due: int, _now_us: int) -> bool:

@@ -125,7 +125,8 @@ class Retention:
         erased = self._erase(now)
         if erased:
             log.info("erased", profiles=erased)
-        if self._inbox_bytes and (shrunk := size.shrink(self._database, now, self._inbox_bytes)):
+        is_whole = not self._database.nodes_away  # dropping partitions takes all nodes
+        if self._inbox_bytes and is_whole and (shrunk := size.shrink(self._database, now, self._inbox_bytes)):
             log.info("inbox_shrunk", counts=shrunk)
             self._aged_out({f"inbox_{what}": number for what, number in shrunk.items()})
 

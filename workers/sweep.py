@@ -40,6 +40,8 @@ class Sweeper:
         self._stuck: dict[StreamKey, tuple[tuple[int, int], int]] = {}
         #: The broker did not take the last doorbell: nobody else is on the way to any work.
         self._alone = False
+        #: Nodes that did not answer at the last look.
+        self._away: list[str] = []
 
     def run(self, stop: threading.Event, also: Callable[[], None] = lambda: None) -> None:
         """Sweep until `stop`. `also` is called after every look. An outage of the database is waited out."""
@@ -63,7 +65,11 @@ class Sweeper:
         done = []
         if ended := sessions.end_stalled(self._database):
             log.warning("stalled_sessions_ended", sessions=ended)
-        for (workspace_id, stream), looks in self._behind().items():
+        behind = self._behind()
+        if (away := self._database.nodes_away) != self._away:
+            log.warning("nodes_away" if away else "nodes_answer", nodes=", ".join(away or self._away))
+            self._away = away
+        for (workspace_id, stream), looks in behind.items():
             if looks == 1 and not self._alone:
                 continue  # seen for the first time: its doorbell is probably on the way
             if looks <= PATIENCE:

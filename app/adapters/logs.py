@@ -17,7 +17,7 @@ FIELDS: Final = frozenset(
     {
         "event", "level", "timestamp", "error", "where", "left_out",
         "act", "again", "alert", "alone", "attempts", "busy", "callbacks", "counts", "delivery", "done", "failed",
-        "files", "job", "jobs", "key", "kind", "looks", "messages", "more", "ms", "number", "path", "profiles",
+        "files", "job", "jobs", "key", "kind", "looks", "messages", "more", "ms", "nodes", "number", "path", "profiles",
         "progress", "reason", "renewed", "request", "requests", "result", "rows", "runs", "segment", "segments",
         "sessions", "state", "status", "stream", "table", "tries", "until", "webhook", "workspace", "workspaces",
     }

@@ -27,10 +27,11 @@ from app.cli.context import (
 from app.cli.output import out, show_table
 from app.domain.times import DAY
 from app.settings import Settings
-from app.store import dead_letters, durability, lane, migrate
-from app.store.engine import Database, ping
+from app.store import dead_letters, distribution, durability, lane, migrate
+from app.store.engine import DATABASE_ERRORS, Database, ping
 from app.store.inbox import backlog
 from app.store.inbox import log as inbox
+from app.store.pooler import is_distributed
 from app.store.retained import Keeping
 from app.store.segments import upkeep
 from workers import replay
@@ -41,6 +42,7 @@ def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     settings = settings_for(data_dir)
     checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings), _job_workers(settings)]
     checks += [_backlog(settings), _lanes(settings), _dead_letters(settings), _values(settings)]
+    checks += _nodes(settings)
     checks += [precautions.backup(settings), precautions.transport(settings)]
     checks += precautions.sentinels_of(settings)
     table = Table("check", "state", "what to do")
@@ -89,6 +91,27 @@ def _durability(settings: Settings) -> Check:
         return ("durability", False, f"off: {', '.join(found.unsafe)}", advice)
     raised = f" (synchronous_commit = {found.synchronous_commit} is raised)" if found.raised else ""
     return ("durability", True, f"what is accepted is on the disk{raised}", "")
+
+
+def _nodes(settings: Settings) -> list[Check]:
+    """Of Citus, where there are some."""
+    if missing(settings) is not None:
+        return []
+    database = Database(settings.database())
+    try:
+        with database.read() as connection:
+            names = distribution.nodes(connection) if is_distributed(connection) else []
+        away = database.look_for_nodes()
+    except DATABASE_ERRORS:
+        return []  # said by others
+    finally:
+        database.dispose()
+    if not names:
+        return []
+    if away:
+        advice = "start it, or its standby: its workspaces get 503 until then, and no partitions are made"
+        return [("nodes", False, f"{', '.join(away)} does not answer; others leave its workspaces out", advice)]
+    return [("nodes", True, f"{len(names)} answering", "")]
 
 
 def _redis(settings: Settings) -> Check:

@@ -16,7 +16,7 @@ from app.services.calls import StoreCalls
 from app.services.refusals import UnavailableError
 from app.store import api_usage as store
 from app.store.api_usage import NO_WORKSPACE, Place, Sum
-from app.store.engine import Database
+from app.store.engine import DATABASE_ERRORS, Database
 
 __all__ = ["ApiUsage", "Sum", "UsageCounter", "UsageFilter", "minutes", "sums"]
 
@@ -73,9 +73,21 @@ class UsageCounter:
         if not waiting:
             return
         try:
-            await self._calls.run(lambda: store.add(self._database, waiting))
+            left = await self._calls.run(lambda: self._add(waiting))
         except UnavailableError:
-            self._keep(waiting)
+            left = waiting
+        if left:
+            self._keep(left)
+
+    def _add(self, waiting: dict[Place, int]) -> dict[Place, int]:
+        """What could not be stored: a node that is away keeps back its own workspaces alone."""
+        left: dict[Place, int] = {}
+        for part in self._database.by_node(waiting.items(), lambda item: item[0].workspace_id):
+            try:
+                store.add(self._database, dict(part))
+            except DATABASE_ERRORS:
+                left.update(part)
+        return left
 
     def _keep(self, waiting: dict[Place, int]) -> None:
         """Put back what was not stored, before what was counted meanwhile."""

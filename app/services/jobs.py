@@ -195,6 +195,8 @@ class Jobs:
     def _file(self, id_: str, token: str, name: str) -> JobFile:
         with self._database.read() as connection:
             job = store.find(connection, id_)
+        if job is None and self._database.nodes_away:  # it may be there
+            raise UnavailableError
         try:
             record = None if job is None else keys.of_workspace(self._database, job.workspace_id)
         except UnknownNameError:

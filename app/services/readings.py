@@ -110,6 +110,12 @@ class ApiReadings:
             "Closed by us; full: at once, for want of a place; made_room: for a newcomer; late: took too long.",
             *_by("why", closed),
         )
+        yield (
+            "onefold_nodes_away",
+            "Nodes of the database that do not answer; numbers of all workspaces leave theirs out.",
+            (),
+            {(): len(self.database.nodes_away)},
+        )
         yield "onefold_pool_connections", "Connections to the database in use.", *_by("pool", self._pools())
         yield "onefold_canary_total", "Canary requests by what became of them.", *_by("result", self.canary.results)
         yield "onefold_canary_seconds", "From accept to applied, of the last canary.", (), {(): self.canary.seconds}

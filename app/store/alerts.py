@@ -34,7 +34,7 @@ _INSERT: Final = text(
 )
 _LISTED: Final = text(f"select {_COLUMNS} from alert where workspace_id = :workspace_id order by created_us, id")
 _ONE: Final = text(f"select {_COLUMNS} from alert where workspace_id = :workspace_id and id = :id")
-_ENABLED: Final = text(f"select {_COLUMNS} from alert where enabled order by workspace_id, id")
+_ENABLED: Final = text(f"select {_COLUMNS} from alert where enabled /*here workspace_id*/ order by workspace_id, id")
 _SIGNED: Final = text("select secret <> '' from alert where workspace_id = :workspace_id and id = :id")
 _DELETE: Final = text("delete from alert where workspace_id = :workspace_id and id = :id")
 _NOTE: Final = text(
@@ -75,7 +75,7 @@ _DUE: Final = text(
     f"""
     select {_MESSAGE}, secret from alert_message m where delivery = 'due' and due_us <= :now_us and not exists (
         select 1 from alert_message e where e.workspace_id = m.workspace_id and e.alert_id = m.alert_id
-        and e.delivery = 'due' and e.us < m.us)
+        and e.delivery = 'due' and e.us < m.us /*here e.workspace_id*/) /*here m.workspace_id*/
     order by due_us limit :limit
     """
 )

@@ -58,20 +58,22 @@ _MINUTES: Final = text(
 _OF_ALL: Final = text(
     """
     select '' as key_id, endpoint, status, cast(sum(count) as bigint) as count from api_usage
-    where minute between :first and :last group by endpoint, status
+    where minute between :first and :last /*here workspace_id*/ group by endpoint, status
     """
 )
 _KEYS: Final = "workspace_id, minute, key_id, endpoint, status"
 _OLD: Final = text(
-    f"delete from api_usage where ({_KEYS}) in"
-    f" (select {_KEYS} from api_usage where minute < :before order by minute limit {CHUNK})"
+    f"delete from api_usage where ({_KEYS}) in (select {_KEYS} from api_usage"
+    f" where minute < :before /*here workspace_id*/ order by minute limit {CHUNK}) /*here workspace_id*/"
 )
-_CROWDED: Final = text("select workspace_id from api_usage group by workspace_id having count(*) > :most")
+_CROWDED: Final = text(
+    "select workspace_id from api_usage where true /*here workspace_id*/ group by workspace_id having count(*) > :most"
+)
 _BEYOND: Final = text(
     "select minute from api_usage where workspace_id = :workspace_id order by minute desc limit 1 offset :most"
 )
 _OLD_OF_ONE: Final = text(
-    f"delete from api_usage where ({_KEYS}) in (select {_KEYS} from api_usage"
+    f"delete from api_usage where workspace_id = :workspace_id and ({_KEYS}) in (select {_KEYS} from api_usage"
     f" where workspace_id = :workspace_id and minute <= :last order by minute limit {CHUNK})"
 )
 

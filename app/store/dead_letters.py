@@ -75,10 +75,11 @@ _FIND: Final = text(
 )
 _UNSENT: Final = text(
     "select w.name, count(*) from dead d join workspace w on w.id = d.workspace_id"
-    " where d.replayed_seq is null and length(d.body) > 0 and d.dead_us >= :since_us group by w.name order by w.name"
+    " where d.replayed_seq is null and length(d.body) > 0 and d.dead_us >= :since_us /*here d.workspace_id*/"
+    " group by w.name order by w.name"
 )
 _SINCE: Final = text("select count(*) from dead where workspace_id = :workspace_id and dead_us > :since_us")
-_SINCE_OF_ALL: Final = text("select count(*) from dead where dead_us > :since_us")
+_SINCE_OF_ALL: Final = text("select count(*) from dead where dead_us > :since_us /*here workspace_id*/")
 _BODIES: Final = text(
     "select stream, seq, kind, codec, body, accepted_us from dead"
     " where workspace_id = :workspace_id and stream = :stream and seq in :seqs and replayed_seq is null order by seq"
@@ -97,7 +98,8 @@ _BLANK: Final = text(
     "update dead set body = :nothing where workspace_id = :workspace_id and stream = :stream and seq = :seq"
 )
 _OLD: Final = text(
-    "select workspace_id, stream, seq from dead where dead_us < :before_us and length(body) > 0 limit :chunk"
+    "select workspace_id, stream, seq from dead where dead_us < :before_us and length(body) > 0"
+    " /*here workspace_id*/ limit :chunk"
 )
 
 

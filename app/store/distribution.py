@@ -2,7 +2,8 @@
 
 A table goes by its `workspace_id` where every key of it begins with, or has, that column, so that a node can see by
 itself that a key is unique. All such tables are split alike: what belongs to a workspace lies together, and a statement
-about one workspace runs on one node. The other tables are small, and every node has a copy.
+about one workspace runs on one node. The other tables are small, and stay on the coordinator: whoever writes to them
+needs no node.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Table, text
 from sqlmodel import SQLModel
 
 from app.store.tables import InboxHead
-from app.store.tables.columns import EVERYWHERE
+from app.store.tables.columns import STAYS
 
 #: By what the tables of workspaces are split.
 COLUMN: Final = "workspace_id"
@@ -33,9 +34,9 @@ _NODES: Final = text(
     "select nodename, nodeport from pg_dist_node where noderole = 'primary' and isactive and shouldhaveshards"
     " order by nodename, nodeport"
 )
-#: Of each table that Citus knows: h = split by a column, n = a copy on every node (t), or something else.
+#: Of each table that Citus knows: h = split by a column, n = not split, such as one with a copy on every node.
 _KNOWN: Final = text(
-    "select c.relname, p.partmethod, p.repmodel, column_to_column_name(p.logicalrelid, p.partkey) as column"
+    "select c.relname, p.partmethod, column_to_column_name(p.logicalrelid, p.partkey) as column"
     " from pg_dist_partition p join pg_class c on c.oid = p.logicalrelid"
     " where c.relnamespace = to_regnamespace(current_schema())"
 )
@@ -51,8 +52,8 @@ class Kind(Enum):
 
     #: Those of a workspace on one node.
     DISTRIBUTED = "distributed"
-    #: All of them on every node.
-    REFERENCE = "reference"
+    #: All of them where connections lead.
+    COORDINATOR = "coordinator"
 
 
 class NoCitusError(Exception):
@@ -65,30 +66,31 @@ class OtherwiseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A table that is to be distributed, and how."""
+    """A table that is to be distributed, or brought back."""
 
     table: str
     kind: Kind
 
     @property
-    def statements(self) -> tuple[str, str]:
+    def statements(self) -> tuple[str, ...]:
         """What distributes it, and then removes the copy of its rows that the coordinator would keep for itself."""
-        how = "create_reference_table('{0}')"
-        if self.kind is Kind.DISTRIBUTED:
-            beside = "none" if self.table == FIRST else FIRST
-            how = f"create_distributed_table('{{0}}', '{COLUMN}', colocate_with => '{beside}')"
-        forget = "truncate_local_data_after_distributing_table('{0}')"
-        return f"select {how}".format(self.table), f"select {forget}".format(self.table)
+        if self.kind is Kind.COORDINATOR:
+            return (f"select undistribute_table('{self.table}')",)
+        beside = "none" if self.table == FIRST else FIRST
+        return (
+            f"select create_distributed_table('{self.table}', '{COLUMN}', colocate_with => '{beside}')",
+            f"select truncate_local_data_after_distributing_table('{self.table}')",
+        )
 
 
 def kind(table: Table) -> Kind:
     """Where the rows of a table of the schema belong: by its keys, so that it holds of tables that are still to come,
-    unless the table itself says that it is wanted everywhere."""
-    if table.info.get(EVERYWHERE):
-        return Kind.REFERENCE
+    unless the table itself says that it stays."""
+    if table.info.get(STAYS):
+        return Kind.COORDINATOR
     keys = [{column.name for column in table.primary_key}]
     keys += [{column.name for column in index.columns} for index in table.indexes if index.unique]
-    return Kind.DISTRIBUTED if all(COLUMN in key for key in keys) else Kind.REFERENCE
+    return Kind.DISTRIBUTED if all(COLUMN in key for key in keys) else Kind.COORDINATOR
 
 
 def version(connection: Connection) -> str | None:
@@ -114,9 +116,9 @@ def missing(connection: Connection) -> list[Step]:
     for table in tables():
         wanted = kind(table)
         row = known.get(table.name)
-        if row is not None and not _is(wanted, row.partmethod, row.repmodel, row.column):
+        if row is not None and not _is(wanted, row.partmethod, row.column):
             raise OtherwiseError(table.name)
-        if row is None and table.name in present:
+        if table.name in present and (row is None) == (wanted is Kind.DISTRIBUTED):
             steps.append(Step(table.name, wanted))
     return steps
 
@@ -168,7 +170,6 @@ def tables() -> list[Table]:
     return sorted(every, key=lambda table: (table.name != FIRST, kind(table).value, table.name))
 
 
-def _is(wanted: Kind, method: str, replicated: str, column: str | None) -> bool:
-    if wanted is Kind.DISTRIBUTED:
-        return method == "h" and column == COLUMN
-    return method == "n" and replicated == "t"
+def _is(wanted: Kind, method: str, column: str | None) -> bool:
+    """Whether a table that Citus knows is as it has to be, or can be brought back."""
+    return (method, column) == ("h", COLUMN) if wanted is Kind.DISTRIBUTED else method == "n"

@@ -2,11 +2,11 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import unquote
 
 import psycopg
@@ -18,6 +18,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app.store import binary
 from app.store.interruption import interruptible
 from app.store.pooler import Sessions, confirm
+from app.store.reach import Reach
+
+_T = TypeVar("_T")
 
 CONNECT_TIMEOUT_SECONDS: Final = 3
 TIMEOUT_SECONDS: Final = 15.0
@@ -73,12 +76,16 @@ class Database:
         """
         self.url = normalise_url(url)
         self.timeout_seconds = timeout_seconds
+        #: From the first connection on that finds the tables on several nodes.
+        self._reach: Reach | None = None
         self._waits_for_disk = not apply
         self.is_postgresql = self.url.startswith("postgresql")
         if self.is_postgresql:
             timeout_ms = int(timeout_seconds * 1000)
             lock_ms = timeout_ms if lock_seconds is None else int(lock_seconds * 1000)
-            self.main, self._sessions = _postgresql(self.url, pool_size, timeout_ms, lock_ms, apply=apply)
+            self.main, self._sessions = _postgresql(
+                self.url, pool_size, timeout_ms, lock_ms, self._distributed, apply=apply
+            )
             self.inbox = self.main
             self._autocommit = self.main.execution_options(isolation_level="AUTOCOMMIT")
             self._snapshot = self.main.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -137,6 +144,30 @@ class Database:
                 yield connection
             if self.is_postgresql:
                 confirm(connection)
+
+    def _distributed(self) -> None:
+        if self._reach is None:
+            self._reach = Reach(self.main, _beside(self.main))
+
+    def look_for_nodes(self) -> list[str]:
+        """Nodes that do not answer now, as `host:port`; none where there are no nodes. Asks each of them.
+
+        Raises what the database raises.
+        """
+        return [] if self._reach is None else self._reach.look()
+
+    @property
+    def nodes_away(self) -> list[str]:
+        """Those that did not answer when somebody looked last: statements about all workspaces leave theirs out."""
+        return [] if self._reach is None else self._reach.away
+
+    def is_away(self, workspace_id: int) -> bool:
+        """Whether the node of a workspace was away when somebody looked last. Asks nobody."""
+        return self._reach is not None and self._reach.is_away(workspace_id)
+
+    def by_node(self, items: Iterable[_T], workspace_of: Callable[[_T], int]) -> list[list[_T]]:
+        """What one transaction may write without depending on more than one node: all of it where there are none."""
+        return [list(items)] if self._reach is None else self._reach.by_node(items, workspace_of)
 
     @property
     def dialect(self) -> str:
@@ -214,7 +245,9 @@ def inbox_file(main: Path) -> Path:
     return main.with_name(f"{main.stem}-inbox{main.suffix}")
 
 
-def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, apply: bool) -> tuple[Engine, Sessions]:
+def _postgresql(
+    url: str, pool_size: int, timeout_ms: int, lock_ms: int, distributed: Callable[[], None], *, apply: bool
+) -> tuple[Engine, Sessions]:
     work_mem = "32MB" if apply else "4MB"
     # For a worker a lock that is not given has to differ from a statement that takes too long, which is counted.
     lock_ms = timeout_ms * 2 // 3 if apply else lock_ms
@@ -249,7 +282,13 @@ def _postgresql(url: str, pool_size: int, timeout_ms: int, lock_ms: int, *, appl
         },
     )
     event.listen(engine, "connect", lambda driver, _record: binary.register(driver))
-    return engine, Sessions(engine, settings, dated=apply)
+    return engine, Sessions(engine, settings, dated=apply, distributed=distributed)
+
+
+def _beside(engine: Engine) -> Callable[[], psycopg.Connection]:
+    """What makes connections to the same database that are none of the engine's."""
+    arguments, named = engine.dialect.create_connect_args(engine.url)
+    return lambda: psycopg.connect(*arguments, **named, connect_timeout=CONNECT_TIMEOUT_SECONDS)
 
 
 def _date(_driver: object, record: ConnectionPoolEntry) -> None:

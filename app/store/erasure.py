@@ -16,7 +16,7 @@ MOST: Final = 1_000
 #: Occurrences that one transaction looks through, and deletes at most.
 SLICE: Final = 5_000
 
-_PENDING = text("select workspace_id from erasure order by workspace_id limit 1")
+_PENDING = text("select workspace_id from erasure where true /*here workspace_id*/ order by workspace_id limit 1")
 _WHO = text("select pid from erasure where workspace_id = :workspace_id order by pid limit :most")
 _BEHIND: Final = (
     " from occurrence where workspace_id = :workspace_id and day = :day"
@@ -38,8 +38,8 @@ _FORGET = text(
     """
     delete from address_state where (workspace_id, channel, address, group_id) in (
       select workspace_id, channel, address, group_id from address_state
-      where forget_us is not null and forget_us < :us limit :most
-    )
+      where forget_us is not null and forget_us < :us /*here workspace_id*/ limit :most
+    ) /*here workspace_id*/
     """
 )
 

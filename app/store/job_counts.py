@@ -10,7 +10,7 @@ _UNFINISHED: Final = text(
     """
     select kind, state, count(*) as number,
            min(case when state = 'running' then started_us else created_us end) as since_us
-    from job where state in ('queued', 'running') group by kind, state
+    from job where state in ('queued', 'running') /*here workspace_id*/ group by kind, state
     """
 )
 

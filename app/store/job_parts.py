@@ -39,8 +39,8 @@ _EXPIRE_FILE = text(
 )
 _UNNAME = text("update job set target = id, parameters = '{}' where workspace_id = :workspace_id and id = :job_id")
 _OVER = text(
-    "select workspace_id, id from job where expires_us <= :now_us"
-    " or (state in ('failed', 'cancelled') and (bytes > 0 or expires_us is not null))"
+    "select workspace_id, id from job where (expires_us <= :now_us"
+    " or (state in ('failed', 'cancelled') and (bytes > 0 or expires_us is not null))) /*here workspace_id*/"
 )
 _EMPTY = text(
     "update job set bytes = 0, expires_us = null"
@@ -48,9 +48,11 @@ _EMPTY = text(
 )
 _OLD = text(
     "delete from job where state not in ('queued', 'running') and finished_us < :before_us and expires_us is null"
-    f" and callback <> 'due' and kind <> '{MERGE_RUN}'"  # it goes with its run
+    f" and callback <> 'due' and kind <> '{MERGE_RUN}' /*here workspace_id*/"  # it goes with its run
 )
-_CROWDED = text("select workspace_id from job group by workspace_id having count(*) > :most")
+_CROWDED = text(
+    "select workspace_id from job where true /*here workspace_id*/ group by workspace_id having count(*) > :most"
+)
 _SURPLUS = text(
     f"""
     delete from job where workspace_id = :workspace_id and kind <> '{MERGE_RUN}'
@@ -60,8 +62,8 @@ _SURPLUS = text(
     """
 )
 _ORPHANS = text(
-    "delete from job_part where not exists"
-    " (select 1 from job j where j.workspace_id = job_part.workspace_id and j.id = job_part.job_id)"
+    "delete from job_part where not exists (select 1 from job j where j.workspace_id = job_part.workspace_id"
+    " and j.id = job_part.job_id /*here j.workspace_id*/) /*here job_part.workspace_id*/"
 )
 
 

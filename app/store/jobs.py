@@ -73,7 +73,7 @@ _RECEIVED = text(
 _UNFINISHED = text("select count(*) from job where workspace_id = :workspace_id and state in ('queued', 'running')")
 _USED = text("select coalesce(sum(bytes), 0) from job where workspace_id = :workspace_id and id <> :id and bytes > 0")
 _GET = text(f"select {_COLUMNS} from job where workspace_id = :workspace_id and id = :id")
-_FIND = text(f"select {_COLUMNS} from job where id = :id")
+_FIND = text(f"select {_COLUMNS} from job where id = :id /*here workspace_id*/")
 _OPEN = text(
     f"select {_COLUMNS} from job where workspace_id = :workspace_id and kind = :kind and target = :target"
     " and state in ('queued', 'running')"
@@ -94,8 +94,10 @@ _PAGE = text(
 #: previews come first, for which somebody waits.
 _NEXT = text(
     f"""
-    select j.workspace_id, j.id from job j where j.state = 'queued' and j.due_us <= :now_us order by
-        (select coalesce(max(r.started_us), 0) from job r where r.workspace_id = j.workspace_id),
+    select j.workspace_id, j.id from job j where j.state = 'queued' and j.due_us <= :now_us
+        /*here j.workspace_id*/ order by
+        (select coalesce(max(r.started_us), 0) from job r where r.workspace_id = j.workspace_id
+            /*here r.workspace_id*/),
         case when j.kind = '{SEGMENT_PREVIEW}' then 0 else 1 end, j.created_us
     limit 1
     """
@@ -142,17 +144,22 @@ _GIVE_UP = text(
     update job set state = 'failed', error = '{INTERRUPTED}', finished_us = :now_us, owner = '',
                    callback = case when parameters like '%"callback":"%' then '{CALLBACK_DUE}' else '' end,
                    callback_us = :now_us, {_FORGOTTEN}
-    where state = 'running' and lease_us < :now_us and attempts >= :most
+    where state = 'running' and lease_us < :now_us and attempts >= :most /*here workspace_id*/
     """
 )
 _OUTWAIT = text(
     f"update job set state = 'failed', error = '{TIME_LIMIT}', finished_us = :now_us"
     " where state = 'queued' and kind = :kind and created_us < :before_us and due_us <= :now_us"
+    " /*here workspace_id*/"
 )
-_REVIVE = text("update job set state = 'queued', owner = '' where state = 'running' and lease_us < :now_us")
-_STALE = text("select 1 from job where state = 'running' and lease_us < :now_us limit 1")
-_QUEUED = text("select 1 from job where state = 'queued' and due_us <= :now_us limit 1")
-_PREVIEWS = text(f"select 1 from job where state = 'queued' and kind = '{SEGMENT_PREVIEW}' limit 1")
+_REVIVE = text(
+    "update job set state = 'queued', owner = '' where state = 'running' and lease_us < :now_us /*here workspace_id*/"
+)
+_STALE = text("select 1 from job where state = 'running' and lease_us < :now_us /*here workspace_id*/ limit 1")
+_QUEUED = text("select 1 from job where state = 'queued' and due_us <= :now_us /*here workspace_id*/ limit 1")
+_PREVIEWS = text(
+    f"select 1 from job where state = 'queued' and kind = '{SEGMENT_PREVIEW}' /*here workspace_id*/ limit 1"
+)
 _POSTPONE = text(
     "update job set state = 'queued', owner = '', attempts = 0, due_us = :due_us, result = :result"
     " where workspace_id = :workspace_id and id = :id and owner = :owner and state = 'running'"
@@ -160,13 +167,15 @@ _POSTPONE = text(
 #: Ended without its work done, and what it marked is not taken back yet.
 _MARKED = text(
     f"select {_COLUMNS} from job where kind = :kind and state in ('failed', 'cancelled') and exists"
-    " (select 1 from job_part p where p.workspace_id = job.workspace_id and p.job_id = job.id)"
+    " (select 1 from job_part p where p.workspace_id = job.workspace_id and p.job_id = job.id"
+    " /*here p.workspace_id*/) /*here job.workspace_id*/"
 )
 _OTHERS = text(
     f"select {_COLUMNS} from job where workspace_id = :workspace_id and kind = :kind and state in ('queued', 'running')"
 )
 _CALLBACKS = text(
-    f"select {_COLUMNS} from job where callback = 'due' and callback_us <= :now_us order by callback_us limit 1"
+    f"select {_COLUMNS} from job where callback = 'due' and callback_us <= :now_us /*here workspace_id*/"
+    " order by callback_us limit 1"
 )
 _TAKE_CALLBACK = text(
     "update job set callback_us = :until_us, callback_attempts = callback_attempts + 1"
@@ -175,6 +184,7 @@ _TAKE_CALLBACK = text(
 _CALLBACK = text(
     "update job set callback = :callback, callback_us = :callback_us where workspace_id = :workspace_id and id = :id"
 )
+#: Of all workspaces, or nothing: whatever is not among these is removed.
 _FILES = text("select id from job where state in ('queued', 'running') or (state = 'done' and expires_us > :now_us)")
 
 

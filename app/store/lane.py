@@ -67,10 +67,12 @@ _COLUMNS: Final = (
 )
 _LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
 _READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
-_ALL_SETTINGS = text("select workspace_id, settings from lane")
-_CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane")
-_BEGUN = text("select workspace_id, begun_stream, begun_done from lane where begun_stream is not null")
-_FAILING = text("select workspace_id, trial_stream, attempts from lane where attempts > 1")
+_ALL_SETTINGS = text("select workspace_id, settings from lane where true /*here workspace_id*/")
+_CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane where true /*here workspace_id*/")
+_BEGUN = text(
+    "select workspace_id, begun_stream, begun_done from lane where begun_stream is not null /*here workspace_id*/"
+)
+_FAILING = text("select workspace_id, trial_stream, attempts from lane where attempts > 1 /*here workspace_id*/")
 _ATTEMPT = text(
     "update lane set attempts = :counted, trial_stream = :stream, trial_last = :last"
     " where workspace_id = :workspace_id and attempts = :attempts"

@@ -19,6 +19,7 @@ from app.domain.reasons import ALIAS_RETIRED, PROBLEMS_OMITTED
 from app.domain.segments.clock import Clock
 from app.store import dead_letters, jobs, lane
 from app.store.engine import Database
+from app.store.reach import here
 from app.store.tables import MergeRun
 
 #: What a workspace merges by that never said anything else.
@@ -53,7 +54,9 @@ _OLD = text(
           select created_us from merge_run where workspace_id = :workspace_id order by created_us desc limit :most) k)
     """
 )
-_CROWDED = text("select workspace_id from merge_run group by workspace_id having count(*) > :most")
+_CROWDED = text(
+    "select workspace_id from merge_run where true /*here workspace_id*/ group by workspace_id having count(*) > :most"
+)
 _FORGET_JOB = text(f"delete from job where workspace_id = :workspace_id and id = :id and kind = '{MERGE_RUN}'")
 
 
@@ -119,7 +122,9 @@ def setup(connection: Connection, workspace_id: int) -> Setup:
 def setups(connection: Connection) -> dict[int, Setup]:
     """{workspace: setup} of all workspaces with a schedule that are not disabled."""
     open_ = select(_WORKSPACE.c.id).where(~_WORKSPACE.c.disabled)
-    rows = connection.execute(select(_SETUP).where(_SETUP.c.scheduled, _SETUP.c.workspace_id.in_(open_)))
+    rows = connection.execute(
+        select(_SETUP).where(_SETUP.c.scheduled, _SETUP.c.workspace_id.in_(open_), here("merge_setup.workspace_id"))
+    )
     return {row.workspace_id: _setup(row) for row in rows}
 
 

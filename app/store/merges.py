@@ -124,7 +124,8 @@ _ERASE: Final = [
 _EXPIRED_AT_ONCE: Final = 64
 _EXPIRE = text(
     "update merge_record set plan = null, snapshot = null where (workspace_id, id) in"
-    " (select workspace_id, id from merge_record where plan is not null and expires_us < :us limit :chunk)"
+    " (select workspace_id, id from merge_record where plan is not null and expires_us < :us /*here workspace_id*/"
+    " limit :chunk) /*here workspace_id*/"
 )
 _ALL_RECORDS = text(f"select {_COLUMNS} from merge_record where workspace_id = :workspace_id")
 _ALL_HISTORY = text(

@@ -29,7 +29,7 @@ _NUMBERED: Final = text(
 _REFUSED: Final = text(
     "select coalesce(sum(n.count), 0) from workspace w join name_count n on n.workspace_id = w.id"
     " and n.kind = :kind and n.name in :names and n.type in :codes"
-    " where (cast(:workspace_id as bigint) is null or w.id = :workspace_id)"
+    " where (cast(:workspace_id as bigint) is null or w.id = :workspace_id) /*here n.workspace_id*/"
 ).bindparams(bindparam("names", expanding=True), bindparam("codes", expanding=True))
 
 

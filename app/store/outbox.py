@@ -61,14 +61,17 @@ _REPLAY: Final = text(
 _ERASE: Final = text(
     f"delete from webhook_message where workspace_id = :workspace_id and pid in :pids and types & {DELETED} = 0"
 ).bindparams(bindparam("pids", expanding=True))
-_OLD: Final = text(f"select workspace_id, pid, webhook_id, id from webhook_message where us < :before_us limit {CHUNK}")
+_OLD: Final = text(
+    "select workspace_id, pid, webhook_id, id from webhook_message where us < :before_us"
+    f" /*here workspace_id*/ limit {CHUNK}"
+)
 #: Of each workspace the newest messages stay.
 _LARGE: Final = text(
     f"""
     select workspace_id, pid, webhook_id, id from (
         select workspace_id, pid, webhook_id, id,
                sum(length(cast(doc as text)) + 250) over (partition by workspace_id order by n desc, id) as total
-        from webhook_message
+        from webhook_message where true /*here workspace_id*/
     ) m where total > :most limit {CHUNK}
     """
 )

@@ -29,8 +29,11 @@ _COLUMN: Final = {table: "hour" if table == "inbox" else "day" for table in _AHE
 
 
 def prepare(database: Database, now_us: int) -> None:
-    """Make the partitions that will be needed soon. Nothing to do on SQLite."""
-    if not database.is_postgresql:
+    """Make the partitions that will be needed soon. Nothing to do on SQLite.
+
+    While a node is away none can be made: what finds no partition in its time lies in the default one.
+    """
+    if not database.is_postgresql or _is_node_away(database):
         return
     for table, ahead in _AHEAD.items():
         unit = now_us // _UNIT_US[table]
@@ -57,7 +60,7 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
         "inbox_message": now_us // DAY - messages.DAYS,
     }
     dropped: dict[str, int] = {}
-    for table, limit in limits.items():
+    for table, limit in () if _is_node_away(database) else limits.items():
         number = (
             _expire_partitions(database, table, limit) if database.is_postgresql else _delete(database, table, limit)
         )
@@ -66,6 +69,14 @@ def expire(database: Database, now_us: int, inbox_hours: int) -> dict[str, int]:
     if forgotten := dead_letters.forget_bodies(database, now_us):
         dropped["dead"] = forgotten
     return dropped
+
+
+def _is_node_away(database: Database) -> bool:
+    """Asked before any table is locked: nobody should wait for that while a node does not answer."""
+    away = database.look_for_nodes()
+    if away:
+        log.warning("partitions_wait", nodes=", ".join(away))
+    return bool(away)
 
 
 def numbers(connection: Connection, table: str) -> set[int]:

@@ -14,8 +14,9 @@ from app.store.engine import Database
 _OLDEST: Final = text(
     """
     select h.workspace_id, h.stream, coalesce(
-        (select min(i.seq) from inbox i where i.workspace_id = h.workspace_id and i.stream = h.stream), h.head + 1
-    ) from inbox_head h where h.head > 0
+        (select min(i.seq) from inbox i where i.workspace_id = h.workspace_id and i.stream = h.stream
+            /*here i.workspace_id*/), h.head + 1
+    ) from inbox_head h where h.head > 0 /*here h.workspace_id*/
     """
 )
 _FIRST: Final = text(
@@ -27,7 +28,7 @@ _LARGE: Final = text(
     select workspace_id, stream, seq from (
         select workspace_id, stream, seq,
                sum(length(body)) over (partition by workspace_id order by accepted_us desc, seq desc) as total
-        from dead where length(body) > 0
+        from dead where length(body) > 0 /*here workspace_id*/
     ) d where total > :most limit :chunk
     """
 )
@@ -36,7 +37,7 @@ _MANY: Final = text(
     select workspace_id, stream, seq from (
         select workspace_id, stream, seq,
                row_number() over (partition by workspace_id order by accepted_us desc, seq desc) as place
-        from dead
+        from dead where true /*here workspace_id*/
     ) d where place > :most
     """
 )

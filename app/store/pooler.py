@@ -6,7 +6,7 @@ drops the options of a connection, and gives it a process number of its own: by 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import psycopg
@@ -60,12 +60,15 @@ def confirm(connection: Connection) -> None:
 class Sessions:
     """The sessions behind an engine's connections: ours alone, with their settings, or shared by way of a pooler."""
 
-    def __init__(self, engine: Engine, settings: Mapping[str, str], *, dated: bool) -> None:
+    def __init__(
+        self, engine: Engine, settings: Mapping[str, str], *, dated: bool, distributed: Callable[[], None]
+    ) -> None:
         """`settings` of PostgreSQL by name, without blanks. `dated`: each transaction has to know how old its session
-        is, see `app.store.engine.since`.
+        is, see `app.store.engine.since`. `distributed` is called by each connection that finds tables on several nodes.
         """
         self._settings = settings
         self._dated = dated
+        self._distributed = distributed
         self._engine = engine
         #: Whether the last connection that was made leads to a pooler; None before the first.
         self._pooled: bool | None = None
@@ -98,6 +101,8 @@ class Sessions:
         record.info["distributed"] = False
         if row is not None and row[1]:
             record.info["distributed"] = driver.execute(_DISTRIBUTED).fetchone() == (True,)
+        if record.info["distributed"]:
+            self._distributed()
         driver.autocommit = False
         self._pooled = record.info["pooled"] = row is None or not row[0]
         if self._pooled:

@@ -58,13 +58,16 @@ _BACK: Final = text(
     " and (us, n) < (:us, :n) order by us desc, n desc limit :limit"
 )
 _OLDEST: Final = text("select min(us) from refused_request where workspace_id = :workspace_id")
-_NEXT_WORKSPACE: Final = text("select min(workspace_id) from refused_request where workspace_id > :workspace_id")
+_NEXT_WORKSPACE: Final = text(
+    "select min(workspace_id) from refused_request where workspace_id > :workspace_id /*here workspace_id*/"
+)
 _CUT: Final = text(
     "select us from refused_request where workspace_id = :workspace_id order by us desc, n desc limit 1 offset :rows"
 )
 _DELETE: Final = text(
-    "delete from refused_request where (workspace_id, us, n) in (select workspace_id, us, n from refused_request"
-    " where workspace_id = :workspace_id and us <= :us order by us, n limit :chunk)"
+    "delete from refused_request where workspace_id = :workspace_id and (workspace_id, us, n) in"
+    " (select workspace_id, us, n from refused_request where workspace_id = :workspace_id and us <= :us"
+    " order by us, n limit :chunk)"
 )
 
 #: Behind every row.

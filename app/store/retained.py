@@ -40,13 +40,13 @@ class Keeping:
 _OVER: Final = text(
     """
     select workspace_id, pid, count(*) as number from (
-        select workspace_id, pid from history where (workspace_id, pid) >= (:workspace_id, :pid)
+        select workspace_id, pid from history where (workspace_id, pid) >= (:workspace_id, :pid) /*here workspace_id*/
         order by workspace_id, pid limit :window
     ) h group by workspace_id, pid having count(*) > :most
     """
 )
 _LAST_LINE: Final = text(
-    "select workspace_id, pid from history where (workspace_id, pid) >= (:workspace_id, :pid)"
+    "select workspace_id, pid from history where (workspace_id, pid) >= (:workspace_id, :pid) /*here workspace_id*/"
     " order by workspace_id, pid limit 1 offset :skip"
 )
 _LINES: Final = text("select count(*) from history where workspace_id = :workspace_id and pid = :pid")
@@ -60,12 +60,13 @@ _OLD_RECORDS: Final = text(
     """
     select workspace_id, id, kept_pid, merged_pid, is_undone from (
         select workspace_id, id, kept_pid, merged_pid, us, plan is null as is_final, undone is not null as is_undone
-        from merge_record where (workspace_id, id) > (:workspace_id, :id) order by workspace_id, id limit :window
+        from merge_record where (workspace_id, id) > (:workspace_id, :id) /*here workspace_id*/
+        order by workspace_id, id limit :window
     ) r where us < :us and is_final
     """
 )
 _LAST_RECORD: Final = text(
-    "select workspace_id, id from merge_record where (workspace_id, id) > (:workspace_id, :id)"
+    "select workspace_id, id from merge_record where (workspace_id, id) > (:workspace_id, :id) /*here workspace_id*/"
     " order by workspace_id, id limit 1 offset :skip"
 )
 #: Once nobody can say any more who was merged into a profile, its history must not say it either: deleting that person
@@ -85,14 +86,15 @@ _FORGET_MERGED: Final = [
 _OLD_DELETIONS: Final = text(
     """
     select workspace_id, erased_id from (
-        select workspace_id, erased_id, us from deletion where (workspace_id, erased_id) > (:workspace_id, :id)
+        select workspace_id, erased_id, us from deletion
+        where (workspace_id, erased_id) > (:workspace_id, :id) /*here workspace_id*/
         order by workspace_id, erased_id limit :window
     ) d where us < :us
     """
 )
 _LAST_DELETION: Final = text(
     "select workspace_id, erased_id from deletion where (workspace_id, erased_id) > (:workspace_id, :id)"
-    " order by workspace_id, erased_id limit 1 offset :skip"
+    " /*here workspace_id*/ order by workspace_id, erased_id limit 1 offset :skip"
 )
 _FORGET_DELETION: Final = text("delete from deletion where workspace_id = :workspace_id and erased_id = :erased_id")
 

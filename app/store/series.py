@@ -61,7 +61,9 @@ _OLD: Final = """
     )
 """
 _OLD_DAYS, _OLD_HOURS = text(_OLD.format("day")), text(_OLD.format("hour"))
-_WORKSPACES: Final = text("select distinct workspace_id from series order by workspace_id")
+_WORKSPACES: Final = text(
+    "select distinct workspace_id from series where true /*here workspace_id*/ order by workspace_id"
+)
 
 
 def make(connection: Connection, workspace_id: int, changes: Changes, known: NameCache, most: int) -> NameCache:

@@ -31,7 +31,8 @@ _ADD: Final = BulkWrite(WebhookMember)
 _FIELDS: Final = "workspace_id, webhook_id, phase, definition, pid, swept_us, members"
 _LISTED: Final = text(
     f"select {_FIELDS}, exists (select 1 from webhook_message m where m.workspace_id = w.workspace_id"
-    " and m.webhook_id = w.webhook_id and m.state = 'held') as waits from webhook_watch w"
+    " and m.webhook_id = w.webhook_id and m.state = 'held' /*here m.workspace_id*/) as waits from webhook_watch w"
+    " where true /*here w.workspace_id*/"
     " order by workspace_id, webhook_id"
 )
 _KEY: Final = "workspace_id = :workspace_id and webhook_id = :webhook_id"

@@ -45,7 +45,9 @@ _PARTS: Final = text(
 )
 _DELETE: Final = text("delete from webhook_event where workspace_id = :workspace_id and n = :n")
 _WAITING: Final = text(f"select {_FIELDS} from webhook_event where workspace_id = :workspace_id order by n")
-_WORKSPACES: Final = text("select distinct workspace_id from webhook_event order by workspace_id")
+_WORKSPACES: Final = text(
+    "select distinct workspace_id from webhook_event where true /*here workspace_id*/ order by workspace_id"
+)
 _LOCK: Final = text("select pg_advisory_xact_lock(727013, cast(:workspace_id as integer))")
 _TRY: Final = text("select pg_try_advisory_xact_lock(727013, cast(:workspace_id as integer))")
 
@@ -53,10 +55,13 @@ _OLD: Final = "us < :before_us"
 #: Of each workspace the newest rows stay.
 _LARGE: Final = (
     "(workspace_id, n) in (select workspace_id, n from (select workspace_id, n, sum(length(doc) + 50)"
-    " over (partition by workspace_id order by n desc) as total from webhook_event) e where total > :most)"
+    " over (partition by workspace_id order by n desc) as total from webhook_event where true /*here workspace_id*/) e"
+    " where total > :most)"
 )
 _DROPPED: Final = {
-    condition: text(f"select workspace_id, {_FIELDS} from webhook_event where {condition} limit 100")
+    condition: text(
+        f"select workspace_id, {_FIELDS} from webhook_event where {condition} /*here workspace_id*/ limit 100"
+    )
     for condition in (_OLD, _LARGE)
 }
 

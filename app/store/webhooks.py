@@ -47,7 +47,7 @@ _READY: Final = text(
     f"""
     select {_COLUMNS} from webhook w where enabled and rests_until_us <= :now_us and lease_us <= :now_us
     and exists (select 1 from webhook_message m where m.workspace_id = w.workspace_id and m.webhook_id = w.id
-                and m.state = 'due')
+                and m.state = 'due' /*here m.workspace_id*/) /*here w.workspace_id*/
     order by lease_us, created_us limit :limit
     """
 )

@@ -39,7 +39,8 @@ _EMPTIED: Final = text(
 )
 _FINISHED: Final = text("update workspace_deletion set finished_us = :us where workspace_id = :workspace_id")
 _UNFINISHED: Final = text(
-    "select workspace_id, us, emptied_us, finished_us from workspace_deletion where finished_us is null order by us"
+    "select workspace_id, us, emptied_us, finished_us from workspace_deletion where finished_us is null"
+    " /*here workspace_id*/ order by us"
 )
 _ALL: Final = text("select workspace_id, us, emptied_us, finished_us from workspace_deletion order by us, workspace_id")
 _BEGUN: Final = text("select workspace_id from workspace_deletion where workspace_id in :workspace_ids").bindparams(

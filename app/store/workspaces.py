@@ -112,6 +112,11 @@ def listed(database: Database) -> list[Workspace]:
         return workspaces
 
 
+def reachable(database: Database) -> list[Workspace]:
+    """As `listed`, without those whose node is away: for work on each of them."""
+    return [workspace for workspace in listed(database) if not database.is_away(number(workspace))]
+
+
 def get(database: Database, name: str) -> Workspace:
     """A workspace by name. Raises UnknownNameError, also for one that is being deleted."""
     with database.read() as connection, Session(connection) as session:

@@ -18,7 +18,7 @@ from tests.pinned import unpinned
 from tests.stores import NOW_US, workspace
 
 #: They are of the installation, or are found by something that is unique over all workspaces.
-EVERYWHERE = {
+STAYING = {
     "api_key",
     "app",
     "company",
@@ -42,9 +42,9 @@ MEMBERS = """
 
 
 def test_every_table_goes_somewhere() -> None:
-    """Only few, small ones are on every node, where whoever writes waits for all nodes."""
+    """Only few, small ones stay on the coordinator."""
     kinds = {table.name: distribution.kind(table) for table in distribution.tables()}
-    assert {name for name, kind in kinds.items() if kind is Kind.REFERENCE} == EVERYWHERE
+    assert {name for name, kind in kinds.items() if kind is Kind.COORDINATOR} == STAYING
     assert kinds["inbox"] is kinds["profile"] is kinds["lane"] is kinds["job"] is Kind.DISTRIBUTED
     assert next(iter(kinds)) == distribution.FIRST
 
@@ -54,9 +54,9 @@ def test_every_table_goes_somewhere() -> None:
     [
         (["workspace_id", "id"], [], Kind.DISTRIBUTED),
         (["workspace_id"], [["workspace_id", "name"]], Kind.DISTRIBUTED),
-        (["workspace_id", "id"], [["id"]], Kind.REFERENCE),
-        (["id"], [], Kind.REFERENCE),
-        (["id"], [["workspace_id"]], Kind.REFERENCE),
+        (["workspace_id", "id"], [["id"]], Kind.COORDINATOR),
+        (["id"], [], Kind.COORDINATOR),
+        (["id"], [["workspace_id"]], Kind.COORDINATOR),
     ],
 )
 def test_a_table_is_split_where_every_key_has_the_workspace(

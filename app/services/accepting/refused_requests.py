@@ -6,7 +6,7 @@ counted by endpoint, status and error, and becomes one row for each of these. Al
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,7 +16,7 @@ from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.refusals import UnavailableError
 from app.store import refused
-from app.store.engine import Database
+from app.store.engine import DATABASE_ERRORS, Database
 from app.store.refused import ErrorEntry, Refused
 
 SECONDS: Final = 1.0
@@ -40,6 +40,13 @@ class _Waiting:
     rows: list[Refused] = field(default_factory=list)
     counted: dict[_Group, Refused] = field(default_factory=dict)
     bytes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.counted)
+
+    def __iter__(self) -> Iterator[Refused]:
+        yield from self.rows
+        yield from self.counted.values()
 
 
 class RefusedRequests:
@@ -129,32 +136,39 @@ class RefusedRequests:
 
     async def flush(self) -> None:
         """Write what waits. While the database is away it waits on, within its bounds."""
-        rows = [row for waiting in self._waiting.values() for row in (*waiting.rows, *waiting.counted.values())]
-        if not rows:
-            self._waiting.clear()
-            return
-        taken, size = self._waiting, self._size
+        taken = {workspace_id: waiting for workspace_id, waiting in self._waiting.items() if waiting}
         self._waiting, self._size = {}, 0
+        if not taken:
+            return
         try:
-            await self._calls.run(lambda: self._write(rows))
+            left = await self._calls.run(lambda: self._write(taken))
         except UnavailableError:
-            self._keep(taken, size)
+            left = taken
+        if left:
+            self._keep(left)
 
-    def _keep(self, taken: dict[int, _Waiting], size: int) -> None:
+    def _keep(self, taken: dict[int, _Waiting]) -> None:
         """What could not be written waits on, and what came meanwhile as far as there is room."""
-        came, self._waiting, self._size = self._waiting, taken, size
+        came, self._waiting, self._size = self._waiting, taken, sum(map(len, taken.values()))
         for workspace_id, waiting in came.items():
             kept = self._waiting.setdefault(workspace_id, _Waiting())
-            for row in (*waiting.rows, *waiting.counted.values()):
+            for row in waiting:
                 if self._size >= MOST_WAITING or len(kept.rows) >= self._rows_per_second:
                     self.dropped += row.count
                 else:
                     kept.rows.append(row)
                     self._size += 1
 
-    def _write(self, rows: list[Refused]) -> None:
-        with self._database.write() as connection:
-            refused.add(connection, rows)
+    def _write(self, taken: dict[int, _Waiting]) -> dict[int, _Waiting]:
+        """What could not be written: a node that is away keeps back its own workspaces alone."""
+        left: dict[int, _Waiting] = {}
+        for part in self._database.by_node(taken.items(), lambda item: item[0]):
+            try:
+                with self._database.write() as connection:
+                    refused.add(connection, [row for _, waiting in part for row in waiting])
+            except DATABASE_ERRORS:
+                left.update(part)
+        return left
 
     async def _run(self) -> None:
         while True:

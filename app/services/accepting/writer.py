@@ -40,6 +40,8 @@ STUCK_SECONDS: Final = 1.0
 
 Stored = Appended | Repeated
 Waiter = tuple[Entry, asyncio.Future[Stored]]
+#: Requests of one stream that are stored in one commit.
+Group = tuple[StreamKey, list[Entry]]
 #: Of one group of a flush: of each request, or what failed them all.
 Result = list[Outcome] | BaseException
 
@@ -84,7 +86,7 @@ class InboxWriter:
         Raises UnavailableError; then it may still be stored, as after any lost answer. Raises KeyReusedError.
         """
         key = StreamKey(workspace_id, stream)
-        if self._is_stuck(key):
+        if self._is_stuck(key) or self._database.is_away(workspace_id):
             raise UnavailableError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Stored] = loop.create_future()
@@ -195,7 +197,13 @@ class InboxWriter:
         with self._database.read(self._database.inbox) as connection:
             return idempotency.find(connection, workspace_id, key)
 
-    def _flush(self, work: list[tuple[StreamKey, list[Entry]]]) -> list[Result]:
+    def _flush(self, work: list[Group]) -> list[Result]:
+        """A commit for each node, where there are several: one that fails, or is slow, is nobody else's."""
+        parts = self._database.by_node(work, lambda group: group[0].workspace_id)
+        results = {key: result for part in parts for (key, _), result in zip(part, self._commit(part), strict=True)}
+        return [results[key] for key, _ in work]
+
+    def _commit(self, work: list[Group]) -> list[Result]:
         if not work:
             return []
         try:
@@ -210,7 +218,7 @@ class InboxWriter:
             if len(work) == 1 or not is_locked(error):
                 return [error] * len(work)
         # One workspace that is gone, or whose row somebody holds, must not fail the others.
-        return [result for group in work for result in self._flush([group])]
+        return [result for group in work for result in self._commit([group])]
 
     def _append(self, connection: Connection, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
         """Requests without keys and message ids, nearly all, do not pay for those that have some."""

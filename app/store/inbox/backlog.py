@@ -26,7 +26,7 @@ _BEHIND_POSTGRESQL: Final = text(
     from inbox_head h join lane l using (workspace_id)
          cross join lateral (select case h.stream when 0 then l.cursor_normal else l.cursor_bulk end as cursor,
                                     case h.stream when 0 then l.hour_normal else l.hour_bulk end as hour) c
-    where h.head > c.cursor
+    where h.head > c.cursor /*here h.workspace_id*/ /*here l.workspace_id*/
     """
 )
 # `hour` keeps old partitions out; a stream that was never applied has 0 there.

@@ -140,7 +140,7 @@ _HAS_KIND = text(
     " and kind = :kind limit 1"
 )
 _OLDEST = text("select min(seq) from inbox where workspace_id = :workspace_id and stream = :stream")
-_HEADS = text("select workspace_id, stream, head from inbox_head where head > 0")
+_HEADS = text("select workspace_id, stream, head from inbox_head where head > 0 /*here workspace_id*/")
 _ACCEPTED = text("select accepted_us from inbox where workspace_id = :w and stream = :stream and seq = :seq")
 # What does not fit is not sent: its length is known without reading it.
 _READ: Final = """

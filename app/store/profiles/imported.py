@@ -11,7 +11,7 @@ _PAGE: Final = text(
 
 
 _WORKSPACES: Final = text(
-    "select distinct workspace_id from profile where created_from = 'pti' and external_id is null"
+    "select distinct workspace_id from profile where created_from = 'pti' and external_id is null /*here workspace_id*/"
 )
 
 

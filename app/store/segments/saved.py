@@ -5,6 +5,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlmodel import SQLModel
 
+from app.store.reach import here
 from app.store.tables import Segment, SegmentSize
 
 _SEGMENTS: Final = SQLModel.metadata.tables["segment"]
@@ -73,7 +74,7 @@ def uncounted(connection: Connection, workspace_id: int, day: int) -> list[Segme
 
 def tracking(connection: Connection) -> set[int]:
     """The workspaces of which the sizes of a segment are kept, at least of one."""
-    found = select(_SEGMENTS.c.workspace_id).where(_SEGMENTS.c.tracked).distinct()
+    found = select(_SEGMENTS.c.workspace_id).where(_SEGMENTS.c.tracked, here("segment.workspace_id")).distinct()
     return set(connection.execute(found).scalars())
 
 
@@ -87,7 +88,7 @@ def sizes(connection: Connection, workspace_id: int, segment_id: str, first: int
 
 def expire(connection: Connection, before: int) -> int:
     """Forget the sizes of days before one."""
-    return connection.execute(delete(_SIZES).where(_SIZES.c.day < before)).rowcount
+    return connection.execute(delete(_SIZES).where(_SIZES.c.day < before, here("segment_size.workspace_id"))).rowcount
 
 
 def _one(workspace_id: int, segment_id: str) -> tuple[Any, Any]:

@@ -27,13 +27,15 @@ _TOUCHED_US: Final = DAY
 
 _NOTE_SEGMENTS: Final = text(
     "update value_filling f set used_us = :now_us where used_us < :before_us"
-    " and exists (select 1 from segment s where s.workspace_id = f.workspace_id)"
+    " and exists (select 1 from segment s where s.workspace_id = f.workspace_id /*here s.workspace_id*/)"
+    " /*here f.workspace_id*/"
 )
 _NOTE_PREVIEWS: Final = text(
     """
     update value_filling f set used_us = j.created_us
-    from (select workspace_id, max(created_us) as created_us from job where kind = :preview group by workspace_id) j
-    where j.workspace_id = f.workspace_id and j.created_us > f.used_us
+    from (select workspace_id, max(created_us) as created_us from job where kind = :preview /*here workspace_id*/
+          group by workspace_id) j
+    where j.workspace_id = f.workspace_id and j.created_us > f.used_us /*here f.workspace_id*/
     """
 )
 _TOUCH: Final = text(
@@ -43,16 +45,20 @@ _USED: Final = text("select used_us from value_filling where workspace_id = :wor
 _UNUSED: Final = text(
     """
     select workspace_id from value_filling f where used_us < :since_us and not leaving
-    and not exists (select 1 from segment s where s.workspace_id = f.workspace_id) order by workspace_id
+    and not exists (select 1 from segment s where s.workspace_id = f.workspace_id /*here s.workspace_id*/)
+    /*here f.workspace_id*/ order by workspace_id
     """
 )
 _BEHIND: Final = text(
     """
     select workspace_id from lane join value_filling using (workspace_id)
-    where with_values and not leaving and values_at is distinct from cursor_normal + cursor_bulk order by workspace_id
+    where with_values and not leaving and values_at is distinct from cursor_normal + cursor_bulk
+    /*here lane.workspace_id*/ /*here value_filling.workspace_id*/ order by workspace_id
     """
 )
-_LEAVING: Final = text("select workspace_id from value_filling where leaving order by workspace_id")
+_LEAVING: Final = text(
+    "select workspace_id from value_filling where leaving /*here workspace_id*/ order by workspace_id"
+)
 _LEAVE: Final = text(
     "update value_filling set leaving = true, pid = -1, behind_us = coalesce(:behind_us, behind_us)"
     " where workspace_id = :workspace_id and not leaving"
@@ -75,7 +81,8 @@ _STATES: Final = text(
     """
     select f.workspace_id, f.pid is null and not f.leaving as filled, f.leaving, f.behind_us,
         l.with_values and l.values_at is distinct from l.cursor_normal + l.cursor_bulk as behind
-    from value_filling f join lane l using (workspace_id) order by f.workspace_id
+    from value_filling f join lane l using (workspace_id)
+    where true /*here f.workspace_id*/ /*here l.workspace_id*/ order by f.workspace_id
     """
 )
 

@@ -73,10 +73,10 @@ _AT: Final = text("select pid from value_filling where workspace_id = :workspace
 _MOVE: Final = text("update value_filling set pid = :pid where workspace_id = :workspace_id")
 _USERS: Final = text(
     """
-    select workspace_id from segment
-    union select workspace_id from job where kind = :preview and created_us >= :since_us
-    union select workspace_id from value_filling
-    except select workspace_id from value_filling where pid is null or leaving
+    select workspace_id from segment where true /*here workspace_id*/
+    union select workspace_id from job where kind = :preview and created_us >= :since_us /*here workspace_id*/
+    union select workspace_id from value_filling where true /*here workspace_id*/
+    except select workspace_id from value_filling where (pid is null or leaving) /*here workspace_id*/
     except select workspace_id from workspace_deletion
     order by workspace_id
     """

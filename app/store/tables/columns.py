@@ -8,9 +8,9 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-#: Says of a small table, in its `info`, that each node of several has all of it, though its key has a workspace: it is
-#: read together with what has none.
-EVERYWHERE: Final = "everywhere"
+#: Says of a small table, in its `info`, that it stays on the coordinator of several nodes, though its key has a
+#: workspace: it is read together with what has none.
+STAYS: Final = "stays"
 
 #: A JSON document: jsonb on PostgreSQL, text on SQLite.
 _DOCUMENT: Final = JSON().with_variant(JSONB(), "postgresql")

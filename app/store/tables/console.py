@@ -3,7 +3,7 @@
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from app.store.tables.columns import EVERYWHERE, big, binary, text
+from app.store.tables.columns import STAYS, big, binary, text
 
 
 class Account(SQLModel, table=True):
@@ -20,7 +20,7 @@ class AccountRole(SQLModel, table=True):
     """What an account may do in a workspace; in workspace 0: in all of them."""
 
     __tablename__ = "console_role"
-    __table_args__ = ({"info": {EVERYWHERE: True}},)
+    __table_args__ = ({"info": {STAYS: True}},)
 
     workspace_id: int = big(key=True)
     account: str = text(key=True)

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from app.store.tables.columns import EVERYWHERE, big, binary, document, flag, text
+from app.store.tables.columns import STAYS, big, binary, document, flag, text
 
 
 class Company(SQLModel, table=True):
@@ -57,7 +57,7 @@ class WorkspaceDeletion(SQLModel, table=True):
     app.store.workspace_deletions."""
 
     __tablename__ = "workspace_deletion"
-    __table_args__ = ({"info": {EVERYWHERE: True}},)
+    __table_args__ = ({"info": {STAYS: True}},)
 
     workspace_id: int = big(key=True)
     #: When it was asked for.

@@ -1,0 +1,136 @@
+"""Which workspaces can be reached. On several nodes those of a node that is away cannot, and all others go on.
+
+A statement about one workspace runs on its node and fails with it. A statement about all workspaces would fail for all
+of them, so each of its selects ends its condition with a mark that names a column with numbers of workspaces:
+
+    select workspace_id from erasure where true /*here workspace_id*/ order by workspace_id limit 1
+
+The mark is a comment, and stays one where there are no nodes, and while all of them answer. When a statement fails, the
+coordinator is asked which nodes answer. While one does not, marks become a condition by which Citus leaves it out.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+import psycopg
+from sqlalchemy import Connection, Engine, TextClause, event, text
+from sqlalchemy.engine import ExceptionContext
+
+#: While a node is away, it is looked for this often; and at most this often after failures.
+LOOK_SECONDS: Final = 5.0
+LEAST_SECONDS: Final = 1.0
+#: How long a node may take to answer, and all of them.
+NODE_MS: Final = 2_000
+LOOK_MS: Final = 10_000
+
+_MARK: Final = re.compile(r"/\*here ([\w.]+)\*/")
+_AWAY: Final = """
+    select groupid, nodename || ':' || nodeport from pg_dist_node
+    where noderole = 'primary' and shouldhaveshards
+    and not coalesce(citus_check_connection_to_node(nodename, nodeport), false) order by 2
+    """
+#: 0 is the installation, which has alerts; a workspace that is being deleted may have no row any more.
+_PLACES: Final = """
+    select w.id, p.groupid
+    from (select id from workspace union select workspace_id from workspace_deletion union select 0) w
+    join pg_dist_placement p on p.shardid = get_shard_id_for_distribution_column('lane', w.id)
+    """
+
+_T = TypeVar("_T")
+
+
+def here(column: str) -> TextClause:
+    """The mark as a condition, for statements that are no text."""
+    return text(f"true /*here {column}*/")
+
+
+def narrowed(statement: str, workspace_ids: Iterable[int]) -> str:
+    """A statement for PostgreSQL, about these workspaces instead of all."""
+    numbers = ",".join(map(str, workspace_ids))
+    return _MARK.sub(lambda mark: f" and {mark[1]} = any('{{{numbers}}}'::bigint[])", statement)
+
+
+class Reach:
+    """Of an engine whose tables are on several nodes. Any thread asks it; one at a time asks the coordinator."""
+
+    def __init__(self, engine: Engine, connect: Callable[[], psycopg.Connection]) -> None:
+        """`connect` makes a connection beside the engine's, of which none may be free. It is closed here."""
+        self._connect = connect
+        self._lock = Lock()
+        self._doubted = False
+        self._looked = float("-inf")
+        #: Nodes that did not answer: {number: name}.
+        self._away: Mapping[int, str] = {}
+        #: {workspace: number of its node}, as far as it is known.
+        self._places: Mapping[int, int] = {}
+        event.listen(engine, "before_cursor_execute", self._narrow, retval=True)
+        event.listen(engine, "handle_error", self._doubt)
+
+    def look(self) -> list[str]:
+        """Nodes that do not answer now, as `host:port`. Raises psycopg.Error when the coordinator does not either."""
+        with self._lock:
+            self._look()
+        return self.away
+
+    @property
+    def away(self) -> list[str]:
+        """Nodes that did not answer when they were asked last, as `host:port`."""
+        return list(self._away.values())
+
+    def is_away(self, workspace_id: int) -> bool:
+        """Whether the workspace's node did not answer when it was asked last."""
+        return bool(self._away) and self._places.get(workspace_id) in self._away
+
+    def by_node(self, items: Iterable[_T], workspace_of: Callable[[_T], int]) -> list[list[_T]]:
+        """What belongs to workspaces of one node, together, in the order in which it came.
+
+        A workspace that was moved a moment ago, or made, may be taken for one of another node: that costs time, and
+        nothing else.
+        """
+        items = list(items)
+        if any(workspace_of(item) not in self._places for item in items):
+            self._look_again(LEAST_SECONDS)
+        parts: dict[int, list[_T]] = {}
+        for item in items:
+            parts.setdefault(self._places.get(workspace_of(item), -1), []).append(item)
+        return list(parts.values())
+
+    def _narrow(
+        self, _connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+    ) -> tuple[str, Any]:
+        if "/*here " not in statement:
+            return statement, parameters
+        if self._doubted:
+            self._look_again(LEAST_SECONDS)
+        elif self._away:
+            self._look_again(LOOK_SECONDS)
+        away, places = self._away, self._places
+        if not away:
+            return statement, parameters
+        return narrowed(statement, sorted(one for one, node in places.items() if node not in away)), parameters
+
+    def _doubt(self, _context: ExceptionContext) -> None:
+        self._doubted = True
+
+    def _look_again(self, seconds: float) -> None:
+        """Unless somebody did within `seconds`. What a coordinator that does not answer means, others will say."""
+        with self._lock:
+            if time.monotonic() - self._looked < seconds:
+                return
+            try:
+                self._look()
+            except psycopg.Error:
+                self._looked = time.monotonic()
+
+    def _look(self) -> None:
+        self._doubted = False
+        with self._connect() as connection, connection.transaction():
+            connection.execute(f"set local citus.node_connection_timeout = {NODE_MS}")
+            connection.execute(f"set local statement_timeout = {LOOK_MS}")
+            away: dict[int, str] = dict(connection.execute(_AWAY).fetchall())
+            self._places = dict(connection.execute(_PLACES).fetchall())
+        self._away = away
+        self._looked = time.monotonic()
