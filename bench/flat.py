@@ -26,6 +26,9 @@ FIRST_RATE, MOST_RATE = 40.0, 3000.0
 GROWTH = 0.05
 HALVINGS = 3
 DRAIN_SECONDS = 60.0
+#: Of a trial of the search. A flow of batches takes up to a second for one of them, and its waves look like growth in
+#: shorter trials.
+LEAST_SECONDS = 8.0
 #: A quick run makes one trial, with enough samples for a slope.
 QUICK_SECONDS = 2.0
 SINGLES_PER_SECOND = 20
@@ -107,7 +110,7 @@ def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Itera
             running.enter_context(stack.worker(site))
             generator = running.enter_context(stack.generator(options.users, distribution, options.bodies))
             caught_up(site)
-            step = options.share(2, 3.0)
+            step = options.share(2, LEAST_SECONDS)
             ceiling = ceilings.get(distribution, MOST_RATE * data.OBJECTS) / data.OBJECTS
             _warm(generator, port, site)
             rate = FIRST_RATE / 2

@@ -9,6 +9,7 @@ import itertools
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import cast
@@ -90,7 +91,8 @@ class _Session:
     def __init__(self, run: Run, requests: Iterator[bytes]) -> None:
         self._run = run
         self._requests = requests
-        self._idle: list[_Client] = []
+        #: In turns, since a connection that has never sent anything is closed after a while.
+        self._idle = deque[_Client]()
         self._sent = self._answered = self._in_time = 0
         self._deadline = 0.0
         self._latencies: list[float] = []
@@ -106,11 +108,11 @@ class _Session:
         start = time.perf_counter()
         self._deadline = start + self._run.seconds
         if self._run.rate:
-            self._idle = clients
+            self._idle.extend(clients)
             while (now := time.perf_counter()) < self._deadline and not self.result.failed:
                 due = int((now - start) * self._run.rate) - self._sent
                 for _ in range(min(due, len(self._idle))):
-                    self._send(self._idle.pop())
+                    self._send(self._idle.popleft())
                 await asyncio.sleep(TICK_SECONDS)
         else:
             for client in clients:

@@ -97,14 +97,25 @@ class Files:
         paths = [path for folder in folders for path in self._of(folder) if path.suffix == _UPLOAD]
         return sorted((f"{path.parent.name}/{path.name}", path) for path in paths)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of a name that `uploads` gave."""
+        return self._named(name).exists()
+
     def give(self, name: str, source: Path) -> None:
-        """Put a file here under a name that `uploads` gave, unless there is one. Raises OSError."""
-        folder, _, own = name.partition("/")
-        path = self.directory / folder / own
-        if path.exists():
-            return
-        with self.writing(path) as target, source.open("rb") as file:
+        """Put a file here under a name that `uploads` gave. Raises OSError: then it may be there or not."""
+        with self.writing(self._named(name)) as target, source.open("rb") as file:
             shutil.copyfileobj(file, target)
+
+    def take_back(self, name: str) -> None:
+        """Remove a file that `give` may have put here, and its folder where that is empty. Raises OSError."""
+        path = self._named(name)
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
+
+    def _named(self, name: str) -> Path:
+        folder, _, own = name.partition("/")
+        return self.directory / folder / own
 
     @contextmanager
     def probe(self) -> Iterator[str]:

@@ -45,7 +45,8 @@ def backup(file: File, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 def restore(file: File, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Make a data directory of a backup. It must be empty, and nothing may run on it.
 
-    What was accepted after the backup is gone. Start with `onefold up` then.
+    What was accepted after the backup is gone. Start with `onefold up` then. A restore that was cut short is begun anew
+    by the same command.
     """
     settings = _embedded(data_dir)
     data_dir = settings.data_dir
@@ -54,10 +55,13 @@ def restore(file: File, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     except (embedded.DataDirInUse, embedded.UnsafeSocketDirError, OSError) as error:
         raise fail(str(error)) from None
     with lock:
-        others = sorted(each.name for each in data_dir.iterdir() if each.name != embedded.LOCK_NAME)
-        if others:
-            raise fail(f"{data_dir} is not empty: it has {others[0]}. Move it away, or name another with --data-dir.")
         try:
+            backups.clear(data_dir / DATABASE_NAME)
+            others = sorted(each.name for each in data_dir.iterdir() if each.name != embedded.LOCK_NAME)
+            if others:
+                raise fail(
+                    f"{data_dir} is not empty: it has {others[0]}. Move it away, or name another with --data-dir."
+                )
             taken_us = backups.restore(file, data_dir / DATABASE_NAME, background.files(settings), now_us())
         except backups.LaterSchemaError:
             raise fail(f"{file} is of a later version of Onefold: restore it with that one.") from None

@@ -106,7 +106,7 @@ def missing(settings: Settings) -> str | None:
 
 
 def _unfinished(data_dir: Path) -> str:
-    return f"A restore into {data_dir} was not finished: empty that directory, and restore again."
+    return f"A restore into {data_dir} was not finished: run `onefold restore` again."
 
 
 def close_to_others(data_dir: Path) -> None:

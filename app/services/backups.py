@@ -90,18 +90,21 @@ def make(main: Path, files: Files, path: Path, now_us: int) -> int:
 
 
 def restore(path: Path, main: Path, files: Files, now_us: int) -> int:
-    """Put what a backup has where `main` and the files beside it belong: of when it is, in microseconds. Nothing may be
-    there, and nobody at work.
+    """Put what a backup has where `main` and the files beside it belong: of when it is, in microseconds. Nobody may be
+    at work there, and nothing may be there but what a restore has left that was cut short, which is removed.
 
     Nothing is where it belongs before everything was looked at; the main database comes last. The schema is brought up
-    to date. What numbers behind the backup stood for is not true any more: see app.store.restored.
+    to date. What numbers behind the backup stood for is not true any more: see app.store.restored. Whatever fails,
+    nothing of it stays.
 
-    Raises BrokenArchiveError, BrokenCopyError, LaterSchemaError, OSError.
+    Raises BrokenArchiveError, BrokenCopyError, LaterSchemaError, OSError, SQLAlchemyError.
     """
     data_dir = main.parent
     folder = data_dir / RESTORING
-    folder.mkdir(mode=0o700)
+    clear(main)
+    given: list[str] = []
     try:
+        folder.mkdir(mode=0o700)
         taken_us = _looked_at(archive.unpack(path, folder), folder / main.name)
         database = Database(f"sqlite:///{quote(str(folder / main.name))}")
         try:
@@ -111,18 +114,41 @@ def restore(path: Path, main: Path, files: Files, now_us: int) -> int:
             database.dispose()
         _write_record(folder, {"restored_us": now_us, "restored_of_us": taken_us})
         for source in sorted((folder / _FILES).glob("*/*")):
-            files.give(f"{source.parent.name}/{source.name}", source)
+            name = f"{source.parent.name}/{source.name}"
+            if not files.has(name):
+                given.append(name)
+                files.give(name, source)
         shutil.rmtree(folder / _FILES, ignore_errors=True)
+        last = [inbox_file(main).name, main.name]
+        for name in [*sorted(each.name for each in folder.iterdir() if each.name not in last), *last]:
+            (folder / name).rename(data_dir / name)
+        sync_directory(data_dir)
+        folder.rmdir()
+        sync_directory(data_dir)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, exist_ok=True)  # as long as not all of it is gone, nobody begins with the rest
+        for name in given:
+            files.take_back(name)
+        clear(main)
         raise
-    last = [inbox_file(main).name, main.name]
-    for name in [*sorted(each.name for each in folder.iterdir() if each.name not in last), *last]:
-        (folder / name).rename(data_dir / name)
-    sync_directory(data_dir)
-    folder.rmdir()
-    sync_directory(data_dir)
     return taken_us
+
+
+def clear(main: Path) -> None:
+    """Remove what a restore has put into a data directory and was not finished. Harmless where none was begun.
+
+    The directory was empty before, and nobody begins to work in it as long as RESTORING is there. So whatever has a
+    name of ours is the restore's. Raises OSError.
+    """
+    data_dir = main.parent
+    if not (data_dir / RESTORING).is_dir():
+        return
+    databases = [f"{file.name}{suffix}" for file in (main, inbox_file(main)) for suffix in ("", "-wal", "-shm")]
+    for name in (*databases, *SECRETS, RECORD):
+        (data_dir / name).unlink(missing_ok=True)
+    for name in (_FILES, RESTORING):
+        with suppress(FileNotFoundError):
+            shutil.rmtree(data_dir / name)
 
 
 def _looked_at(manifest: Mapping[str, Any], main: Path) -> int:

@@ -1,14 +1,19 @@
 """Backups of the embedded default: of one instant whatever goes on, whole or refused, restored as they were."""
 
+import errno
 import gzip
 import io
 import json
+import os
 import re
+import shutil
 import sqlite3
 import stat
+import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +261,95 @@ def test_a_damaged_page_is_noticed(data: Path, tmp_path: Path) -> None:
 def test_numbers_of_both_streams_are_looked_at(data: Path) -> None:
     assert (STREAM_NORMAL, STREAM_BULK) == (0, 1) == tuple(range(len(lane.STREAM_COLUMNS)))
     copies.check(data / "onefold.db")
+
+
+#: Calls of the system by which a restore puts things in their places.
+STEPS = ("mkdir", "rename", "fsync", "rmdir")
+
+
+def each_step(monkeypatch: pytest.MonkeyPatch, before: Callable[[], None]) -> None:
+    """Have `before` called in front of each of them."""
+    for name, found in [(name, getattr(os, name)) for name in STEPS]:
+
+        def step(*words: Any, call: Callable[..., Any] = found, **options: Any) -> Any:
+            before()
+            return call(*words, **options)
+
+        monkeypatch.setattr(os, name, step)
+
+
+def restored(folder: Path) -> dict[str, str]:
+    """What a restored directory has, without the moments at which it was made."""
+    return {name: text for name, text in content(folder).items() if name != "backup.json"}
+
+
+@pytest.fixture
+def backup(data: Path, tmp_path: Path) -> Path:
+    with opened(data) as database:
+        accept(database, workspace(database), 1)
+    command_line(data)("backup", str(tmp_path / "backup.tar"))
+    return tmp_path / "backup.tar"
+
+
+def test_a_restore_that_fails_anywhere_leaves_nothing(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, at each step in turn: in the data directory, and in a directory of files elsewhere, which keeps what
+    it had."""
+    target, elsewhere = tmp_path / "target", tmp_path / "elsewhere"
+    (elsewhere / "1").mkdir(parents=True)
+    (elsewhere / "1" / "other.upload").write_text("of somebody else")
+    target.mkdir()
+    failed = 0
+    for at in count():
+        steps = count()
+
+        def fail(steps: Iterator[int] = steps, at: int = at) -> None:
+            if next(steps) == at:
+                raise OSError(errno.ENOSPC, "no space")
+
+        with monkeypatch.context() as patch:
+            each_step(patch, fail)
+            try:
+                backups.restore(backup, target / "onefold.db", Files(elsewhere), NOW_US)
+            except OSError:
+                failed += 1
+                assert list(target.iterdir()) == [], at
+                assert [path.name for path in elsewhere.rglob("*") if path.is_file()] == ["other.upload"]
+                continue
+        if next(steps) <= at:  # there are no more
+            break
+        shutil.rmtree(target)  # it went on without
+        target.mkdir()
+        (elsewhere / "1" / "job.upload").unlink()
+    assert failed > 12
+    assert (elsewhere / "1" / "job.upload").read_text() == "rows"
+
+
+def test_a_restore_that_was_killed_anywhere_is_begun_anew(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies there before each step is what SIGKILL would leave."""
+    target, left = tmp_path / "target", tmp_path / "left"
+    left.mkdir()
+    states: dict[tuple[str, ...], Path] = {}
+
+    def keep() -> None:
+        paths = [path.relative_to(target) for path in target.rglob("*")]
+        names = tuple(sorted(str(path) for path in paths if path.parts[:-1] != ("restoring",)))
+        if names not in states and target.exists():
+            states[names] = left / str(len(states))
+            subprocess.run(["cp", "-a", str(target), str(states[names])], check=True)
+
+    target.mkdir()
+    with monkeypatch.context() as patch:
+        each_step(patch, keep)
+        backups.restore(backup, target / "onefold.db", Files(target / "files"), NOW_US)
+    assert len(states) > 5
+    for folder in states.values():
+        if (folder / "restoring").exists():
+            assert "was not finished" in command_line(folder)("workspaces", "list", fails=True).replace("\n", " ")
+        if (folder / "onefold.db").exists() and not (folder / "restoring").exists():
+            continue  # it was finished
+        command_line(folder)("restore", str(backup))
+        assert restored(folder) == restored(target)
