@@ -12,9 +12,9 @@ import structlog
 
 from app.adapters import signing
 from app.adapters.http_out import CallError, HttpOut
-from app.contract import export, request_id
+from app.contract import exported, request_id
 from app.contract import webhooks as contract
-from app.contract.export import View
+from app.contract.exported import View
 from app.domain.profile import ALL_SECTIONS, CHANNEL_EMAIL
 from app.domain.times import SECOND
 from app.domain.webhooks import FAILURES_BEFORE_REST, PAUSES, TEST, Webhook, rest_us
@@ -213,7 +213,7 @@ class WebhookSender:
             if isinstance(email, str):
                 states = look_up.fetch_addresses(connection, workspace_id, [(CHANNEL_EMAIL, email)])
                 state = states[CHANNEL_EMAIL, email, ""]
-        return export.render(View(profiles[0], state, self._now_us()), None)
+        return exported.render(View(profiles[0], state, self._now_us()), None)
 
     def _record(self, webhook: Webhook, outcome: _Outcome) -> None:
         now_us = self._now_us()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.contract import body as bodies
-from app.contract import export, identifiers
+from app.contract import export, exported, identifiers
 from app.contract.errors import RefusedError
 
 ZIP_FORMAT, GZIP_FORMAT = "zip", "gzip"
@@ -98,13 +98,13 @@ def _custom(value: object) -> frozenset[str] | None:
     return frozenset(value)
 
 
-def line(view: export.View, fields: frozenset[str] | None, custom: frozenset[str] | None) -> dict[str, object]:
+def line(view: exported.View, fields: frozenset[str] | None, custom: frozenset[str] | None) -> dict[str, object]:
     """One user as a line of the file. Custom attributes that were asked for by name are given back alone."""
     if custom is None:
-        return export.render(view, fields)
+        return exported.render(view, fields)
     if fields is not None:
         fields = fields | {"custom_attributes"}
-    user = export.render(view, fields)
+    user = exported.render(view, fields)
     shown = user.get("custom_attributes")
     if isinstance(shown, dict):
         user["custom_attributes"] = {name: value for name, value in shown.items() if name in custom}

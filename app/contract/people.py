@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.contract import addresses, export, merge_records
+from app.contract import addresses, exported, merge_records
 from app.contract.cursor import Page
 from app.contract.errors import RefusedError
-from app.contract.export import View
+from app.contract.exported import View
 from app.contract.flags import FLAGS
 from app.domain import times
 from app.domain.profile import (
@@ -90,7 +90,7 @@ def read_page(parameters: Mapping[str, str]) -> Page:
 
 def row(profile: Profile) -> dict[str, object]:
     """A profile in a list. Needs the section `core`."""
-    shown = export.render(View(profile, None, 0), _ROW)
+    shown = exported.render(View(profile, None, 0), _ROW)
     return shown | {"updated_at": times.iso(profile.updated_us), "flags": flags(profile)}
 
 
@@ -107,7 +107,7 @@ def flags(profile: Profile) -> dict[str, bool]:
 def document(view: View, consents: Sequence[tuple[Address, AddressState]], size: int) -> dict[str, object]:
     """A profile with everything that is stored of it; `size` in bytes. A field without a value is left out."""
     profile = view.profile
-    shown = export.render(view, frozenset(export.RENDERERS))
+    shown = exported.render(view, frozenset(exported.RENDERERS))
     for name in ("custom_events", "purchases", "carts"):  # without those that are old
         shown.pop(name, None)
     further: dict[str, object] = {
@@ -124,7 +124,7 @@ def document(view: View, consents: Sequence[tuple[Address, AddressState]], size:
         "custom_events": _summaries(profile.events),
         "purchases": _summaries(profile.purchases),
         "purchased": _span(profile.purchase_count, profile.first_purchase_us, profile.last_purchase_us),
-        "carts": export.shown_carts(view.commerce.get("carts", {})),
+        "carts": exported.shown_carts(view.commerce.get("carts", {})),
         "orders_by_day": _days(view.commerce.get("days", {})),
         "unbooked_revenue": view.commerce.get("unbooked"),
         "device_data": merge_records.dated(profile.devices) or None,

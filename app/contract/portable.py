@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.contract.export import RENDERERS, View, render
+from app.contract.exported import RENDERERS, View, render
 from app.contract.flags import FLAGS
 from app.domain import times
 from app.domain.money import USD

@@ -35,10 +35,10 @@ from app.contract.sdk_records import (
     described,
 )
 from app.domain import numbers, times
-from app.domain.commands import (
+from app.domain.commands import Command, TrackAttributes, TrackEvent, TrackPurchase, Unreadable
+from app.domain.device_commands import (
     AddAlias,
     ChangeUser,
-    Command,
     DescribeDevice,
     DeviceAttributes,
     DeviceEvent,
@@ -48,10 +48,6 @@ from app.domain.commands import (
     LogOut,
     SdkBatch,
     StartSession,
-    TrackAttributes,
-    TrackEvent,
-    TrackPurchase,
-    Unreadable,
 )
 from app.domain.identifiers import device_key
 from app.domain.profile import Identifier

@@ -3,7 +3,7 @@
 To be read in this order:
 
 * `profile`: the nouns. Profiles and their sections, identifiers, consent, problems, occurrences.
-* `commands`: what clients ask for, one class for each kind of object.
+* `commands`, `device_commands`: what clients ask for, one class for each kind of object.
 * `apply`: the reducer. It takes requests and a state, and applies one command after another.
 * `effects`: the table of all commands. What each does, whom it looks up, which sections it needs.
 * `order`: in which order the objects of a request take effect.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from app.domain.commands import SdkBatch
+from app.domain.device_commands import SdkBatch
 
 #: Batches of a device that are remembered: the last one's number, and which of so many up to it arrived.
 WINDOW: Final = 60

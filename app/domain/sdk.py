@@ -9,16 +9,8 @@ from typing import Any, Final
 
 from app.domain import activity, guard, history, reasons, series, spam, times
 from app.domain.batches import Batches
-from app.domain.commands import (
-    AddAlias,
-    ChangeUser,
-    DescribeDevice,
-    EndSession,
-    LogOut,
-    SdkBatch,
-    Selector,
-    StartSession,
-)
+from app.domain.commands import Selector
+from app.domain.device_commands import AddAlias, ChangeUser, DescribeDevice, EndSession, LogOut, SdkBatch, StartSession
 from app.domain.devices import bound_tokens, take_token, tokens_of
 from app.domain.identifiers import device_key
 from app.domain.identity import combine

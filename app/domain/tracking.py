@@ -5,7 +5,8 @@ any order: what a call with both ids says goes to the person, whoever had the de
 """
 
 from app.domain import reasons, sdk
-from app.domain.commands import AliasUser, CallUser, DropCall, Selector, Visit
+from app.domain.commands import Selector
+from app.domain.device_commands import AliasUser, CallUser, DropCall, Visit
 from app.domain.profile import EXTERNAL
 from app.domain.step import Step
 

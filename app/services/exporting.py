@@ -12,9 +12,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from app.contract import export
+from app.contract import export, exported
 from app.contract.cursor import Cursors, Position
-from app.contract.export import MAX_HOLDERS, ExportRequest, Selector, View
+from app.contract.export import MAX_HOLDERS, ExportRequest, Selector
+from app.contract.exported import View
 from app.domain.identifiers import device_key, with_former
 from app.domain.profile import CHANNEL_EMAIL, DEVICE, Address, Identifier, Profile
 from app.services import budget
@@ -127,12 +128,12 @@ class Exporter:
     def _read(
         self, connection: Connection, workspace_id: int, pids: list[int], fields: frozenset[str] | None
     ) -> list[bytes]:
-        sections = dict.fromkeys(pids, export.sections_of(fields))
+        sections = dict.fromkeys(pids, exported.sections_of(fields))
         rows = look_up.stored(connection, workspace_id, sections)
         large = look_up.size_of(rows) > LARGE_BYTES
         with self._turns.turn(workspace_id) if large else nullcontext():
             views = views_of(connection, workspace_id, pids, look_up.decoded(rows, sections), self._now_us())
-            return [export.encoded(view, fields) for view in views]
+            return [exported.encoded(view, fields) for view in views]
 
 
 def views_of(

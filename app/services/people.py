@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from app.contract.cursor import Cursors, Page, Position
-from app.contract.export import View
+from app.contract.exported import View
 from app.contract.people import Query
 from app.domain.identifiers import device_key, identifiers_of
 from app.domain.profile import (

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from app.contract import portable
-from app.contract.export import sections_of
+from app.contract.exported import sections_of
 from app.domain.identifiers import ChannelAddress, addresses_of
 from app.domain.profile import NAME_EVENT, NAME_PRODUCT, Address, AddressState, Profile
 from app.domain.segments.model import Definition

@@ -26,8 +26,8 @@ from app.api.app import create_app
 from app.api.sdk import endpoints as sdk
 from app.api.tracking import endpoints as tracking
 from app.bootstrap import background, serving
-from app.contract import export, segments
-from app.contract.export import View
+from app.contract import exported, segments
+from app.contract.exported import View
 from app.domain import custom_attributes, sizes, times
 from app.domain.profile import (
     CHANNEL_EMAIL,
@@ -461,7 +461,7 @@ def _seed_behaviour(state: State, profile: Profile, wanted: Json) -> None:
 def rendered(state: State, profile: Profile) -> Json:
     email = (profile.core or {}).get("email")
     consent = state.addresses.get((CHANNEL_EMAIL, email, "")) if isinstance(email, str) else None
-    user = stable(export.render(View(profile, consent, times.EARLIEST), None))
+    user = stable(exported.render(View(profile, consent, times.EARLIEST), None))
     if profile.first_session_us is not None and profile.last_session_us is not None:
         user["sessions"] = {
             "count": profile.session_count,
@@ -517,6 +517,7 @@ def settings_for(database_url: str, redis_url: str, data_dir: Path, **values: ob
     """Settings of a service of its own: nothing is shared but the servers. Nothing happens but what the test does."""
     values.setdefault("canary_seconds", 0)
     values.setdefault("failures_per_minute", 0)  # all tests come from one address, and some of them have few valid keys
+    values.setdefault("answer_seconds", 10.0)  # as below: what takes too long is tested with settings of its own
     values.setdefault("quota_timeout_seconds", 1)  # where a machine is short of CPU, 50 ms are over before Redis ran
     return Settings(
         data_dir=data_dir,

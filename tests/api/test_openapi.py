@@ -18,7 +18,7 @@ from app.api.documentation import TAGS
 from app.api.exports.models import Profile
 from app.api.track.models import Attributes
 from app.contract.attributes import FIELDS
-from app.contract.export import RENDERERS
+from app.contract.exported import RENDERERS
 from tests.api.conformity import Conformity
 from tests.api.harness import Answer, Json, Service, Workspace, running, served, settings_for
 from tests.api.jobs import work_off

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from app.contract import export
+from app.contract import export, exported
 from app.contract.errors import RefusedError
-from app.contract.export import View
+from app.contract.exported import View
 from app.domain.profile import ALIAS, BRAZE, DEVICE, EMAIL, EXTERNAL, PHONE, Profile
 
 ALIAS_NL = {"alias_name": "n", "alias_label": "l"}
@@ -85,7 +85,7 @@ def test_no_question(document: dict[str, object], message: str) -> None:
         ([], None),
         (["email", "sdk_version", "email"], {"email"}),
         (["devices", "sdk_version"], {"devices"}),
-        (list(export.RENDERERS), set(export.RENDERERS)),
+        (list(exported.RENDERERS), set(exported.RENDERERS)),
     ],
     ids=["omitted", "empty", "one unknown", "one that nobody has a value for", "all"],
 )
@@ -96,7 +96,7 @@ def test_fields(fields: object, known: set[str] | None) -> None:
 
 def test_an_empty_text_is_no_value() -> None:
     profile = Profile(1, "b" * 24, 0, 0, 0, "a", core={"first_name": "", "last_name": "L"}, custom={"k": ""})
-    shown = export.render(View(profile, None, 0), frozenset(("first_name", "last_name", "custom_attributes")))
+    shown = exported.render(View(profile, None, 0), frozenset(("first_name", "last_name", "custom_attributes")))
     assert shown == {"last_name": "L", "custom_attributes": {"k": ""}}
 
 

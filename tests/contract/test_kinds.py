@@ -9,8 +9,19 @@ import pytest
 from app.contract import stored
 from app.contract.checked import CODEC_COMMANDS, commands_checked
 from app.contract.kinds import BY_NAME, KIND_OF, KINDS, SDK, SETTINGS, TRACK, TRACKING, name_of
-from app.domain import commands
+from app.domain import commands, device_commands
 from app.domain.commands import (
+    ChangeSettings,
+    Command,
+    CountRefused,
+    ImportToken,
+    TrackAttributes,
+    TrackEvent,
+    TrackPurchase,
+    TrackTokens,
+    Unreadable,
+)
+from app.domain.device_commands import (
     AddAlias,
     AliasUser,
     CallAttributes,
@@ -21,10 +32,7 @@ from app.domain.commands import (
     CallSessionEnd,
     CallTokens,
     CallUser,
-    ChangeSettings,
     ChangeUser,
-    Command,
-    CountRefused,
     DescribeDevice,
     DeviceAttributes,
     DeviceEvent,
@@ -32,22 +40,17 @@ from app.domain.commands import (
     DeviceTokens,
     DropCall,
     EndSession,
-    ImportToken,
     LogOut,
     SdkBatch,
     StartSession,
-    TrackAttributes,
-    TrackEvent,
-    TrackPurchase,
-    TrackTokens,
-    Unreadable,
     Visit,
 )
 from app.domain.effects import EFFECTS
 
 CLASSES = {
     found
-    for _, found in inspect.getmembers(commands, inspect.isclass)
+    for module in (commands, device_commands)
+    for _, found in inspect.getmembers(module, inspect.isclass)
     if is_dataclass(found) and "index" in {member.name for member in fields(found)}
 }
 #: Stored in a form of their own.

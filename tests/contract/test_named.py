@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.contract import identifiers, named, track
 from app.contract.errors import ObjectError, RefusedError
 from app.contract.kinds import KIND_OF, TRACK
-from app.domain import commands
+from app.domain import commands, device_commands
 from app.domain.commands import Selector
 from app.domain.effects import EFFECTS
 from app.domain.imported import ImportedUser
@@ -39,18 +39,18 @@ LIMITS: Final = track.Limits(75, None)
 #: One of each class, and whom it names.
 ROWS: Final[dict[type, tuple[Any, set[Identifier]]]] = {
     commands.TrackAttributes: (commands.TrackAttributes(*_attributes), {ADA, MAIL, NUMBER}),
-    commands.DeviceAttributes: (commands.DeviceAttributes(*_attributes), {ADA, MAIL, NUMBER}),
-    commands.CallAttributes: (commands.CallAttributes(*_attributes), {ADA, MAIL, NUMBER}),
+    device_commands.DeviceAttributes: (device_commands.DeviceAttributes(*_attributes), {ADA, MAIL, NUMBER}),
+    device_commands.CallAttributes: (device_commands.CallAttributes(*_attributes), {ADA, MAIL, NUMBER}),
     commands.TrackTokens: (commands.TrackTokens(*_tokens), {ADA, (TOKEN, "", "t-1")}),
-    commands.DeviceTokens: (commands.DeviceTokens(*_tokens), {ADA, (TOKEN, "", "t-1")}),
-    commands.CallTokens: (commands.CallTokens(*_tokens), {ADA, (TOKEN, "", "t-1")}),
+    device_commands.DeviceTokens: (device_commands.DeviceTokens(*_tokens), {ADA, (TOKEN, "", "t-1")}),
+    device_commands.CallTokens: (device_commands.CallTokens(*_tokens), {ADA, (TOKEN, "", "t-1")}),
     commands.ImportToken: (commands.ImportToken(*_imported), {(TOKEN, "", "t-1")}),
     commands.TrackEvent: (commands.TrackEvent(*_event), {ADA}),
-    commands.DeviceEvent: (commands.DeviceEvent(*_event), {ADA}),
-    commands.CallEvent: (commands.CallEvent(*_event), {ADA}),
+    device_commands.DeviceEvent: (device_commands.DeviceEvent(*_event), {ADA}),
+    device_commands.CallEvent: (device_commands.CallEvent(*_event), {ADA}),
     commands.TrackPurchase: (commands.TrackPurchase(*_purchase), {ADA}),
-    commands.DevicePurchase: (commands.DevicePurchase(*_purchase), {ADA}),
-    commands.CallPurchase: (commands.CallPurchase(*_purchase), {ADA}),
+    device_commands.DevicePurchase: (device_commands.DevicePurchase(*_purchase), {ADA}),
+    device_commands.CallPurchase: (device_commands.CallPurchase(*_purchase), {ADA}),
     commands.Unreadable: (commands.Unreadable(0, "events"), set()),
     commands.ChangeSettings: (commands.ChangeSettings(0, {"external_id": "ada"}), set()),
     commands.Identify: (commands.Identify("a", 0, "ada", Selector(MAIL, ("identified",)), merge=True), {ADA, MAIL}),
@@ -91,20 +91,20 @@ ROWS: Final[dict[type, tuple[Any, set[Identifier]]]] = {
     ),
     commands.BookRevenue: (commands.BookRevenue(0, "b" * 24), {NAMED_B}),
     commands.CountRefused: (commands.CountRefused(0, "e", "f", 1), set()),
-    commands.SdkBatch: (commands.SdkBatch(DEVICE_1, 1, ()), {DEVICE_1}),
-    commands.StartSession: (commands.StartSession(0, DEVICE_1, 1, "", "", "", ""), {DEVICE_1}),
-    commands.CallSession: (commands.CallSession(0, DEVICE_1, 1, "", "", "", ""), {DEVICE_1}),
-    commands.EndSession: (commands.EndSession(0, DEVICE_1, 1), {DEVICE_1}),
-    commands.CallSessionEnd: (commands.CallSessionEnd(0, DEVICE_1, 1), {DEVICE_1}),
-    commands.DescribeDevice: (commands.DescribeDevice(0, DEVICE_1, {}, {}), {DEVICE_1}),
-    commands.CallDevice: (commands.CallDevice(0, DEVICE_1, {}, {}), {DEVICE_1}),
-    commands.AddAlias: (commands.AddAlias(0, DEVICE_1, "l", "n"), {DEVICE_1, (ALIAS, "l", "n")}),
-    commands.ChangeUser: (commands.ChangeUser(0, DEVICE_1, "ada"), {DEVICE_1, ADA}),
-    commands.CallUser: (commands.CallUser(0, DEVICE_1, "ada"), {DEVICE_1, ADA}),
-    commands.LogOut: (commands.LogOut(0, DEVICE_1, 1), {DEVICE_1}),
-    commands.Visit: (commands.Visit(0, DEVICE_1), {DEVICE_1}),
-    commands.AliasUser: (commands.AliasUser(0, DEVICE_1, "ada"), {DEVICE_1, (EXTERNAL, "", "d-1"), ADA}),
-    commands.DropCall: (commands.DropCall(0, "r"), set()),
+    device_commands.SdkBatch: (device_commands.SdkBatch(DEVICE_1, 1, ()), {DEVICE_1}),
+    device_commands.StartSession: (device_commands.StartSession(0, DEVICE_1, 1, "", "", "", ""), {DEVICE_1}),
+    device_commands.CallSession: (device_commands.CallSession(0, DEVICE_1, 1, "", "", "", ""), {DEVICE_1}),
+    device_commands.EndSession: (device_commands.EndSession(0, DEVICE_1, 1), {DEVICE_1}),
+    device_commands.CallSessionEnd: (device_commands.CallSessionEnd(0, DEVICE_1, 1), {DEVICE_1}),
+    device_commands.DescribeDevice: (device_commands.DescribeDevice(0, DEVICE_1, {}, {}), {DEVICE_1}),
+    device_commands.CallDevice: (device_commands.CallDevice(0, DEVICE_1, {}, {}), {DEVICE_1}),
+    device_commands.AddAlias: (device_commands.AddAlias(0, DEVICE_1, "l", "n"), {DEVICE_1, (ALIAS, "l", "n")}),
+    device_commands.ChangeUser: (device_commands.ChangeUser(0, DEVICE_1, "ada"), {DEVICE_1, ADA}),
+    device_commands.CallUser: (device_commands.CallUser(0, DEVICE_1, "ada"), {DEVICE_1, ADA}),
+    device_commands.LogOut: (device_commands.LogOut(0, DEVICE_1, 1), {DEVICE_1}),
+    device_commands.Visit: (device_commands.Visit(0, DEVICE_1), {DEVICE_1}),
+    device_commands.AliasUser: (device_commands.AliasUser(0, DEVICE_1, "ada"), {DEVICE_1, (EXTERNAL, "", "d-1"), ADA}),
+    device_commands.DropCall: (device_commands.DropCall(0, "r"), set()),
 }
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from app.contract.export import RENDERERS, WITHOUT_VALUES
+from app.contract.exported import RENDERERS, WITHOUT_VALUES
 from tests.api.harness import Service, Workspace
 from tests.docs.markdown import rows, section
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.contract import export, sdk
+from app.contract import exported, sdk
 from app.contract.sdk_records import Sender
 from app.contract.tracking import batch as tracking
 from app.domain.apply import reduce
@@ -71,8 +71,8 @@ def visited(seed: int, devices: int = 24, requests: int = 6) -> tuple[Visitors, 
 
 
 def user_of(state: State, pid: int) -> dict[str, Any]:
-    view = export.View(state.profiles[pid], None, NOW_US)
-    user: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(export.render(view, None)))
+    view = exported.View(state.profiles[pid], None, NOW_US)
+    user: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(exported.render(view, None)))
     return shown(user)
 
 

@@ -20,7 +20,7 @@ import msgspec
 from zipstream import ZIP_DEFLATED, ZipStream
 
 from app.contract import kinds, merge_records, request_id, stored
-from app.contract.export import View, render
+from app.contract.exported import View, render
 from app.contract.merge_records import Renderer
 from app.contract.naming import parts_naming
 from app.domain import times

@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection
 
-from app.contract import export, file_exports
+from app.contract import exported, file_exports
 from app.contract.errors import RefusedError
-from app.contract.export import View
+from app.contract.exported import View
 from app.domain.jobs import SEGMENT_TOO_BROAD, TARGET_GONE
 from app.domain.profile import CHANNEL_EMAIL, CUSTOM, GLOBAL_CONTROL_GROUP, Address
 from app.domain.segments.model import Definition
@@ -72,7 +72,7 @@ def _lines(run: Run, pids: Sequence[int]) -> Iterator[bytes]:
     parameters = run.job.parameters
     fields = frozenset(parameters["fields"]) if "fields" in parameters else None
     custom = frozenset(parameters["custom_attributes"]) if "custom_attributes" in parameters else None
-    sections = export.sections_of(fields) | (CUSTOM if custom is not None else 0)
+    sections = exported.sections_of(fields) | (CUSTOM if custom is not None else 0)
     for start in range(0, len(pids), PORTION):
         for portion in _portions(run, pids[start : start + PORTION]):
             with run.parts.database.read() as connection:

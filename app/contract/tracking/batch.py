@@ -20,8 +20,9 @@ from app.contract.kinds import TRACKING
 from app.contract.sdk_records import Sender
 from app.contract.tracking import calls
 from app.contract.tracking.calls import Call, Json
-from app.domain import commands, reasons
-from app.domain.commands import AliasUser, Command, DropCall, Unreadable, Visit
+from app.domain import device_commands, reasons
+from app.domain.commands import Command, Unreadable
+from app.domain.device_commands import AliasUser, DropCall, Visit
 from app.domain.identifiers import device_key
 from app.domain.ids import lasting
 from app.domain.profile import EXTERNAL, Identifier
@@ -171,7 +172,7 @@ def _commands(
             return
         yield Visit(index, key, signed=document["signed"], signed_by=signed_by)
         if user is not None:
-            yield commands.CallUser(index, key, user)
+            yield device_commands.CallUser(index, key, user)
     told = {**document, "version": version, "device": device}
     for kind, payload, ignored in records:
         try:
@@ -182,13 +183,13 @@ def _commands(
 
 
 _OF_CALLS: Final[dict[type, type]] = {
-    commands.StartSession: commands.CallSession,
-    commands.EndSession: commands.CallSessionEnd,
-    commands.DescribeDevice: commands.CallDevice,
-    commands.DeviceTokens: commands.CallTokens,
-    commands.DeviceAttributes: commands.CallAttributes,
-    commands.DeviceEvent: commands.CallEvent,
-    commands.DevicePurchase: commands.CallPurchase,
+    device_commands.StartSession: device_commands.CallSession,
+    device_commands.EndSession: device_commands.CallSessionEnd,
+    device_commands.DescribeDevice: device_commands.CallDevice,
+    device_commands.DeviceTokens: device_commands.CallTokens,
+    device_commands.DeviceAttributes: device_commands.CallAttributes,
+    device_commands.DeviceEvent: device_commands.CallEvent,
+    device_commands.DevicePurchase: device_commands.CallPurchase,
 }
 
 
