@@ -9,16 +9,12 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from tests.api.harness import Json, stable, summary
+from tests.clients.installed import DRIVERS, INSTALLED, not_installed
 from tests.e2e.service import Service
-from tests.missing import missing
 
-ROOT: Final = Path(__file__).parents[2]
-INSTALLED: Final = ROOT / ".clients"
-DRIVERS: Final = Path(__file__).parent / "packages"
 #: Recent: summaries without activity in 90 days are not exported.
 YESTERDAY: Final = datetime.now(UTC) - timedelta(days=1)
 T: Final = YESTERDAY.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -67,10 +63,6 @@ def node(client: list[str], calls: list[Call]) -> list[Any]:
     return _made(
         [str(program), str(DRIVERS / "calls.js")], {"NODE_PATH": str(INSTALLED / "node_modules")}, client, calls
     )
-
-
-def not_installed(what: str) -> NoReturn:
-    missing(f"{what} is not installed, see `make clients`")
 
 
 def _made(argv: list[str], more: dict[str, str], client: list[str], calls: list[Call]) -> list[Any]:

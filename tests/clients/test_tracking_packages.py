@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from tests.api.harness import Json
-from tests.clients.test_packages import DRIVERS, INSTALLED, not_installed
+from tests.clients.installed import DRIVERS, INSTALLED, not_installed
 from tests.e2e.service import Service
 
 Call = tuple[str, Json]

@@ -8,7 +8,7 @@ from app.services import accounts
 from app.services.accounts import ADMIN, EVERYWHERE
 from tests.api.harness import Workspace
 from tests.console.desk import HOSTILE, Desk, texts
-from tests.console.test_log_in import HASHED, PASSWORD
+from tests.console.password import HASHED, PASSWORD
 
 
 def roles(desk: Desk, name: str) -> dict[int, str] | None:

@@ -13,11 +13,8 @@ from app.store import accounts as store
 from app.store.engine import Database
 from tests.api.harness import Workspace, times_now
 from tests.console.desk import Desk
+from tests.console.password import HASHED, PASSWORD
 from tests.stores import NOW_US
-
-PASSWORD = "correct horse battery"
-#: Each costs scrypt once for the whole module.
-HASHED = passwords.hashed(PASSWORD)
 
 
 def test_log_in_and_out(desk: Desk) -> None:

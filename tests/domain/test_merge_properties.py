@@ -25,9 +25,8 @@ from app.domain.profile import (
 )
 from app.domain.state import State
 from tests.domain.builders import profile, state_of
+from tests.domain.people import NAMES, TIMES, strict
 
-TIMES = st.integers(1, 50)
-NAMES = st.sampled_from(["a", "b", "c"])
 EMAILS = ("x@example.org", "y@example.org")
 
 
@@ -147,15 +146,6 @@ def facts(state: State) -> object:
         {address: found for address, found in state.addresses.items() if found is not None},
         state.lineage,
     )
-
-
-def strict(value: Any) -> Any:
-    """The value with its types: 1, 1.0 and true are three."""
-    if isinstance(value, dict):
-        return {name: strict(member) for name, member in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [strict(member) for member in value]
-    return (type(value), value)
 
 
 @settings(deadline=None, max_examples=60)

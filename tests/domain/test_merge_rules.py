@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.merging.leaves import ByKey, Keep, Leaf, Members, Pair, Rule
 from app.domain.merging.rules import KEEP, RULES
-from tests.domain.test_merge import TABLE, TOGETHER, check_row, check_together
+from tests.domain.merge_table import TABLE, TOGETHER, check_row, check_together
 
 
 class Swapped(Leaf):

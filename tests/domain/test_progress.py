@@ -17,7 +17,7 @@ from app.domain.state import State
 from app.domain.step import Step
 from app.domain.work import MAX_WORK
 from tests.accepting import entry
-from tests.domain import test_sdk_properties as visitors
+from tests.domain import visitors
 from tests.domain.builders import state_of
 from tests.strategies import requests
 

@@ -14,9 +14,9 @@ from app.domain.settings import ApplySettings
 from app.domain.state import State
 from app.domain.times import DAY
 from app.domain.values import size
+from tests.domain.applying import apply
 from tests.domain.shop import P, Q, Shop
-from tests.domain.test_apply import apply
-from tests.domain.test_identity import START, World
+from tests.domain.world import START, World
 
 Json = dict[str, Any]
 TIME = "2026-11-20T00:00:00Z"

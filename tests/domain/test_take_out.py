@@ -25,7 +25,7 @@ from app.domain.merging.undo import UndoPlan, perform_undo, plan_undo
 from app.domain.profile import BRAZE, CHANNEL_EMAIL, SUBSCRIPTION_STATES, Address, AddressState, Profile
 from app.domain.state import State
 from tests.domain.builders import profile, state_of
-from tests.domain.test_merge_properties import NAMES, TIMES, strict
+from tests.domain.people import NAMES, TIMES, strict
 
 PEOPLE = 5
 #: Fields that are identifiers, or that go with an address.

@@ -3,8 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import chain, count
-from pathlib import Path
+from itertools import chain
 from typing import cast
 
 import fakeredis
@@ -13,33 +12,14 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import app.quota.limiter
 from app.quota.bucket import CLOCK_SLACK_MS, Bucket, Level, answers, take
 from app.quota.usage import Minute, minutes
 from tests.quota import histories
 from tests.quota.exact import Exact
 from tests.quota.server import Server
+from tests.quota.take import FRESH, SCRIPT, call, keys
 
-SCRIPT = Path(app.quota.limiter.__file__).with_name("take.lua").read_text(encoding="utf-8")
 BURST, HOURLY = Bucket("burst", 4, 1_000), Bucket("hourly", 10, 3_600_000)
-FRESH = count(1)
-
-
-def keys(workspace_id: int, buckets: Sequence[Bucket]) -> list[str]:
-    return [f"t:q:{{{workspace_id}}}:{bucket.name}" for bucket in buckets]
-
-
-def call(
-    client: redis.Redis,
-    workspace_id: int,
-    buckets: Sequence[Bucket],
-    wanted: int,
-    now_ms: int | str,
-    script: str = SCRIPT,
-) -> list[int]:
-    limits = chain.from_iterable((bucket.capacity, bucket.window_ms, bucket.align_ms) for bucket in buckets)
-    arguments = [str(value) for value in (wanted, now_ms, len(buckets), *limits)]
-    return cast("list[int]", client.eval(script, len(buckets), *keys(workspace_id, buckets), *arguments))
 
 
 @pytest.fixture(scope="module")

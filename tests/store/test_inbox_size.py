@@ -9,7 +9,7 @@ from app.store.inbox import backlog, size
 from app.store.inbox.backlog import Backlog
 from app.store.inbox.log import Entry
 from app.store.inbox.log import append as store
-from tests.store.test_partitions import apply_up_to, kept
+from tests.store.inboxes import apply_up_to, kept
 from tests.stores import NOW_US, workspace
 
 BODY = 20_000
