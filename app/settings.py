@@ -154,6 +154,9 @@ class Settings(BaseSettings):
     segment_values_days: float = Field(7.0, ge=0)
     #: `onefold doctor` is red where the last backup is older, in hours; 0 = it does not mind.
     backup_hours: int = Field(0, ge=0)
+    #: PostgreSQL: standbys that commits are to wait for. `onefold doctor` is red, and metrics say so, where there are
+    #: fewer; 0 = as many as the server itself says.
+    standbys: int = Field(0, ge=0)
     #: The sweeper looks for work this often.
     sweep_seconds: float = 1.0
     #: Applied requests are kept at least this long, for replaying and looking at.

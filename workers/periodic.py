@@ -18,6 +18,7 @@ from app.adapters.doorbell import Doorbell
 from app.adapters.http_out import HttpOut
 from app.adapters.mail import Mailer
 from app.adapters.metrics import DIRECTORY, Metrics
+from app.adapters.remembered import RememberedNumbers
 from app.domain import times
 from app.settings import Settings
 from app.store import alerts as store_alerts
@@ -29,6 +30,7 @@ from workers.alert_messages import AlertSender
 from workers.alerts import AlertWatch
 from workers.apply import Applier
 from workers.jobs.upkeep import Upkeep
+from workers.origin import OriginWatch
 from workers.retention import OutboxKept, Retention, UsageKept
 from workers.sweep import Sweeper
 from workers.watches import SegmentWatch
@@ -162,6 +164,10 @@ def _webhook_events(parts: Parts) -> Work:
     return EventTeller(database, parts.now_us, lambda workspace_id: workspaces.secret(database, workspace_id)).run
 
 
+def _origin(parts: Parts) -> Work:
+    return OriginWatch(parts.database, RememberedNumbers(parts.settings.redis(), parts.settings.key_prefix)).run
+
+
 def _watches(parts: Parts) -> Work:
     database, most = parts.database, parts.settings.max_webhook_members
     secret = lambda workspace_id: workspaces.secret(database, workspace_id)  # noqa: E731
@@ -171,6 +177,7 @@ def _watches(parts: Parts) -> Work:
 #: Name of the thread -> what makes its work.
 PERIODIC: Final[Mapping[str, Callable[[Parts], Work]]] = {
     "sweep": _sweep,
+    "origin": _origin,
     "retention": _retention,
     "console": _console,
     "rates": _rates,

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.adapters import runtime
 from app.adapters.clock import now_ms, now_us
 from app.adapters.metrics import Metrics, Readings
+from app.adapters.remembered import RememberedNumbers
 from app.adapters.tracing import API
 from app.bootstrap.background import celery, doorbell, files, message_bounds, traces
 from app.domain import times
@@ -35,6 +36,7 @@ from app.services.canary import Canary
 from app.services.catalogue import Catalogue
 from app.services.connections import ConnectionLimits, Connections, fitting
 from app.services.data_rules import DataRules
+from app.services.database_watch import DatabaseWatch
 from app.services.dead_letters import DeadLetters
 from app.services.exporting import Exporter
 from app.services.job_watch import JobWatch
@@ -180,6 +182,9 @@ def services(settings: Settings) -> Services:
     connections = Connections(connection_limits(settings), trusted_proxies)
     job_watch = JobWatch(database, calls)
     job_watch.start()
+    remembered = RememberedNumbers(settings.redis(), settings.key_prefix)
+    database_watch = DatabaseWatch(database, calls, remembered, settings.standbys)
+    database_watch.start()
     # A thread of its own: an answer is counted whatever others wait for.
     usage_threads = Threads("usage", 1)
     usage_counter = UsageCounter(database, StoreCalls(usage_threads, USAGE_SECONDS), now_us)
@@ -195,6 +200,7 @@ def services(settings: Settings) -> Services:
         connections,
         canary,
         job_watch,
+        database_watch,
         gateway.counts,
         usage_counter,
         refused_requests,
@@ -217,6 +223,7 @@ def services(settings: Settings) -> Services:
         await refused_requests.aclose()
         await watch.aclose()
         await job_watch.aclose()
+        await database_watch.aclose()
         await writer.aclose()
         await ringing.aclose()
         bell.close()

@@ -43,7 +43,8 @@ def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings), _job_workers(settings)]
     checks += [_backlog(settings), _lanes(settings), _dead_letters(settings), _values(settings)]
     checks += _nodes(settings)
-    checks += [precautions.backup(settings), precautions.transport(settings)]
+    checks += [precautions.backup(settings), precautions.restored(settings), *precautions.standbys(settings)]
+    checks += [precautions.transport(settings)]
     checks += precautions.sentinels_of(settings)
     table = Table("check", "state", "what to do")
     for name, ok, state, advice in checks:

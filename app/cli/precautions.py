@@ -1,22 +1,28 @@
-"""Of `onefold doctor`: whether there are backups, whether connections can be read on their way, and whether another
-server could take the place of a Redis that is behind sentinels."""
+"""Of `onefold doctor`: whether there are backups, whether the database was put back to one, whether commits reach the
+standbys that they should, whether connections can be read on their way, and whether another server could take the place
+of a Redis that is behind sentinels."""
 
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import sentinels
 from app.adapters import redis_group
 from app.adapters.clock import now_us
+from app.adapters.remembered import RememberedNumbers
 from app.cli.backups import shown
-from app.cli.context import missing
+from app.cli.context import fail, missing
 from app.domain.times import HOUR
 from app.services import backups
 from app.settings import Settings
-from app.store import durability
+from app.store import durability, origin
+from app.store import standbys as followers
 from app.store.engine import Database
+from app.store.inbox import log as inbox
+from app.store.origin import Doubt
 
 _NO_ARCHIVE: Final = "set archive_mode and archive_command, and take base backups: see Backups in docs/operations.md"
 
@@ -42,6 +48,102 @@ def backup(settings: Settings) -> tuple[str, bool, str, str]:
     if not archive.on:
         return _aged(settings, "last WAL archived", None, _NO_ARCHIVE, " (archive_mode is off)")
     return _aged(settings, "last WAL archived", archive.last_us, "see pg_stat_archiver: nothing was archived for long")
+
+
+#: What each doubt means, and what to do.
+_DOUBTS: Final = {
+    Doubt.TIMELINE: (
+        "another timeline: a standby took over, or it was restored to a moment",
+        "run `onefold db restored`; with --nothing-lost where the standby had everything",
+    ),
+    Doubt.ELSEWHERE: (
+        "not where it was: a dump was restored, or it was moved",
+        "run `onefold db restored`; with --nothing-lost where nothing ran meanwhile",
+    ),
+    Doubt.BACK: (
+        "put back to an earlier moment: ids are given out twice",
+        "stop APIs and workers, run `onefold db restored`, start them again",
+    ),
+    Doubt.TORN: (
+        "more is applied than accepted: its files are not of one moment",
+        "restore both files of one backup, with `onefold restore`",
+    ),
+}
+
+
+def doubt(settings: Settings, database: Database) -> Doubt | None:
+    """Why ids of this database may be given out twice, as far as it and Redis tell. Raises SQLAlchemyError."""
+    if origin.torn(database):
+        return Doubt.TORN
+    with database.read() as connection:
+        found = origin.read(connection)
+    if found is None:
+        return None
+    remembered = RememberedNumbers(settings.redis(), settings.key_prefix)
+    try:
+        numbers, back = remembered.read(found.key)
+    except (RedisError, OSError):
+        return found.doubt
+    finally:
+        remembered.close()
+    with database.read(database.inbox) as connection:
+        heads = inbox.heads(connection)
+    return Doubt.BACK if back or origin.fallen(numbers, heads) else found.doubt
+
+
+def told(found: Doubt) -> str:
+    """A doubt, in a line for whoever starts something."""
+    state, advice = _DOUBTS[found]
+    return f"The database is {state}. To do: {advice}."
+
+
+def restored(settings: Settings) -> tuple[str, bool, str, str]:
+    """Whether the database was put back to an earlier moment, and nobody said so."""
+    unknown = ("numbers", False, "unknown", "the database has to answer first")
+    if missing(settings) is not None:
+        return unknown
+    database = Database(settings.database())
+    try:
+        found = doubt(settings, database)
+    except SQLAlchemyError:
+        return unknown
+    finally:
+        database.dispose()
+    return ("numbers", True, "none is given out twice", "") if found is None else ("numbers", False, *_DOUBTS[found])
+
+
+def confirm(settings: Settings, database: Database) -> None:
+    """The database is in another place, and has all that it had. Refuses where it has not."""
+    found = doubt(settings, database)
+    if found in (Doubt.BACK, Doubt.TORN):
+        raise fail(told(found))
+    with database.write() as connection:
+        origin.confirm(connection)
+
+
+def standbys(settings: Settings) -> Iterator[tuple[str, bool, str, str]]:
+    """PostgreSQL: whether the standbys are there that commits wait for, and are as many as are wanted."""
+    if not settings.database_url:
+        return
+    database = Database(settings.database())
+    try:
+        found = followers.read(database)
+    except SQLAlchemyError:
+        yield ("standbys", False, "unknown", "the database has to answer first")
+        return
+    finally:
+        database.dispose()
+    wanted = max(settings.standbys, found.asked)
+    if found.asked < settings.standbys:
+        state, advice = f"commits wait for {found.asked} of {wanted}", "set synchronous_standby_names"
+    elif found.following is None:
+        state, advice = (
+            f"commits wait for {wanted}",
+            "to see whether they are there: grant pg_read_all_stats to our role",
+        )
+    else:
+        state, advice = f"{found.following} follow, commits wait for {wanted}", "start a standby: commits wait for ever"
+    yield ("standbys", not found.lacking(settings.standbys) and found.asked >= settings.standbys, state, advice)
 
 
 def _aged(settings: Settings, what: str, us: int | None, advice: str, more: str = "") -> tuple[str, bool, str, str]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import distribution
+from app.cli import distribution, precautions
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.output import out
 from app.store import restored as restoring
@@ -39,10 +39,25 @@ def grant(
 
 
 @app.command("restored")
-def restored(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def restored(
+    nothing_lost: Annotated[
+        bool,
+        typer.Option(
+            "--nothing-lost",
+            help="The database is elsewhere and has all that it had: a standby that commits waited for, a move while "
+            "nothing ran. Nothing changes but what `onefold doctor` says.",
+        ),
+    ] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
     """Say that a backup was restored, before APIs and workers run again: the ids that they make were never made before,
     and workers that ran on forget what they remember of all workspaces."""
-    with opened(settings_for(data_dir)) as database:
+    settings = settings_for(data_dir)
+    with opened(settings) as database:
+        if nothing_lost:
+            precautions.confirm(settings, database)
+            out.print("this is where the database is from now on")
+            return
         restoring.go_on(database)
     out.print("workers forget what they remember of the database before, and ids are new ones from here on")
 

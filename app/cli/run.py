@@ -16,7 +16,7 @@ from app.adapters import embedded, forking, metrics
 from app.adapters.clock import now_us
 from app.adapters.launcher import Launcher, StartError
 from app.adapters.processes import Child
-from app.cli import children, production, starting, testing
+from app.cli import children, precautions, production, starting, testing
 from app.cli.context import (
     DEFAULT_DATA_DIR,
     DEFAULT_WORKSPACE,
@@ -32,6 +32,7 @@ from app.settings import Settings, token_problem
 from app.store import migrate, roles
 from app.store import workspaces as stored
 from app.store.durability import is_loopback
+from app.store.engine import Database
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
@@ -85,6 +86,7 @@ def up(
     if not os.environ.get("REDIS_URL") and not os.environ.get("ONEFOLD_REDIS_URL"):
         family.append(children.valkey(settings))
     with opened(settings, make=True) as database:
+        _say_doubt(settings, database)
         key_file = starting.default_key(database, data_dir)
         console_file = None
         if roles.owns_schema(database):  # another role may change no key, and read no password
@@ -125,8 +127,8 @@ def api(
     """Run the API: one process, or several on the same port. On more machines, behind a load balancer."""
     settings = settings_for(data_dir)
     production.see(settings, host)
-    with opened(settings):
-        pass
+    with opened(settings) as database:
+        _say_doubt(settings, database)
     if workers > 1:
         with children.listening(host, port) as listener, TemporaryDirectory(prefix="onefold-metrics-") as folder:
             os.environ[metrics.DIRECTORY] = folder  # whichever answers for the metrics answers for all
@@ -157,8 +159,8 @@ def worker(workers: Workers = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
     forking.find_title()
     settings = settings_for(data_dir)
     production.see(settings)
-    with opened(settings, worker=True):
-        pass
+    with opened(settings, worker=True) as database:
+        _say_doubt(settings, database)
     with TemporaryDirectory(prefix="onefold-metrics-") as folder:
         if settings.metrics_port:
             os.environ[metrics.DIRECTORY] = folder
@@ -180,6 +182,13 @@ def _launch(family: list[Child]) -> None:
         Launcher(family, _report).run()
     except StartError as error:
         raise fail(str(error)) from None
+
+
+def _say_doubt(settings: Settings, database: Database) -> None:
+    """Warn where the database was put back and nobody said so. It starts all the same: a standby that took over by
+    itself is no reason to be away."""
+    if (found := precautions.doubt(settings, database)) is not None:
+        _report(precautions.told(found))
 
 
 def _report(line: str) -> None:

@@ -19,10 +19,12 @@ from app.services.accepting.writer import InboxWriter
 from app.services.api_usage import UsageCounter
 from app.services.canary import Canary
 from app.services.connections import Connections
+from app.services.database_watch import DatabaseWatch
 from app.services.job_watch import JobWatch
 from app.services.sdk import SdkCounts
 from app.store.engine import Database
 from app.store.inbox import backlog
+from app.store.origin import Doubt
 
 _T = TypeVar("_T")
 
@@ -41,6 +43,7 @@ class ApiReadings:
     connections: Connections
     canary: Canary
     jobs: JobWatch
+    database_watch: DatabaseWatch
     sdk: SdkCounts
     usage: UsageCounter
     refused: RefusedRequests
@@ -50,6 +53,7 @@ class ApiReadings:
         """All of them, now."""
         yield from self._backlog()
         yield from self._jobs()
+        yield from self._database()
         yield "onefold_accepted_requests_total", "Requests stored.", (), {(): self.writer.requests}
         yield (
             "onefold_inbox_flushes_total",
@@ -143,6 +147,17 @@ class ApiReadings:
         }
         yield "onefold_jobs", "Unfinished jobs: queued and running.", labels, numbers
         yield "onefold_job_oldest_seconds", "How long the oldest of them waits, or runs.", labels, ages
+
+    def _database(self) -> Iterator[Reading]:
+        seen, wanted = self.database_watch.seen, self.database_watch.wanted
+        standbys: dict[tuple[str, ...], float] = {}
+        doubts: dict[tuple[str, ...], float] = {}
+        if seen is not None:
+            doubts = {(one.value,): float(seen.doubt is one) for one in (Doubt.TIMELINE, Doubt.ELSEWHERE, Doubt.BACK)}
+            if wanted and seen.standbys.present is not None:
+                standbys = {("wanted",): float(wanted), ("present",): float(seen.standbys.present)}
+        yield "onefold_standbys", "That have what is answered for; no value: none is wanted.", ("what",), standbys
+        yield "onefold_database_doubt", "1: ids may be given out twice, and why.", ("why",), doubts
 
     def _pools(self) -> dict[str, int]:
         pools: dict[str, Engine] = {"main": self.database.main}

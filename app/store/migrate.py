@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
-from app.store import distribution, tables
+from app.store import distribution, origin, tables
 from app.store.engine import SQLITE_BUSY_MS, Database, is_locked
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -107,6 +107,7 @@ def _run_postgresql(
     with alone(database, wait_seconds, on_wait) as connection:
         _migrate(connection, parts)
         distribution.complete(connection)
+        origin.begin(connection)
 
 
 def _run_sqlite(
@@ -127,6 +128,8 @@ def _run_sqlite(
                 _be_patient(connection, SQLITE_BUSY_MS)
             with transaction:
                 _migrate(connection, parts)
+                if MAIN in parts:
+                    origin.begin(connection)
             return
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from app.domain.commands import STREAMS
 from app.domain.ids import FRESH_BYTES, renewed
-from app.store import lane
+from app.store import lane, origin
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 
@@ -30,6 +30,7 @@ def go_on(database: Database) -> None:
         connection = stack.enter_context(database.write())
         numbers = connection if database.is_postgresql else stack.enter_context(database.write(database.inbox))
         lane.begin_epoch(connection)
+        origin.renew(connection)
         for row in connection.execute(_SECRETS).all():
             heads = [_held(numbers, row.id, stream) for stream in STREAMS]
             secret = renewed(bytes(row.secret), heads, secrets.token_bytes(FRESH_BYTES))

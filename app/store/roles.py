@@ -44,7 +44,9 @@ API_WRITES: Final = {
 #: Of the console, which runs with the owner's role: neither role may read a password, or give itself a session.
 CONSOLE: Final = frozenset(("console_account", "console_role", "console_session", "console_act"))
 #: What is not the worker's to change.
-WORKER_READS: Final = frozenset(("workspace", "company", "api_key", "inbox_head", "subscription_group", "app"))
+WORKER_READS: Final = frozenset(
+    ("workspace", "company", "api_key", "inbox_head", "subscription_group", "app", "origin")
+)
 #: What the worker does to these nevertheless: it queues requests of its own, and deletes workspaces.
 WORKER_WRITES: Final = {
     "workspace": "delete, update (name)",

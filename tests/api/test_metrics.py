@@ -229,3 +229,22 @@ def test_the_canary(measured: Service) -> None:
     own.drain()
     assert [profile["external_id"] for profile in own.stored()] == ["canary"]
     assert replay.differences(measured.database, number, own.secret) == []
+
+
+def test_standbys_and_a_database_that_was_put_back_are_told(measured: Service) -> None:
+    """The tests' databases are copies of a template, which PostgreSQL tells of and SQLite does not."""
+    elsewhere = float(measured.database.is_postgresql)
+
+    def doubts() -> dict[str, float]:
+        found = read(measured)
+        return {
+            dict(labels)["why"]: number for (name, labels), number in found.items() if name == "onefold_database_doubt"
+        }
+
+    until(lambda: doubts() == {"timeline": 0.0, "elsewhere": elsewhere, "back": 0.0})
+    assert not [name for name, _ in read(measured) if name == "onefold_standbys"]
+    changed = type(measured.settings)(**{**measured.settings.model_dump(by_alias=True), "standbys": 1})
+    with running(changed) as wanting:
+        until(lambda: value(read(wanting), "onefold_standbys", what="wanted") == 1.0)
+        assert ("onefold_standbys", frozenset({("what", "present")})) in read(wanting)
+        assert value(read(wanting), "onefold_standbys", what="present") == 0.0

@@ -26,6 +26,7 @@ STAYING = {
     "console_act",
     "console_role",
     "console_session",
+    "origin",
     "workspace",
     "workspace_deletion",
 }

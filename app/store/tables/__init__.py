@@ -60,12 +60,13 @@ collation, compression) is in the migrations; the columns and indexes here are t
     merge_run        workspace_id, id                                 created_us; day unique where scheduled
     merge_run_request  workspace_id, run_id, n                        -
 
-Four belong to the installation:
+Five belong to the installation:
 
     console_account  name                                             -
     console_role     workspace_id, account                            -
     console_session  digest                                           account, created_us
     console_act      id                                               workspace_id, id
+    origin           id                                               -
 """
 
 from app.store.tables.alerts import AlertMessage, AlertRow
@@ -84,6 +85,7 @@ from app.store.tables.inbox import (
     ProblemRow,
     RefusedRow,
 )
+from app.store.tables.installation import OriginRow
 from app.store.tables.jobs import JobPartRow, JobRow
 from app.store.tables.merges import (
     Deletion,
@@ -144,6 +146,7 @@ __all__ = [
     "Name",
     "NameCount",
     "OccurrenceRow",
+    "OriginRow",
     "ProblemRow",
     "ProfileCore",
     "ProfileCustom",
