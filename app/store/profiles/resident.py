@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -21,9 +21,12 @@ from app.domain.state import State
 from app.store.profiles.look_up import fetch_together, find
 from app.store.profiles.save import Seldom, seldom
 
-#: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them.
+#: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them, with all that is known of it
+#: here. What is measured is between half of it and all of it: tests/store/test_resident.py.
 WEIGHT: Final = 4
 FRAME: Final = 2_000
+#: And, further, for each value inside an array or object: an empty object is three bytes of JSON, and 64 of memory.
+NESTED: Final = 80
 #: Bytes of memory that an identifier takes, also one that nobody has.
 ENTRY: Final = 400
 #: Addresses whose consent is remembered. With more, all are forgotten.
@@ -33,6 +36,8 @@ MAX_ADDRESSES: Final = 20_000
 _BATCHES: Final = 3
 #: What part is forgotten at once.
 _EVICTED: Final = 8
+#: Bytes of memory of what is remembered of a workspace without any profile.
+_EMPTY: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -53,7 +58,7 @@ class Resident:
         #: As Lane.place and Lane.epoch, once the last batch that is in it is committed.
         self.place: list[int] = []
         #: Bytes of memory that the profiles take, about.
-        self.size = 0
+        self._weight = 0
         self._weights: dict[int, int] = {}
         #: Which sections of them are here, as a bit mask.
         self._sections: dict[int, int] = {}
@@ -64,6 +69,11 @@ class Resident:
         self._used: dict[int, int] = {}
         #: Identifiers that each of the last batches used.
         self._asked: deque[dict[Identifier, int]] = deque(maxlen=_BATCHES)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that all of it takes, about: rather less than more."""
+        return _EMPTY + self._weight + ENTRY * len(self.state.index)
 
     def read(self, connection: Connection, workspace_id: int, wanted: dict[Identifier, int], most: int) -> Read:
         """What a batch wants (app.domain.loading.plain_needs) and is not here, as it is stored at one instant.
@@ -158,37 +168,53 @@ class Resident:
     def evict(self, most: int) -> None:
         """Once there are more than so many bytes, forget a part: what was not used for longest, and not by the last
         batches."""
+        if self.size <= most:
+            return
+        least = most - most // _EVICTED
+        self._forget_identifiers()
+        if self.size <= least:
+            return
         state, used = self.state, self._used
+        # An identifier or more go with each profile.
+        each = ENTRY * len(state.index) // max(1, len(state.profiles))
         first = self._batch - _BATCHES + 1  # of the batches of which all stays
-        if self.size > most:
-            for pid, batch in sorted(used.items(), key=itemgetter(1)):
-                if batch >= first or self.size < most - most // _EVICTED:
-                    break
-                # Another thread may have marked one that had just gone.
-                del used[pid]
-                state.profiles.pop(pid, None)
-                self._sections.pop(pid, None)
-                self.rows.pop(pid, None)
-                self.size -= self._weights.pop(pid, 0)
-        if len(state.index) * ENTRY > most // 4:
-            asked = set().union(*self._asked)
-            asked |= {(DEPRECATED, "", identifier[2]) for identifier in asked if identifier[0] == EXTERNAL}
-            profiles = state.profiles
-            for identifier in [
-                identifier
-                for identifier, pids in state.index.items()
-                if identifier not in asked and not any(pid in profiles for pid in pids)
-            ]:
-                del state.index[identifier]
+        size = self.size
+        for pid, batch in sorted(used.items(), key=itemgetter(1)):
+            if batch >= first or size <= least:
+                break
+            # Another thread may have marked one that had just gone.
+            del used[pid]
+            state.profiles.pop(pid, None)
+            self._sections.pop(pid, None)
+            self.rows.pop(pid, None)
+            weight = self._weights.pop(pid, 0)
+            self._weight -= weight
+            size -= weight + each
+        self._forget_identifiers()
+
+    def _forget_identifiers(self) -> None:
+        """Those that lead to nobody here, and that no batch of the last ones asked for."""
+        profiles, index = self.state.profiles, self.state.index
+        asked = set().union(*self._asked)
+        asked |= {(DEPRECATED, "", identifier[2]) for identifier in asked if identifier[0] == EXTERNAL}
+        for identifier in [
+            identifier
+            for identifier, pids in index.items()
+            if identifier not in asked and not any(pid in profiles for pid in pids)
+        ]:
+            del index[identifier]
 
     def _weigh(self, profiles: list[Profile]) -> None:
         weights, grown = self._weights, 0
         for profile in profiles:
             weight = FRAME + WEIGHT * profile.size
+            for value in profile.custom.values() if profile.custom else ():
+                if value.__class__ is list or value.__class__ is dict:
+                    weight += NESTED * _inside(value)
             grown += weight - weights.get(profile.pid, 0)
             weights[profile.pid] = weight
             self._used.setdefault(profile.pid, self._batch)
-        self.size += grown
+        self._weight += grown
 
     def forget(self, other: State) -> None:
         """Forget what was saved from another state, which was loaded for itself."""
@@ -198,7 +224,7 @@ class Resident:
             if profile is not None:
                 self._sections.pop(pid, None)
                 self.rows.pop(pid, None)
-                self.size -= self._weights.pop(pid)
+                self._weight -= self._weights.pop(pid)
                 self._used.pop(pid, None)
                 index.pop((BRAZE, "", profile.braze_id), None)
         for identifier, _ in (*changes.identifiers_added, *changes.identifiers_dropped):
@@ -213,6 +239,16 @@ class Resident:
 
 
 _EXTERNAL: Final = (EXTERNAL, DEPRECATED)
+
+
+def _inside(value: Any) -> int:
+    """How many values an array or object has inside, at any depth."""
+    members = value.values() if isinstance(value, dict) else value
+    number = len(value)
+    for member in members:
+        if isinstance(member, (list, dict)):
+            number += _inside(member)
+    return number
 
 
 @lru_cache(maxsize=2 * ALL_SECTIONS)
