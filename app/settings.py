@@ -43,8 +43,8 @@ class Settings(BaseSettings):
     worker_database_url: str = Field(
         "", validation_alias=AliasChoices("WORKER_DATABASE_URL", "ONEFOLD_WORKER_DATABASE_URL")
     )
-    #: redis://…, rediss://…, redis+sentinel://… or unix://… for quotas and doorbells; empty = the embedded server in
-    #: data_dir.
+    #: redis://…, rediss://…, redis+sentinel://…, rediss+sentinel://… or unix://… for quotas and doorbells; empty = the
+    #: embedded server in data_dir.
     redis_url: str = Field("", validation_alias=AliasChoices("REDIS_URL", "ONEFOLD_REDIS_URL"))
     #: Celery's broker when it is not the same Redis, for instance amqp://… .
     broker_url: str = Field("", validation_alias=AliasChoices("BROKER_URL", "ONEFOLD_BROKER_URL"))

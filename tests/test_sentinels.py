@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from kombu.exceptions import KombuError
+from redis.asyncio.sentinel import MasterNotFoundError
 
+from app.adapters import redis_group
 from app.adapters.doorbell import client
 from app.bootstrap import background
 from app.quota.connection import close, connect
 from app.sentinels import Sentinels, parse
 from app.settings import Settings
+from tests.certificates import certificate
 from tests.command_line import command_line
+from tests.missing import needed
 from tests.polling import until
 from tests.quota.desk import HOURLY, TEN, burst, desk
 from tests.sentinels import FAILOVER_SECONDS, Group, group
@@ -35,6 +41,18 @@ ONE = (("a", 26_379),)
             "redis+sentinel://me:pass@a/shop?sentinel_username=us&sentinel_password=p%26w",
             Sentinels(ONE, "shop", 0, "me", "pass", "us", "p&w"),
         ),
+        (
+            "rediss+sentinel://a/shop",
+            Sentinels(ONE, "shop", tls={"ssl_cert_reqs": "required", "ssl_check_hostname": True}),
+        ),
+        (
+            "rediss+sentinel://a/shop?ssl_ca_certs=%2Fca.crt&ssl_check_hostname=False",
+            Sentinels(
+                ONE,
+                "shop",
+                tls={"ssl_cert_reqs": "required", "ssl_check_hostname": False, "ssl_ca_certs": "/ca.crt"},
+            ),
+        ),
     ],
 )
 def test_what_a_url_says(url: str, expected: Sentinels | None) -> None:
@@ -54,7 +72,8 @@ def test_what_a_url_says(url: str, expected: Sentinels | None) -> None:
         "redis+sentinel://:hidden-pw@a/shop/x",
         "redis+sentinel://:hidden-pw@a/shop/0/1",
         "redis+sentinel://:hidden-pw@a/shop?db=1",
-        "rediss+sentinel://:hidden-pw@a/shop",
+        "rediss+sentinel://:hidden-pw@a/shop?ssl_cert_reqs=none",
+        "redis+sentinel://:hidden-pw@a/shop?ssl_ca_certs=/ca.crt",
     ],
 )
 @pytest.mark.parametrize("name", ["REDIS_URL", "BROKER_URL"])
@@ -119,19 +138,19 @@ def test_a_sentinel_that_is_silent_hides_no_other(servers: Group) -> None:
     """It takes connections and answers nothing, and whoever asks gives up long before it would be known as dead."""
 
     async def scenario(port: int) -> None:
-        redis = connect(servers.url.replace("@", f"@127.0.0.1:{port},"))
+        connection = connect(servers.url.replace("@", f"@127.0.0.1:{port},"))
         began, tries = time.monotonic(), 0
         while True:
             tries += 1
             assert time.monotonic() - began < 10
             try:
                 async with asyncio.timeout(0.2):
-                    assert await redis.ping()
+                    assert await connection.ping()
                 break
             except TimeoutError:
                 continue
         assert tries == 2
-        await close(redis)
+        await close(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asyncio.run(scenario(silent.getsockname()[1]))
@@ -148,3 +167,55 @@ def test_doctor_says_whether_another_server_could_take_over(
     told = run("doctor", fails=True)
     assert "1 of 3 answer, 1 replicas" in told
     assert "no other server can take" in told
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
+    made = certificate(tmp_path_factory.mktemp("tls"), "server", "IP:127.0.0.1,DNS:localhost")
+    with needed(group(made)) as found:
+        yield found
+
+
+def test_by_tls_all_of_it_follows_the_primary(encrypted: Group, tmp_path: Path) -> None:
+    """Limits, doorbells, Celery's control, and what `onefold doctor` asks; before and after another one is primary."""
+    settings = Settings(data_dir=tmp_path, DATABASE_URL="", REDIS_URL=encrypted.url, BROKER_URL="")
+    app = background.celery(settings, producer=True)
+
+    async def take(workspace_id: int) -> list[float]:
+        async with desk(encrypted.url, timeout_s=1.0) as d:  # two handshakes
+            return [grant.remaining for grant in await burst(d.limiter, 2, TEN, workspace_id)]
+
+    def pinged() -> bool:
+        try:
+            return bool(app.control.ping(timeout=0.2) == [])
+        except (KombuError, redis.RedisError):  # a connection of before
+            return False
+
+    for workspace_id in (1, 2):
+        bell = background.doorbell(settings, app)
+        assert asyncio.run(take(workspace_id)) == [9, 8]
+        until(lambda bell=bell, workspace_id=workspace_id: bell.send(workspace_id))  # type: ignore[misc]
+        until(pinged)
+        assert redis_group.look(parse(encrypted.url)).can_fail_over  # type: ignore[arg-type]
+        bell.close()
+        if workspace_id == 1:
+            encrypted.fail_over()
+
+
+def test_by_tls_a_certificate_of_somebody_else_is_refused(encrypted: Group, tmp_path: Path) -> None:
+    """By sentinels as by servers: no password is sent to either."""
+    other = certificate(tmp_path, "other", "IP:127.0.0.1")
+    url = f"{encrypted.url.partition('&ssl_ca_certs=')[0]}&ssl_ca_certs={other}"
+    settings = Settings(data_dir=tmp_path, DATABASE_URL="", REDIS_URL=url, BROKER_URL="")
+    assert not background.doorbell(settings, background.celery(settings, producer=True)).send(1)
+    assert redis_group.look(parse(url)).answering == 0  # type: ignore[arg-type]
+
+    async def ask() -> None:
+        connection = connect(url)
+        with pytest.raises(MasterNotFoundError):
+            await connection.ping()
+        await close(connection)
+
+    asyncio.run(ask())
+    plain = encrypted.url.replace("rediss+", "redis+").partition("&ssl_ca_certs=")[0]
+    assert redis_group.look(parse(plain)).answering == 0  # type: ignore[arg-type]

@@ -71,7 +71,7 @@ def client(url: str) -> redis.Redis:
     if found is None:
         return redis.Redis.from_url(url, **options)
     asked: Any = Sentinel(found.hosts, sentinel_kwargs=found.asking(options))  # type: ignore[no-untyped-call]
-    primary: redis.Redis = asked.master_for(found.group, db=found.database, **found.credentials, **options)
+    primary: redis.Redis = asked.master_for(found.group, **found.server_options, **options)
     return primary
 
 

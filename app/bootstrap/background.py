@@ -74,6 +74,8 @@ def celery(settings: Settings, *, producer: bool = False) -> Celery:
     )
     if behind := sentinels.parse(settings.broker_url or settings.redis()):
         app.conf.broker_transport_options.update(behind.celery_options(TIMEOUT_SECONDS))
+        if behind.tls is not None:
+            app.conf.broker_use_ssl = dict(behind.tls)
     if tls := broker_tls(settings.broker()):
         app.conf.broker_use_ssl = tls
     return app

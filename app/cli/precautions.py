@@ -184,7 +184,7 @@ def transport(settings: Settings) -> tuple[str, bool, str, str]:
 
 def _is_private(url: str) -> bool:
     if behind := sentinels.parse(url):
-        return all(durability.is_loopback(host) for host, _ in behind.hosts)
+        return behind.tls is not None or all(durability.is_loopback(host) for host, _ in behind.hosts)
     parts = urlsplit(url)
     if parts.scheme in ("unix", "redis+socket", "rediss", "amqps"):
         return True

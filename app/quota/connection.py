@@ -61,7 +61,7 @@ def connect(url: str) -> Redis:
     if found is None:
         return Redis.from_url(url, **options)
     asked: Any = _Sentinels(found.hosts, sentinel_kwargs=found.asking(options))  # type: ignore[no-untyped-call]
-    primary: Redis = asked.master_for(found.group, db=found.database, **found.credentials, **options)
+    primary: Redis = asked.master_for(found.group, **found.server_options, **options)
     return primary
 
 

@@ -1,9 +1,7 @@
 """TLS to PostgreSQL and to Redis, and a password that is changed while everybody works."""
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,30 +20,10 @@ from app.quota.wire import Wire
 from app.settings import Settings
 from app.store import durability
 from app.store.engine import Database, ping
-from tests.missing import missing, needed
+from tests.certificates import certificate
+from tests.missing import needed
 from tests.polling import until
 from tests.servers import PostgresServer, ValkeyServer, free_port, postgres
-
-
-def certificate(folder: Path, name: str) -> Path:
-    """A certificate for localhost that signs itself, and its key beside it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        missing("no openssl, to make a certificate")
-    made, key = folder / f"{name}.crt", folder / f"{name}.key"
-    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    words += [
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost",
-        "-keyout",
-        str(key),
-        "-out",
-        str(made),
-    ]
-    subprocess.run([openssl, *words], check=True, capture_output=True, timeout=30)
-    return made
 
 
 @pytest.fixture(scope="module")

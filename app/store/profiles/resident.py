@@ -21,8 +21,8 @@ from app.domain.state import State
 from app.store.profiles.look_up import fetch_together, find
 from app.store.profiles.save import Seldom, seldom
 
-#: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them, with all that is known of it
-#: here. What is measured is between half of it and all of it: tests/store/test_resident.py.
+#: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them, with all that is known of
+#: it here. What is measured is between half of it and all of it: tests/workers/test_resident.py.
 WEIGHT: Final = 4
 FRAME: Final = 2_000
 #: And, further, for each value inside an array or object: an empty object is three bytes of JSON, and 64 of memory.
