@@ -154,6 +154,8 @@ class Settings(BaseSettings):
     segment_values_days: float = Field(7.0, ge=0)
     #: `onefold doctor` is red where the last backup is older, in hours; 0 = it does not mind.
     backup_hours: int = Field(0, ge=0)
+    #: SQLite: size at which the log of each of its two files is written back, in megabytes, and which it keeps.
+    sqlite_log_megabytes: float = Field(64.0, ge=1)
     #: PostgreSQL: standbys that commits are to wait for. `onefold doctor` is red, and metrics say so, where there are
     #: fewer; 0 = as many as the server itself says.
     standbys: int = Field(0, ge=0)
@@ -324,6 +326,10 @@ class Settings(BaseSettings):
     def redis(self) -> str:
         """Redis as a URL for redis-py. Without REDIS_URL the launcher sets it to the embedded server."""
         return self.redis_url or "redis://127.0.0.1:6379/0"
+
+    def log_bytes(self) -> int:
+        """Of the log of each file of SQLite."""
+        return int(self.sqlite_log_megabytes * 1_000_000)
 
     def broker(self) -> str:
         """The broker as a URL for Celery, which spells Unix sockets differently."""

@@ -153,7 +153,12 @@ def _alert_messages(parts: Parts) -> Work:
 def _webhook_messages(parts: Parts) -> Work:
     # Of its own, since it looks often, from many threads, and for receivers that take their time.
     settings = parts.settings
-    database = Database(settings.worker_database(), pool_size=4, timeout_seconds=settings.database_timeout_seconds)
+    database = Database(
+        settings.worker_database(),
+        pool_size=4,
+        timeout_seconds=settings.database_timeout_seconds,
+        log_bytes=settings.log_bytes(),
+    )
     return WebhookSender(
         database, parts.now_us, parts.out, lambda workspace_id: workspaces.secret(database, workspace_id)
     ).run

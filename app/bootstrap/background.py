@@ -113,7 +113,8 @@ def applying(settings: Settings) -> Database:
     """The database of a process that drains."""
     timeout = settings.database_timeout_seconds
     # One connection writes a batch, one reads for the next, and one for whatever that lacks.
-    return Database(settings.worker_database(), pool_size=3, apply=True, timeout_seconds=timeout)
+    url, log_bytes = settings.worker_database(), settings.log_bytes()
+    return Database(url, pool_size=3, apply=True, timeout_seconds=timeout, log_bytes=log_bytes)
 
 
 def applier(settings: Settings, bell: Doorbell, database: Database | None = None) -> Applier:
@@ -154,7 +155,8 @@ def files(settings: Settings) -> Files:
 def working(settings: Settings) -> Database:
     """The database of a job worker. Its statements may take longer than those of others."""
     timeout = max(settings.database_timeout_seconds, JOB_STATEMENT_SECONDS)
-    return Database(settings.worker_database(), pool_size=2, timeout_seconds=timeout)
+    url, log_bytes = settings.worker_database(), settings.log_bytes()
+    return Database(url, pool_size=2, timeout_seconds=timeout, log_bytes=log_bytes)
 
 
 def job_runner(

@@ -92,14 +92,16 @@ BLOCK_LIST_SECONDS: Final = 0.25
 
 def services(settings: Settings) -> Services:
     """The services of one API process. Call inside its event loop."""
-    database = Database(settings.database(), pool_size=8, timeout_seconds=settings.database_timeout_seconds)
+    seconds, log_bytes = settings.database_timeout_seconds, settings.log_bytes()
+    database = Database(settings.database(), pool_size=8, timeout_seconds=seconds, log_bytes=log_bytes)
     executor = ThreadPoolExecutor(2, thread_name_prefix="keys")
     store_threads = Threads("store", settings.store_threads)
     bell = doorbell(settings, celery(settings, producer=True), database)
     quotas = limiter(settings)
     # A connection of its own: whoever holds one workspace's counter row must not hold up the others for long.
-    seconds = settings.database_timeout_seconds
-    writing = Database(settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS)
+    writing = Database(
+        settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS, log_bytes=log_bytes
+    )
     ringing = Ringing(bell, settings.redis())
     writer = InboxWriter(writing, now_us, settings.answer_seconds, ringing.ring, settings.max_message_ids)
     calls = StoreCalls(store_threads, settings.answer_seconds)

@@ -19,7 +19,12 @@ def sweeper(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     settings = settings_for(data_dir)
     logs.configure(settings.log_level)
     clock.follow(settings.clock_file())
-    database = Database(settings.worker_database(), pool_size=5, timeout_seconds=settings.database_timeout_seconds)
+    database = Database(
+        settings.worker_database(),
+        pool_size=5,
+        timeout_seconds=settings.database_timeout_seconds,
+        log_bytes=settings.log_bytes(),
+    )
     bell = background.doorbell(settings, background.celery(settings, producer=True), database)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -28,10 +28,11 @@ SQLITE_BUSY_MS: Final = 5_000
 #: SQLite: statements that a connection keeps parsed, and what it keeps of a file in memory: all that a batch looks at.
 STATEMENTS: Final = 512
 CACHE_KILOBYTES: Final = 64_000
-#: SQLite: pages of the log behind which a commit writes the log back. More of them are written less often.
-LOG_PAGES: Final = 16_000
-#: Bytes that the log's file keeps when it begins anew.
+#: SQLite: bytes of the log behind which a commit writes the log back, and which its file keeps when it begins anew.
+#: With more of them a page that changes often is written back less often.
 LOG_BYTES: Final = 64_000_000
+#: Bytes of a page, as SQLite makes files unless told otherwise.
+_PAGE_BYTES: Final = 4_096
 
 #: PostgreSQL: an expression that makes the commit of its transaction wait for the disk where the settings would
 #: not. Stronger settings, such as `remote_apply`, are left as they are.
@@ -68,11 +69,13 @@ class Database:
         apply: bool = False,
         timeout_seconds: float = TIMEOUT_SECONDS,
         lock_seconds: float | None = None,
+        log_bytes: int = LOG_BYTES,
     ) -> None:
         """`apply` opens the database for a worker, whose commits may lose their tail in a power cut: see `durable`.
 
         `timeout_seconds` bounds, on PostgreSQL, a statement, a wait for a lock and a transaction that stands idle;
-        `lock_seconds` a wait for a lock, where that is to be less.
+        `lock_seconds` a wait for a lock, where that is to be less. `log_bytes`: about how large the log of each file of
+        SQLite may become, unless somebody reads for long.
         """
         self.url = normalise_url(url)
         self.timeout_seconds = timeout_seconds
@@ -94,8 +97,8 @@ class Database:
         self._turn = Lock()
         # A power cut may lose the last applied batches, together with their cursor; they are applied again. The inbox
         # loses nothing.
-        self.main = _sqlite(path, "NORMAL" if apply else "FULL", pool_size)
-        self.inbox = _sqlite(inbox_file(path), "FULL", pool_size)
+        self.main = _sqlite(path, "NORMAL" if apply else "FULL", pool_size, log_bytes)
+        self.inbox = _sqlite(inbox_file(path), "FULL", pool_size, log_bytes)
 
     def dispose(self) -> None:
         self.main.dispose()
@@ -304,7 +307,7 @@ def since(connection: Connection) -> float:
     return made
 
 
-def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
+def _sqlite(path: Path, synchronous: str, pool_size: int, log_bytes: int) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),  # as a text, a `?` would begin its options
         hide_parameters=True,
@@ -323,8 +326,8 @@ def _sqlite(path: Path, synchronous: str, pool_size: int) -> Engine:
         connection.execute("pragma journal_mode = wal")
         connection.execute(f"pragma synchronous = {synchronous}")
         connection.execute(f"pragma cache_size = -{CACHE_KILOBYTES}")
-        connection.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
-        connection.execute(f"pragma journal_size_limit = {LOG_BYTES}")
+        connection.execute(f"pragma wal_autocheckpoint = {max(1, log_bytes // _PAGE_BYTES)}")
+        connection.execute(f"pragma journal_size_limit = {log_bytes}")
         connection.execute("pragma temp_store = memory")
         # SQLite overwrites deleted content with zeros, also where it was built not to.
         connection.execute("pragma secure_delete = on")
