@@ -1,30 +1,34 @@
 """The limiter: takes request tokens from the buckets in Redis, many callers to a round trip, and outlives Redis.
 
-The life of a take: it joins the pending group of its workspace and buckets and waits. The runner, a task that exists
-while anything is pending, sends all pending groups as one pipeline, one script call per group, and answers every waiter
-from the levels that come back. Takes that arrive meanwhile form the next pipeline. So there is one round trip in flight
-per process, whatever the load, and Redis sees one call for sixty-four simultaneous requests of a workspace.
+The life of a take: it joins the pending group of its workspace and buckets and waits. A flight takes all pending groups
+as one pipeline, one script call per group, and answers every waiter from the levels that come back. Takes that arrive
+meanwhile form the next pipeline. So there is one round trip in flight per process, whatever the load, and Redis sees
+one call for sixty-four simultaneous requests of a workspace.
+
+A flight over a connection that is there is a few callbacks. What else there is to do, which is rare, is done by the
+runner, a task: to connect, and to load the script.
 
 When a round trip fails or takes longer than `TIMEOUT_S`, its waiters are answered from the process's own buckets, and
 so is every later take, at once, until a probe finds that Redis answers again. Nothing is replayed: a call that timed
 out may have taken its tokens, and those are spent.
 
-More than 300 lines: pending groups, the runner, the outage and the probe are one state, which one class holds.
+More than 300 lines: pending groups, flight, runner, outage and probe are one state, which one class holds.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from pathlib import Path
 
+from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import NoScriptError, RedisError
 
 from app.quota.bucket import Bucket, Grant, Level, answers, take
-from app.quota.connection import BACKSTOP_S, TIMEOUT_S, close, connect, patience
+from app.quota.connection import BACKSTOP_S, GRACE_TURNS, TIMEOUT_S, close, connect, patience
 from app.quota.local import LocalBuckets, share_of
 from app.quota.usage import DAY_MS, MINUTE_MS, MINUTES_A_DAY, Minute, minutes
-from app.quota.wire import Command, Wire
+from app.quota.wire import Command, Replies, Wire
 
 PROBE_S = 0.25
 """At most one probe in this time while Redis is down."""
@@ -103,6 +107,10 @@ class Limiter:
         self._pending: dict[Group, list[Waiter]] = {}
         self._runner: asyncio.Task[None] | None = None
         self._wire: Wire | None = None
+        #: Whether a flight without the runner was planned or has begun, who is in it, and until when it is waited for.
+        self._flies = False
+        self._flight: dict[Group, list[Waiter]] = {}
+        self._patience: asyncio.Handle | None = None
         self._local = LocalBuckets()
         self._down = False
         self._closed = False
@@ -139,9 +147,10 @@ class Limiter:
             self._pending[group] = [(future, counter)]
         else:
             waiters.append((future, counter))
-        if self._runner is None:
+        if self._runner is None and not self._flies:
             # It starts in the next turn of the loop, so that whoever is ready in this turn shares the round trip.
-            self._runner = loop.create_task(self._run())
+            self._flies = True
+            loop.call_soon(self._depart)
         return await future
 
     async def peek(
@@ -211,8 +220,12 @@ class Limiter:
             self._runner.cancel()
             await asyncio.wait({self._runner})
             self._runner = None
-        if self._pending:  # the runner was cancelled before it began, so that it could not do this
-            rest, self._pending = list(self._pending.items()), {}
+        self._flies = False
+        self._keep_calm()
+        # Those of a flight, and of a runner that was cancelled before it began, so that it could not do this.
+        rest = [*self._flight.items(), *self._pending.items()]
+        self._flight, self._pending = {}, {}
+        if rest:
             self._go_down(rest)
         self._hang_up()
         await close(self._redis)
@@ -224,13 +237,73 @@ class Limiter:
         self._shapes[buckets] = shape
         return shape
 
+    def _depart(self) -> None:
+        """Send what is pending, over the connection that is there; where there is none, by the runner."""
+        if not self._flies:  # closed meanwhile
+            return
+        if self._wire is None or not self._wire.usable:
+            self._flies = False
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+            return
+        self._flight, self._pending = self._pending, {}
+        self.round_trips += 1
+        self._patience = asyncio.get_running_loop().call_later(self._timeout_s, self._is_late, GRACE_TURNS)
+        try:
+            self._wire.send(self._commands(self._flight), self._landed)
+        except BaseException:
+            self._landed(LostError("not sent"))  # nobody waits for what will never come
+            raise
+
+    def _is_late(self, turns: int) -> None:
+        """As `patience`: no reply yet, or this process was too busy to read it."""
+        if turns:
+            self._patience = asyncio.get_running_loop().call_soon(self._is_late, turns - 1)
+        else:
+            self._hang_up()  # so that the flight is lost
+
+    def _keep_calm(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _landed(self, replies: Replies) -> None:
+        """Answer those in flight, and go on with who came meanwhile. Whoever has no answer then is answered locally."""
+        if not self._flies:  # closed meanwhile
+            return
+        self._keep_calm()
+        flight, self._flight = self._flight, {}
+        self._flies = False
+        try:
+            if isinstance(replies, LostError):
+                self._hang_up()
+            else:
+                calls = list(zip(list(flight), replies, strict=True))
+                self._deliver(flight, calls)
+                # A restarted or flushed server has no scripts. The refused calls did nothing: they may be sent again.
+                again = {group: flight.pop(group) for group, reply in calls if isinstance(reply, NoScriptError)}
+                if again:
+                    for group, waiters in self._pending.items():
+                        again[group] = again.get(group, []) + waiters
+                    self._pending = again
+                    self._runner = asyncio.get_running_loop().create_task(self._run())
+        finally:
+            if flight:
+                rest = [*flight.items(), *self._pending.items()]
+                self._pending = {}
+                self._go_down(rest)
+            elif self._pending and self._runner is None:
+                self._flies = True
+                self._depart()
+
     async def _run(self) -> None:
         """Send what is pending until nothing is; if that ends otherwise, go down and answer the rest locally."""
         flight: dict[Group, list[Waiter]] = {}
         try:
             while self._pending:
                 flight, self._pending = self._pending, {}
-                await self._fly(flight)
+                self._deliver(flight, (await self._round_trip(flight)).items())
+                if flight:
+                    break
         except (RedisError, OSError):
             pass  # counted below, as is any other way to leave with waiters unanswered
         finally:
@@ -240,21 +313,16 @@ class Limiter:
                 self._pending = {}
                 self._go_down(rest)
 
-    async def _fly(self, flight: dict[Group, list[Waiter]]) -> None:
-        """One round trip. Answers and removes the waiters of `flight`; those of a failed call stay, and it raises."""
-        replies = await self._round_trip(flight)
-        fault: RedisError | None = None
-        for group, reply in replies.items():
+    def _deliver(self, flight: dict[Group, list[Waiter]], replies: Iterable[tuple[Group, Reply | RedisError]]) -> None:
+        """Answer and remove the waiters of `flight`; those of a failed call stay."""
+        for group, reply in replies:
             if isinstance(reply, RedisError):
-                fault = reply
                 continue
             shape = group[2]
             waiters = flight.pop(group)
             grants = answers(_levels(reply, shape), shape.buckets, len(waiters), granted=reply[1], now_ms=reply[0])
             self._count(grants)
             _answer(waiters, grants)
-        if fault is not None:
-            raise fault
 
     async def _round_trip(self, calls: Mapping[Group, list[Waiter]]) -> dict[Group, Reply | RedisError]:
         """The script's reply per group, or its error. Raises RedisError or OSError (as a timeout is) when none came."""
@@ -279,10 +347,14 @@ class Limiter:
         self, wire: Wire, calls: Mapping[Group, list[Waiter]], *, load: bool = False
     ) -> list[Reply | RedisError]:
         commands: list[Command] = [("SCRIPT", "LOAD", self._script)] if load else []
+        return (await wire.call(commands + self._commands(calls)))[len(commands) :]
+
+    def _commands(self, calls: Mapping[Group, list[Waiter]]) -> list[Command]:
+        commands: list[Command] = []
         for group, waiters in calls.items():
             keys, arguments = self._call(group, waiters)
             commands.append(("EVALSHA", self._sha, len(keys), *keys, *arguments))
-        return (await wire.call(commands))[1 if load else 0 :]
+        return commands
 
     def _hang_up(self) -> None:
         if self._wire is not None:

@@ -6,7 +6,7 @@ library still makes the connection, as it knows TLS, passwords and databases, an
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -16,6 +16,8 @@ from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 Command = tuple[bytes | str | int, ...]
+#: The replies, in order: of each command its value, or a RedisError as a value. Or why there are none.
+Replies = list[Any] | LostError
 #: What opening a connection raises.
 ERRORS = (RedisError, OSError)
 
@@ -34,8 +36,7 @@ class Wire(asyncio.Protocol):
         self._replies = hiredis.Reader(replyError=_error)
         self._found: list[Any] = []
         self._wanted = 0
-        self._waiter: asyncio.Future[list[Any]] | None = None
-        self._loop = asyncio.get_running_loop()
+        self._waiter: Callable[[Replies], None] | None = None
 
     @classmethod
     async def open(cls, client: Redis) -> "Wire":
@@ -56,17 +57,28 @@ class Wire(asyncio.Protocol):
         """
         if not self.usable:
             raise LostError("not connected, or busy")
-        return await self.send(commands)
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
-    def send(self, commands: Sequence[Command]) -> "asyncio.Future[list[Any]]":
-        """As `call`, on a connection that is `usable`: what is to come."""
-        self._wanted = len(commands)
-        waiter: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._waiter = waiter
+        def told(replies: Replies) -> None:
+            if future.done():
+                return
+            if isinstance(replies, LostError):
+                future.set_exception(replies)
+            else:
+                future.set_result(replies)
+
+        self.send(commands, told)
+        return await future
+
+    def send(self, commands: Sequence[Command], told: Callable[[Replies], None]) -> None:
+        """As `call`, on a connection that is `usable`, for who waits for nothing: `told` is called once.
+
+        It is called where the replies are read, and may send again.
+        """
         # The stub of pack_command says a tuple of one.
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]
+        self._wanted, self._waiter = len(commands), told
         self._transport.write(b"".join(packed))
-        return waiter
 
     def close(self) -> None:
         """At once; replies that are still to come are dropped."""
@@ -75,8 +87,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived; the replies go out when they are complete."""
-        waiter = self._waiter
-        if waiter is None:  # nobody asked: whatever it is, it must not become an answer
+        if self._waiter is None:  # nobody asked: whatever it is, it must not become an answer
             self.close()
             return
         try:
@@ -87,9 +98,9 @@ class Wire(asyncio.Protocol):
             self._fail(LostError(str(error)))
             return
         if len(self._found) == self._wanted:
-            found, self._found, self._waiter = self._found, [], None
-            if not waiter.done():
-                waiter.set_result(found)
+            waiter, self._waiter = self._waiter, None
+            found, self._found = self._found, []
+            waiter(found)
         elif len(self._found) > self._wanted:
             self._fail(LostError("more replies than commands"))
 
@@ -99,9 +110,9 @@ class Wire(asyncio.Protocol):
 
     def _fail(self, error: LostError) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
         self.close()
+        if waiter is not None:
+            waiter(error)
 
 
 def _error(text: str) -> ResponseError:

@@ -54,7 +54,7 @@ def test_arrivals_during_a_flight_share_the_next(valkey: Server) -> None:
             await d.limiter.take(9, TEN)
             valkey.client.config_resetstat()
             first = asyncio.create_task(d.limiter.take(1, TEN))
-            await turns_until(lambda: d.limiter._runner is not None and not d.limiter._pending)
+            await turns_until(lambda: bool(d.limiter._flight) and not d.limiter._pending)
             assert not first.done()
             later = await burst(d.limiter, 5)
             assert [(await first).remaining, *(grant.remaining for grant in later)] == [9, 8, 7, 6, 5, 4]
@@ -83,6 +83,39 @@ def test_scripts_flushed(valkey: Server) -> None:
                 valkey.client.script_flush()
                 assert [grant.remaining for grant in await burst(d.limiter, 2)] == expected
             assert (d.limiter.degraded, d.transitions) == (0, [])
+
+    run(scenario())
+
+
+def test_scripts_flushed_in_flight(valkey: Server) -> None:
+    """Who was refused goes first again, those of its group behind it, and nobody twice."""
+
+    async def scenario() -> None:
+        async with desk(valkey.url) as d:
+            await d.limiter.take(9, TEN)
+            valkey.client.script_flush()
+            first = asyncio.gather(*(d.limiter.take(1, TEN) for _ in range(3)))
+            await turns_until(lambda: bool(d.limiter._flight))
+            later = await asyncio.gather(burst(d.limiter, 2), burst(d.limiter, 2, TEN, 2))
+            assert [grant.remaining for grant in await first] == [9, 8, 7]
+            assert [[grant.remaining for grant in grants] for grants in later] == [[6, 5], [9, 8]]
+            assert (d.limiter.degraded, d.transitions) == (0, [])
+
+    run(scenario())
+
+
+def test_over_a_connection_that_is_there_no_task_is_made(valkey: Server) -> None:
+    async def scenario() -> None:
+        async with desk(valkey.url) as d:
+            await d.limiter.take(9, TEN)  # which has made the connection
+            tasks = asyncio.all_tasks()
+            for count in (1, 5):
+                waiting = [asyncio.ensure_future(d.limiter.take(1, TEN)) for _ in range(count)]
+                await turns_until(lambda: bool(d.limiter._flight))
+                assert asyncio.all_tasks() == tasks | set(waiting)
+                await asyncio.gather(*waiting)
+            assert d.limiter.round_trips == 3
+            assert (d.limiter._flies, d.limiter._flight, d.limiter._runner) == (False, {}, None)
 
     run(scenario())
 

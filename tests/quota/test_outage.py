@@ -2,6 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+
+import pytest
+import uvloop
 
 from app.quota.bucket import Bucket, Grant
 from app.quota.connection import TIMEOUT_S
@@ -61,10 +65,46 @@ def test_killed_in_mid_flight(mortal_valkey: Server) -> None:
             await d.limiter.take(9, TEN)
             mortal_valkey.pause()
             waiting = asyncio.create_task(burst(d.limiter, 8))
-            await turns_until(lambda: d.limiter._runner is not None and not d.limiter._pending)
+            await turns_until(lambda: bool(d.limiter._flight) and not d.limiter._pending)
             mortal_valkey.kill()
             assert [grant.granted for grant in await waiting] == [1] * 5 + [0] * 3
             assert (d.limiter.degraded, d.transitions) == (8, [True])
+
+    run(scenario())
+
+
+def test_what_cannot_be_sent_is_decided_locally(valkey: Server) -> None:
+    """A mistake of ours, say: those in the flight, and those behind it, are answered all the same."""
+
+    async def scenario() -> None:
+        async with desk(valkey.url) as d:
+            await d.limiter.take(9, TEN)
+            told = list[str]()
+            asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(str(context)))
+            name = (Bucket("\ud800", 10, 1_000),)  # no text that could be sent
+            grants = await asyncio.gather(d.limiter.take(1, name), d.limiter.take(1, TEN))
+            assert [grant.granted for grant in grants] == [1, 1]
+            assert (d.limiter.degraded, d.transitions, len(told)) == (2, [True], 1)
+            await keep_taking(d.limiter, lambda: len(d.transitions) == 2)
+            assert (await d.limiter.take(2, TEN)).remaining == 9
+
+    run(scenario())
+
+
+def test_a_flight_that_is_lost_takes_those_behind_it_along(mortal_valkey: Server) -> None:
+    async def scenario() -> None:
+        async with desk(mortal_valkey.url) as d:
+            await d.limiter.take(9, TEN)
+            mortal_valkey.pause()
+            first = asyncio.create_task(burst(d.limiter, 2))
+            await turns_until(lambda: bool(d.limiter._flight))
+            behind = asyncio.create_task(burst(d.limiter, 2, TEN, 2))
+            await turns_until(lambda: bool(d.limiter._pending))
+            began = time.perf_counter()
+            assert [grant.granted for grant in await first + await behind] == [1] * 4
+            assert time.perf_counter() - began > TIMEOUT_S * 0.5
+            assert (d.limiter.degraded, d.transitions) == (4, [True])
+            mortal_valkey.resume()
 
     run(scenario())
 
@@ -160,8 +200,11 @@ def test_silent_server_costs_one_timeout_and_few_probes() -> None:
     run(scenario())
 
 
-def test_busy_process_does_not_take_the_server_for_slow(mortal_valkey: Server) -> None:
-    """The loop stands still for twice the timeout, in which the reply arrives."""
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_busy_process_does_not_take_the_server_for_slow(
+    mortal_valkey: Server, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """The loop stands still for twice the timeout, in which the reply arrives. uvloop looks at timers first."""
 
     async def scenario() -> None:
         async with desk(mortal_valkey.url) as d:
@@ -177,4 +220,5 @@ def test_busy_process_does_not_take_the_server_for_slow(mortal_valkey: Server) -
             assert (await caller).remaining == 9
             assert (d.limiter.degraded, d.transitions) == (0, [])
 
-    run(scenario())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scenario())

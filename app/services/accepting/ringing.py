@@ -20,7 +20,7 @@ from typing import Final
 from app.adapters.doorbell import OUTSTANDING_MS, TIMEOUT_SECONDS, Doorbell
 from app.domain.commands import StreamKey
 from app.quota.connection import close, connect
-from app.quota.wire import ERRORS, Wire
+from app.quota.wire import ERRORS, Replies, Wire
 
 #: How long nobody tries to connect when that has failed, or when the connection was lost.
 PAUSE_SECONDS: Final = 0.5
@@ -94,7 +94,7 @@ class Ringing:
         self._note(waiting)
         commands = [("SET", self._bell.key(stream), "1", "NX", "PX", OUTSTANDING_MS) for stream in waiting]
         self._timer = asyncio.get_running_loop().call_later(TIMEOUT_SECONDS, self._wire.close)
-        self._wire.send(commands).add_done_callback(self._answered)
+        self._wire.send(commands, self._answered)
 
     def _note(self, asked: list[StreamKey]) -> None:
         now = asyncio.get_running_loop().time()
@@ -102,15 +102,14 @@ class Ringing:
             self._asked_at = {stream: at for stream, at in self._asked_at.items() if now - at < REST_SECONDS}
         self._asked_at.update(dict.fromkeys(asked, now))
 
-    def _answered(self, replies: asyncio.Future[list[object]]) -> None:
+    def _answered(self, replies: Replies) -> None:
         if self._timer is not None:
             self._timer.cancel()
         asked, self._asked = self._asked, []
-        lost = replies.exception() is not None
-        for stream, reply in zip(asked, [None] * len(asked) if lost else replies.result(), strict=True):
+        for stream, reply in zip(asked, replies if isinstance(replies, list) else [replies] * len(asked), strict=True):
             if reply == b"OK":
                 self._bell.ring_first(stream)
-            elif reply is None and not lost:
+            elif reply is None:
                 self._bell.suppressed += 1
             else:
                 self._bell.ring(stream)
