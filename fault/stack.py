@@ -31,7 +31,7 @@ from fault.disk import Disk
 from fault.processes import Program
 from fault.proxy import HOST, Proxy
 from fault.subscriptions import GROUPS, group_of
-from tests import brokers, poolers, sentinels, servers, standbys
+from tests import brokers, citus, poolers, sentinels, servers, standbys
 from tests.polling import until
 
 POSTGRESQL, SQLITE = "postgresql", "sqlite"
@@ -73,6 +73,8 @@ class Layout:
     sentinels: bool = False
     #: PostgreSQL is a primary with a synchronous standby, and our processes know both.
     standby: bool = False
+    #: PostgreSQL is a coordinator of Citus and two nodes.
+    cluster: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,15 @@ class Stack:
         self.pooler: poolers.Pooler | None = None
         self.rabbit = stack.enter_context(brokers.rabbitmq()) if layout.rabbitmq else None
         self.pair: standbys.Pair | None = None
+        self.cluster: citus.Cluster | None = None
         if store == POSTGRESQL:
             if layout.standby:
                 self.pair = stack.enter_context(standbys.pair())
                 self.pair.primary.create_database("fault")
                 self.url = self._either(self.pair, seed, stack)
+            elif layout.cluster:
+                self.cluster = stack.enter_context(citus.cluster())
+                self.url = self.cluster.create_database("fault")
             else:
                 self.postgres = stack.enter_context(
                     servers.postgres(
@@ -130,6 +136,9 @@ class Stack:
         self.database = Database(self.url, pool_size=2)
         stack.callback(self.database.dispose)
         migrate.upgrade(self.database)
+        if layout.cluster:
+            citus.distribute(self.database)
+            self.database.dispose()  # connections that know it
         partitions.prepare(self.database, now_us())
         self.ports = [servers.free_port() for _ in range(layout.apis)]
         self.apis, self.nodes = self._postgresql() if store == POSTGRESQL else self._embedded()

@@ -28,10 +28,9 @@ def distributed(now_us: int) -> str:
 
 def drop(url: str) -> None:
     """Remove a database from all nodes."""
-    name = sql.Identifier(make_url(url).database or "")
     for member in _members():
         with psycopg.connect(_dsn(member, "postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+            until(partial(_dropped, connection, make_url(url).database or ""))
 
 
 def empty() -> str:
@@ -76,10 +75,19 @@ def _create(name: str, template: str) -> str:
     name = _own(name)
     for member in _members():
         with psycopg.connect(_dsn(member, "postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            until(partial(_dropped, connection, name))
             until(partial(_copied, connection, name, template))
     url = _members()[0].set(drivername="postgresql+psycopg", database=name)
     return url.render_as_string(hide_password=False)
+
+
+def _dropped(connection: psycopg.Connection, name: str) -> bool:
+    """Whether the database is gone. Citus may come back in the moment in which others were sent away."""
+    try:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+    except psycopg.errors.ObjectInUse:
+        return False
+    return True
 
 
 def _copied(connection: psycopg.Connection, name: str, template: str) -> bool:

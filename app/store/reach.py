@@ -116,14 +116,17 @@ class Reach:
         self._doubted = True
 
     def _look_again(self, seconds: float) -> None:
-        """Unless somebody did within `seconds`. What a coordinator that does not answer means, others will say."""
-        with self._lock:
-            if time.monotonic() - self._looked < seconds:
-                return
-            try:
+        """Unless somebody did within `seconds`, or is about it: a node may take its time to say nothing. What a
+        coordinator that does not answer means, others will say."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if time.monotonic() - self._looked >= seconds:
                 self._look()
-            except psycopg.Error:
-                self._looked = time.monotonic()
+        except psycopg.Error:
+            self._looked = time.monotonic()
+        finally:
+            self._lock.release()
 
     def _look(self) -> None:
         self._doubted = False

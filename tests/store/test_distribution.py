@@ -6,11 +6,14 @@ With TEST_CITUS_URL, the tests of the store that ask for `database` run on such 
 import os
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Index, Integer, MetaData, Table, text
+from typer.testing import CliRunner
 
-from app.store import distribution, migrate, partitions, workspaces
+from app.cli.main import app
+from app.store import distribution, lane, migrate, partitions, workspaces
 from app.store.distribution import Kind, NoCitusError, OtherwiseError
 from app.store.engine import Database
 from tests import distributed
@@ -35,6 +38,7 @@ OWN_BYTES = text(
     "select sum(pg_relation_size(logicalrelid)) from pg_dist_partition where partmethod = 'h'"
     " and logicalrelid = 'lane'::regclass"
 )
+SECRET = text("select secret from workspace where id = :id")
 MEMBERS = """
     create table webhook_member (
         workspace_id bigint, webhook_id text, pid bigint, primary key (workspace_id, webhook_id, pid)
@@ -134,7 +138,9 @@ def distribute(database: Database) -> list[str]:
 
 def test_what_is_there_moves_to_the_nodes_and_leaves_nothing_behind(nodes: Database) -> None:
     one = workspace(nodes, "before")
-    assert distribute(nodes) == [table.name for table in distribution.tables()]
+    assert distribute(nodes) == [
+        table.name for table in distribution.tables() if distribution.kind(table) is Kind.DISTRIBUTED
+    ]
     assert distribute(nodes) == []
     two = workspace(nodes, "behind")
     assert [workspaces.number(workspaces.get(nodes, name)) for name in ("before", "behind")] == [one, two]
@@ -167,3 +173,70 @@ def test_a_table_that_is_split_otherwise_is_left_alone(nodes: Database) -> None:
         connection.exec_driver_sql("select create_distributed_table('segment', 'created_us')")
         with pytest.raises(OtherwiseError, match="segment"):
             distribution.missing(connection)
+
+
+def run(url: str, *words: str, fails: bool = False) -> str:
+    """What `onefold db …` says of the database of that URL."""
+    found = CliRunner().invoke(app, ["db", *words], catch_exceptions=False, env={"DATABASE_URL": url})
+    assert (found.exit_code != 0) is fails, found.output
+    return str(found.output)
+
+
+def test_the_command_needs_the_extension(database: Database, tmp_path: Path) -> None:
+    """And is refused in words where there is none; nothing is changed."""
+    if database.is_postgresql and os.environ.get(distributed.URL_NAME):
+        with database.read() as connection:
+            if distribution.version(connection) is not None:
+                pytest.skip("it is there")
+    url = database.url if database.is_postgresql else ""
+    for words in (["distribute"], ["distribute", "--dry-run"]):
+        said = " ".join(run(url, *words, "--data-dir", str(tmp_path), fails=True).split())
+        assert ("no extension citus" if database.is_postgresql else "SQLite is one file on one machine") in said
+
+
+def test_the_command_says_what_it_does_and_may_be_repeated(nodes: Database) -> None:
+    workspace(nodes, "before")
+    steps = [
+        statement
+        for table in distribution.tables()
+        if distribution.kind(table) is Kind.DISTRIBUTED
+        for statement in distribution.Step(table.name, Kind.DISTRIBUTED).statements
+    ]
+    before = run(nodes.url, "distribute", "--dry-run").splitlines()
+    assert before[0].startswith("nodes: ")
+    assert before[-1] == f"tables to distribute: {len(steps) // 2}"
+    assert "; ".join(before[1:-1]).replace(";;", ";").rstrip(";").split("; ") == steps
+    with nodes.read() as connection:
+        assert len(distribution.missing(connection)) == len(steps) // 2
+    assert run(nodes.url, "distribute").splitlines()[-1] == f"tables distributed: {len(steps) // 2}"
+    assert run(nodes.url, "distribute").splitlines()[-1] == "everything is distributed"
+
+
+def test_tables_that_nodes_had_copies_of_come_back(nodes: Database) -> None:
+    """As versions before left them."""
+    one = workspace(nodes, "before")
+    distribute(nodes)
+    with nodes.write() as connection:
+        connection.exec_driver_sql("select create_reference_table('workspace')")
+    assert distribute(nodes) == ["workspace"]
+    assert workspaces.number(workspaces.get(nodes, "before")) == one
+    assert distribute(nodes) == []
+
+
+def test_a_restored_database_goes_on_on_nodes(nodes: Database) -> None:
+    numbers = [workspace(nodes, f"workspace {n}") for n in range(6)]
+    distribute(nodes)
+
+    def known() -> list[tuple[bytes, int]]:
+        with nodes.read() as connection:
+            lanes = [lane.read(connection, number) for number in numbers]
+            secrets = [bytes(connection.execute(SECRET, {"id": number}).scalar_one()) for number in numbers]
+        return [(secret, one.epoch) for secret, one in zip(secrets, lanes, strict=True) if one is not None]
+
+    before = known()
+    run(nodes.url, "restored")
+    assert len(before) == len(numbers)
+    assert all(
+        secret != old_secret and epoch != old_epoch
+        for (secret, epoch), (old_secret, old_epoch) in zip(known(), before, strict=True)
+    )

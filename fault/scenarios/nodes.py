@@ -1,0 +1,77 @@
+"""A node of several dies: its workspaces stop, and no others."""
+
+from typing import Final
+
+from fault import judge
+from fault.clients import Load, LoadPlan
+from fault.rounds import DRAIN_SECONDS, Round, Scenario
+from fault.stack import Layout, Workspace
+from tests.polling import until
+
+#: How soon workspaces of the other nodes have to go on.
+SOON_SECONDS: Final = 20.0
+#: What has to be accepted of them, and applied, while the node is away.
+BESIDE: Final = 40
+
+
+def lose_a_node(now: Round) -> None:
+    """52: SIGKILL for the node of a workspace, while clients write to that workspace and to one of the other node; and
+    for Redis, so that nobody rings and sweepers have to find what is to be applied."""
+    cluster, valkey = now.stack.cluster, now.stack.valkey
+    assert cluster is not None
+    assert valkey is not None
+    neighbour = _neighbour(now)
+    beside = Load(now.stack.ports, neighbour.key, now.scenario.load, f"{now.seed}/beside")
+    beside.start()
+    now.pause(0.2, 0.8)
+    node = cluster.node(now.stack.database, now.workspace.id)
+    before = now.load.statuses(503)
+    node.kill9()
+    accepted = beside.accepted()
+    _goes_on(now, neighbour, beside)
+    valkey.kill9()
+    _goes_on(now, neighbour, beside)
+    valkey.start()
+    now.pause(0.0, 2.0)
+    node.start()
+    now.accept_more(20)
+    now.hit(now.load.statuses(503) - before)
+    now.notes["beside"] = beside.accepted() - accepted
+    now.notes["slowest beside, s"] = max(attempt.seconds for attempt in beside.attempts())
+    beside.stop()
+    until(lambda: now.stack.behind(neighbour.id) == 0, DRAIN_SECONDS, message="the backlog of the neighbour stays")
+    now.findings += judge.every(now.stack.database, neighbour, beside, clean=True, may_break=False)
+
+
+def _goes_on(now: Round, neighbour: Workspace, beside: Load) -> None:
+    """Wait until more is accepted, and all that was accepted before is applied."""
+    accepted = beside.accepted()
+    until(lambda: beside.accepted() > accepted + BESIDE, SOON_SECONDS, message="the other node's clients wait")
+    heads = sum(now.stack.heads(neighbour.id))
+    until(
+        lambda: sum(now.stack.cursors(neighbour.id)) >= heads,
+        SOON_SECONDS,
+        message="the other node's workspace is not applied",
+    )
+
+
+def _neighbour(now: Round) -> Workspace:
+    """Another tenant, on another node."""
+    while True:
+        other = now.stack.workspace(now.scenario.load.plan, now.scenario.load.burst)
+        if len(now.stack.database.by_node((now.workspace.id, other.id), int)) > 1:
+            return other
+
+
+SCENARIOS: Final = (
+    Scenario(
+        52,
+        "Citus: kill -9 of a node, and of Redis meanwhile",
+        "clients of its workspace were answered 503",
+        lose_a_node,
+        # The neighbour may see nothing but 2xx: a slow machine must not pass for a fault.
+        layout=Layout(apis=2, nodes=2, cluster=True, settings={"ONEFOLD_ANSWER_SECONDS": "10"}),
+        load=LoadPlan(clients=4, rate=40),
+        lag_seconds=15,
+    ),
+)
