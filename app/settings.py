@@ -126,6 +126,8 @@ class Settings(BaseSettings):
     backlog_bulk_seconds: float = 24 * 3600
     #: Profiles that a worker loads at once, in megabytes of their size; in memory they take three to ten times as much.
     loaded_megabytes: float = Field(16.0, ge=1)
+    #: Memory of a worker for pages of the SQLite file, in megabytes.
+    sqlite_cache_megabytes: float = Field(64.0, ge=1)
     #: Memory of a worker for profiles that stay there from one batch of a backlog to the next, in megabytes, about.
     resident_megabytes: float = Field(64.0, ge=0)
     #: Subscription groups that one workspace may have.

@@ -16,12 +16,12 @@ from bench import (
     budget,
     console,
     crowd,
-    data,
     exporting,
     fair,
     flat,
     gateway,
     importing,
+    large,
     many,
     plans,
     preload,
@@ -45,6 +45,7 @@ EXTRA = (
     "gateway",
     "budget",
     "storage",
+    "large",
     "plans",
     "quota",
     "crowd",
@@ -78,6 +79,8 @@ def main(
     ] = False,
     store: Annotated[Store, typer.Option(help="Which database; `flat` runs on PostgreSQL only.")] = Store.both,
     seed: Annotated[int, typer.Option(help="Of all random choices.")] = 1,
+    profiles: Annotated[int, typer.Option(min=100, help="Preloaded; of millions a part is checked.")] = 100_000,
+    shared_buffers: Annotated[str, typer.Option(help="Of PostgreSQL; a million profiles need 5GB.")] = "1GB",
     users: Annotated[int, typer.Option(min=100, help="Of the file of `import`.")] = 20_000,
 ) -> None:
     """Measure Onefold on servers of its own, with the floors of the same run beside it."""
@@ -86,7 +89,7 @@ def main(
     if unknown:
         raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}")
     imported = min(users, 2_000) if quick else users
-    options = Options(0.5 if quick else seconds, 2_000 if quick else 100_000, seed, quick, imported)
+    options = Options(0.5 if quick else seconds, 2_000 if quick else profiles, seed, quick, imported)
     began = time.monotonic()
     stores = [stack.POSTGRES, stack.SQLITE] if store is Store.both else [store.value]
     rows = Rows()
@@ -96,7 +99,7 @@ def main(
     ]
     try:
         for one in stores:
-            with stack.started(one, seed) as running:
+            with stack.started(one, seed, {"shared_buffers": shared_buffers}) as running:
                 notes.append(_versions(running))
                 _measure(running, options, wanted, rows, notes)
     except BenchError as error:
@@ -122,11 +125,11 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
         rows.take(applying.measure(running, options, floor))
     if "flat" in wanted and on_postgresql:
         say("accept and apply at once")
+        prefix, suffix = "apply, 1 worker, ", f", {running.store}"
         ceilings = {
-            name: row.ours
+            row.what.removeprefix(prefix).removesuffix(suffix): row.ours
             for row in rows.found
-            for name in data.DISTRIBUTIONS
-            if row.what.startswith(f"apply, 1 worker, {name}")
+            if row.what.startswith(prefix)
         }
         rows.take(flat.measure(running, options, ceilings))
     if "latency" in wanted:
@@ -170,6 +173,7 @@ _ALONE: Final[dict[str, tuple[str, Callable[[Stack, Options], Iterator[Row]]]]] 
     "values": ("applying with values for segments", values.measure),
     "webhooks": ("applying with a webhook", webhooks.measure),
     "import": ("importing a file", importing.measure),
+    "large": ("events on large profiles", large.measure),
     "storage": ("whole documents or sections", storage.measure),
 }
 
@@ -182,7 +186,11 @@ def _versions(running: Stack) -> str:
         return f"SQLite {sqlite3.sqlite_version}, {python}"
     with psycopg.connect(running.postgres.dsn) as connection:
         version = connection.execute("show server_version").fetchone()
-    settings = ", ".join(f"{name} {value}" for name, value in stack.POSTGRESQL.items())
+        shown = connection.execute(
+            "select string_agg(name || ' ' || current_setting(name), ', ') from pg_settings where name = any(%s)",
+            [list(stack.POSTGRESQL)],
+        ).fetchone()
+        settings = shown[0] if shown else "?"
     return f"PostgreSQL {version[0] if version else '?'} ({settings}), {python}"
 
 

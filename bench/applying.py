@@ -17,8 +17,10 @@ from bench.stack import Site, Stack
 from bench.table import BenchError, Row, median, say
 
 ROUNDS = 3
-#: Requests applied first: they warm caches, grow the batch and tell how many take the measured time.
-WARM_REQUESTS = 300
+#: Who is drawn, and how many objects are in a request.
+CASES = ((data.UNIFORM, data.OBJECTS), (data.ZIPF, data.OBJECTS), (data.UNIFORM, 1))
+#: Objects applied first: they warm caches, grow the batch and tell how many take the measured time.
+WARM_OBJECTS = 15_000
 #: After which a round has failed.
 LATEST_SECONDS = 300.0
 
@@ -65,11 +67,14 @@ def finish(stack: Stack, site: Site) -> None:
         applier.drain()
 
 
-def work(applier: Drainer, site: Site, bodies: list[bytes], requests: int) -> dict[str, Any]:
-    """Queue so many requests and apply them, and nothing else. Raises BenchError unless all of them were applied."""
+def work(
+    applier: Drainer, site: Site, bodies: list[bytes], requests: int, objects: int = data.OBJECTS
+) -> dict[str, Any]:
+    """Queue so many requests of so many objects and apply them, and nothing else. Raises BenchError unless all of them
+    were applied."""
     preload.queue(site, bodies, requests)
     done = applier.drain()
-    if done["requests"] != requests or done["objects"] != requests * data.OBJECTS or done["skipped"]:
+    if done["requests"] != requests or done["objects"] != requests * objects or done["skipped"]:
         raise BenchError(
             f"of {requests:,} requests {done['requests']:,} were applied with {done['objects']:,} objects,"
             f" {done['skipped']:,} skipped, in {done['seconds']:.1f} s"
@@ -80,13 +85,16 @@ def work(applier: Drainer, site: Site, bodies: list[bytes], requests: int) -> di
 def measure(stack: Stack, options: Options, floor: float | None) -> Iterator[Row]:
     """`floor` in whole profiles rewritten a second. A round is a number of requests, not a time."""
     site = filled(stack, options)
-    for distribution in data.DISTRIBUTIONS:
-        bodies = data.bodies(options.bodies, options.users, distribution, options.seed)
+    for distribution, objects in CASES:
+        # As many objects in all: the profiles that are drawn twice are the same.
+        count = options.bodies * data.OBJECTS // objects
+        bodies = data.bodies(count, options.users, distribution, options.seed, objects)
         with drainer(stack, site) as applier:
-            warm = work(applier, site, bodies, WARM_REQUESTS // 10 if options.quick else WARM_REQUESTS)
+            least = WARM_OBJECTS // objects
+            warm = work(applier, site, bodies, least // 10 if options.quick else least, objects)
             requests = max(1, int(options.seconds / ROUNDS * warm["requests"] / warm["seconds"]))
             before = stack.meter.read()
-            done = [work(applier, site, bodies, requests) for _ in range(ROUNDS)]
+            done = [work(applier, site, bodies, requests, objects) for _ in range(ROUNDS)]
             shares = stack.meter.shares(before)
         batches, distinct = _batches(site, done)
         profiles_rate = median([sum(d) / one["seconds"] for d, one in zip(distinct, done, strict=True)])
@@ -96,8 +104,14 @@ def measure(stack: Stack, options: Options, floor: float | None) -> Iterator[Row
             f" {profiles_rate:,.0f} profiles/s written. {shares}"
         )
         rate = median([one["objects"] / one["seconds"] for one in done])
-        say(f"  apply {distribution}: {rate:,.0f} objects/s; {notes}")
-        yield Row(f"apply, 1 worker, {distribution}, {stack.store}", rate, "objects/s", floor, notes)
+        what = f"apply, 1 worker, {named(distribution, objects)}, {stack.store}"
+        say(f"  {what}: {rate:,.0f} objects/s; {notes}")
+        yield Row(what, rate, "objects/s", floor, notes)
+
+
+def named(distribution: str, objects: int) -> str:
+    """As a row calls requests."""
+    return distribution if objects == data.OBJECTS else f"{distribution}, {objects} object in a request"
 
 
 def _batches(site: Site, done: list[dict[str, Any]]) -> tuple[list[int], list[list[int]]]:

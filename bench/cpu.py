@@ -41,6 +41,10 @@ class Meter:
         machine = sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
         return Reading(time.monotonic(), seconds, machine, processes)
 
+    def tree(self, name: str) -> list[psutil.Process]:
+        """The root of one kind of process, and all below it."""
+        return _tree(self._roots[name], children=True)
+
     def used(self, name: str, before: Reading) -> float:
         """CPU seconds of one kind of process since a reading."""
         return self.read().seconds[name] - before.seconds.get(name, 0.0)

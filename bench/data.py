@@ -24,6 +24,8 @@ _CITIES: Final = (("Madrid", "28001"), ("Bilbao", "48003"), ("Sevilla", "41004")
 _TIERS: Final = ("gold", "silver", "a rather longer text value")
 _EVENTS: Final = tuple(f"shop_event_{n}" for n in range(8))
 _PRODUCTS: Final = tuple(f"item-{n}" for n in range(8))
+#: The documents of profiles repeat from here on, but for their names: so a database can make them of the first ones.
+PERIOD: Final = 100_000
 #: When the preloaded profiles were written last: 2026-01-05T19:20:30.250Z.
 WRITTEN_US: Final = 1_767_640_830_250_000
 
@@ -43,23 +45,41 @@ def bodies(count: int, users: int, distribution: str, seed: int, objects: int = 
     return [msgspec.json.encode(_request(rng, draw, now, objects)) for _ in range(count)]
 
 
+def event_bodies(count: int, users: int, seed: int) -> list[bytes]:
+    """The same with events alone, uniform."""
+    rng = random.Random(f"{seed} events")
+    now = datetime.now(UTC).replace(microsecond=0)
+    requests = (
+        [{"external_id": external_id(rng.randrange(users)), **_event(rng, _time(rng, now))} for _ in range(OBJECTS)]
+        for _ in range(count)
+    )
+    return [msgspec.json.encode({"events": events}) for events in requests]
+
+
 def _request(rng: random.Random, draw: Callable[[], int], now: datetime, objects: int) -> dict[str, Any]:
     body: dict[str, Any] = {"attributes": [], "events": [], "purchases": []}
     for _ in range(objects):
         number, kind = draw(), rng.random()
-        time = (now - timedelta(seconds=rng.randrange(3600))).isoformat()
+        time = _time(rng, now)
         who = {"external_id": external_id(number)}
         if kind < 0.7:
             body["attributes"].append(who | _attributes(rng, number, time))
         elif kind < 0.9:
-            properties = {"page": "/boots", "ms": rng.randrange(10_000), "first": True}
-            event = {"name": rng.choice(_EVENTS), "time": time, "app_id": "app-web", "properties": properties}
-            body["events"].append(who | event)
+            body["events"].append(who | _event(rng, time))
         else:
             price, item = rng.randrange(100, 99_999) / 100, rng.choice(_PRODUCTS)
             purchase = {"product_id": item, "currency": "USD", "price": price, "quantity": 1, "time": time}
             body["purchases"].append(who | purchase | {"properties": {"size": "M"}})
     return {name: listed for name, listed in body.items() if listed}
+
+
+def _time(rng: random.Random, now: datetime) -> str:
+    return (now - timedelta(seconds=rng.randrange(3600))).isoformat()
+
+
+def _event(rng: random.Random, time: str) -> dict[str, Any]:
+    properties = {"page": "/boots", "ms": rng.randrange(10_000), "first": True}
+    return {"name": rng.choice(_EVENTS), "time": time, "app_id": "app-web", "properties": properties}
 
 
 def _attributes(rng: random.Random, number: int, time: str) -> dict[str, Any]:
@@ -82,8 +102,9 @@ def external_id(number: int) -> str:
 
 def person(number: int) -> dict[str, Any]:
     """Reserved fields of a profile, as they are stored."""
+    what = number % PERIOD
     return {
-        "first_name": _NAMES[number % len(_NAMES)],
+        "first_name": _NAMES[what % len(_NAMES)],
         "last_name": "Garcia",
         "email": f"id{number}@example.org",
         "phone": f"+346{number:08d}",
@@ -91,7 +112,7 @@ def person(number: int) -> dict[str, Any]:
         "country": "ES",
         "language": "es",
         "time_zone": "Europe/Madrid",
-        "home_city": _CITIES[number % len(_CITIES)][0],
+        "home_city": _CITIES[what % len(_CITIES)][0],
         "gender": "F",
         "dob": "1988-07-14",
         "push_subscribe": ["subscribed", WRITTEN_US],
@@ -101,6 +122,7 @@ def person(number: int) -> dict[str, Any]:
 
 def custom(number: int, *, large: bool = False) -> dict[str, Any]:
     """Custom attributes of a profile."""
+    number %= PERIOD
     city, code = _CITIES[number % len(_CITIES)]
     values: dict[str, Any] = {
         f"field_{n}": (number * 31 + n * 7) % 10**6 if n % 3 == 1 else _TIERS[(number + n) % len(_TIERS)]
@@ -117,6 +139,7 @@ def custom(number: int, *, large: bool = False) -> dict[str, Any]:
 
 def summaries(names: tuple[str, ...], number: int, count: int) -> dict[str, list[int]]:
     """Events or purchases of a profile: {name: [count, first, last]}."""
+    number %= PERIOD
     known = [*names, *(f"{names[0]}_more_{n:03d}" for n in range(max(0, count - len(names))))]
     return {name: [1 + (number + n) % 90, WRITTEN_US, WRITTEN_US] for n, name in enumerate(known[:count])}
 

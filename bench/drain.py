@@ -11,6 +11,7 @@ import time
 
 from app.adapters import runtime
 from app.adapters.clock import now_us
+from app.settings import Settings
 from app.store import workspaces
 from app.store.engine import Database
 from app.store.inbox.log import Stored
@@ -23,7 +24,8 @@ class _Silent:
 
 
 def main(url: str, workspace_id: int) -> None:
-    database = Database(url, pool_size=3, apply=True)
+    cache = Settings().sqlite_cache_megabytes
+    database = Database(url, pool_size=3, apply=True, cache_megabytes=cache)
     ends: list[int] = []
 
     def note(_workspace: int, batch: list[Stored]) -> None:

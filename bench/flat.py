@@ -13,15 +13,20 @@ from sqlalchemy import make_url
 
 from bench import data, preload
 from bench.accepting import driver_dsn
-from bench.applying import filled, finish
+from bench.applying import CASES, filled, finish, named
 from bench.load import HOST, Result, Run
+from bench.memory import watched
 from bench.options import Options
 from bench.stack import Generator, Site, Stack
 from bench.table import BenchError, Row, median, say
 
 CONNECTIONS = 64
 SAMPLE_SECONDS = 0.25
-FIRST_RATE, MOST_RATE = 40.0, 3000.0
+#: Requests a second, by the number of objects in each, at which the search begins and ends.
+FIRST_RATE = {data.OBJECTS: 40.0, 1: 500.0}
+MOST_RATE = {data.OBJECTS: 3_000.0, 1: 20_000.0}
+#: Whose memory is watched: of a worker, that of the process that applies is the largest.
+WATCHED = ("api", "worker", "sweeper")
 #: The backlog may grow by this part of the offered rate: less cannot be told from the waves that batches make.
 GROWTH = 0.05
 HALVINGS = 3
@@ -102,20 +107,27 @@ class Trial:
 
 
 def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Iterator[Row]:
-    """`ceilings` is what a worker alone applied, in objects/s by distribution, where that was measured."""
+    """`ceilings` is what a worker alone applied, in objects/s by what applying.named says, where that was measured."""
     site = filled(stack, options)
-    for distribution in data.DISTRIBUTIONS[: 1 if options.quick else None]:
+    for distribution, objects in CASES[: 1 if options.quick else None]:
+        what = named(distribution, objects)
+        first = FIRST_RATE[objects]
+        ceiling = ceilings.get(what, MOST_RATE[objects] * objects) / objects
         with ExitStack() as running:
             port = running.enter_context(stack.api(site))
             running.enter_context(stack.worker(site))
-            generator = running.enter_context(stack.generator(options.users, distribution, options.bodies))
+            generator = running.enter_context(stack.generator(options.users, distribution, options.bodies, objects))
             caught_up(site)
-            step = options.share(2, LEAST_SECONDS)
-            ceiling = ceilings.get(distribution, MOST_RATE * data.OBJECTS) / data.OBJECTS
-            _warm(generator, port, site)
-            rate = FIRST_RATE / 2
+            _warm(generator, port, site, first / 2)
+            memory = running.enter_context(watched(stack.meter, WATCHED))
+            rate = first / 2
             if not options.quick:
-                rate = _search(lambda rate: _trial(generator, port, site, rate, step), ceiling)  # noqa: B023
+                step = options.share(2, LEAST_SECONDS)
+                rate = _search(
+                    lambda rate: _trial(generator, port, site, rate, step),  # noqa: B023
+                    min(first, ceiling / 2),
+                    MOST_RATE[objects],
+                )
             seconds = max(options.seconds, QUICK_SECONDS if options.quick else 5.0)
             for _ in range(4):
                 before = stack.meter.read()
@@ -130,9 +142,12 @@ def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Itera
             f"offered {rate:.0f} requests/s, backlog {trial.growth:+.1f}/s, at most {trial.most};"
             f" accept median {trial.result.median_ms:.1f} ms, p99 {trial.result.p99_ms:.0f} ms. {shares}"
         )
-        objects = trial.applied * data.OBJECTS
-        floor = ceilings.get(distribution)
-        yield Row(f"both at once, {distribution}, {stack.store}", objects, "objects/s", floor, notes)
+        yield Row(
+            f"both at once, {what}, {stack.store}", trial.applied * objects, "objects/s", ceilings.get(what), notes
+        )
+        others = ", ".join(f"{name} {memory[name]:.0f}" for name in WATCHED if name != "worker")
+        label = f"memory of the process that applies meanwhile, {what}"
+        yield Row(label, memory["worker"], "MB", notes=f"proportional share, the most that was seen; {others} MB")
         finish(stack, site)
 
 
@@ -143,16 +158,16 @@ def _trial(generator: Generator, port: int, site: Site, rate: float, seconds: fl
     return trial
 
 
-def _warm(generator: Generator, port: int, site: Site) -> None:
+def _warm(generator: Generator, port: int, site: Site, rate: float) -> None:
     """A few requests, applied: the worker has started, and everything has been used once."""
-    generator.run(Run(port, site.key, CONNECTIONS, 1.0, FIRST_RATE / 2))
+    generator.run(Run(port, site.key, CONNECTIONS, 1.0, rate))
     caught_up(site)
 
 
-def _search(attempt: Callable[[float], Trial], ceiling: float) -> float:
-    """The highest flat rate found: doubling, then halving the gap."""
-    good, rate = 0.0, min(FIRST_RATE, ceiling / 2)
-    while rate <= MOST_RATE:
+def _search(attempt: Callable[[float], Trial], first: float, most: float) -> float:
+    """The highest flat rate found: doubling from the first one, then halving the gap."""
+    good, rate = 0.0, first
+    while rate <= most:
         if not attempt(rate).flat:
             break
         good, rate = rate, rate * 2

@@ -38,20 +38,26 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
         connection.execute("set synchronous_commit = off")
         for label, column, size in _VARIANTS:
             documents = [_document(n, size) for n in range(2000)]
-            rate = _rewrites(connection, column, documents, options)
+            count = _count(options, whole=label == WHOLE)
+            rate = _rewrites(connection, column, documents, options, count)
             yield Row(f"rewrite {label}", rate, "rows/s", notes="floor: one client, asynchronous commit")
 
 
-def _count(options: Options) -> int:
-    return QUICK_ROWS if options.quick else ROWS
+def _count(options: Options, *, whole: bool) -> int:
+    """Rows of a table. That which stands beside what is applied has at least one for each profile there."""
+    if options.quick:
+        return QUICK_ROWS
+    return max(ROWS, options.users) if whole else ROWS
 
 
 def _document(number: int, size: int) -> bytes:
     return b"x" * size if size else msgspec.json.encode(data.sections(number))
 
 
-def _rewrites(connection: psycopg.Connection, column: str, documents: list[bytes], options: Options) -> float:
-    rng, count = random.Random(options.seed), _count(options)
+def _rewrites(
+    connection: psycopg.Connection, column: str, documents: list[bytes], options: Options, count: int
+) -> float:
+    rng = random.Random(options.seed)
     compression = "external" if len(documents[0]) <= 1000 else "lz4"
     storage = "set storage external" if compression == "external" else "set compression lz4"
     connection.execute("drop table if exists rewritten, fresh")
@@ -93,7 +99,7 @@ def _copy(
 
 
 def _sqlite_rewrites(path: Path, options: Options) -> float:
-    rng, count = random.Random(options.seed), _count(options)
+    rng, count = random.Random(options.seed), _count(options, whole=True)
     documents = [_document(n, 0).decode() for n in range(2000)]
     connection = sqlite3.connect(path, isolation_level=None)
     try:

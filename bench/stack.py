@@ -210,12 +210,12 @@ class Generator:
 
 
 @contextmanager
-def started(store: str, seed: int) -> Iterator[Stack]:
-    """The servers of a store, on empty data."""
+def started(store: str, seed: int, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Stack]:
+    """The servers of a store, on empty data. `settings`: of PostgreSQL, before those of the bench."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="onefold-bench-")))
         valkey = stack.enter_context(servers.valkey())
-        postgres = stack.enter_context(servers.postgres(POSTGRESQL)) if store == POSTGRES else None
+        postgres = stack.enter_context(servers.postgres({**POSTGRESQL, **settings})) if store == POSTGRES else None
         meter = Meter()
         meter.add("valkey", valkey.pid)
         if postgres is not None:

@@ -114,7 +114,14 @@ def applying(settings: Settings) -> Database:
     timeout = settings.database_timeout_seconds
     # One connection writes a batch, one reads for the next, and one for whatever that lacks.
     url, log_bytes = settings.worker_database(), settings.log_bytes()
-    return Database(url, pool_size=3, apply=True, timeout_seconds=timeout, log_bytes=log_bytes)
+    return Database(
+        url,
+        pool_size=3,
+        apply=True,
+        timeout_seconds=timeout,
+        log_bytes=log_bytes,
+        cache_megabytes=settings.sqlite_cache_megabytes,
+    )
 
 
 def applier(settings: Settings, bell: Doorbell, database: Database | None = None) -> Applier:

@@ -25,9 +25,10 @@ _T = TypeVar("_T")
 CONNECT_TIMEOUT_SECONDS: Final = 3
 TIMEOUT_SECONDS: Final = 15.0
 SQLITE_BUSY_MS: Final = 5_000
-#: SQLite: statements that a connection keeps parsed, and what it keeps of a file in memory: all that a batch looks at.
+#: SQLite: statements that a connection keeps parsed, and what it keeps of a file in memory: all that a batch looks at,
+#: unless a worker has more.
 STATEMENTS: Final = 512
-CACHE_KILOBYTES: Final = 64_000
+CACHE_MEGABYTES: Final = 64.0
 #: SQLite: bytes of the log behind which a commit writes the log back, and which its file keeps when it begins anew.
 #: With more of them a page that changes often is written back less often.
 LOG_BYTES: Final = 64_000_000
@@ -70,12 +71,14 @@ class Database:
         timeout_seconds: float = TIMEOUT_SECONDS,
         lock_seconds: float | None = None,
         log_bytes: int = LOG_BYTES,
+        cache_megabytes: float = CACHE_MEGABYTES,
     ) -> None:
         """`apply` opens the database for a worker, whose commits may lose their tail in a power cut: see `durable`.
 
         `timeout_seconds` bounds, on PostgreSQL, a statement, a wait for a lock and a transaction that stands idle;
         `lock_seconds` a wait for a lock, where that is to be less. `log_bytes`: about how large the log of each file of
-        SQLite may become, unless somebody reads for long.
+        SQLite may become, unless somebody reads for long. `cache_megabytes`: what a connection to SQLite keeps of the
+        main file in memory.
         """
         self.url = normalise_url(url)
         self.timeout_seconds = timeout_seconds
@@ -97,7 +100,7 @@ class Database:
         self._turn = Lock()
         # A power cut may lose the last applied batches, together with their cursor; they are applied again. The inbox
         # loses nothing.
-        self.main = _sqlite(path, "NORMAL" if apply else "FULL", pool_size, log_bytes)
+        self.main = _sqlite(path, "NORMAL" if apply else "FULL", pool_size, log_bytes, cache_megabytes)
         self.inbox = _sqlite(inbox_file(path), "FULL", pool_size, log_bytes)
 
     def dispose(self) -> None:
@@ -307,7 +310,9 @@ def since(connection: Connection) -> float:
     return made
 
 
-def _sqlite(path: Path, synchronous: str, pool_size: int, log_bytes: int) -> Engine:
+def _sqlite(
+    path: Path, synchronous: str, pool_size: int, log_bytes: int, cache_megabytes: float = CACHE_MEGABYTES
+) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),  # as a text, a `?` would begin its options
         hide_parameters=True,
@@ -325,7 +330,7 @@ def _sqlite(path: Path, synchronous: str, pool_size: int, log_bytes: int) -> Eng
         connection.isolation_level = None  # transactions begin where we say so, not where the driver guesses
         connection.execute("pragma journal_mode = wal")
         connection.execute(f"pragma synchronous = {synchronous}")
-        connection.execute(f"pragma cache_size = -{CACHE_KILOBYTES}")
+        connection.execute(f"pragma cache_size = -{int(cache_megabytes * 1000)}")
         connection.execute(f"pragma wal_autocheckpoint = {max(1, log_bytes // _PAGE_BYTES)}")
         connection.execute(f"pragma journal_size_limit = {log_bytes}")
         connection.execute("pragma temp_store = memory")
