@@ -44,9 +44,10 @@ class Drainer:
 
 
 @contextmanager
-def drainer(stack: Stack, site: Site, profile: str = "") -> Iterator[Drainer]:
+def drainer(stack: Stack, site: Site, profile: str = "", name: str = "applier") -> Iterator[Drainer]:
+    """`name`: of the process, where there are several at once."""
     argv = (sys.executable, "-m", "bench.drain", site.url, str(site.workspace_id), *([profile] if profile else []))
-    with stack.process("applier", argv, dict(os.environ), pipes=True) as process:
+    with stack.process(name, argv, dict(os.environ), pipes=True) as process:
         yield Drainer(process)
         assert process.stdin is not None
         process.stdin.close()

@@ -26,7 +26,10 @@ def measure(stack: Stack, options: Options) -> Iterator[Row]:
     requests = REQUESTS // 10 if options.quick else REQUESTS
     rates: dict[bool, list[float]] = {False: [], True: []}
     cpu: dict[bool, list[float]] = {False: [], True: []}
-    with applying.drainer(stack, sites[False]) as small, applying.drainer(stack, sites[True]) as large_ones:
+    with (
+        applying.drainer(stack, sites[False], name="applier of small ones") as small,
+        applying.drainer(stack, sites[True], name="applier of large ones") as large_ones,
+    ):
         for n in range(1 + ROUNDS):
             for large, applier in (
                 ((False, small), (True, large_ones)) if n % 2 else ((True, large_ones), (False, small))
