@@ -71,10 +71,10 @@ def main(
         load.stop()
         until(lambda: running.behind(workspace.id) == 0, 60, message="the backlog stays")
         seconds = time.monotonic() - began
+        warm = min(WARM_UP_MINUTES, minutes / 4) * 60
+        rows, grown = _judged(series, warm, rate)
+        say(table(rows, ("what", "after warm-up", "at the end", "most", "slope, a day", "verdict")))
         findings = judge.every(running.database, workspace, load, clean=False, may_break=False)
-    warm = min(WARM_UP_MINUTES, minutes / 4) * 60
-    rows, grown = _judged(series, warm, rate)
-    say(table(rows, ("what", "after warm-up", "at the end", "most", "slope, a day", "verdict")))
     refused = len(load.attempts()) - load.accepted()
     pace = f"{load.accepted() / seconds:.1f}/s"
     say(f"\n{load.accepted():,} requests in {seconds:.0f} s, {pace}, {refused} tries in vain, seed {seed}")

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from app.adapters import rates
 from app.domain import spam
@@ -99,9 +99,8 @@ def differences(
     """
     expected = reference(database, workspace_id, secret, state)
     as_before = bool(not_compared(database, workspace_id))
-    # Two short transactions: a large workspace takes longer to decode than a transaction may be idle.
-    with database.read() as connection:
-        _without_hurry(connection)
+    # Nobody waits for a comparison, and a large workspace takes long to decode.
+    with database.snapshot() as connection:
         stored_occurrences = occurrences(connection, workspace_id)
         stored_counts = names.counts(connection, workspace_id)
         listed = names.listed(connection, workspace_id)
@@ -109,8 +108,6 @@ def differences(
         listed_series = series.listed(connection, workspace_id)
         stored_lineage = lineage.everything(connection, workspace_id)
         stored_merges, stored_history, stored_deletions = merges.everything(connection, workspace_id)
-    with database.read() as connection:
-        _without_hurry(connection)
         applied = dump(connection, workspace_id)
         unlike = values.different(connection, workspace_id, most)
     problems = [f"profile {pid:x} is missing" for pid in sorted(expected.profiles.keys() - applied.profiles.keys())]
@@ -198,12 +195,6 @@ def _without_activity(profile: Profile) -> Profile:
             for key, device in kept["devices"].items()
         }
     return replace(profile, devices=kept, size=0)
-
-
-def _without_hurry(connection: Connection) -> None:
-    """Nobody waits for a comparison, and its statements read a whole workspace: none is ended for taking long."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("set local statement_timeout = 0")
 
 
 def expected_occurrences(state: State) -> list[Any]:
