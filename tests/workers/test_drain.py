@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
@@ -24,6 +24,7 @@ from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
 from app.store.profiles.dump import dump
 from tests.fuzz.size import cases
+from tests.polling import until
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
 from workers import replay
@@ -31,6 +32,9 @@ from workers.apply import Applier
 from workers.attempts import ATTEMPTS_BEFORE_DEAD
 from workers.batches import BatchSize
 from workers.summary import Summary
+
+#: Whether a session has done nothing for longer than 0.2 s, by the clock; null when it is gone.
+_IDLE = text("select clock_timestamp() - state_change > interval '0.2 s' from pg_stat_activity where pid = :pid")
 
 _names = (f"w{n}" for n in itertools.count())
 
@@ -70,6 +74,26 @@ def cursors(database: Database, workspace_id: int) -> list[int]:
         found = lane.read(connection, workspace_id)
     assert found is not None
     return found.cursors
+
+
+def test_a_comparison_may_be_idle_for_longer_than_other_transactions(database: Database) -> None:
+    """A large workspace takes minutes to decode, between one statement and the next."""
+    if not database.is_postgresql:
+        pytest.skip("only PostgreSQL ends sessions that are idle")
+    one = workspace(database)
+    hasty = Database(database.url, timeout_seconds=0.1)
+    decoding: list[str] = []
+
+    def decode(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "from name_count" in statement:
+            pid = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
+            with database.read() as other:
+                until(lambda: other.execute(_IDLE, {"pid": pid}).scalar() is not False)
+            decoding.append(statement)
+
+    event.listen(hasty.main, "before_cursor_execute", decode)
+    assert (differences(hasty, one), len(decoding)) == ([], 1)
+    hasty.dispose()
 
 
 @settings(deadline=None, max_examples=cases(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
