@@ -194,15 +194,15 @@ class Resident:
 
     def _forget_identifiers(self) -> None:
         """Those that lead to nobody here, and that no batch of the last ones asked for."""
-        profiles, index = self.state.profiles, self.state.index
+        index, leads_nowhere = self.state.index, self.state.profiles.keys().isdisjoint
+        gone = [identifier for identifier, pids in index.items() if leads_nowhere(pids)]
+        if not gone:
+            return
         asked = set().union(*self._asked)
         asked |= {(DEPRECATED, "", identifier[2]) for identifier in asked if identifier[0] == EXTERNAL}
-        for identifier in [
-            identifier
-            for identifier, pids in index.items()
-            if identifier not in asked and not any(pid in profiles for pid in pids)
-        ]:
-            del index[identifier]
+        for identifier in gone:
+            if identifier not in asked:
+                del index[identifier]
 
     def _weigh(self, profiles: list[Profile]) -> None:
         weights, grown = self._weights, 0
