@@ -81,13 +81,17 @@ def _config() -> Config:
 def alone(
     database: Database, wait_seconds: float = WAIT_SECONDS, on_wait: Callable[[], None] = lambda: None
 ) -> Iterator[Connection]:
-    """PostgreSQL: a transaction in which nobody else changes the schema, with no limit on the time of a statement.
+    """PostgreSQL: a transaction in which nobody else changes the schema, with no limit on the time of a statement, nor
+    between two.
 
     The lock is taken before anything is looked at, and given back by the commit, or by the end of the process. Raises
     MigratingError.
     """
     with database.main.connect() as connection, connection.begin():
-        connection.exec_driver_sql("set local statement_timeout = 0")
+        connection.exec_driver_sql(
+            "select set_config('statement_timeout', '0', true),"
+            " set_config('idle_in_transaction_session_timeout', '0', true)"
+        )
         if not connection.exec_driver_sql(f"select pg_try_advisory_xact_lock({_LOCK})").scalar_one():
             on_wait()
             connection.exec_driver_sql(f"set local lock_timeout = {_milliseconds(wait_seconds)}")

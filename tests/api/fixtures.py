@@ -7,16 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.harness import Service, Workspace, running, settings_for
+from tests.api.harness import ANSWER_SECONDS, Service, Workspace, running, settings_for
 from tests.servers import PostgresServer, ValkeyServer
 
 
 @pytest.fixture(scope="module")
+def answer_seconds() -> float:
+    """How long an answer may take: on a busy machine longer than by default. A module may have one of its own."""
+    return ANSWER_SECONDS
+
+
+@pytest.fixture(scope="module")
 def on_sqlite(
-    sqlite_template: Path, valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
+    sqlite_template: Path,
+    valkey_server: ValkeyServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    answer_seconds: float,
 ) -> Iterator[Service]:
     folder = shutil.copytree(sqlite_template, tmp_path_factory.mktemp("sqlite"), dirs_exist_ok=True)
-    with running(settings_for("", valkey_server.url, folder)) as service:
+    with running(settings_for("", valkey_server.url, folder, answer_seconds=answer_seconds)) as service:
         yield service
 
 
@@ -26,9 +35,11 @@ def on_postgres(
     postgres_template: str,
     valkey_server: ValkeyServer,
     tmp_path_factory: pytest.TempPathFactory,
+    answer_seconds: float,
 ) -> Iterator[Service]:
     url = postgres_server.create_database(f"api_{uuid.uuid4().hex[:12]}", postgres_template)
-    with running(settings_for(url, valkey_server.url, tmp_path_factory.mktemp("postgres"))) as service:
+    folder = tmp_path_factory.mktemp("postgres")
+    with running(settings_for(url, valkey_server.url, folder, answer_seconds=answer_seconds)) as service:
         yield service
 
 

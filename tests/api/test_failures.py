@@ -65,6 +65,12 @@ def own(servers: tuple[PostgresServer, ValkeyServer], tmp_path: Path) -> Iterato
         yield service.workspace("legacy")
 
 
+@pytest.fixture(scope="module")
+def answer_seconds() -> float:
+    """As by default, of the services that nobody kills."""
+    return Settings().answer_seconds
+
+
 def send(workspace: Workspace, name: str) -> tuple[Answer, float]:
     """One request and how long its answer took."""
     began = time.monotonic()

@@ -1,5 +1,5 @@
 """The services of both stores."""
 
-from tests.api.fixtures import on_postgres, on_sqlite
+from tests.api.fixtures import answer_seconds, on_postgres, on_sqlite
 
-__all__ = ["on_postgres", "on_sqlite"]
+__all__ = ["answer_seconds", "on_postgres", "on_sqlite"]

@@ -60,12 +60,14 @@ def opened(folder: Path) -> Iterator[Database]:
 
 
 def content(folder: Path) -> dict[str, str]:
-    """What a directory has: every row of both databases but for epochs and secrets of ids, and every other file."""
+    """What a directory has: every row of both databases but for epochs, secrets of ids and the key of what
+    is remembered elsewhere, and every other file."""
     found = {}
     for name in ("onefold.db", "onefold-inbox.db"):
         with closing(sqlite3.connect(folder / name)) as connection:
             lines = (re.sub(r",\d+\)", ",epoch)", s) if '"lane"' in s else s for s in connection.iterdump())
             lines = (re.sub(r"X'[0-9A-F]+'", "secret", s) if '"workspace"' in s else s for s in lines)
+            lines = (re.sub(r"'[0-9a-f]{16}'", "key", s) if '"origin"' in s else s for s in lines)
             found[name] = "\n".join(line for line in lines if "sqlite_sequence" not in line)
     for path in folder.rglob("*"):
         if path.is_file() and not path.name.startswith(("onefold", "launcher.lock")):
