@@ -183,7 +183,11 @@ class Limiter:
             return None
         keys, arguments = self._call(group, [])
         try:
-            # With the whole script, on a connection of its own: this is rare, and holds up no take.
+            # With the whole script, on a connection of its own: this is rare, and holds up no take. The pool keeps
+            # what is connected here.
+            pool = self._redis.connection_pool
+            async with asyncio.timeout(BACKSTOP_S):
+                await pool.release(await pool.get_connection())  # type: ignore[no-untyped-call]
             async with patience(self._timeout_s):
                 reply: Reply = await self._redis.eval(self._script, len(keys), *keys, *arguments)
         except (RedisError, OSError):
@@ -330,18 +334,23 @@ class Limiter:
         done = False
         try:
             async with patience(self._timeout_s):
-                if self._wire is None or not self._wire.usable:
-                    self._wire = await Wire.open(self._redis)
-                replies = dict(zip(calls, await self._send(self._wire, calls), strict=True))
+                wire = await self._connected()
+                replies = dict(zip(calls, await self._send(wire, calls), strict=True))
                 # A restarted or flushed server has no scripts. The refused calls did nothing: they may be sent again.
                 again = {group: calls[group] for group, reply in replies.items() if isinstance(reply, NoScriptError)}
                 if again:
-                    replies.update(zip(again, await self._send(self._wire, again, load=True), strict=True))
+                    replies.update(zip(again, await self._send(wire, again, load=True), strict=True))
             done = True
         finally:
             if not done:
                 self._hang_up()
         return replies
+
+    async def _connected(self) -> Wire:
+        """The connection of the takes, made where there is none. Raises RedisError or OSError."""
+        if self._wire is None or not self._wire.usable:
+            self._wire = await Wire.open(self._redis)
+        return self._wire
 
     async def _send(
         self, wire: Wire, calls: Mapping[Group, list[Waiter]], *, load: bool = False
@@ -391,6 +400,9 @@ class Limiter:
         """Take nothing, with the script itself: a server that answers PING may still be full, read-only or loading."""
         back = False
         try:
+            # Nobody waits for a probe, so it has time to connect: a take would give up on TLS to a server far away.
+            async with asyncio.timeout(BACKSTOP_S):
+                await self._connected()
             back = isinstance((await self._round_trip({group: []}))[group], list)
         except (RedisError, OSError):
             pass  # still down; every take meanwhile is counted

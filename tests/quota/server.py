@@ -21,9 +21,9 @@ class Server:
     def __init__(self, directory: Path, *, tcp: bool = False) -> None:
         self._directory = directory
         self._socket = directory / "s"
-        self._port = free_port() if tcp else 0
+        self.port = free_port() if tcp else 0
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis://127.0.0.1:{self._port}/0" if tcp else f"unix://{self._socket}?db=0"
+        self.url = f"redis://127.0.0.1:{self.port}/0" if tcp else f"unix://{self._socket}?db=0"
         self.client = redis.Redis.from_url(self.url, decode_responses=True)
 
     def start(self) -> None:
@@ -31,7 +31,7 @@ class Server:
         binary = str(bundled) if bundled.exists() else shutil.which("valkey-server") or shutil.which("redis-server")
         assert binary, "no Valkey server to test with"
         options = {
-            "--port": str(self._port),
+            "--port": str(self.port),
             "--unixsocket": str(self._socket),
             "--save": "",
             "--appendonly": "no",

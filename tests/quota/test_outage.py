@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import uvloop
@@ -195,6 +196,45 @@ def test_silent_server_costs_one_timeout_and_few_probes() -> None:
             for writer in connections:
                 writer.close()
             server.close()
+            await server.wait_closed()
+
+    run(scenario())
+
+
+def test_server_that_is_slow_to_connect_to_and_quick_then(tcp_valkey: Server) -> None:
+    """As over TLS to another place: the greeting alone takes longer than a take may. Takes do not wait for it."""
+
+    async def scenario() -> None:
+        tasks = set[asyncio.Task[None]]()
+
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first_s: float) -> None:
+            with suppress(OSError):
+                while data := await reader.read(65_536):
+                    await asyncio.sleep(first_s)
+                    first_s = 0
+                    writer.write(data)
+            writer.close()
+
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there, back = await asyncio.open_connection("127.0.0.1", tcp_valkey.port)
+            tasks.add(asyncio.create_task(forward(reader, back, 3 * TIMEOUT_S)))
+            tasks.add(asyncio.create_task(forward(there, writer, 0)))
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        try:
+            async with desk(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0") as d:
+                longest = await keep_taking(d.limiter, lambda: len(d.transitions) == 2)
+                assert d.transitions == [True, False]
+                assert longest < 2 * TIMEOUT_S
+                counted = d.limiter.degraded
+                assert [grant.remaining for grant in await burst(d.limiter, 3)] == [9, 8, 7]
+                left = await d.limiter.standing(1, TEN)
+                assert left is not None
+                assert left.remaining == 7
+                assert (d.limiter.degraded, d.limiter.down) == (counted, False)
+        finally:
+            server.close()
+            await asyncio.wait(tasks, timeout=1)
             await server.wait_closed()
 
     run(scenario())
