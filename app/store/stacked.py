@@ -55,7 +55,7 @@ class Stacked:
 
     def __init__(self, names: Sequence[str], statement: str) -> None:
         """`names` are the columns that rows have, two or more of them. The statement finds them in `{rows}`, of which
-        there are `{size}`, as `column1`, `column2` …, and the workspace in `?1`."""
+        there are `{size}`, as `column1`, `column2` …, and the workspace in the one `?` before them."""
         self._row = itemgetter(*names)
         self._lengths = Lengths(len(names))
         self._statements = {
@@ -72,7 +72,7 @@ class Stacked:
         return cls(
             names,
             f"insert into {table} (workspace_id, {', '.join(names)})"
-            f" select ?1, {selected} from {{rows}} where {places[key]} is not null{conflict}",
+            f" select ?, {selected} from {{rows}} where {places[key]} is not null{conflict}",
         )
 
     @classmethod
@@ -83,22 +83,16 @@ class Stacked:
         found = " and ".join(f"{table}.{key} = {places[key]}" for key in keys)
         # With a workspace that is not in each row, and without a limit, SQLite takes the rows for so many that it reads
         # the whole table first, to know which of them are not there.
-        rows = "(select ?1 as workspace_id, * from {rows} limit {size}) r"
+        rows = "(select ? as workspace_id, * from {rows} limit {size}) r"
         return cls(
             [*keys, *names],
-            f"{_before(1)} update {table} set {changes} from {rows}"
-            f" where {table}.workspace_id = r.workspace_id and {found}",
+            f"update {table} set {changes} from {rows} where {table}.workspace_id = r.workspace_id and {found}",
         )
 
     def statements(self, workspace_id: int, rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
         """What writes the rows: texts with their values."""
         for size, values in self._lengths.portions(list(map(self._row, rows))):
             yield self._statements[size], [workspace_id, *values]
-
-
-def _before(many: int) -> str:
-    """The beginning of a statement. Nobody reads it: it numbers the first parameters before those of the list."""
-    return f"with before as (select {', '.join(f'?{n}' for n in range(1, 1 + many))})"
 
 
 def _value(place: str, is_text: bool) -> str:
@@ -119,29 +113,23 @@ class Packed:
         self._is_nested = bool(documents)
         text = f"select cast(group_concat({row}) as blob) from (values {{}}) k cross join {table} t where {match}"
         text = re.sub(r"k\.m(\d)", lambda found: f"k.column{2 + int(found[1])}", text)
-        names: list[str] = []
-
-        def number(found: re.Match[str]) -> str:
-            if found[1] not in names:
-                names.append(found[1])
-            return f"?{1 + names.index(found[1])}"
-
-        text = re.sub(r":(\w+)", number, text)
-        self._names = names
-        self._statements = {
-            size: f"{_before(len(names))} {text.format(self._lengths.values(size))}" for size in self._lengths.sizes
-        }
+        # Parameters have no names: Python's driver will refuse those where it gets a list of values.
+        before, after = (_NAMED.findall(part) for part in text.split("(values {})"))
+        self._before, self._after = before, after
+        text = _NAMED.sub("?", text)
+        self._statements = {size: text.format(self._lengths.values(size)) for size in self._lengths.sizes}
 
     def run(self, connection: Connection, keys: Sequence[Sequence[Any]], values: dict[str, Any]) -> list[list[Any]]:
         """Rows of [position of the key, *columns, *documents], documents as Python has them: None = there is none."""
         driver: Any = connection.connection.driver_connection
-        first = [values[name] for name in self._names]
+        before, after = ([values[name] for name in names] for names in (self._before, self._after))
         found: list[list[Any]] = []
         for size, members in self._lengths.portions([(n, *key) for n, key in enumerate(keys)]):
-            (packed,) = driver.execute(self._statements[size], first + members).fetchone()
+            (packed,) = driver.execute(self._statements[size], [*before, *members, *after]).fetchone()
             if packed is not None:
                 found += msgspec.json.decode(b"[%b]" % packed)
         return [[*row, *rest] for row, *rest in found] if self._is_nested else found
 
 
 _NULL: Final = "'null'"
+_NAMED: Final = re.compile(r":(\w+)")
