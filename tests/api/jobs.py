@@ -14,12 +14,12 @@ import httpx
 
 from app.adapters.http_out import HttpOut
 from app.bootstrap import background
+from app.store import job_parts
 from app.store.jobs import Job
-from tests.api.harness import Service, Workspace
+from tests.api.harness import Json, Service, Workspace, times_now
 from workers.jobs.run import Limits, Runner
+from workers.jobs.upkeep import tidy
 from workers.jobs.works import works
-
-Json = dict[str, Any]
 
 
 @contextmanager
@@ -81,3 +81,10 @@ def jobs_of(workspace: Workspace, query: str = "") -> list[Json]:
     answer = workspace.service.send("GET", f"/v1/jobs{query}", None, workspace.headers(), workspace.key)
     assert answer.status == 200, answer.text
     return list(answer.body["jobs"])
+
+
+def expire(service: Service) -> None:
+    """What sweeper and job worker do once a minute."""
+    with service.database.write() as connection:
+        job_parts.expire(connection, times_now())
+    tidy(service.database, background.files(service.settings), times_now)

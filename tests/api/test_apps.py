@@ -14,8 +14,8 @@ from app.domain import devices
 from app.domain.profile import TOKEN
 from app.store import apps as store
 from tests.api.harness import Answer, Json, Workspace
-from tests.api.test_merges import undo
-from workers import replay
+from tests.api.merging import undo
+from tests.api.reference import equal
 
 
 def call(workspace: Workspace, method: str, path: str, body: object = None) -> Answer:
@@ -27,10 +27,6 @@ def made(workspace: Workspace, platform: str = "ios", **more: object) -> str:
     answer = call(workspace, "POST", "/v1/apps", {"name": "Shop", "platform": platform, **more})
     assert answer.status == 201, answer.text
     return str(answer.body["app_id"])
-
-
-def equal(workspace: Workspace) -> bool:
-    return replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
 def tokens(workspace: Workspace) -> dict[str, list[str]]:

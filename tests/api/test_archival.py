@@ -27,7 +27,7 @@ from app.store import workspaces
 from app.store.inbox import log as inbox
 from tests.api.harness import Service, Workspace, times_now
 from tests.api.jobs import job_worker, jobs_of
-from tests.api.test_flags import equal
+from tests.api.reference import equal
 from tests.domain.builders import profile, state_of
 from workers.archival import SCHEDULED, due_us
 from workers.scheduled import queue

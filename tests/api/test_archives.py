@@ -19,12 +19,11 @@ from app.store import erasure, keys
 from app.store.jobs import Job
 from app.store.tables import INBOX_TABLES
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
-from tests.api.jobs import download, jobs_of, work_off
-from tests.api.test_dead_letters import poison
-from tests.api.test_file_exports import expire
+from tests.api.jobs import download, expire, jobs_of, work_off
+from tests.api.poison import poison
+from tests.api.traces import _text, everything
 from tests.hooks import hook
-from tests.workers.test_segment_webhooks import watch, watching
-from tests.workers.test_webhooks import make, send_all, stands
+from tests.webhooks import make, send_all, stands, watch, watching
 
 ALIAS = {"alias_label": "basket", "alias_name": "xyzzy guest"}
 EMAIL = "xyzzy@example.org"
@@ -248,28 +247,6 @@ def workspace_name(workspace: Workspace) -> str:
 @pytest.mark.parametrize("braze_id", ["x", "%00", "0" * 24])
 def test_nobody(workspace: Workspace, braze_id: str) -> None:
     assert ask(workspace, braze_id).status == 404
-
-
-def everything(service: Service, workspace: Workspace) -> dict[str, str]:
-    """All that lies about the workspace in tables and files, but the inbox, which ages out: {where: text}."""
-    found = {}
-    with service.database.read() as connection:
-        for name, table in SQLModel.metadata.tables.items():
-            if name in INBOX_TABLES or "workspace_id" not in table.c:
-                continue
-            rows = connection.execute(select(table).where(table.c.workspace_id == workspace.id)).all()
-            found[name] = "\n".join(str(tuple(row)) for row in rows)
-    folder = service.settings.files_directory() / str(workspace.id)
-    for path in folder.iterdir() if folder.exists() else ():
-        found[path.suffix] = "\n".join(str(member) for member in (_text(path.read_bytes()),))
-    return found
-
-
-def _text(content: bytes) -> str:
-    if content[:2] == b"PK":
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return "\n".join(archive.read(name).decode() for name in archive.namelist())
-    return content.decode("latin-1")
 
 
 def test_a_deletion_leaves_nothing_of_the_person_anywhere(service: Service, workspace: Workspace) -> None:

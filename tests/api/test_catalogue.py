@@ -5,14 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.harness import Answer, Json, Service, Workspace
-from tests.api.test_data_rules import decide
+from tests.api.asking import decide, get
+from tests.api.harness import Json, Service, Workspace
 
 TIME = "2026-02-10T09:15:00Z"
-
-
-def get(workspace: Workspace, path: str, **headers: str) -> Answer:
-    return workspace.service.send("GET", path, None, workspace.headers(**headers), workspace.key)
 
 
 def event(name: str) -> Json:

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 import typer
 from sqlalchemy import text
-from typer.testing import CliRunner
 
-from app.cli.main import app
 from app.cli.starting import DEMO_WORKSPACE, default_key, demo_shop
 from app.services import refusals
 from app.services.permissions import PERMISSIONS
@@ -23,17 +21,12 @@ from app.store import apps, keys, migrate, workspaces
 from app.store.durability import is_loopback
 from app.store.engine import Database
 from app.store.segments import upkeep, values
+from tests.api.duplicates import drains, people
 from tests.api.harness import Service, Workspace, times_now
 from tests.api.jobs import work_off
-from tests.api.test_dead_letters import poison
-from tests.api.test_merge_runs import drains, people
+from tests.api.poison import poison
+from tests.command_line import run
 from tests.e2e.service import ONEFOLD, environment
-
-
-def run(*words: str, fails: bool = False, env: dict[str, str] | None = None) -> str:
-    found = CliRunner().invoke(app, [*words], catch_exceptions=False, env=env)
-    assert (found.exit_code != 0) is fails, found.output
-    return str(found.output)
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from app.services.comparing import Comparison, Counts, Difference
 from app.services.imports import Row
 from app.store import keys
 from tests.api.harness import Json, Workspace, times_now
-from tests.api.test_imports import as_rows, imported
-from tests.api.test_workspace_files import caller_of, people, rows_of
+from tests.api.portable import as_rows, caller_of, imported, people, rows_of
 
 #: As Braze shows one.
 BRAZE: Json = {

@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
+from tests.api.asking import decide
 from tests.api.harness import Answer, Json, Service, Workspace
-from workers import replay
+from tests.api.reference import equal_to_the_reference
 
 TIME = "2026-02-10T09:15:00Z"
 
@@ -18,11 +19,6 @@ def listed(workspace: Workspace, path: str, query: str = "") -> Json:
     return answer.body
 
 
-def decide(workspace: Workspace, path: str, body: object) -> Answer:
-    with workspace.service.draining(workspace.id):
-        return workspace.post(path, body, drain=False)
-
-
 def rows(body: Json) -> list[Json]:
     (found,) = (value for value in body.values() if isinstance(value, list))
     return found
@@ -30,10 +26,6 @@ def rows(body: Json) -> list[Json]:
 
 def name(name: str, **types: int) -> Json:
     return {"name": name, "types": types, "type": None, "array_max": None, "blocked": False}
-
-
-def equal_to_the_reference(workspace: Workspace) -> None:
-    assert replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
 def test_counts(workspace: Workspace) -> None:

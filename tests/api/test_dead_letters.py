@@ -1,6 +1,6 @@
 """Dead letters: the list and its filters, and sending them again, once, in order, with the original kept."""
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -16,17 +16,8 @@ from app.store.inbox import idempotency
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, IdempotencyKey
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
+from tests.api.poison import POISON, poison
 from workers import replay
-
-#: No reader understands it, as a bug of ours might have let it in; reading it raises AttributeError.
-POISON: Final = b'{"attributes":[[0,[],[]]]}'
-
-
-def poison(workspace: Workspace, *bodies: bytes, stream: int = 0, kind: int = kinds.TRACK) -> None:
-    database = workspace.service.database
-    with database.write(database.inbox) as connection:
-        entries = [Entry(kind, 2, body) for body in bodies or (POISON,)]
-        inbox.append(connection, workspace.id, stream, entries, times_now())
 
 
 def listed(workspace: Workspace, query: str = "") -> Answer:

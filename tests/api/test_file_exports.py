@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 
 from app.adapters.http_out import HttpOut
-from app.bootstrap import background
 from app.contract import file_exports as contract
 from app.domain.jobs import TIME_LIMIT
 from app.domain.times import HOUR
 from app.store import job_parts, jobs
 from app.store.jobs import Job
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
-from tests.api.jobs import download, job_worker, jobs_of, users_of, work_off
+from tests.api.jobs import download, expire, job_worker, jobs_of, users_of, work_off
 from workers.jobs import parts as job_files
 from workers.jobs.run import JobFailedError
-from workers.jobs.upkeep import tidy
 
 PATH = "/users/export/global_control_group"
 
@@ -292,13 +290,6 @@ def test_a_deletion_ends_a_file_that_has_the_person(service: Service, workspace:
     url = start(workspace, fields_to_export=["external_id"]).body["url"]
     work_off(service)
     assert users_of(download(service, url).content) == [{"external_id": "u0"}, {"external_id": "u2"}]
-
-
-def expire(service: Service) -> None:
-    """What sweeper and job worker do once a minute."""
-    with service.database.write() as connection:
-        job_parts.expire(connection, times_now())
-    tidy(service.database, background.files(service.settings), times_now)
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -8,12 +8,11 @@ from typer.testing import CliRunner
 
 from app.cli.main import app as cli
 from app.contract import flags, identifiers
-from app.store import workspaces
 from app.store.engine import Database
+from tests.accepting import send_signed
 from tests.api.harness import FLAGS, Json, Service, Workspace
-from tests.workers.test_drain import applier
-from tests.workers.test_merges import send
-from workers import replay
+from tests.api.reference import equal
+from tests.applying import applier
 
 ALIAS = {"alias_name": "7", "alias_label": "crm"}
 PEOPLE = {
@@ -32,11 +31,6 @@ def shown(workspace: Workspace) -> dict[str, list[str]]:
         for _, profile in sorted(workspace.state().profiles.items())
         if profile.flags
     }
-
-
-def equal(workspace: Workspace) -> bool:
-    database = workspace.service.database
-    return replay.differences(database, workspace.id, workspaces.secret(database, workspace.id)) == []
 
 
 @pytest.mark.parametrize(
@@ -160,7 +154,7 @@ def test_the_commands(tmp_path: Path) -> None:
     run("migrate")
     run("workspaces", "create", "default")
     database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
-    send(database, 1, "/users/track", PEOPLE)
+    send_signed(database, 1, "/users/track", PEOPLE)
     request_id = run("flags", "set", "--external-id", "ada", "--test-user").strip()
     run("flags", "set", "--alias-label", "crm", "--alias-name", "7", "--global-control-group", "--no-test-user")
     run("flags", "set", "--email", "shared@example.org", "--test-user")

@@ -14,7 +14,7 @@ import pytest
 from app.api.app import FAMILIES, PROBES
 from app.api.endpoint import Endpoint
 from tests.api.harness import Answer, Service, Workspace
-from tests.api.test_hostile_json import PARSE_ERROR
+from tests.api.hostile_json import PARSE_ERROR
 
 #: What becomes of a text: NUL, which PostgreSQL has no text for, and half a surrogate pair, which no encoding has bytes
 #: for, behind what was there.

@@ -16,7 +16,7 @@ from app.store import jobs as store
 from app.store.jobs import Job
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from tests.api.jobs import download, jobs_of, work_off
-from tests.api.test_archives import everything
+from tests.api.traces import everything
 from workers.jobs.upkeep import Upkeep
 
 NDJSON = "application/x-ndjson"

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.api.harness import Json, Service
 from tests.api.objects import bodies, nearly_clean, recent
-from tests.api.test_imports import imported
-from tests.api.test_workspace_files import rows_of
-from tests.workers.test_drain import differences
+from tests.api.portable import imported, rows_of
+from tests.applying import differences
 
 ROUNDS = settings(
     deadline=None,

@@ -4,39 +4,23 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app as cli
 from app.contract import portable
-from app.services.imports import Import, OtherRunError, Row, Way
+from app.services.imports import OtherRunError
 from app.store import keys
 from app.store.inbox import import_files
-from tests.api.harness import Json, Workspace, times_now
-from tests.api.test_workspace_files import caller_of, people, rows_of
-from tests.workers.test_drain import differences
+from tests.api.asking import decide
+from tests.api.harness import Json, Workspace
+from tests.api.portable import as_rows, import_of, imported, people, rows_of
+from tests.applying import differences
 
 Run = Callable[..., str]
-
-
-def import_of(workspace: Workspace, digest: bytes = b"file", way: Way | None = None, **more: Any) -> Import:
-    return Import(workspace.service.database, caller_of(workspace), digest, way or Way(), times_now, **more)
-
-
-def as_rows(documents: Iterable[object]) -> list[Row]:
-    return [Row("f", n, json.dumps(one).encode()) for n, one in enumerate(documents, 1)]
-
-
-def imported(workspace: Workspace, documents: Iterable[object], **more: Any) -> Import:
-    """After one run and a drain."""
-    run = import_of(workspace, **more)
-    list(run.run(as_rows(documents)))
-    workspace.drain()
-    return run
 
 
 def test_export_import_export(workspace: Workspace) -> None:
@@ -67,8 +51,7 @@ def test_export_import_export(workspace: Workspace) -> None:
         }
     )
     rename = {"current_external_id": "bob", "new_external_id": "robert"}
-    with workspace.service.draining(workspace.id):  # it is answered when it was applied
-        workspace.post("/users/external_ids/rename", {"external_id_renames": [rename]}, drain=False)
+    decide(workspace, "/users/external_ids/rename", {"external_id_renames": [rename]})
     users = rows_of(workspace)
     other = workspace.service.workspace("legacy")
     run = imported(other, users)

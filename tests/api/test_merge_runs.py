@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,10 +15,11 @@ from app.domain.profile import EMAIL, Profile
 from app.domain.times import HOUR
 from app.store import duplicates, jobs, merge_runs
 from app.store.jobs import Job
+from tests.api.duplicates import drains, people
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from tests.api.jobs import job_worker, jobs_of, work_off
+from tests.api.reference import differences
 from tests.domain.builders import profile
-from workers import replay
 from workers.jobs import merging
 
 RULE = {"identifier": "email", "resolve_ties_using": "updated_at", "prioritization": "newest"}
@@ -62,35 +63,6 @@ def undo(workspace: Workspace, run: Json) -> Json:
     return dict(answer.body["merge_run"])
 
 
-def drains(workspace: Workspace) -> Callable[[Job, str], None]:
-    """A worker that applies what a job queued as soon as it recorded it."""
-
-    def step(_job: Job, name: str) -> None:
-        if name.endswith("recorded"):
-            workspace.drain()
-
-    return step
-
-
-def people(workspace: Workspace, groups: int, size: int = 3, **fields: Any) -> None:
-    """Groups of duplicates: one with an external id, the others with aliases."""
-    attributes: list[Json] = []
-    for n in range(groups):
-        who: Json = {"email": f"dup{n:03}@example.org", **fields}
-        attributes.append({"external_id": f"c{n}", "tier": "gold", **who})
-        attributes += [
-            {
-                "user_alias": {"alias_label": "web", "alias_name": f"{n}-{k}"},
-                "_update_existing_only": False,
-                "guest": k,
-                **who,
-            }
-            for k in range(1, size)
-        ]
-    for first in range(0, len(attributes), 75):
-        assert workspace.track({"attributes": attributes[first : first + 75]}).status == 201
-
-
 def alive(workspace: Workspace) -> list[Profile]:
     return list(workspace.state().profiles.values())
 
@@ -98,10 +70,6 @@ def alive(workspace: Workspace) -> list[Profile]:
 def facts(workspace: Workspace) -> dict[str, tuple[Any, ...]]:
     """Profiles by braze_id: all but what a merge leaves behind."""
     return {one.braze_id: (one.external_id, one.core, one.custom) for one in alive(workspace)}
-
-
-def reference(workspace: Workspace) -> list[str]:
-    return replay.differences(workspace.service.database, workspace.id, workspace.secret)
 
 
 @contextmanager
@@ -133,7 +101,7 @@ def test_a_run_and_its_undo(service: Service, workspace: Workspace) -> None:
     assert run_of(workspace, run)["undo"] == {"undone": 6, "left": {}, "state": "done"}
     merges = get(workspace, f"/v1/merge_runs/{run['id']}/merges")["merges"]
     assert [merge["status"] for merge in merges] == ["undone"] * 6
-    assert reference(workspace) == []
+    assert differences(workspace) == []
 
 
 def test_an_undo_leaves_what_it_cannot_take_back_and_says_why(service: Service, workspace: Workspace) -> None:
@@ -159,7 +127,7 @@ def test_an_undo_leaves_what_it_cannot_take_back_and_says_why(service: Service, 
         ("undone", None),
     ]
     assert "braze_id" not in str(merges[1])
-    assert reference(workspace) == []
+    assert differences(workspace) == []
 
 
 STEPS = ["merges_queued", "merges_recorded", "undo_queued", "undo_recorded"]
@@ -208,7 +176,7 @@ def test_killed_at_any_step(
         assert seen[0] >= nth
         assert run_of(workspace, run)["undo"] == {"undone": 14, "left": {}, "state": "done"}
         assert facts(workspace) == before
-        assert reference(workspace) == []
+        assert differences(workspace) == []
 
 
 def test_people_change_while_it_runs(service: Service, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +203,7 @@ def test_people_change_while_it_runs(service: Service, workspace: Workspace, mon
             ("skipped", "profile_not_found"),
             ("merged", None),
         ]
-        assert reference(workspace) == []
+        assert differences(workspace) == []
 
 
 def test_a_cancelled_run_stops_and_can_be_taken_back(
@@ -331,7 +299,7 @@ def test_rules_one_after_another(service: Service, workspace: Workspace) -> None
     assert run_of(workspace, run)["merges"] == {"queued": 2, "merged": 2, "waiting": 0, "skipped": {}}
     (left,) = alive(workspace)
     assert left.external_id == "c"  # b is the kept one by e-mail, and was written to by that merge
-    assert reference(workspace) == []
+    assert differences(workspace) == []
 
 
 def test_one_rule_alone(service: Service, workspace: Workspace) -> None:
@@ -520,7 +488,7 @@ def test_the_story_of_the_leads(service: Service, workspace: Workspace) -> None:
     assert work_off(service, after_step=drains(workspace)) == ["done"]
     assert len(workspace.segment(LEADS)) == 1
     assert "custom_attributes" not in workspace.user("hedy")
-    assert reference(workspace) == []
+    assert differences(workspace) == []
 
 
 def test_a_run_is_what_a_person_would_have_merged_by_its_preview(service: Service, workspace: Workspace) -> None:

@@ -12,10 +12,12 @@ from app.cli.main import app as cli
 from app.store import erasure
 from app.store.engine import Database
 from app.store.segments import values
-from tests.api.harness import Answer, Json, Service, Workspace, times_now
-from tests.workers.test_drain import applier
-from tests.workers.test_merges import send
-from workers import replay
+from tests.accepting import send_signed
+from tests.api.asking import get
+from tests.api.harness import Json, Service, Workspace, times_now
+from tests.api.merging import braze_id, merges, undo
+from tests.api.reference import equal
+from tests.applying import applier
 from workers.summary import Summary
 
 MERGE = {
@@ -49,31 +51,6 @@ PEOPLE = {
         }
     ],
 }
-
-
-def get(workspace: Workspace, path: str) -> Answer:
-    return workspace.service.send("GET", path, None, workspace.headers(), workspace.key)
-
-
-def merges(workspace: Workspace, query: str) -> list[Json]:
-    answer = get(workspace, f"/v1/merges?{query}")
-    assert answer.status == 200, answer.text
-    return list(answer.body["merges"])
-
-
-def braze_id(workspace: Workspace, external_id: str) -> str:
-    (user,) = workspace.post("/users/export/ids", {"external_ids": [external_id]}, drain=False).body["users"]
-    return str(user["braze_id"])
-
-
-def undo(workspace: Workspace, merge_id: str, **headers: str) -> Answer:
-    """The undo is applied while the call waits for it."""
-    with workspace.service.draining(workspace.id):
-        return workspace.post(f"/v1/merges/{merge_id}/undo", {}, drain=False, **headers)
-
-
-def equal(workspace: Workspace) -> bool:
-    return replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
 def test_a_merge_from_preview_to_undo(workspace: Workspace) -> None:
@@ -401,9 +378,9 @@ def test_the_commands(tmp_path: Path) -> None:
     def apply() -> Summary:
         return applier(database).drain(1)
 
-    send(database, 1, "/users/track", people)
-    send(database, 1, "/users/merge", pair("m"))
-    send(database, 1, "/users/merge", pair("null"))
+    send_signed(database, 1, "/users/track", people)
+    send_signed(database, 1, "/users/merge", pair("m"))
+    send_signed(database, 1, "/users/merge", pair("null"))
     assert apply().skipped_by_reason == {"junk_identifier": 1}
     with database.read() as connection:
         merge_id = str(connection.execute(text("select id from merge_record")).scalar())
@@ -416,8 +393,8 @@ def test_the_commands(tmp_path: Path) -> None:
     run("merges", "guard", "--junk-identifier", "visitor", "--max-merges", "1")
     assert apply().skipped_by_reason == {}
     assert "undone" in run("merges", "list", "k")
-    send(database, 1, "/users/merge", pair("null"))
-    send(database, 1, "/users/merge", pair("m"))
+    send_signed(database, 1, "/users/merge", pair("null"))
+    send_signed(database, 1, "/users/merge", pair("m"))
     assert apply().skipped_by_reason == {"too_many_merges": 1}
     run("merges", "guard", "--default-junk")
     database.dispose()

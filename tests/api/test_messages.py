@@ -11,16 +11,12 @@ from app.domain.profile import CHANNEL_EMAIL, HARD_BOUNCED, SPAM
 from app.services import workspaces
 from app.store import keys
 from tests.api.harness import Answer, Json, Workspace, times_now
-from workers import replay
+from tests.api.reference import equal_to_the_reference
 
 GONE, BACK = "gone@example.org", "back@example.org"
 NUMBER, OTHER = "+34600123450", "+34600123451"
 AT, LATER = "2026-02-10T09:15:00Z", "2026-02-11T10:00:00Z"
 SHOWN, SHOWN_LATER = "2026-02-10 09:15:00 +0000", "2026-02-11 10:00:00 +0000"
-
-
-def equal_to_the_reference(workspace: Workspace) -> None:
-    assert replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
 def get(workspace: Workspace, path: str, **query: object) -> Answer:

@@ -19,7 +19,7 @@ from app.domain.changes import Counts
 from app.store import workspaces
 from tests.api.harness import Json, Service, Workspace, running
 from tests.api.jobs import work_off
-from tests.api.test_sdk import SESSION, Shop, event
+from tests.api.sdk import SESSION, Shop, event
 from tests.polling import until
 from workers import replay
 from workers.jobs.run import Summary as JobSummary

@@ -20,9 +20,9 @@ from app.store import lane
 from app.store.engine import Database
 from app.store.profiles import search
 from app.store.profiles.save import save
+from tests.accepting import send_signed
 from tests.api.harness import Answer, Json, Service, Workspace
-from tests.workers.test_drain import applier
-from tests.workers.test_merges import send
+from tests.applying import applier
 
 SEED = 146
 ALIAS = {"alias_name": "visitor-7", "alias_label": "crm"}
@@ -409,7 +409,7 @@ def test_the_commands(tmp_path: Path) -> None:
     run("migrate")
     run("workspaces", "create", "default")
     database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
-    send(database, 1, "/users/track", {"attributes": PEOPLE})
+    send_signed(database, 1, "/users/track", {"attributes": PEOPLE})
     run("flags", "set", "--external-id", "u-1", "--test-user")
     applier(database).drain(1)
     table = run("profiles", "search", "ada")

@@ -11,8 +11,9 @@ from app.services.permissions import PERMISSIONS
 from app.store import lane, partitions, workspaces
 from app.store.profiles import unbooked
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
-from tests.api.test_commands import run
-from workers import rates, replay
+from tests.api.reference import equal_to_the_reference
+from tests.command_line import run
+from workers import rates
 
 TIME = "2026-02-10T09:15:00Z"
 
@@ -22,10 +23,6 @@ def until(workspace: Workspace) -> int | None:
         found = lane.read(connection, workspace.id)
     assert found is not None
     return found.settings.rates_until
-
-
-def equal_to_the_reference(workspace: Workspace) -> None:
-    assert replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
 def purchase(workspace: Workspace, who: str, currency: str, price: float) -> None:

@@ -10,7 +10,7 @@ from app.contract.errors import RefusedError
 from app.services.accepting import refused_events
 from app.services.accepting.refused_events import RefusedEvents
 from tests.api.harness import Json, Service, Workspace
-from tests.api.test_data_rules import equal_to_the_reference
+from tests.api.reference import equal_to_the_reference
 from tests.contract.recommended import ORDER
 from tests.polling import until
 

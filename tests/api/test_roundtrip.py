@@ -4,23 +4,16 @@ The same requests go to both services. What must be equal: every answer, every e
 what was skipped for which reason. The last word has the reducer itself, run over a complete state in memory.
 """
 
-import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.domain.apply import reduce
-from app.domain.profile import Profile
-from app.domain.state import State
-from app.store.inbox import log as inbox
 from tests.api.harness import Answer, Service, Workspace
 from tests.api.objects import bodies, nearly_clean, recent
-from workers.ahead import decoded
+from tests.api.reference import check_reference, exact, without_now
 
-START = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 PAIR = settings(
     deadline=None,
     max_examples=25,
@@ -60,42 +53,6 @@ def exported(workspace: Workspace, pid: int) -> dict[str, Any]:
     for name in ("braze_id", "appboy_id", "created_at", "random_bucket"):
         del user[name]
     return without_now(user)
-
-
-def without_now(user: dict[str, Any]) -> dict[str, Any]:
-    """Moments of acceptance differ between two services."""
-    user.pop("push_opted_in_at", None)
-    for section in ("custom_events", "purchases"):
-        for entry in user.get(section, ()):
-            for name in ("first", "last"):
-                if entry[name] >= START:
-                    entry[name] = "now"
-    return user
-
-
-def exact(value: object) -> str:
-    """JSON text tells 1 from 1.0 from true, and -0.0 from 0.0, which == does not."""
-    if isinstance(value, list):
-        value = [without_now(user) if isinstance(user, dict) else user for user in value]
-    return json.dumps(value, sort_keys=True)
-
-
-def check_reference(workspace: Workspace) -> None:
-    """The store holds exactly what the reducer makes of the inbox."""
-    database = workspace.service.database
-    with database.read(database.inbox) as connection:
-        log = inbox.read(connection, workspace.id, 0, 0, 0, 1000)
-    wanted = State(complete=True)
-    reduce([decoded(request) for request in log], wanted, workspace.id, workspace.secret)
-    found = workspace.state()
-    assert {pid: shown(p) for pid, p in found.profiles.items()} == {pid: shown(p) for pid, p in wanted.profiles.items()}
-    assert {k: v for k, v in found.index.items() if v} == {k: v for k, v in wanted.index.items() if v}
-    assert found.addresses == {k: v for k, v in wanted.addresses.items() if v is not None}
-
-
-def shown(profile: Profile) -> str:
-    fields = {name: getattr(profile, name) for name in Profile.__slots__}
-    return json.dumps(fields, sort_keys=True)
 
 
 @pytest.mark.parametrize("order", [1, -1])

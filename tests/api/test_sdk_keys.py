@@ -21,7 +21,7 @@ from app.domain.identifiers import device_key
 from app.domain.profile import Profile
 from app.store import apps
 from tests.api.harness import KEY_HEADERS, Answer, Json, Service, Workspace, running, settings_for, times_now
-from tests.api.test_sdk import ADA, PEM
+from tests.api.sdk import ADA, PEM
 from tests.servers import ValkeyServer
 
 #: A text that only the data of a person has.

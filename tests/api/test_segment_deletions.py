@@ -12,8 +12,8 @@ from app.store import jobs as store
 from app.store.jobs import Job
 from tests.api.harness import Answer, Service, Workspace, times_now
 from tests.api.jobs import job_worker, jobs_of
-from tests.api.test_flags import equal
-from tests.api.test_segment_exports import people, segment
+from tests.api.reference import equal
+from tests.api.tiers import people, segment
 from tests.command_line import command_line
 from workers.jobs import segment_deletion
 from workers.jobs.upkeep import Upkeep

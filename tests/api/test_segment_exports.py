@@ -10,32 +10,10 @@ from app.store import jobs as store
 from app.store.jobs import Job
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
 from tests.api.jobs import download, job_worker, jobs_of, users_of, work_off
+from tests.api.tiers import GOLD, people, segment
 from workers.jobs import parts as job_files
 
 EXPORT, CANCEL = "/users/export/segment", "/export/segment/cancel"
-GOLD: Json = {
-    "name": "gold",
-    "groups": [
-        {"op": "AND", "filters": [{"field": "custom_attribute", "name": "tier", "op": "equals", "value": "gold"}]}
-    ],
-}
-
-
-def segment(workspace: Workspace, **changes: object) -> str:
-    answer = workspace.post("/v1/segments", {**GOLD, **changes}, drain=False)
-    assert answer.status == 201, answer.text
-    return str(answer.body["id"])
-
-
-def people(workspace: Workspace, number: int) -> None:
-    workspace.track(
-        {
-            "attributes": [
-                {"external_id": f"u{n}", "tier": "gold" if n % 2 else "silver", "email": f"u{n}@example.org"}
-                for n in range(number)
-            ]
-        }
-    )
 
 
 def start(workspace: Workspace, segment_id: str, **more: object) -> Answer:

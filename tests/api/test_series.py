@@ -1,10 +1,7 @@
 """Data series of the contract and data points: whole answers, every parameter, and days that begin at half past."""
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -14,8 +11,9 @@ from app.cli.main import app as cli
 from app.domain import series as kinds
 from app.domain import times
 from app.store import series
-from tests.api.harness import Answer, Json, Service, Workspace, times_now
-from tests.api.test_catalogue import get
+from tests.api.asking import get
+from tests.api.charts import asked, data, day_of, segment
+from tests.api.harness import Json, Service, Workspace, times_now
 from workers import replay
 
 DAYS = ("/events/data_series?event=view", "/purchases/quantity_series?", "/purchases/revenue_series?")
@@ -28,21 +26,6 @@ ALL = {
     "/sessions/data_series?": "sessions",
     **{f"/kpi/{name}/data_series?": member for name, member in KPIS.items()},
 }
-
-
-def data(answer: Answer) -> list[Json]:
-    assert answer.status == 200, answer.text
-    assert set(answer.body) == {"data", "message"}
-    return list(answer.body["data"])
-
-
-def asked(workspace: Workspace, path: str, **query: object) -> list[Json]:
-    return data(get(workspace, path + "".join(f"&{name}={quote(str(value))}" for name, value in query.items())))
-
-
-def day_of(us: int, zone: str = "UTC", ago: int = 0) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    return (moment.astimezone(ZoneInfo(zone)).date() - timedelta(days=ago)).isoformat()
 
 
 def noon(ago: int) -> int:
@@ -226,12 +209,6 @@ def test_how_far_back(on_sqlite: Service) -> None:
     )
     assert len(hours) == 25
     assert len(asked(workspace, "/kpi/dau/data_series?", length=100)) == 100
-
-
-def segment(workspace: Workspace, **members: object) -> str:
-    gold = {"field": "custom_attribute", "name": "tier", "op": "equals", "value": "gold"}
-    document = {"name": "gold", "analytics_tracking_enabled": True, "groups": [{"filters": [gold]}], **members}
-    return str(workspace.post("/v1/segments", document, drain=False).body["id"])
 
 
 def test_of_a_segment(service: Service) -> None:

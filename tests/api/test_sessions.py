@@ -3,11 +3,12 @@
 from typing import Any
 
 from app.domain import times
+from tests.api.asking import get
+from tests.api.charts import asked, day_of, segment
 from tests.api.harness import Json, Workspace, times_now
-from tests.api.test_catalogue import get
-from tests.api.test_merges import braze_id, merges, undo
-from tests.api.test_sdk import LOGOUT, Shop, equal, login
-from tests.api.test_series import asked, day_of, segment
+from tests.api.merging import braze_id, merges, undo
+from tests.api.reference import equal
+from tests.api.sdk import LOGOUT, Shop, login
 
 DAY_MS = 24 * 3_600_000
 

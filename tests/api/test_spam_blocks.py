@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 from app.cli.main import app as cli
 from app.contract import spam_blocks
 from app.store.engine import Database
+from tests.accepting import send_signed
 from tests.api.harness import Answer, Json, Workspace
-from tests.api.test_flags import equal
+from tests.api.reference import equal
+from tests.applying import applier
 from tests.polling import until
-from tests.workers.test_drain import applier
-from tests.workers.test_merges import send
 
 BLACKLISTED = {
     "type": "provided external_id is blacklisted and disallowed",
@@ -150,7 +150,7 @@ def test_the_commands(tmp_path: Path) -> None:
     run("workspaces", "create", "default")
     run("workspaces", "set", "default", "--spam-event-names", "1")
     database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
-    send(database, 1, "/users/track", {"events": [event("a", "x"), event("a", "y"), event("b")]})
+    send_signed(database, 1, "/users/track", {"events": [event("a", "x"), event("a", "y"), event("b")]})
     run("flags", "set", "--external-id", "b", "--spam-blocked")
     applier(database).drain(1)
     rows = msgspec.json.decode(run("spam-blocks", "list", "--json"))

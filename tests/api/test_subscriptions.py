@@ -13,16 +13,12 @@ from app.domain.profile import CHANNEL_EMAIL, CHANNEL_PHONE
 from app.store import erasure
 from app.store import subscription_groups as store
 from tests.api.harness import Answer, Json, Service, Workspace, times_now
-from workers import replay
+from tests.api.reference import equal_to_the_reference
 
 NEWS, TEXTS = "news", "texts"
 ADA, BOB = "ada@example.org", "bob@example.org"
 NUMBER, OTHER = "+34600123450", "+34600123451"
 DAY_US = times.DAY
-
-
-def equal_to_the_reference(workspace: Workspace) -> None:
-    assert replay.differences(workspace.service.database, workspace.id, workspace.secret) == []
 
 
 def get(workspace: Workspace, path: str, **query: object) -> Answer:

@@ -12,8 +12,8 @@ from app.domain.profile import GLOBAL_CONTROL_GROUP, TEST_USER
 from app.domain.times import DAY
 from tests.api.harness import Json, Service, Workspace, times_now
 from tests.api.jobs import job_worker, jobs_of
-from tests.api.test_flags import equal
-from tests.api.test_sdk import Shop
+from tests.api.reference import equal
+from tests.api.sdk import Shop
 from tests.domain.builders import profile, state_of
 from workers.scheduled import queue
 from workers.token_clean_up import SCHEDULED, due_us

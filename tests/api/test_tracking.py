@@ -1,12 +1,8 @@
 """The tracking API over HTTP, on both stores: every way to call it, who is who, calls that come twice, who may send."""
 
 import gzip
-import itertools
 import json
 import random
-from base64 import b64encode
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -20,47 +16,13 @@ from app.contract.tracking import batch, calls, surroundings
 from app.domain import times
 from app.domain.profile import DEVICE, EXTERNAL
 from app.store import apps
-from tests.api.harness import Answer, Json, Service, Workspace, running, settings_for, times_now
-from tests.api.test_sdk import ADA, BOB, PEM, Shop, equal, people, person
+from tests.api.harness import Json, Service, Workspace, running, settings_for, times_now
+from tests.api.reference import equal
+from tests.api.sdk import ADA, BOB, PEM, Site, people, person
 from tests.servers import ValkeyServer
 
 TAKEN = {"success": True, "ok": True, "message": "success"}
 VISITOR, OTHER = "anonymous-1", "anonymous-2"
-
-
-class Site(Shop):
-    """An app, to which a tracking SDK sends."""
-
-    def __init__(self, workspace: Workspace, platform: str = "web", **more: Any) -> None:
-        super().__init__(workspace, platform, **more)
-        self._ids = itertools.count(1)
-
-    def basic(self, key: str | None = None) -> str:
-        return "Basic " + b64encode(f"{key or self.app.sdk_key}:".encode()).decode()
-
-    def send_to(
-        self,
-        path: str,
-        body: object,
-        more: Mapping[str, str] = MappingProxyType({}),
-        *,
-        drain: bool = True,
-        method: str = "POST",
-        **headers: str,
-    ) -> Answer:
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", "Authorization": self.basic()}
-        sent |= {name.replace("_", "-"): value for name, value in (headers | dict(more)).items()}
-        sent = {name: value for name, value in sent.items() if value}
-        answer = self.workspace.service.send(method, path, content, sent)
-        if drain and answer.status == 200:
-            self.workspace.drain()
-        return answer
-
-    def calls(self, *sent: Json, drain: bool = True, **more: Any) -> Answer:
-        """A batch of calls, each with a message id."""
-        named = [{"messageId": f"m-{next(self._ids)}"} | one for one in sent]
-        return self.send_to("/v1/batch", {"batch": named, **more}, drain=drain)
 
 
 def track(event: str, **more: Any) -> Json:

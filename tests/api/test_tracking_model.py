@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from app.contract.tracking.calls import TYPES
 from tests.api.harness import Json, Service
-from tests.api.test_sdk import equal
-from tests.api.test_tracking import Site
+from tests.api.reference import equal
+from tests.api.sdk import Site
 
 DEVICES: Final = ("device-1", "device-2")
 PEOPLE: Final = ("ada", "bob")

@@ -20,13 +20,13 @@ from app.services.calls import StoreCalls, Threads
 from app.store import chunks, keys, workspace_deletions, workspaces
 from app.store.engine import Database
 from app.store.tables import INBOX_TABLES
+from tests.accepting import send_signed
 from tests.api.harness import Service, Workspace, times_now
 from tests.api.jobs import work_off
-from tests.api.test_dead_letters import poison
-from tests.api.test_flags import equal
+from tests.api.poison import poison
+from tests.api.reference import equal
+from tests.applying import applier
 from tests.command_line import command_line
-from tests.workers.test_drain import applier
-from tests.workers.test_merges import send
 from workers import rates, values
 from workers.jobs.upkeep import tidy
 from workers.retention import Retention
@@ -244,7 +244,7 @@ def test_the_commands(tmp_path: Path) -> None:
     run("workspaces", "create", "default")
     run("workspaces", "create", "acme")
     database = Database(f"sqlite:///{tmp_path / 'onefold.db'}")
-    send(database, 2, "/users/track", {"attributes": [{"external_id": "ada"}]})
+    send_signed(database, 2, "/users/track", {"attributes": [{"external_id": "ada"}]})
     applier(database).drain(2)
     assert "No workspace" in run("workspaces", "delete", "eve", fails=True)
     assert "No workspace" in run("workspaces", "delete", workspaces.CANARY, "--yes", fails=True)

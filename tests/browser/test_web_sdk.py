@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.api.test_sdk import ADA, EXPIRED, PEM
+from tests.api.sdk import ADA, EXPIRED, PEM
 from tests.browser.chromium import Chromium, Meddling, Page, Visitor
 from tests.browser.pages import site
 from tests.browser.shop import Json, Shop, events, trail

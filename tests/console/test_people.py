@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.services.accounts import OPERATOR, READER
+from tests.api.duplicates import drains
 from tests.api.harness import Workspace
 from tests.api.jobs import work_off
-from tests.api.test_merge_runs import drains
 from tests.console.desk import HOSTILE, Browser, Desk, texts
 from workers import replay
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import httpx
 
-from tests.api.test_hostile_json import NO_JSON, NO_REQUEST, ONE_OBJECT, VALUES, around
-from tests.api.test_schema import INJECTIONS, REFUSED, T
+from tests.api.hostile_json import NO_JSON, NO_REQUEST, ONE_OBJECT, VALUES, around
+from tests.api.refused_objects import INJECTIONS, REFUSED, T
 from tests.e2e.service import Service
 
 MARK: Final = "zq7mark"

@@ -19,7 +19,7 @@ from app.domain.commands import Unreadable
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from tests.api.harness import Service, times_now
-from tests.api.test_roundtrip import check_reference, exact
+from tests.api.reference import check_reference, exact
 from tests.fuzz.hostile import FAMILY, family
 from tests.fuzz.size import SEED, cases
 

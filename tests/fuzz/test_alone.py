@@ -64,11 +64,11 @@ from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.profiles.dump import dump
 from tests.accepting import CHECKS, GROUPS
+from tests.applying import applier, cursors, differences
 from tests.contract.recommended import LEAST, NAMES
 from tests.fuzz.size import CASES, SEED
 from tests.stores import NOW_US, workspace
 from tests.strategies import RULES
-from tests.workers.test_drain import applier, cursors, differences
 from workers.batches import BatchSize
 
 Json = dict[str, Any]

@@ -2,6 +2,9 @@
 
 Layers say what may stand on what. An allow-list also says what nobody thought of: a new driver in the store, a clock in
 the domain, a module that was added beside the packages.
+
+Nobody imports a module of tests: whoever changes a test meets that test alone. What tests share stands in modules that
+are none.
 """
 
 import ast
@@ -89,9 +92,21 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
 }
 
 
+#: Where modules may import those of `tests`.
+TESTING: Final = ("tests", "bench", "fault", "attack")
+
+
 def violations(root: Path) -> list[str]:
-    """Every import below `root` that no allow-list has, as `file:line: why`."""
-    return [line for path in sorted(_modules(root)) for line in _violations(root, path)]
+    """Every import below `root` that no allow-list has, or that takes from a test, as `file:line: why`."""
+    of_ours = [line for path in sorted(_modules(root)) for line in _violations(root, path)]
+    testing = sorted(path for name in TESTING for path in (root / name).rglob("*.py"))
+    return of_ours + [line for path in testing for line in _from_tests(root, path)]
+
+
+def _from_tests(root: Path, path: Path) -> Iterator[str]:
+    for line, imported in _imports(root, ast.parse(path.read_text())):
+        if any(part.startswith("test_") for part in imported.split(".")):
+            yield f"{path.relative_to(root)}:{line}: {imported} is a module of tests, from which nobody imports"
 
 
 def _modules(root: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.layout.imports import ALLOWED, STANDARD, violations
+from tests.layout.imports import ALLOWED, STANDARD, TESTING, violations
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +34,16 @@ PLANTED = [
     ("onefold/__main__.py", "import structlog", "onefold may not import structlog"),
     ("onefold/__main__.py", "from app.store import lane", "onefold may not import app.store.lane"),
     ("app/loose.py", "", "app.loose has no place in the layout"),
+    *(
+        (module, line, f"{imported} is a module of tests, from which nobody imports")
+        for module in ("tests/stores.py", "tests/api/test_sdk.py", "bench/table.py", "fault/identity.py")
+        for line, imported in (
+            ("from tests.workers.test_drain import poison", "tests.workers.test_drain"),
+            ("from tests.workers import test_drain", "tests.workers.test_drain"),
+            ("import tests.workers.test_drain as drain", "tests.workers.test_drain"),
+            ("from .test_merges import undo", ".test_merges"),
+        )
+    ),
 ]
 
 
@@ -41,7 +51,7 @@ PLANTED = [
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code, to plant into."""
     root = tmp_path_factory.mktemp("layout")
-    for name in ("app", "onefold", "workers"):
+    for name in ("app", "onefold", "workers", *TESTING):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
     return root

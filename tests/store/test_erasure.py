@@ -10,9 +10,9 @@ from sqlalchemy import event
 
 from app.store import erasure, migrate, partitions
 from app.store.engine import Database
+from tests.accepting import send_signed
+from tests.applying import applier
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier
-from tests.workers.test_merges import send
 
 ALIAS = {"alias_label": "basket", "alias_name": "xyzzy guest"}
 WHOM: list[dict[str, Any]] = [{"external_id": "xyzzy"}, {"user_alias": ALIAS, "_update_existing_only": False}]
@@ -37,7 +37,7 @@ def test_no_free_page_and_no_log_holds_a_deleted_person(tmp_path: Path) -> None:
     one = workspace(database)
 
     def applied(path: str, body: dict[str, Any]) -> None:
-        assert send(database, one, path, body)
+        assert send_signed(database, one, path, body)
         assert applier(database).drain(one).counts.skipped == 0
 
     applied("/users/track", PEOPLE)
@@ -56,7 +56,7 @@ def test_no_transaction_deletes_much(database: Database) -> None:
     people = ["ada", "bob", "cy"]
     times = [f"2026-11-{day}T00:00:{n:02d}Z" for day in (17, 18) for n in range(9)]
     for time in times:
-        assert send(
+        assert send_signed(
             database,
             one,
             "/users/track",
@@ -65,7 +65,7 @@ def test_no_transaction_deletes_much(database: Database) -> None:
     applier(database).drain(one)
     before = occurrences(database, one)
     assert len(before) == 3 * len(times)
-    assert send(database, one, "/users/delete", {"external_ids": ["ada", "cy"]})
+    assert send_signed(database, one, "/users/delete", {"external_ids": ["ada", "cy"]})
     applier(database).drain(one)
     deleted: list[int] = []
 

@@ -40,10 +40,11 @@ from app.store.api_usage import Place
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
+from tests.accepting import ADA, track
+from tests.applying import applier
 from tests.hooks import Hook, hook, mail_server
 from tests.polling import until
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import ADA, applier, send
 from workers.alert_messages import CLAIM_US, PAUSES, AlertSender
 from workers.alerts import AlertWatch, Memory, read
 
@@ -144,9 +145,9 @@ def test_what_waits_and_what_stands(database: Database) -> None:
     memory = Memory()
     assert numbers(database, alerts, memory=memory) == [0] * 12
     for _ in range(2):
-        send(database, one, ADA)
-    send(database, one, ADA, stream=STREAM_BULK)
-    send(database, other, ADA)
+        track(database, one, ADA)
+    track(database, one, ADA, stream=STREAM_BULK)
+    track(database, other, ADA)
     with database.read(database.inbox) as connection:
         accepted = connection.exec_driver_sql("select max(last_us) from inbox_head").scalar_one()
     first = int(accepted) + 7 * SECOND
@@ -154,7 +155,7 @@ def test_what_waits_and_what_stands(database: Database) -> None:
     later = first + 5 * SECOND
     assert numbers(database, alerts, later, memory) == [12, 3, 5, 12, 1, 5, 0, 0, 0, 12, 4, 5]
     applier(database).drain(one)
-    send(database, one, ADA)
+    track(database, one, ADA)
     found = numbers(database, alerts, later, memory)
     assert (found[1:3], found[3:6], found[9 + 1 : 12]) == ([1, 0], [12, 1, 5], [2, 5])
 

@@ -10,8 +10,9 @@ from app.domain.reasons import CATALOGUE_FULL
 from app.store import names, workspaces
 from app.store.engine import Database
 from app.store.profiles.dump import dump, occurrences
+from tests.accepting import track
+from tests.applying import applier
 from tests.stores import workspace
-from tests.workers.test_drain import applier, send
 from workers import replay
 from workers.batches import BatchSize
 
@@ -35,7 +36,7 @@ def test_the_catalogue_is_full(database: Database) -> None:
     number = workspace(database)
     secret = workspaces.secret(database, number)
     first = applier(database, most_names=MOST)
-    send(database, number, body(1))
+    track(database, number, body(1))
     assert first.drain(number).skipped_by_reason == {}
     with database.read() as connection:
         known = names.listed(connection, number)
@@ -44,9 +45,9 @@ def test_the_catalogue_is_full(database: Database) -> None:
         *((NAME_EVENT, "visit"), (NAME_EVENT, "event 1"), (NAME_PRODUCT, "product 1")),
     }
     for n in range(2, 6):
-        send(database, number, body(n))
+        track(database, number, body(n))
     told = [first.drain(number).skipped_by_reason]
-    send(database, number, body(5))
+    track(database, number, body(5))
     told.append(applier(database, most_names=MOST).drain(number).skipped_by_reason)  # one that remembers nothing
     assert told == [{CATALOGUE_FULL: 4 * 3}, {CATALOGUE_FULL: 2}]  # the attribute had this value already
     with database.read() as connection:
@@ -83,7 +84,7 @@ def test_the_log_alone_decides_who_gets_the_last_places(database: Database, most
         worker = applier(database, most_names=most)
         worker._sizes = {stream: BatchSize(requests) for stream in (0, 1)}
         for n in (5, 1, 4, 2, 3):
-            send(database, number, body(n))
+            track(database, number, body(n))
         assert worker.drain(number).dead == 0
         with database.read() as connection:
             catalogues.append(names.listed(connection, number))
@@ -96,11 +97,11 @@ def test_the_log_alone_decides_who_gets_the_last_places(database: Database, most
 
 def test_attributes_of_an_earlier_version_come_in_when_they_are_written(database: Database) -> None:
     number = workspace(database)
-    send(database, number, {"attributes": [{"external_id": "ada", "seen": 1}]})
+    track(database, number, {"attributes": [{"external_id": "ada", "seen": 1}]})
     applier(database).drain(number)
     with database.write() as connection:
         connection.execute(text("delete from name"))
-    send(database, number, {"attributes": [{"external_id": "ada", "seen": 2}]})
+    track(database, number, {"attributes": [{"external_id": "ada", "seen": 2}]})
     applier(database).drain(number)
     with database.read() as connection:
         assert names.listed(connection, number) == {(NAME_ATTRIBUTE, "seen")}

@@ -5,7 +5,6 @@ import threading
 from collections import Counter
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,21 +13,20 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from app.contract import kinds, stored, track
-from app.contract.errors import RefusedError
+from app.contract import kinds, stored
 from app.domain.changes import Counts
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
-from app.store import dead_letters, lane, workspaces
+from app.store import dead_letters, lane
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
 from app.store.profiles.dump import dump
+from tests.accepting import ADA, track
+from tests.applying import Bell, applier, cursors, differences
 from tests.fuzz.size import cases
 from tests.polling import until
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
-from workers import replay
-from workers.apply import Applier
 from workers.attempts import ATTEMPTS_BEFORE_DEAD
 from workers.batches import BatchSize
 from workers.summary import Summary
@@ -37,43 +35,6 @@ from workers.summary import Summary
 _IDLE = text("select clock_timestamp() - state_change > interval '0.2 s' from pg_stat_activity where pid = :pid")
 
 _names = (f"w{n}" for n in itertools.count())
-
-
-class Bell:
-    """Counts how often it was cleared."""
-
-    def __init__(self) -> None:
-        self.cleared: Counter[int] = Counter()
-
-    def clear(self, workspace_id: int) -> None:
-        self.cleared[workspace_id] += 1
-
-
-def applier(database: Database, **more: Any) -> Applier:
-    return Applier(database, more.pop("bell", Bell()), lambda: NOW_US, lambda w: workspaces.secret(database, w), **more)
-
-
-def send(database: Database, workspace_id: int, body: dict[str, Any], stream: int = STREAM_NORMAL) -> bool:
-    """Accept a request as the API does; False when the contract refuses it."""
-    try:
-        accepted = track.check(msgspec.json.encode(body), track.Limits(None, None))
-    except RefusedError:
-        return False
-    with database.write(database.inbox) as connection:
-        entry = Entry(kinds.TRACK, accepted.codec, accepted.body)
-        inbox.append(connection, workspace_id, stream, [entry], NOW_US)
-    return True
-
-
-def differences(database: Database, workspace_id: int) -> list[str]:
-    return replay.differences(database, workspace_id, workspaces.secret(database, workspace_id))
-
-
-def cursors(database: Database, workspace_id: int) -> list[int]:
-    with database.read() as connection:
-        found = lane.read(connection, workspace_id)
-    assert found is not None
-    return found.cursors
 
 
 def test_a_comparison_may_be_idle_for_longer_than_other_transactions(database: Database) -> None:
@@ -109,7 +70,7 @@ def test_any_log_in_any_batches_equals_the_reference(
     worker._sizes = {stream: BatchSize(limit) for stream in (0, 1)}
     accepted = Counter[int]()
     for body, stream, drain_now in sent:
-        accepted[stream] += send(database, one, body, stream)
+        accepted[stream] += track(database, one, body, stream)
         if drain_now:
             worker.drain(one)
     worker.drain(one)
@@ -120,12 +81,12 @@ def test_any_log_in_any_batches_equals_the_reference(
 def test_a_braze_id_finds_its_profile_in_any_batch(database: Database) -> None:
     """Also when a redo after a crash makes the profile in the very batch that names it."""
     one = workspace(database)
-    send(database, one, ADA)
+    track(database, one, ADA)
     worker = applier(database)
     worker.drain(one)
     with database.read() as connection:
         (profile,) = dump(connection, one).profiles.values()
-    send(database, one, {"attributes": [{"braze_id": profile.braze_id, "n": {"inc": 1}}]})
+    track(database, one, {"attributes": [{"braze_id": profile.braze_id, "n": {"inc": 1}}]})
     with database.write() as connection:
         for table in (
             "profile",
@@ -147,13 +108,10 @@ def test_a_braze_id_finds_its_profile_in_any_batch(database: Database) -> None:
     assert profile.custom == {"n": 2}
 
 
-ADA = {"attributes": [{"external_id": "ada", "n": {"inc": 1}}]}
-
-
 def test_the_comparison_sees_a_difference(database: Database) -> None:
     one = workspace(database)
     event = {"external_id": "ada", "name": "e", "time": "2026-11-15"}
-    send(database, one, {"attributes": [{"external_id": "ada", "email": "a@example.org", "n": 1}], "events": [event]})
+    track(database, one, {"attributes": [{"external_id": "ada", "email": "a@example.org", "n": 1}], "events": [event]})
     applier(database).drain(one)
     assert differences(database, one) == []
     for damage in (
@@ -175,8 +133,8 @@ def test_the_comparison_sees_a_difference(database: Database) -> None:
 def test_the_summary_tells_what_was_done(database: Database) -> None:
     one, bell = workspace(database), Bell()
     event = {"user_alias": {"alias_label": "l", "alias_name": "n"}, "name": "e", "time": "2026-11-20"}
-    send(database, one, {**ADA, "events": [event, {**event, "_update_existing_only": False}]})
-    send(database, one, {"attributes": [{"external_id": "ada", "s": "x" * 300}]})
+    track(database, one, {**ADA, "events": [event, {**event, "_update_existing_only": False}]})
+    track(database, one, {"attributes": [{"external_id": "ada", "s": "x" * 300}]})
     summary = applier(database, bell=bell).drain(one)
     assert {**summary.as_dict(), "ms": 0} == {
         **Summary(requests=2, counts=Counts(attributes=2, events=1, skipped=1, ignored=1), batches=1).as_dict(),
@@ -192,8 +150,8 @@ def test_the_summary_tells_what_was_done(database: Database) -> None:
 def test_normal_traffic_goes_first_and_bulk_gets_its_share(database: Database) -> None:
     one, order = workspace(database), list[tuple[int, int]]()
     for _ in range(40):
-        send(database, one, ADA)
-        send(database, one, ADA, STREAM_BULK)
+        track(database, one, ADA)
+        track(database, one, ADA, STREAM_BULK)
 
     def note(_workspace: int, batch: list[Stored]) -> None:
         order.append((batch[0].stream, batch[0].seq))
@@ -218,10 +176,10 @@ def test_settings_take_effect_at_their_place_in_the_log(database: Database) -> N
         "time": "2026-11-20",
     }
     change = stored.settings_change({"alias_autocreate_on_purchase": True, "from_the_future": 1})
-    send(database, one, {"purchases": [purchase]})
+    track(database, one, {"purchases": [purchase]})
     with database.write(database.inbox) as connection:
         inbox.append(connection, one, 0, [Entry(change.kind, change.codec, change.body)], NOW_US)
-    send(database, one, {"purchases": [purchase]})
+    track(database, one, {"purchases": [purchase]})
     worker = applier(database)
     worker._sizes = {stream: BatchSize(1) for stream in (0, 1)}
     worker.drain(one)
@@ -245,7 +203,7 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
     for n in range(9):
         if n in (3, 8):
             poison(database, one)
-        send(database, one, ADA)
+        track(database, one, ADA)
     worker = applier(database, on_dead=lambda _w, request, reason: buried.append((request.seq, reason)))
     with capture_logs() as logs:
         summary = worker.drain(one)
@@ -267,9 +225,9 @@ def test_a_request_that_cannot_be_applied_is_put_aside_alone(database: Database)
 def test_a_lane_is_left_sooner_when_others_have_work(database: Database) -> None:
     one, two = workspace(database, "one"), workspace(database, "two")
     for _ in range(3):
-        send(database, one, ADA)
+        track(database, one, ADA)
     worker = applier(database)
-    send(database, two, ADA)
+    track(database, two, ADA)
     left = worker.drain(one, yield_seconds=0, most_seconds=60)
     assert (left.requests, left.behind) == (0, True)
     assert worker.drain(two).requests == 1
@@ -281,7 +239,7 @@ def test_a_lane_is_left_sooner_when_others_have_work(database: Database) -> None
 def test_requests_that_cannot_be_applied_do_not_make_the_others_go_one_by_one(database: Database) -> None:
     one = workspace(database)
     for n in range(200):
-        (poison if n % 50 == 40 else lambda d, w: send(d, w, ADA))(database, one)
+        (poison if n % 50 == 40 else lambda d, w: track(d, w, ADA))(database, one)
     summary = applier(database).drain(one, yield_seconds=60)
     assert (summary.requests, summary.dead) == (196, 4)
     assert summary.batches < 50
@@ -303,7 +261,7 @@ def test_requests_that_cannot_be_applied_do_not_make_the_others_go_one_by_one(da
 def test_a_fault_of_the_machine_is_never_a_dead_request(database: Database, fault: Exception) -> None:
     one, faults = workspace(database), [fault] * 20
     for _ in range(3):
-        send(database, one, ADA)
+        track(database, one, ADA)
 
     def break_down(_workspace: int, _batch: list[Stored]) -> None:
         if faults:
@@ -329,8 +287,8 @@ def test_a_request_that_takes_too_much_is_given_up_after_eight_attempts_alone(
     """Also while the other stream has work, whose batches succeed, and with a new worker for each attempt."""
     one, alone = workspace(database), Counter[int]()
     for n in range(1, 101):
-        send(database, one, {"attributes": [{"external_id": f"u{n}", "n": n}]})
-        send(database, one, ADA, STREAM_BULK)
+        track(database, one, {"attributes": [{"external_id": f"u{n}", "n": n}]})
+        track(database, one, ADA, STREAM_BULK)
 
     def take_too_much(_workspace: int, batch: list[Stored]) -> None:
         if any(request.stream == STREAM_NORMAL and request.seq == guilty for request in batch):
@@ -359,7 +317,7 @@ def test_a_batch_that_kills_its_process_is_narrowed_down_and_then_given_up(
     """The process dies whenever the guilty request is in a batch. A few deaths find it; the others do not suffer."""
     one, buried = workspace(database), list[tuple[int, str]]()
     for _ in range(requests):
-        send(database, one, ADA)
+        track(database, one, ADA)
 
     class Killed(BaseException):
         pass
@@ -386,7 +344,7 @@ def test_a_lane_that_somebody_holds_is_left_alone(database: Database) -> None:
     if not database.is_postgresql:
         pytest.skip("a SQLite file has one writer, which waits")
     one = workspace(database)
-    send(database, one, ADA)
+    track(database, one, ADA)
     with database.write() as connection:
         assert lane.lock(connection, one) is not None
         summary = applier(database).drain(one)
@@ -402,9 +360,9 @@ def test_work_that_arrives_at_the_last_moment_is_seen(database: Database) -> Non
         def clear(self, workspace_id: int) -> None:
             super().clear(workspace_id)
             if late:
-                send(database, workspace_id, late.pop())
+                track(database, workspace_id, late.pop())
 
-    send(database, one, ADA)
+    track(database, one, ADA)
     assert applier(database, bell=Late()).drain(one).requests == 2
 
 
@@ -420,10 +378,10 @@ def test_one_doorbell_survives_connections_that_have_died_in_the_pool(database: 
                 raise psycopg.OperationalError("the connection is lost")
 
     worker = applier(its_own, before_commit=cut)
-    send(database, one, ADA)
+    track(database, one, ADA)
     database.dispose()
     assert worker.drain(one).requests == 1  # eight connections are lost in mid-batch
-    send(database, one, ADA)
+    track(database, one, ADA)
     database.dispose()
     end_sessions(database)
     assert worker.drain(one).requests == 1  # and this one has lain in the pool
@@ -440,11 +398,11 @@ def test_a_name_that_a_crash_took_back_is_stored_again(database: Database, notic
     one = workspace(database, "a")
     worker = applier(database)
     event = {"external_id": "u", "name": "click", "time": "2026-11-20T00:00:00Z"}
-    send(database, one, {"events": [event]})
+    track(database, one, {"events": [event]})
     assert worker.drain(one).counts.events == 1
     with database.write() as connection:
         connection.execute(text("delete from name"))
-    send(database, one, {"events": [event]})
+    track(database, one, {"events": [event]})
     if noticed:
         end_sessions(database)
     else:
@@ -468,7 +426,7 @@ def end_sessions(database: Database) -> None:
 def test_no_request_dies_because_no_thread_can_be_had(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     one = workspace(database)
     for _ in range(200):
-        send(database, one, ADA)
+        track(database, one, ADA)
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

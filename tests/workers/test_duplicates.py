@@ -15,9 +15,9 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.profiles.dump import dump
+from tests.accepting import send_signed
+from tests.applying import applier, differences
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier, differences
-from tests.workers.test_merges import send
 
 DUP = "dup@example.org"
 SHARED: Identifier = (EMAIL, "", DUP)
@@ -53,7 +53,7 @@ def test_a_group(database: Database, rule: MergeRule, loaded_bytes: int) -> None
     """The first merge writes to the kept profile, which stays the choice, also where it is loaded anew each time."""
     one = workspace(database)
     worker = applier(database, loaded_bytes=loaded_bytes)
-    send(database, one, "/users/track", people(6, text="x" * 6_000))
+    send_signed(database, one, "/users/track", people(6, text="x" * 6_000))
     worker.drain(one)
     merges = asked(database, one, rule)
     assert len(merges) == 5
@@ -75,17 +75,17 @@ def test_a_crowd_that_came_since(database: Database, joined: int, deleted: int, 
     """Those who came, and those who go, are in the same batch: not all holders are loaded at first."""
     one = workspace(database)
     worker = applier(database)
-    send(database, one, "/users/track", people(3))
+    send_signed(database, one, "/users/track", people(3))
     worker.drain(one)
     merges = asked(database, one, MergeRule(EMAIL))
     names = [f"q{n}" for n in range(joined)]
     for first in range(0, joined, 75):
         attributes = [{"external_id": name, "email": DUP} for name in names[first : first + 75]]
-        send(database, one, "/users/track", {"attributes": attributes})
+        send_signed(database, one, "/users/track", {"attributes": attributes})
     if joined > 100:
         worker.drain(one)
     for first in range(0, deleted, 50):
-        send(database, one, "/users/delete", {"external_ids": names[first : min(first + 50, deleted)]})
+        send_signed(database, one, "/users/delete", {"external_ids": names[first : min(first + 50, deleted)]})
     queue(database, one, merges)
     summary = worker.drain(one)
     assert (summary.counts.merged, summary.dead) == (0, 0)

@@ -15,9 +15,9 @@ from app.store import lane, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
+from tests.accepting import accept
+from tests.applying import applier
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier
-from tests.workers.test_series import accept
 from workers import replay
 
 #: What these versions had not: kept apart from the migrations, which only add.

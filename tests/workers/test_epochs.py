@@ -10,8 +10,9 @@ from app.store import restored, tables, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.profiles.dump import dump, occurrences
+from tests.accepting import track
+from tests.applying import applier
 from tests.stores import workspace
-from tests.workers.test_drain import applier, send
 from workers import replay
 
 #: What a backup of before the first request has.
@@ -47,13 +48,13 @@ def test_numbers_of_names_that_come_again(database: Database, told: bool) -> Non
     for, and that the test would see it."""
     number = workspace(database)
     worker = applier(database)
-    send(database, number, body("visit", "search"))
+    track(database, number, body("visit", "search"))
     worker.drain(number)
     restore(database, number)
     if told:
         restored.go_on(database)
     for names in (("basket",), ("visit", "basket")):
-        send(database, number, body(*names))
+        track(database, number, body(*names))
         worker.drain(number)
     with database.read() as connection:
         seen = sorted(row[5] for row in occurrences(connection, number))
@@ -65,7 +66,7 @@ def given(database: Database, number: int) -> set[str]:
     """The ids that clients have of three requests, and of the profiles that they make."""
     worker = applier(database)
     for n in range(3):
-        send(database, number, {"attributes": [{"external_id": f"of {n}", "n": n}]}, stream=n % 2)
+        track(database, number, {"attributes": [{"external_id": f"of {n}", "n": n}]}, stream=n % 2)
         worker.drain(number)
     secret = workspaces.secret(database, number)
     with database.read() as connection, database.read(database.inbox) as heads:

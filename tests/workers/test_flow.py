@@ -16,40 +16,17 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
 from app.store.profiles import resident
+from tests.accepting import send_signed, track
+from tests.applying import applier, cursors, differences, flowing
 from tests.fuzz.size import cases
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
-from tests.workers.test_drain import applier, cursors, differences
-from tests.workers.test_drain import send as track
-from tests.workers.test_merges import send
-from tests.workers.test_webhooks import everything, make
-from workers.apply import Applier
-from workers.batches import BatchSize, Patience
+from tests.webhooks import everything, make
+from workers.batches import Patience
 
 TRACK = "/users/track"
 
 _names = (f"flow{n}" for n in itertools.count())
-
-
-#: Of workers whose batches are counted: on a busy machine a batch of a few requests may last longer than they wait for.
-UNHURRIED = Patience(reduce=600.0, grace=600.0, part=600.0)
-
-
-class Fixed(BatchSize):
-    """Batches of so many requests, however long they take."""
-
-    def adapt(self, *_: Any, **__: Any) -> None:
-        """Learn nothing."""
-
-
-def flowing(database: Database, requests: int, *, least_plain: int = 1, **more: Any) -> Applier:
-    """A worker whose batches flow as soon as two of them are full."""
-    more.setdefault("patience", UNHURRIED)
-    worker = applier(database, least_plain=least_plain, **more)
-    worker._sizes = {stream: Fixed(requests) for stream in (0, 1)}
-    worker._flows.sizes = {stream: Fixed(requests) for stream in (0, 1)}
-    worker._flows.alone = 0
-    return worker
 
 
 def attempts(database: Database, workspace_id: int) -> int:
@@ -157,7 +134,7 @@ def test_any_log_equals_the_reference(
     worker = flowing(database, size, least_plain=least_plain, resident_bytes=resident_bytes)
     accepted = 0
     for n, (path, body) in enumerate(sent):
-        accepted += send(database, one, path, body)
+        accepted += send_signed(database, one, path, body)
         if n in (len(sent) // 2, len(sent) - 1):
             worker._flows.saw(StreamKey(one, 0), full=True)
             worker.drain(one)
@@ -213,7 +190,7 @@ def test_a_batch_is_taken_apart_where_requests_are_not_plain(
     alias, consent = ("/users/alias/new", _NEW_ALIAS), ("/email/status", _CONSENT)
     ada, cyd, moves = (TRACK, _ADA), (TRACK, _CYD), (TRACK, _CYD_MOVES)
     sent = [ada, ada, cyd, consent, ada, alias, ada, ada, ada, moves, ada, ada, ada, ada, ada]
-    assert all(send(database, one, *request) for request in sent)
+    assert all(send_signed(database, one, *request) for request in sent)
     worker = flowing(
         database, 4, least_plain=least_plain, before_commit=lambda _workspace, batch: seen.append(len(batch))
     )
@@ -254,7 +231,7 @@ def test_whatever_dies_in_any_batch_is_applied_once(
 ) -> None:
     """A batch that was written and not committed takes the one behind it along. Nothing of either is in the store."""
     one, left = workspace(database, next(_names)), list(faults)
-    accepted = sum(send(database, one, path, body) for path, body in sent)
+    accepted = sum(send_signed(database, one, path, body) for path, body in sent)
     seen = 0
 
     def die(_workspace: int, batch: list[Stored]) -> None:
@@ -340,7 +317,7 @@ def test_a_merge_between_flows_is_seen(database: Database) -> None:
                 database, one, {"attributes": [{"user_alias": alias, "_update_existing_only": False, "n": {"inc": 1}}]}
             )
             track(database, one, {"attributes": [{"external_id": "ada", "m": {"inc": 1}}]})
-        send(
+        send_signed(
             database,
             one,
             "/users/identify",

@@ -11,27 +11,16 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from app.store.engine import Database
-from app.store.inbox import log as inbox
 from app.store.profiles.crowds import Limits
-from tests.accepting import entry
+from tests.accepting import send
+from tests.applying import applier, cursors, differences
 from tests.fuzz.size import cases
 from tests.people import People
-from tests.stores import NOW_US, workspace
+from tests.stores import workspace
 from tests.strategies import requests
-from tests.workers.test_drain import applier, cursors, differences
 from workers.batches import BatchSize
 
 _names = (f"i{n}" for n in itertools.count())
-
-
-def send(database: Database, workspace_id: int, path: str, body: dict[str, Any], stream: int = 0) -> bool:
-    """Accept a request as the API does; False when nothing of it is stored."""
-    found = entry(path, body)
-    if found is None:
-        return False
-    with database.write(database.inbox) as connection:
-        inbox.append(connection, workspace_id, stream, [found], NOW_US)
-    return True
 
 
 @settings(deadline=None, max_examples=cases(20), suppress_health_check=[HealthCheck.function_scoped_fixture])

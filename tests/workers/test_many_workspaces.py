@@ -12,8 +12,8 @@ from app.adapters.metrics import Metrics
 from app.store import past, workspaces
 from app.store.engine import Database
 from app.store.retained import Keeping
+from tests.applying import applier
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier
 from workers import archival, merge_schedule, rates, scheduled, segments, token_clean_up, values
 from workers.jobs.upkeep import Upkeep
 from workers.retention import Retention, UsageKept

@@ -14,8 +14,8 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.merge_runs import Setup
+from tests.applying import applier
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier
 from workers import merge_schedule
 
 RULES = (MergeRule(EMAIL), MergeRule(PHONE, "created_at", "oldest"))

@@ -7,42 +7,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.contract import merge_records as contract
-from app.contract import stored
 from app.domain.ids import erased_id, merge_id
 from app.domain.times import DAY
 from app.store import lane, merges, workspaces
 from app.store.engine import Database
-from app.store.inbox import log as inbox
-from app.store.inbox.log import Entry
 from app.store.profiles.dump import dump, occurrences
-from tests.accepting import entry
+from tests.accepting import send_signed, undo
+from tests.applying import applier, cursors, differences
 from tests.fuzz.size import cases
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
-from tests.workers.test_drain import applier, cursors, differences
 from workers.batches import BatchSize
 from workers.retention import Retention
 
 _names = (f"m{n}" for n in itertools.count())
-
-
-def send(database: Database, workspace_id: int, path: str, body: dict[str, Any], key_name: str = "backend") -> bool:
-    """Accept a request as the API does, signed; False when nothing of it is stored."""
-    found = entry(path, body)
-    if found is None:
-        return False
-    codec, content = stored.signed(found.codec, found.body, key_name)
-    with database.write(database.inbox) as connection:
-        inbox.append(connection, workspace_id, 0, [Entry(found.kind, codec, content)], NOW_US)
-    return True
-
-
-def undo(database: Database, workspace_id: int, merge: str) -> None:
-    checked = contract.undo(merge)
-    codec, content = stored.signed(checked.codec, checked.body, "admin")
-    with database.write(database.inbox) as connection:
-        inbox.append(connection, workspace_id, 0, [Entry(checked.kind, codec, content)], NOW_US)
 
 
 def reasons(database: Database, workspace_id: int, seq: int) -> list[str]:
@@ -96,13 +74,13 @@ def test_any_log_with_undos_in_any_batches_equals_the_reference(
     worker = applier(database)
     worker._sizes = {stream: BatchSize(limit) for stream in (0, 1)}
     people = [{**person, "_update_existing_only": False} for person in PEOPLE]
-    accepted = int(send(database, one, "/users/track", {"attributes": people}))
+    accepted = int(send_signed(database, one, "/users/track", {"attributes": people}))
     merging = [1]
     for request, drain_now in sent:
         if isinstance(request[0], int):
             undo(database, one, merge_id(secret, one, 0, merging[-1 - request[0] % len(merging)], request[1]))
             accepted += 1
-        elif send(database, one, *request):
+        elif send_signed(database, one, *request):
             accepted += 1
             if request[0] in ("/users/merge", "/users/identify"):
                 merging.append(accepted)
@@ -128,11 +106,11 @@ def test_a_merge_and_its_undo(database: Database) -> None:
     one = workspace(database)
     secret = workspaces.secret(database, one)
     worker = applier(database)
-    send(database, one, "/users/track", PAIR)
+    send_signed(database, one, "/users/track", PAIR)
     worker.drain(one)
     with database.read() as connection:
         before = dump(connection, one).profiles
-    send(database, one, "/users/merge", MERGE)
+    send_signed(database, one, "/users/merge", MERGE)
     worker.drain(one)
     done = merge_id(secret, one, 0, 2, 0)
     with database.read() as connection:
@@ -164,12 +142,12 @@ def test_a_deletion_leaves_a_hash(database: Database) -> None:
     one = workspace(database)
     secret = workspaces.secret(database, one)
     worker = applier(database)
-    send(database, one, "/users/track", PAIR)
-    send(database, one, "/users/merge", MERGE)
+    send_signed(database, one, "/users/track", PAIR)
+    send_signed(database, one, "/users/merge", MERGE)
     worker.drain(one)
     with database.read() as connection:
         (kept,) = dump(connection, one).profiles.values()
-    send(database, one, "/users/delete", {"external_ids": ["k"]})
+    send_signed(database, one, "/users/delete", {"external_ids": ["k"]})
     undo(database, one, merge_id(secret, one, 0, 2, 0))
     worker.drain(one)
     assert reasons(database, one, 4) == ["merge_not_found"]
@@ -186,14 +164,14 @@ def test_a_deletion_before_an_undo_takes_the_record_along_a_chain(database: Data
     """The deleted profile is not the one that was kept: that one was merged into another, and so on."""
     one = workspace(database)
     worker = applier(database)
-    send(database, one, "/users/track", {"attributes": [{"external_id": name} for name in "mkab"]})
+    send_signed(database, one, "/users/track", {"attributes": [{"external_id": name} for name in "mkab"]})
     for merged, kept in ("mk", "ka", "ab"):
         identifiers = {"identifier_to_merge": {"external_id": merged}, "identifier_to_keep": {"external_id": kept}}
-        send(database, one, "/users/merge", {"merge_updates": [identifiers]})
+        send_signed(database, one, "/users/merge", {"merge_updates": [identifiers]})
     worker.drain(one)
     first, second, _ = (merge_id(workspaces.secret(database, one), one, 0, seq, 0) for seq in (2, 3, 4))
     undo(database, one, first)
-    send(database, one, "/users/delete", {"external_ids": ["b"]})
+    send_signed(database, one, "/users/delete", {"external_ids": ["b"]})
     undo(database, one, first)
     undo(database, one, second)
     assert worker.drain(one).batches == 1
@@ -209,11 +187,13 @@ def test_undos_of_a_tall_stack_in_any_batches(database: Database) -> None:
         worker = applier(database, loaded_bytes=most)
         worker._sizes = {stream: BatchSize(limit) for stream in (0, 1)}
         names = [f"p{k}" for k in range(8)]
-        send(database, one, "/users/track", {"attributes": [{"external_id": name, "of": name} for name in names]})
+        send_signed(
+            database, one, "/users/track", {"attributes": [{"external_id": name, "of": name} for name in names]}
+        )
         pairs = [*((name, "p0") for name in names[1:6]), ("p0", "p6"), ("p7", "p6")]
         for merged, kept in pairs:
             identifiers = {"identifier_to_merge": {"external_id": merged}, "identifier_to_keep": {"external_id": kept}}
-            send(database, one, "/users/merge", {"merge_updates": [identifiers]})
+            send_signed(database, one, "/users/merge", {"merge_updates": [identifiers]})
         worker.drain(one)
         for place in (3, 0, 5, 1, 6, 2, 4):
             undo(database, one, merge_id(secret, one, 0, 2 + place, 0))
@@ -229,10 +209,10 @@ def test_undos_of_a_tall_stack_in_any_batches(database: Database) -> None:
 
 def test_the_comparison_sees_a_difference(database: Database) -> None:
     one = workspace(database)
-    send(database, one, "/users/track", PAIR)
-    send(database, one, "/users/merge", MERGE)
-    send(database, one, "/users/track", {"attributes": [{"external_id": "x"}]})
-    send(database, one, "/users/delete", {"external_ids": ["x"]})
+    send_signed(database, one, "/users/track", PAIR)
+    send_signed(database, one, "/users/merge", MERGE)
+    send_signed(database, one, "/users/track", {"attributes": [{"external_id": "x"}]})
+    send_signed(database, one, "/users/delete", {"external_ids": ["x"]})
     applier(database).drain(one)
     assert differences(database, one) == []
     for damage in (
@@ -251,8 +231,8 @@ def test_ageing_out(database: Database) -> None:
     """What a merge keeps for an undo goes a day after it could be undone."""
     one = workspace(database)
     worker = applier(database)
-    send(database, one, "/users/track", PAIR)
-    send(database, one, "/users/merge", MERGE)
+    send_signed(database, one, "/users/track", PAIR)
+    send_signed(database, one, "/users/merge", MERGE)
     worker.drain(one)
     done = merge_id(workspaces.secret(database, one), one, 0, 2, 0)
 
@@ -274,9 +254,9 @@ def test_what_a_deletion_left_is_deleted(database: Database) -> None:
     one, other = workspace(database), workspace(database, "other")
     worker = applier(database)
     for each in (one, other):
-        send(database, each, "/users/track", PAIR)
-        send(database, each, "/users/merge", MERGE)
-    send(database, one, "/users/delete", {"external_ids": ["k"]})
+        send_signed(database, each, "/users/track", PAIR)
+        send_signed(database, each, "/users/merge", MERGE)
+    send_signed(database, one, "/users/delete", {"external_ids": ["k"]})
     for each in (one, other):
         worker.drain(each)
     assert numbers_of_occurrences(database, one) != []

@@ -17,10 +17,10 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.profiles.crowds import Limits
+from tests.accepting import send
+from tests.applying import applier, cursors, differences
 from tests.people import People
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier, cursors, differences
-from tests.workers.test_identity import send
 
 Json = dict[str, Any]
 _names = (f"p{n}" for n in itertools.count())

@@ -15,10 +15,10 @@ from app.store import dead_letters, lane, names, series
 from app.store.engine import Database
 from app.store.inbox.log import Stored
 from app.store.profiles.crowds import Limits
+from tests.accepting import send
+from tests.applying import applier, cursors, differences
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
-from tests.workers.test_drain import applier, cursors, differences
-from tests.workers.test_identity import send
 from workers.batches import Patience
 from workers.summary import Summary
 

@@ -12,9 +12,8 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.profiles.resident import Resident
 from tests.accepting import entry
+from tests.applying import differences, flowing
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import differences
-from tests.workers.test_flow import flowing
 
 #: What memory may be more than it is taken for; and what it is at least, or the setting buys nothing.
 MOST, LEAST = 1.1, 0.4

@@ -9,9 +9,9 @@ from app.domain.times import DAY
 from app.store import merges, workspaces
 from app.store.engine import Database
 from app.store.retained import LEAST_LINES, Keeping, Retained
+from tests.accepting import send_signed, undo
+from tests.applying import applier, differences
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier, differences
-from tests.workers.test_merges import send, undo
 from workers import replay
 from workers.retention import Retention
 
@@ -53,12 +53,12 @@ def test_a_profile_keeps_the_newest_lines_of_its_history(database: Database, win
 
 def test_the_comparison_bears_with_lines_that_are_gone(database: Database) -> None:
     one, worker = workspace(database), applier(database)
-    send(database, one, "/users/track", {"attributes": [{"external_id": "ada"}]})
+    send_signed(database, one, "/users/track", {"attributes": [{"external_id": "ada"}]})
     alias = {"external_id": "ada", "alias_label": "l"}
-    send(database, one, "/users/alias/new", {"user_aliases": [{**alias, "alias_name": "0"}]})
+    send_signed(database, one, "/users/alias/new", {"user_aliases": [{**alias, "alias_name": "0"}]})
     for n in range(LEAST_LINES + 10):
         names = {"old_alias_name": f"{n}", "new_alias_name": f"{n + 1}"}
-        send(database, one, "/users/alias/update", {"alias_updates": [{"alias_label": "l", **names}]})
+        send_signed(database, one, "/users/alias/update", {"alias_updates": [{"alias_label": "l", **names}]})
     assert worker.drain(one).dead == 0
     assert Retained(database, Keeping(history_lines=LEAST_LINES)).trim(NOW_US) == {"history": 12}
     assert differences(database, one) == []
@@ -74,14 +74,14 @@ def merged(database: Database) -> tuple[int, dict[str, str], dict[str, int]]:
     """A workspace in which `gone` and `back` were merged into `kept`, and `back` came back; braze_ids and numbers."""
     one, worker = workspace(database), applier(database)
     visits = [{"external_id": name, "name": "visit", "time": "2026-11-18"} for name in ("kept", "gone", "back")]
-    send(database, one, "/users/track", {"attributes": ATTRIBUTES, "events": visits})
+    send_signed(database, one, "/users/track", {"attributes": ATTRIBUTES, "events": visits})
     worker.drain(one)
     known = rows(database, "select external_id, braze_id, pid from profile")
     pairs = [
         {"identifier_to_merge": {"external_id": name}, "identifier_to_keep": {"external_id": "kept"}}
         for name in ("gone", "back")
     ]
-    send(database, one, "/users/merge", {"merge_updates": pairs})
+    send_signed(database, one, "/users/merge", {"merge_updates": pairs})
     worker.drain(one)
     (back,) = rows(database, "select id from merge_record order by ordinal desc limit 1")
     undo(database, one, back[0])
@@ -109,8 +109,8 @@ def test_a_merge_is_forgotten_with_all_that_tells_of_it(database: Database) -> N
     assert "records of merges differ" in compared(database, one, 41, Keeping(merge_days=42))
     # Those who are there go on.
     worker = applier(database)
-    send(database, one, "/users/delete", {"external_ids": ["kept"]})
-    send(database, one, "/users/track", {"attributes": [{"external_id": "back", "k": 1}]})
+    send_signed(database, one, "/users/delete", {"external_ids": ["kept"]})
+    send_signed(database, one, "/users/track", {"attributes": [{"external_id": "back", "k": 1}]})
     assert worker.drain(one).dead == 0
     assert [name for (name,) in rows(database, "select external_id from profile order by 1")] == ["back", "other"]
     assert compared(database, one, 41, keeping) == []
@@ -125,13 +125,13 @@ def compared(database: Database, workspace_id: int, days: int, keeping: Keeping)
 def test_many_records_go_in_parts(database: Database) -> None:
     one, worker = workspace(database), applier(database)
     people = [{"external_id": f"{kind}{n}"} for n in range(250) for kind in "ab"]
-    send(database, one, "/users/track", {"attributes": people})
+    send_signed(database, one, "/users/track", {"attributes": people})
     for start in range(0, 250, 50):
         pairs = [
             {"identifier_to_merge": {"external_id": f"a{n}"}, "identifier_to_keep": {"external_id": f"b{n}"}}
             for n in range(start, start + 50)
         ]
-        send(database, one, "/users/merge", {"merge_updates": pairs})
+        send_signed(database, one, "/users/merge", {"merge_updates": pairs})
     worker.drain(one)
     merges.expire(database, NOW_US + 32 * DAY)
     retained = Retained(database, Keeping(merge_days=40), window=120)
@@ -144,8 +144,8 @@ def test_many_records_go_in_parts(database: Database) -> None:
 
 def test_a_deletion_is_forgotten(database: Database) -> None:
     one, worker = workspace(database), applier(database)
-    send(database, one, "/users/track", {"attributes": ATTRIBUTES})
-    send(database, one, "/users/delete", {"external_ids": ["kept", "gone", "back"]})
+    send_signed(database, one, "/users/track", {"attributes": ATTRIBUTES})
+    send_signed(database, one, "/users/delete", {"external_ids": ["kept", "gone", "back"]})
     worker.drain(one)
     retained = Retained(database, Keeping(deletion_days=30), window=2)
     assert [retained.trim(NOW_US + 30 * DAY - 1) for _ in range(3)] == [{}, {}, {}]

@@ -12,29 +12,36 @@ from sqlalchemy import text
 from app.contract.errors import RefusedError
 from app.domain.times import DAY, HOUR, MINUTE
 from app.domain.watching import decide
-from app.domain.webhooks import CREATED, EVENTS, UPDATED, Webhook, names_of
+from app.domain.webhooks import CREATED, UPDATED, Webhook, names_of
 from app.services import segments
 from app.services import webhooks as services
-from app.store import outbox, watches, workspaces
+from app.store import outbox, watches
 from app.store.engine import Database
 from app.store.watches import Watch
+from tests.accepting import send
+from tests.applying import applier
 from tests.fuzz.size import cases
 from tests.hooks import hook
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier
-from tests.workers.test_identity import send
-from tests.workers.test_webhooks import ANN, GUEST, SETTINGS, attributes, caller, kept, make, send_all, tell
-from workers.watches import SegmentWatch
+from tests.webhooks import (
+    ANN,
+    GOLD,
+    GUEST,
+    SETTINGS,
+    attributes,
+    caller,
+    kept,
+    make,
+    segment,
+    send_all,
+    tell,
+    watch,
+    watching,
+)
 
 Json = dict[str, Any]
-ENTERED, LEFT = "segment.entered", "segment.left"
 _names = (f"s{n}" for n in itertools.count())
-#: People with a tier of gold.
-GOLD: Json = {
-    "groups": [
-        {"op": "AND", "filters": [{"field": "custom_attribute", "name": "tier", "op": "equals", "value": "gold"}]}
-    ]
-}
+ENTERED, LEFT = "segment.entered", "segment.left"
 #: People who were seen buying within two days.
 LATELY: Json = {
     "groups": [{"op": "AND", "filters": [{"field": "last_purchase", "op": "less_than_x_days_ago", "value": 2}]}]
@@ -46,24 +53,6 @@ GOLDEN = {**ANN, "tier": "gold"}
 def _noted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, who is in a segment is noted while its webhook is made."""
     monkeypatch.setattr(services, "NOTING_SECONDS", 600.0)
-
-
-def segment(database: Database, one: int, definition: Json = GOLD) -> str:
-    document = {"name": next(_names), **definition}
-    return segments.add(database, caller(database, one), document, NOW_US, 100).id
-
-
-def watching(database: Database, one: int, definition: Json = GOLD, **fields: Any) -> Webhook:
-    fields = {"events": list(EVENTS), **fields}
-    return make(database, one, segment_id=segment(database, one, definition), **fields)
-
-
-def watch(database: Database, now_us: int = NOW_US, most: int = 10**6) -> None:
-    """Do all that is to be done now."""
-    tell(database, now_us)
-    found = SegmentWatch(database, lambda: now_us, lambda w: workspaces.secret(database, w), most)
-    while found.tick():
-        pass
 
 
 def told(database: Database, webhook: Webhook, now_us: int = NOW_US) -> list[tuple[str | None, list[str]]]:

@@ -5,21 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.contract import stored, track
 from app.domain import series as kinds
 from app.domain import times
-from app.domain.commands import STREAM_NORMAL
 from app.domain.reasons import SERIES_FULL, TOO_OLD_FOR_SERIES
 from app.store import series, workspaces
 from app.store.engine import Database
-from app.store.inbox import log as inbox
-from app.store.inbox.log import Entry
+from tests.accepting import accept, track
+from tests.applying import applier
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier, send
 from workers import replay
 from workers.batches import BatchSize
 
@@ -54,16 +50,6 @@ ORDERS = st.tuples(st.just("order"), st.booleans(), st.sampled_from([None, "web"
 REQUESTS = st.one_of(
     st.lists(st.one_of(EVENTS, PURCHASES, ORDERS), min_size=1, max_size=6), st.sampled_from(ZONES), st.none()
 )
-
-
-def accept(database: Database, workspace_id: int, us: int, body: dict[str, Any] | None = None, **changes: Any) -> None:
-    """Accept a request, or a change of settings, at a moment."""
-    checked = stored.settings_change(changes)
-    if body is not None:
-        checked = track.check(msgspec.json.encode(body), track.Limits(None, None), ecommerce_events=True)
-    with database.write(database.inbox) as connection:
-        entry = Entry(checked.kind, checked.codec, checked.body)
-        inbox.append(connection, workspace_id, STREAM_NORMAL, [entry], us)
 
 
 class Model:
@@ -171,7 +157,7 @@ def bought(product: str, price: float = 1, quantity: int = 1, app: str | None = 
 def test_names_leave_room_for_the_sums_of_the_workspace(database: Database) -> None:
     one = workspace(database)
     for body in ({"events": [event(f"name {n}") for n in range(9)]}, {"purchases": [bought("p", 2, 3, "ios")]}):
-        assert send(database, one, body)
+        assert track(database, one, body)
         applier(database, most_series=4).drain(one)
     with database.read() as connection:
         found = {key for key, unit, _ in series.everything(connection, one) if unit == "day"}
@@ -191,7 +177,7 @@ def test_the_series_are_full(database: Database) -> None:
         {"purchases": [bought("p", 2, 3, "ios")]},
         {"events": [event("new", "web"), event("view", "new"), event("new")], "purchases": [bought("q")]},
     ):
-        assert send(database, one, body)
+        assert track(database, one, body)
         told.append(worker.drain(one).skipped_by_reason)
         worker = applier(database, most_series=6)  # one that remembers nothing
     assert told == [{}, {}, {}, {SERIES_FULL: 3}]
@@ -212,7 +198,7 @@ def test_the_series_are_full(database: Database) -> None:
 
 def test_long_names_and_apps(database: Database) -> None:
     one, name = workspace(database), "\U0001f600" * 255
-    assert send(database, one, {"events": [event(name, "\U0001f600" * 255), event(name, "x" * 256), event(name, "")]})
+    assert track(database, one, {"events": [event(name, "\U0001f600" * 255), event(name, "x" * 256), event(name, "")]})
     assert applier(database).drain(one).dead == 0
     with database.read() as connection:
         apps = {
@@ -226,7 +212,7 @@ def test_long_names_and_apps(database: Database) -> None:
 def test_amounts_that_no_column_holds(database: Database) -> None:
     one, worker = workspace(database), applier(database)
     for price in (10**12, 10**12, -(10**12)):
-        assert send(database, one, {"purchases": [bought("p", price, 100)] * 700})
+        assert track(database, one, {"purchases": [bought("p", price, 100)] * 700})
         worker.drain(one)
     with database.read() as connection:
         found = series.days(connection, one, kinds.PRODUCTS, "p", None, 0, 10**6)

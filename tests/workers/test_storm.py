@@ -14,10 +14,10 @@ import pytest
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from tests.accepting import entry
+from tests.applying import applier, cursors, differences
 from tests.people import Json, People
 from tests.polling import until
 from tests.stores import NOW_US, workspace
-from tests.workers.test_drain import applier, cursors, differences
 from workers.batches import BatchSize
 
 PEOPLE = 50

@@ -9,15 +9,16 @@ from app.bootstrap import background
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.inbox.log import Stored
+from tests.accepting import ADA, track
+from tests.applying import applier, cursors, differences
 from tests.stores import workspace
-from tests.workers.test_drain import ADA, applier, cursors, differences, send
 from workers.sweep import Sweeper
 
 
 def test_a_lost_connection_does_not_end_the_sweeper(database: Database) -> None:
     """The error of a bulk write is psycopg's own, since it goes past SQLAlchemy."""
     one, faults, stop = workspace(database), [psycopg.OperationalError("gone")], threading.Event()
-    send(database, one, ADA)
+    track(database, one, ADA)
 
     def break_down(_workspace: int, _batch: list[Stored]) -> None:
         if faults:
@@ -46,8 +47,8 @@ def test_without_a_broker_the_sweeper_waits_for_nobody(database: Database) -> No
     sweeper = Sweeper(database, applier(database), bell, 0.05, Metrics())
     options = background.celery(dead, producer=True).conf.broker_transport_options
     assert options["max_retries"] == 1  # else each look takes 6 s
-    send(database, one, ADA)
+    track(database, one, ADA)
     assert [[summary.requests for summary in sweeper.look()] for _ in range(2)] == [[], [1]]
-    send(database, one, ADA)
+    track(database, one, ADA)
     assert [summary.requests for summary in sweeper.look()] == [1]
     assert sweeper.look() == []

@@ -18,9 +18,10 @@ from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.segments import saved, upkeep, values
 from app.store.tables import Segment
+from tests.accepting import track
+from tests.applying import applier, differences
 from tests.stores import NOW_US, workspace
 from tests.strategies import bodies
-from tests.workers.test_drain import applier, differences, send
 from workers import values as workers_values
 
 _names = (f"v{n}" for n in itertools.count())
@@ -82,7 +83,7 @@ def test_any_log_beside_copies(database: Database, sent: list[tuple[dict[str, An
     most, values.CHUNK = values.CHUNK, chunk  # type: ignore[misc]
     try:
         for body, then in sent:
-            send(database, one, body)
+            track(database, one, body)
             if then == "delete":
                 delete(database, one, "ada")
             if then in ("drain", "delete"):
@@ -104,13 +105,13 @@ def test_only_workspaces_with_segments_have_values(database: Database) -> None:
     one, other = workspace(database), workspace(database, "other")
     worker = applier(database)
     for each in (one, other):
-        send(database, each, {"attributes": [{"external_id": "ada", "tier": "gold"}]})
+        track(database, each, {"attributes": [{"external_id": "ada", "tier": "gold"}]})
         worker.drain(each)
     use_segments(database, one)
     filled = 1 if database.is_postgresql else 0
     assert [workers_values.tick(database, NOW_US) for _ in range(2)] == [filled, 0]
     for each in (one, other):
-        send(database, each, {"attributes": [{"external_id": "bo", "tier": "gold"}]})
+        track(database, each, {"attributes": [{"external_id": "bo", "tier": "gold"}]})
         worker.drain(each)
     assert ready(database, one) is database.is_postgresql
     assert held(database, one) == (texts(database, one) if database.is_postgresql else {})
@@ -128,7 +129,7 @@ def filled(database: Database) -> int:
     if not database.is_postgresql:
         pytest.skip("SQLite has no values")
     one = workspace(database)
-    send(database, one, {"attributes": [{"external_id": "ada", "tier": "gold"}, {"external_id": "bo", "tier": 1}]})
+    track(database, one, {"attributes": [{"external_id": "ada", "tier": "gold"}, {"external_id": "bo", "tier": 1}]})
     applier(database).drain(one)
     values.begin(database, one, NOW_US)
     return one
@@ -198,7 +199,7 @@ def test_values_go_when_segments_are_used_no_more(database: Database, filled: in
     assert (ready(database, filled), in_lane(database, filled)) == (False, (False, True))
     assert len(held(database, filled)) > 0
     delete(database, filled, "ada")
-    send(database, filled, {"attributes": [{"external_id": "bo", "tier": 2}, {"external_id": "cy"}]})
+    track(database, filled, {"attributes": [{"external_id": "bo", "tier": 2}, {"external_id": "cy"}]})
     worker.drain(filled)
     assert len({pid for pid, _ in held(database, filled)}) == 1
     values.begin(database, filled, NOW_US)  # somebody uses segments before they are gone
@@ -218,12 +219,12 @@ def test_a_worker_that_knows_no_values_is_noticed(database: Database, filled: in
     before = held(database, filled)
     with database.write() as connection:
         connection.execute(text("update lane set with_values = false"))
-    send(database, filled, {"attributes": [{"external_id": "ada", "tier": "none"}]})
+    track(database, filled, {"attributes": [{"external_id": "ada", "tier": "none"}]})
     worker.drain(filled)
     with database.write() as connection:
         connection.execute(text("update lane set with_values = true"))
     assert (ready(database, filled), held(database, filled)) == (False, before)
-    send(database, filled, {"attributes": [{"external_id": "bo", "tier": 3}]})
+    track(database, filled, {"attributes": [{"external_id": "bo", "tier": 3}]})
     worker.drain(filled)  # one that knows them does not hide it
     with database.read() as connection:
         assert [(copy.filled, copy.behind) for copy in upkeep.states(connection)] == [(True, True)]

@@ -14,32 +14,40 @@ from sqlalchemy import Connection, event, text
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from app.adapters.http_out import HttpOut
 from app.contract import webhooks as contract
 from app.contract.errors import RefusedError
 from app.domain.times import HOUR, SECOND
-from app.domain.webhooks import CHANGES, MERGED, PAUSES, Webhook, names_of
+from app.domain.webhooks import MERGED, PAUSES, names_of
 from app.services import webhooks as services
-from app.services.caller import Caller
 from app.services.refusals import TooManyWebhooksError, UnknownWebhookError
-from app.services.webhooks import WebhookSettings
-from app.services.workspaces import operator_of
-from app.store import merges, outbox, webhook_events, workspaces
+from app.store import merges, outbox, webhook_events
 from app.store.engine import Database
 from app.store.outbox import DEAD, DUE, Message
+from tests.accepting import send
+from tests.applying import applier
 from tests.fuzz.size import cases
 from tests.hooks import Hook, hook
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
-from tests.workers.test_drain import applier
-from tests.workers.test_identity import send
+from tests.webhooks import (
+    ANN,
+    GUEST,
+    SETTINGS,
+    TRACK,
+    Json,
+    attributes,
+    caller,
+    everything,
+    kept,
+    make,
+    send_all,
+    sender,
+    stands,
+    tell,
+)
 from workers.batches import BatchSize, Patience
-from workers.webhook_events import EventTeller
-from workers.webhook_messages import LEASE_US, WebhookSender
+from workers.webhook_messages import LEASE_US
 
-SETTINGS = WebhookSettings(most=3, allow_private=True)
-TRACK = "/users/track"
-Json = dict[str, Any]
 _names = (f"h{n}" for n in itertools.count())
 
 
@@ -49,52 +57,8 @@ def receiver() -> Iterator[Hook]:
         yield found
 
 
-def make(database: Database, one: int, url: str = "http://127.0.0.1:9/", **fields: Any) -> Webhook:
-    sent = {"url": url, "events": list(CHANGES), **fields}
-    return services.create(database, caller(database, one), contract.new(sent), NOW_US, SETTINGS)
-
-
-def caller(database: Database, one: int) -> Caller:
-    found = operator_of(database, one, "me")
-    assert found is not None
-    return found
-
-
-def sender(database: Database, now_us: int = NOW_US, *, private: bool = True) -> WebhookSender:
-    out = HttpOut(allow_private=private)
-    return WebhookSender(database, lambda: now_us, out, lambda w: workspaces.secret(database, w))
-
-
-def tell(database: Database, now_us: int = NOW_US) -> int:
-    """Make the messages of what was applied."""
-    return EventTeller(database, lambda: now_us, lambda w: workspaces.secret(database, w)).tell()
-
-
-def send_all(database: Database, now_us: int = NOW_US, *, private: bool = True) -> int:
-    """What one look of a sweeper sends."""
-    tell(database, now_us)
-    found = sender(database, now_us, private=private)
-    return sum(found.send(webhook) for webhook in found.ready())
-
-
-def kept(database: Database, webhook: Webhook, state: str = DUE) -> list[Message]:
-    tell(database)
-    with database.read() as connection:
-        return outbox.listed(connection, webhook.workspace_id, webhook.id, state, 1_000)
-
-
-def stands(database: Database, webhook: Webhook) -> Webhook:
-    return services.one(database, caller(database, webhook.workspace_id), webhook.id)
-
-
-def attributes(*objects: Json) -> tuple[str, Json]:
-    return TRACK, {"attributes": list(objects)}
-
-
 # What is told. Each row: requests before there is a webhook, requests after it, and [types, changed fields] of each.
 
-ANN = {"external_id": "ann"}
-GUEST = {"user_alias": {"alias_label": "guest", "alias_name": "g1"}}
 TOLD: list[tuple[str, list[tuple[str, Json]], list[tuple[str, Json]], list[tuple[list[str], list[str]]]]] = [
     (
         "created",
@@ -206,18 +170,6 @@ def test_what_is_told(
     found = kept(database, webhook)
     assert [(names_of(message.types), message.doc.get("changed", [])) for message in found] == told
     assert len({message.id for message in found}) == len(found)
-
-
-def everything(database: Database, webhook: Webhook) -> dict[str, Any]:
-    """What is kept but consent, which is of whoever has the address when a batch ends."""
-    found = {}
-    for message in kept(database, webhook):
-        names = [name for name in message.doc.get("changed", []) if not name.startswith(("email_", "subscription_"))]
-        types = [name for name in names_of(message.types) if name != "subscription.changed"]
-        if types:
-            place = f"{message.stream}/{message.seq}/{message.pid}"
-            found[place] = (types, names, message.doc.get("others", []))
-    return found
 
 
 @settings(deadline=None, max_examples=cases(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
