@@ -21,7 +21,7 @@ def create() -> FastAPI:
         app.router.routes.extend(console.routes(services))
     if (traces := background.traces(settings, API)) is not None:
         app.add_middleware(TracedCalls, traces=traces, routes=app.router.routes)
-    runtime.tune(young=20_000)
+    runtime.tune()
     return app
 
 
@@ -29,7 +29,7 @@ def create_console() -> Starlette:
     """The console with the settings of the environment. It watches over nothing: the API beside it does."""
     settings = _prepared()
     app = console.create_app(serving.services(settings.model_copy(update={"canary_seconds": 0.0})))
-    runtime.tune(young=20_000)
+    runtime.tune()
     return app
 
 

@@ -68,7 +68,7 @@ class _Times:
 
 def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """Microseconds of each part for one object, medians of the rounds."""
-    runtime.tune()  # as a worker does: nobody looks for cycles in the middle of a batch
+    runtime.tune(young=1_000_000)  # as a worker does: nobody looks for cycles in the middle of a batch
     batches = 2 if options.quick else 12
     site = stack.site("budget")
     preload.fill(site, options.users)

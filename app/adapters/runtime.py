@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 
-def tune(young: int = 200_000) -> None:
+def tune(young: int = 20_000) -> None:
     """Leave what exists now alone, and look for cycles rarely. Call once, when a process has loaded everything.
 
     `young` objects are made, and not freed at once, before anybody looks. With the default of Python (700) the drain
-    spent a third of its CPU on looking, and the API stopped for it under load. A drain has more than that in use, and
-    looks even more rarely: a batch of profiles comes and goes without any cycle. The API leaves a few behind with each
-    request, and grew for ten minutes before they added up to so many.
+    spent a third of its CPU on looking, and the API stopped for it under load. A drain has more than ours in use, and
+    says so: a batch of profiles comes and goes without any cycle. Other processes leave a few behind with each request:
+    the API grew for ten minutes with 200,000.
     """
     gc.freeze()
     gc.set_threshold(young, 20, 50)

@@ -58,7 +58,7 @@ def register(
     def started(**_: Any) -> None:
         die_with_parent()
         built.clear()
-        runtime.tune()
+        runtime.tune(young=200_000)
 
     def ended(**_: Any) -> None:
         built.clear()
