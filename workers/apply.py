@@ -147,6 +147,9 @@ class Applier:
         self._seconds.clear()
         while True:
             elapsed = time.monotonic() - started
+            if self._database.is_away(workspace_id):  # a sweeper finds it when it is back, and whoever accepts rings
+                self._bell.clear(workspace_id)
+                break
             try:
                 if self._turn(
                     workspace_id, summary, lambda: self._must_yield(workspace_id, started, yield_seconds, most_seconds)

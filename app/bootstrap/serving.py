@@ -100,21 +100,21 @@ def services(settings: Settings) -> Services:
     quotas = limiter(settings)
     # A connection of its own: whoever holds one workspace's counter row must not hold up the others for long.
     writing = Database(
-        settings.database(), pool_size=2, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS, log_bytes=log_bytes
+        settings.database(), pool_size=4, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS, log_bytes=log_bytes
     )
     ringing = Ringing(bell, settings.redis())
     writer = InboxWriter(writing, now_us, settings.answer_seconds, ringing.ring, settings.max_message_ids)
-    calls = StoreCalls(store_threads, settings.answer_seconds)
+    calls = StoreCalls(store_threads, settings.answer_seconds, database.is_away)
     # Threads of their own, so that counting holds up no other call.
     counting_threads = Threads("segments", 2)
-    counting = StoreCalls(counting_threads, settings.segment_seconds)
+    counting = StoreCalls(counting_threads, settings.segment_seconds, database.is_away)
     watch = BacklogWatch(database, calls, now_us, backlog_limits(settings))
     watch.start()
     body_threads = Threads("bodies", 2, most=1)
     groups = SubscriptionGroups(database, calls, now_us, settings.max_subscription_groups)
     # A thread of its own: accepting does not wait for reading.
     block_threads = Threads("blocks", 1)
-    block_list = BlockList(database, StoreCalls(block_threads, BLOCK_LIST_SECONDS))
+    block_list = BlockList(database, StoreCalls(block_threads, BLOCK_LIST_SECONDS, database.is_away))
     apps = Apps(database, calls, now_us, settings.max_apps)
     acceptor = Acceptor(
         quotas,
@@ -131,7 +131,7 @@ def services(settings: Settings) -> Services:
     acceptor.refused_events.start()
     # Threads of its own as well, one at a time for a workspace: looking for requests holds up no other call.
     log_threads = Threads("request log", 2, most=1)
-    log_calls = StoreCalls(log_threads, settings.answer_seconds)
+    log_calls = StoreCalls(log_threads, settings.answer_seconds, database.is_away)
     refused_requests = RefusedRequests(database, log_calls, now_us, settings.refused_per_second)
     refused_requests.start()
     waiting = Waiting(database, calls, bell.ring_waiting)

@@ -83,6 +83,9 @@ class UsageCounter:
         """What could not be stored: a node that is away keeps back its own workspaces alone."""
         left: dict[Place, int] = {}
         for part in self._database.by_node(waiting.items(), lambda item: item[0].workspace_id):
+            if self._database.is_away(part[0][0].workspace_id):
+                left.update(part)
+                continue
             try:
                 store.add(self._database, dict(part))
             except DATABASE_ERRORS:

@@ -98,10 +98,14 @@ class Threads:
 class StoreCalls:
     """Runs calls of the store; one per API process."""
 
-    def __init__(self, threads: Threads, timeout: float) -> None:
-        """`timeout` in seconds bounds one call, and so does what is left of the request's budget."""
+    def __init__(self, threads: Threads, timeout: float, is_away: Callable[[int], bool] = lambda _: False) -> None:
+        """`timeout` in seconds bounds one call, and so does what is left of the request's budget.
+
+        `is_away`: whether a workspace cannot be reached. Then nobody waits for it.
+        """
         self._threads = threads
         self._timeout = timeout
+        self._is_away = is_away
 
     @property
     def seconds(self) -> float:
@@ -110,6 +114,9 @@ class StoreCalls:
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """The result of a call. Raises UnavailableError when the database fails or takes too long."""
+        workspace_id = budget.workspace()
+        if workspace_id is not None and self._is_away(workspace_id):
+            raise UnavailableError
         try:
             return await self._threads.run(work, self._timeout)
         except DATABASE_ERRORS as error:  # a timeout is an OSError

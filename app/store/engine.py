@@ -153,7 +153,7 @@ class Database:
 
     def _distributed(self) -> None:
         if self._reach is None:
-            self._reach = Reach(self.main, _beside(self.main))
+            self._reach = Reach(self.main, _beside(self.main), self.timeout_seconds)
 
     def look_for_nodes(self) -> list[str]:
         """Nodes that do not answer now, as `host:port`; none where there are no nodes. Asks each of them.
@@ -170,6 +170,10 @@ class Database:
     def is_away(self, workspace_id: int) -> bool:
         """Whether the node of a workspace was away when somebody looked last. Asks nobody."""
         return self._reach is not None and self._reach.is_away(workspace_id)
+
+    def node(self, workspace_id: int) -> int:
+        """The number of the workspace's node: 0 where there are none, less while it is not known."""
+        return 0 if self._reach is None else self._reach.node(workspace_id)
 
     def by_node(self, items: Iterable[_T], workspace_of: Callable[[_T], int]) -> list[list[_T]]:
         """What one transaction may write without depending on more than one node: all of it where there are none."""

@@ -1,17 +1,26 @@
 """Ending a call of the store whose caller is gone: its statement would go on for as long as the database allows."""
 
+import os
+import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import Event, Lock
 from typing import Any, Final, TypeVar
 
+import psycopg
 from sqlalchemy import Connection
+
+from app.store.pooler import is_distributed
 
 #: How long the request to cancel a statement may take on its way to PostgreSQL.
 CANCEL_SECONDS: Final = 1.0
 FIRST_PAUSE_SECONDS: Final = 0.05
+#: On several nodes: how long a statement may take to end after it was cancelled. The coordinator hands the cancellation
+#: on to the node, and waits for as long as one that hangs does.
+HEED_SECONDS: Final = 1.0
 
 _T = TypeVar("_T")
 
@@ -26,6 +35,8 @@ class Interruption:
     def __init__(self) -> None:
         self._lock = Lock()
         self._drivers: list[Any] = []
+        #: Of these, those to several nodes.
+        self._distributed: list[Any] = []
         self._interrupted = False
         #: Interrupted, and no connection is in use.
         self._idle = Event()
@@ -53,12 +64,14 @@ class Interruption:
             self._interrupted = True
             if not self._drivers:
                 self._idle.set()
-        pause = FIRST_PAUSE_SECONDS
+        pause, severs = FIRST_PAUSE_SECONDS, time.monotonic() + HEED_SECONDS
         while not self._idle.is_set():
             self._cancel()
             # Between two statements it was in vain.
             self._idle.wait(pause)
             pause = min(2 * pause, CANCEL_SECONDS)
+            if time.monotonic() >= severs:
+                self._sever()
 
     def _cancel(self) -> None:
         with self._lock:
@@ -74,19 +87,34 @@ class Interruption:
             except Exception:  # noqa: BLE001, S112 - the connection may be closed or broken, in any way of its driver
                 continue
 
-    def begin(self, driver: Any) -> None:
+    def _sever(self) -> None:
+        with self._lock:  # so that it is still the call's
+            for driver in self._distributed:
+                sever(driver)
+
+    def begin(self, driver: Any, *, distributed: bool = False) -> None:
         """The call uses this connection from now on. Raises AbandonedError."""
         with self._lock:
             self.check()
             self._drivers.append(driver)
+            if distributed:
+                self._distributed.append(driver)
 
     def end(self, driver: Any) -> bool:
         """The call is done with this connection. True when nobody may use it again."""
         with self._lock:
             self._drivers.remove(driver)
+            if driver in self._distributed:
+                self._distributed.remove(driver)
             if self._interrupted and not self._drivers:
                 self._idle.set()
             return self._interrupted
+
+
+def sever(driver: Any) -> None:
+    """End a connection to PostgreSQL that another thread waits for: it gets an error, as when the server had died."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(driver.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 _current: ContextVar[Interruption | None] = ContextVar("interruption", default=None)
@@ -107,7 +135,7 @@ def interruptible(connection: Connection) -> Iterator[None]:
         yield
         return
     driver = connection.connection.driver_connection
-    call.begin(driver)
+    call.begin(driver, distributed=is_distributed(connection))
     try:
         yield
     finally:

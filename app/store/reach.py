@@ -7,21 +7,33 @@ of them, so each of its selects ends its condition with a mark that names a colu
 
 The mark is a comment, and stays one where there are no nodes, and while all of them answer. When a statement fails, the
 coordinator is asked which nodes answer. While one does not, marks become a condition by which Citus leaves it out.
+
+A node that hangs fails no statement: the coordinator waits for it, however long, also when it was told to stop. So
+whoever has a connection for long has the coordinator asked as well; and where a node does not answer, connections whose
+statement is past its time-out are ended from this side.
 """
 
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, Final, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, TextClause, event, text
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from app.store.interruption import sever
 
 #: While a node is away, it is looked for this often; and at most this often after failures.
 LOOK_SECONDS: Final = 5.0
 LEAST_SECONDS: Final = 1.0
+#: A connection that is in use for this long may wait for a node that hangs.
+SLOW_SECONDS: Final = 1.0
+#: How often that is looked at, and how long after its time-out a statement is given up.
+WATCH_SECONDS: Final = 0.5
+OVERDUE_SECONDS: Final = 1.0
 #: How long a node may take to answer, and all of them.
 NODE_MS: Final = 2_000
 LOOK_MS: Final = 10_000
@@ -37,6 +49,12 @@ _PLACES: Final = """
     select w.id, p.groupid
     from (select id from workspace union select workspace_id from workspace_deletion union select 0) w
     join pg_dist_placement p on p.shardid = get_shard_id_for_distribution_column('lane', w.id)
+    """
+#: Sessions whose statement should have ended. Exports may take their time, and say so.
+_OVERDUE: Final = """
+    select pid from pg_stat_activity
+    where pid = any(%s) and state = 'active' and application_name <> 'export'
+    and clock_timestamp() - query_start > make_interval(secs => %s)
     """
 
 _T = TypeVar("_T")
@@ -56,8 +74,12 @@ def narrowed(statement: str, workspace_ids: Iterable[int]) -> str:
 class Reach:
     """Of an engine whose tables are on several nodes. Any thread asks it; one at a time asks the coordinator."""
 
-    def __init__(self, engine: Engine, connect: Callable[[], psycopg.Connection]) -> None:
-        """`connect` makes a connection beside the engine's, of which none may be free. It is closed here."""
+    def __init__(self, engine: Engine, connect: Callable[[], psycopg.Connection], timeout_seconds: float) -> None:
+        """`connect` makes a connection beside the engine's, of which none may be free. It is closed here.
+
+        `timeout_seconds`: after which the coordinator ends a statement of the engine's, or tries to.
+        """
+        self._timeout = timeout_seconds
         self._connect = connect
         self._lock = Lock()
         self._doubted = False
@@ -66,6 +88,12 @@ class Reach:
         self._away: Mapping[int, str] = {}
         #: {workspace: number of its node}, as far as it is known.
         self._places: Mapping[int, int] = {}
+        #: Connections in use: {entry of the pool: since when, by time.monotonic}.
+        self._used: dict[ConnectionPoolEntry, float] = {}
+        self._use = Lock()
+        self._watcher: Thread | None = None
+        event.listen(engine, "checkout", self._taken)
+        event.listen(engine, "checkin", self._given)
         event.listen(engine, "before_cursor_execute", self._narrow, retval=True)
         event.listen(engine, "handle_error", self._doubt)
 
@@ -83,6 +111,10 @@ class Reach:
     def is_away(self, workspace_id: int) -> bool:
         """Whether the workspace's node did not answer when it was asked last."""
         return bool(self._away) and self._places.get(workspace_id) in self._away
+
+    def node(self, workspace_id: int) -> int:
+        """The number of a workspace's node; -1 while it is not known. Asks nobody."""
+        return self._places.get(workspace_id, -1)
 
     def by_node(self, items: Iterable[_T], workspace_of: Callable[[_T], int]) -> list[list[_T]]:
         """What belongs to workspaces of one node, together, in the order in which it came.
@@ -135,5 +167,50 @@ class Reach:
             connection.execute(f"set local statement_timeout = {LOOK_MS}")
             away: dict[int, str] = dict(connection.execute(_AWAY).fetchall())
             self._places = dict(connection.execute(_PLACES).fetchall())
-        self._away = away
-        self._looked = time.monotonic()
+            self._away = away
+            self._looked = time.monotonic()
+            if away:
+                self._give_up(connection)
+
+    def _give_up(self, connection: psycopg.Connection) -> None:
+        """End connections whose statement is past its time-out: their thread goes on, the session not."""
+        with self._use:
+            used = {
+                entry.dbapi_connection.info.backend_pid: (entry, since)
+                for entry, since in self._used.items()
+                if entry.dbapi_connection is not None
+            }
+        overdue = connection.execute(_OVERDUE, (list(used), self._timeout + OVERDUE_SECONDS)).fetchall()
+        with self._use:  # so that none of them is given back meanwhile
+            for (pid,) in overdue:
+                entry, since = used[pid]
+                if self._used.get(entry) == since:
+                    sever(entry.dbapi_connection)
+
+    def _taken(self, _driver: object, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        with self._use:
+            self._used[entry] = time.monotonic()
+            if self._watcher is None:
+                self._watcher = Thread(target=self._watch, name="nodes", daemon=True)
+                self._watcher.start()
+
+    def _given(self, _driver: object, entry: ConnectionPoolEntry) -> None:
+        with self._use:
+            self._used.pop(entry, None)
+
+    def _watch(self) -> None:
+        """Look when somebody has a connection for long, and on while a node is away. Ends when nobody has one."""
+        while True:
+            time.sleep(WATCH_SECONDS)
+            with self._use:
+                if not self._used and not self._away:
+                    self._watcher = None
+                    return
+                slow = [since + SLOW_SECONDS for since in self._used.values()]
+            now = time.monotonic()
+            # The look that tells what somebody is waiting for is at once, and further ones are not.
+            new = any(self._looked < since <= now for since in slow)
+            if new:
+                self._look_again(LEAST_SECONDS)
+            elif self._away or any(since <= now for since in slow):
+                self._look_again(LOOK_SECONDS)

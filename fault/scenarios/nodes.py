@@ -1,4 +1,4 @@
-"""A node of several dies: its workspaces stop, and no others."""
+"""A node of several dies, or hangs: its workspaces stop, and no others."""
 
 from typing import Final
 
@@ -10,6 +10,8 @@ from tests.polling import until
 
 #: How soon workspaces of the other nodes have to go on.
 SOON_SECONDS: Final = 20.0
+#: The same where a node hangs: what waits for it is given up when its statement is past its time-out.
+HUNG_SECONDS: Final = 35.0
 #: What has to be accepted of them, and applied, while the node is away.
 BESIDE: Final = 40
 
@@ -43,14 +45,41 @@ def lose_a_node(now: Round) -> None:
     now.findings += judge.every(now.stack.database, neighbour, beside, clean=True, may_break=False)
 
 
-def _goes_on(now: Round, neighbour: Workspace, beside: Load) -> None:
+def hang_a_node(now: Round) -> None:
+    """54: SIGSTOP for all processes of the node of a workspace, while clients write to that workspace and to one of the
+    other node; SIGCONT when the other one went on in spite of it."""
+    cluster = now.stack.cluster
+    assert cluster is not None
+    neighbour = _neighbour(now)
+    beside = Load(now.stack.ports, neighbour.key, now.scenario.load, f"{now.seed}/beside")
+    beside.start()
+    now.pause(0.2, 0.8)
+    node = cluster.node(now.stack.database, now.workspace.id)
+    before, accepted = now.load.statuses(503), beside.accepted()
+    node.hang()
+    try:
+        _goes_on(now, neighbour, beside, HUNG_SECONDS)
+        now.pause(0.0, 4.0)
+        _goes_on(now, neighbour, beside, HUNG_SECONDS)
+    finally:
+        node.go_on()
+    now.accept_more(20)
+    now.hit(now.load.statuses(503) - before)
+    now.notes["beside"] = beside.accepted() - accepted
+    now.notes["slowest beside, s"] = max(attempt.seconds for attempt in beside.attempts())
+    beside.stop()
+    until(lambda: now.stack.behind(neighbour.id) == 0, DRAIN_SECONDS, message="the backlog of the neighbour stays")
+    now.findings += judge.every(now.stack.database, neighbour, beside, clean=True, may_break=False)
+
+
+def _goes_on(now: Round, neighbour: Workspace, beside: Load, seconds: float = SOON_SECONDS) -> None:
     """Wait until more is accepted, and all that was accepted before is applied."""
     accepted = beside.accepted()
     until(lambda: beside.accepted() > accepted + BESIDE, SOON_SECONDS, message="the other node's clients wait")
     heads = sum(now.stack.heads(neighbour.id))
     until(
         lambda: sum(now.stack.cursors(neighbour.id)) >= heads,
-        SOON_SECONDS,
+        seconds,
         message="the other node's workspace is not applied",
     )
 
@@ -71,6 +100,15 @@ SCENARIOS: Final = (
         lose_a_node,
         # The neighbour may see nothing but 2xx: a slow machine must not pass for a fault.
         layout=Layout(apis=2, nodes=2, cluster=True, settings={"ONEFOLD_ANSWER_SECONDS": "10"}),
+        load=LoadPlan(clients=4, rate=40),
+        lag_seconds=15,
+    ),
+    Scenario(
+        54,
+        "Citus: SIGSTOP of a node",
+        "clients of its workspace were answered 503",
+        hang_a_node,
+        layout=Layout(apis=2, nodes=2, cluster=True),
         load=LoadPlan(clients=4, rate=40),
         lag_seconds=15,
     ),

@@ -63,6 +63,13 @@ class PostgresServer:
         """Stop without writing back what changed, which takes long with hundreds of databases."""
         self._process.stop(signal.SIGQUIT)
 
+    def hang(self) -> None:
+        """Answer nobody until `go_on`."""
+        self._process.hang()
+
+    def go_on(self) -> None:
+        self._process.go_on()
+
     def kill9(self) -> None:
         """As a crash. It leaves a file of shared memory behind."""
         self._process.kill9()

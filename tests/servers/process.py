@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -87,6 +88,21 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill9()
         self._process = None
+
+    def hang(self) -> None:
+        """SIGSTOP for the server and every process it has: connections stay, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT for all of them."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        main = psutil.Process(self.pid)
+        main.send_signal(number)  # first, so that it makes no others meanwhile
+        for process in main.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def kill9(self) -> None:
         """SIGKILL for the server and every process it has, and wait until all are gone."""

@@ -14,6 +14,7 @@ from app.services.refusals import UnavailableError
 from app.store.engine import Database
 from app.store.interruption import AbandonedError, check
 from tests.polling import until
+from tests.servers import PostgresServer, postgres
 
 LONG: Final = 30.0
 #: Would go on for minutes.
@@ -112,6 +113,52 @@ def test_a_statement_that_nobody_waits_for_is_ended(database: Database, how: str
     asyncio.run(scenario())
     if database.is_postgresql:
         until(lambda: not sleeping(database))
+
+
+def test_a_server_that_hangs_keeps_no_thread_where_there_are_nodes() -> None:
+    """The coordinator hands the cancellation on to the node, and waits with it. Here the server itself hangs, and the
+    connection is taken for one to several nodes."""
+
+    async def scenario(server: PostgresServer, database: Database) -> None:
+        threads = Threads("t", 2)
+        began = threading.Event()
+
+        def read() -> None:
+            with database.read() as connection:
+                began.set()
+                connection.execute(text(ENDLESS[True]))
+
+        with database.main.connect() as connection:
+            connection.info["distributed"] = True
+        request = spent_for(1, lambda: StoreCalls(threads, 1.0).run(read))
+        assert await asyncio.to_thread(began.wait, LONG)
+        server.hang()
+        try:
+            with pytest.raises(UnavailableError):
+                await request
+            async with asyncio.timeout(10):
+                await threads.aclose()
+        finally:
+            server.go_on()
+
+    with postgres(private=True) as server:
+        database = Database(server.url)
+        asyncio.run(scenario(server, database))
+        assert one(database) == 1
+        database.dispose()
+
+
+def test_nobody_waits_for_a_workspace_that_is_away() -> None:
+    async def scenario() -> tuple[int, int]:
+        threads = Threads("t", 1)
+        calls = StoreCalls(threads, LONG, is_away=lambda workspace_id: workspace_id == 7)
+        with pytest.raises(UnavailableError):
+            await spent_for(7, lambda: calls.run(lambda: 7))
+        found = await spent_for(8, lambda: calls.run(lambda: 8)), await calls.run(lambda: 0)
+        await threads.aclose()
+        return found
+
+    assert asyncio.run(scenario()) == (8, 0)
 
 
 def one(database: Database) -> int:

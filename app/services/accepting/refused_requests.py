@@ -163,6 +163,9 @@ class RefusedRequests:
         """What could not be written: a node that is away keeps back its own workspaces alone."""
         left: dict[int, _Waiting] = {}
         for part in self._database.by_node(taken.items(), lambda item: item[0]):
+            if self._database.is_away(part[0][0]):
+                left.update(part)
+                continue
             try:
                 with self._database.write() as connection:
                     refused.add(connection, [row for _, waiting in part for row in waiting])

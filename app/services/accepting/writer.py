@@ -6,6 +6,9 @@ A commit for one stream of PostgreSQL, which most are, is waited for by the even
 On PostgreSQL a commit needs the counter row of every stream in it. Other processes hold such a row for as long as a
 commit takes; somebody else may hold it for long. So a stream whose row is not free at once is stored apart, by a thread
 that waits for it, and its next requests with it. Meanwhile the other streams go on.
+
+On several nodes each has its own commits, beside those of the others: one that fails, hangs or is slow is nobody
+else's. Where there are none, all streams are of one place.
 """
 
 import asyncio
@@ -35,6 +38,8 @@ MAX_FLUSH_BYTES: Final = 16 * 1024 * 1024
 SHARED_LOCK_MS: Final = 50
 #: Streams that wait for their counter rows at once; each has a thread and a connection.
 MAX_APART: Final = 2
+#: Nodes that are written to at once; each has a thread and a connection.
+MAX_NODES: Final = 4
 #: How long a stream is left alone whose counter row could not be had in time.
 STUCK_SECONDS: Final = 1.0
 
@@ -67,8 +72,12 @@ class InboxWriter:
         self._on_stored = on_stored
         self._max_messages = max_messages
         self._pending: dict[StreamKey, list[Waiter]] = {}
-        self._runner: asyncio.Task[None] | None = None
+        #: {node: what stores its streams now}
+        self._runners: dict[int, asyncio.Task[None]] = {}
+        #: Streams that are in a commit now.
+        self._storing: set[StreamKey] = set()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
+        self._nodes = ThreadPoolExecutor(MAX_NODES, thread_name_prefix="inbox of a node")
         self._waiting = ThreadPoolExecutor(MAX_APART, thread_name_prefix="inbox apart")
         #: Streams that are stored apart now.
         self._apart: dict[StreamKey, asyncio.Task[None]] = {}
@@ -92,16 +101,18 @@ class InboxWriter:
         future: asyncio.Future[Stored] = loop.create_future()
         # The future is the caller's alone: a client that goes away cancels its wait, never the flush.
         self._pending.setdefault(key, []).append((entry, future))
-        self._store_pending()
+        self._store_pending(key)
         timer = loop.call_later(budget.left(self._timeout), _give_up, future)
         try:
             return await future
         finally:
             timer.cancel()
 
-    def _store_pending(self) -> None:
-        if self._runner is None:
-            self._runner = asyncio.get_running_loop().create_task(self._run())
+    def _store_pending(self, key: StreamKey) -> None:
+        """See to it that somebody stores what is pending of a stream."""
+        node = self._database.node(key.workspace_id)
+        if node not in self._runners:
+            self._runners[node] = asyncio.get_running_loop().create_task(self._run(node))
 
     def _is_stuck(self, key: StreamKey) -> bool:
         """Whether the stream's counter row could not be had a moment ago: then nobody waits for it again so soon."""
@@ -112,6 +123,8 @@ class InboxWriter:
 
     async def first(self, workspace_id: int, key: IdempotencyKey) -> Repeated | None:
         """What the first request with this key and body got. Raises UnavailableError."""
+        if self._database.is_away(workspace_id):
+            raise UnavailableError
         try:
             async with asyncio.timeout(budget.left(self._timeout)):
                 return await asyncio.get_running_loop().run_in_executor(self._executor, self._find, workspace_id, key)
@@ -120,32 +133,39 @@ class InboxWriter:
 
     async def aclose(self) -> None:
         """Store what is pending, then stop."""
-        while self._runner is not None or self._apart:
-            await asyncio.wait([*self._apart.values(), *([self._runner] if self._runner is not None else [])])
+        while self._runners or self._apart:
+            await asyncio.wait([*self._apart.values(), *self._runners.values()])
         self._executor.shutdown(wait=True)
+        self._nodes.shutdown(wait=True)
         self._waiting.shutdown(wait=True)
         self._alone.close()
 
-    async def _run(self) -> None:
+    async def _run(self, node: int) -> None:
         loop = asyncio.get_running_loop()
+        executor = self._nodes if node else self._executor
         try:
-            while groups := self._take():
+            while groups := self._take(node):
+                self._storing.update(key for key, _ in groups)
                 work = [(key, [entry for entry, _ in waiters]) for key, waiters in groups]
                 results: list[Result]
                 try:
                     if self._alone.is_open and len(work) == 1 and _is_plain(work[0][1]):
                         results = [await self._flush_alone(*work[0])]
                     else:
-                        results = await loop.run_in_executor(self._executor, self._flush, work)
+                        results = await loop.run_in_executor(executor, self._flush, work)
                 except Exception as error:  # noqa: BLE001 - every waiter has to hear of it, whatever it was
                     results = [error] * len(groups)
+                self._storing.difference_update(key for key, _ in groups)
                 for (key, waiters), result in zip(groups, results, strict=True):
                     if isinstance(result, BaseException) and is_locked(result):
                         self._apart[key] = loop.create_task(self._store_apart(key, waiters))
                     else:
                         self._answer(key, waiters, result)
         finally:
-            self._runner = None
+            del self._runners[node]
+            # Where a workspace lies may have become known meanwhile, and who stores its streams with it.
+            for key in self._pending.keys() - self._apart.keys() - self._storing:
+                self._store_pending(key)
 
     async def _store_apart(self, key: StreamKey, waiters: list[Waiter]) -> None:
         """Store requests of one stream, however long that waits for its row."""
@@ -161,13 +181,14 @@ class InboxWriter:
             self._answer(key, waiters, result)
         finally:
             del self._apart[key]
-            self._store_pending()
+            if key in self._pending:
+                self._store_pending(key)
 
     def _wait(self, key: StreamKey, entries: list[Entry]) -> list[Outcome]:
         with self._database.write(self._database.inbox) as connection:
             return self._append(connection, key, entries)
 
-    def _take(self) -> list[tuple[StreamKey, list[Waiter]]]:
+    def _take(self, node: int = 0) -> list[tuple[StreamKey, list[Waiter]]]:
         """The next commit: streams in the order in which they came, within MAX_GROUP and MAX_FLUSH_BYTES.
 
         What is stored apart is left out, so that the requests of a stream keep their order.
@@ -179,7 +200,7 @@ class InboxWriter:
         for key in list(self._pending):
             if room <= 0:
                 break
-            if key in self._apart:
+            if key in self._apart or key in self._storing or self._database.node(key.workspace_id) != node:
                 continue
             waiters = [waiter for waiter in self._pending.pop(key) if not waiter[1].done()]
             taken = 0
@@ -200,7 +221,11 @@ class InboxWriter:
     def _flush(self, work: list[Group]) -> list[Result]:
         """A commit for each node, where there are several: one that fails, or is slow, is nobody else's."""
         parts = self._database.by_node(work, lambda group: group[0].workspace_id)
-        results = {key: result for part in parts for (key, _), result in zip(part, self._commit(part), strict=True)}
+        results: dict[StreamKey, Result] = {}
+        for part in parts:
+            away = self._database.is_away(part[0][0].workspace_id)
+            found = [UnavailableError()] * len(part) if away else self._commit(part)
+            results.update(zip((key for key, _ in part), found, strict=True))
         return [results[key] for key, _ in work]
 
     def _commit(self, work: list[Group]) -> list[Result]:
