@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import distributed
 from tests.api.harness import ANSWER_SECONDS, Service, Workspace, running, settings_for
 from tests.servers import PostgresServer, ValkeyServer
+from tests.stores import NOW_US
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,18 @@ def on_postgres(
         yield service
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module")
+def on_citus(
+    valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory, answer_seconds: float
+) -> Iterator[Service]:
+    url = distributed.distributed(NOW_US)
+    folder = tmp_path_factory.mktemp("citus")
+    with running(settings_for(url, valkey_server.url, folder, answer_seconds=answer_seconds)) as service:
+        yield service
+    distributed.drop(url)
+
+
+@pytest.fixture(scope="module", params=[store.replace("postgresql", "postgres") for store in distributed.STORES])
 def service(request: pytest.FixtureRequest) -> Service:
     found: Service = request.getfixturevalue(f"on_{request.param}")
     return found

@@ -11,6 +11,7 @@ from app.store import lane
 from app.store.chunks import fitting
 from app.store.engine import Database
 from app.store.partitions import durable_cursors, needed, numbers
+from app.store.pooler import is_distributed
 
 #: Rows that one transaction deletes; on SQLite it holds up accepting meanwhile.
 CHUNK: Final = 2_000
@@ -24,6 +25,8 @@ _OLDEST: Final = text(
 _RANGE: Final = (
     "select min(seq) as first, max(seq) as last from %s where workspace_id = :w and stream = :s and seq <= :cursor"
 )
+#: Bytes of a partition.
+_HERE: Final = "pg_total_relation_size(inhrelid)"
 _DELETE: Final = text("delete from inbox where rowid in :rows").bindparams(bindparam("rows", expanding=True))
 
 
@@ -55,10 +58,11 @@ def shrink(database: Database, now_us: int, most: int, chunk: int = CHUNK) -> di
 
 
 def _size(connection: Connection) -> int:
+    # Of several nodes, those that answer.
+    each = "citus_total_relation_size(inhrelid, false)" if is_distributed(connection) else _HERE
     return int(
         connection.exec_driver_sql(
-            "select coalesce(sum(pg_total_relation_size(inhrelid)), 0) from pg_inherits"
-            " where inhparent = 'inbox'::regclass"
+            f"select coalesce(sum({each}), 0) from pg_inherits where inhparent = 'inbox'::regclass"
         ).scalar_one()
     )
 
