@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.api.fixtures import answer_seconds, on_postgres, on_sqlite, service, workspace
+from tests.api.fixtures import answer_seconds, on_citus, on_postgres, on_sqlite, service, workspace
 from tests.api.harness import Service
 from tests.console.desk import Desk
 
-__all__ = ["answer_seconds", "on_postgres", "on_sqlite", "service", "workspace"]
+__all__ = ["answer_seconds", "on_citus", "on_postgres", "on_sqlite", "service", "workspace"]
 
 
 @pytest.fixture(scope="module")
