@@ -107,6 +107,8 @@ class Database:
         self.main.dispose()
         if self.inbox is not self.main:
             self.inbox.dispose()
+        if self._reach is not None:
+            self._reach.close()
 
     def checkpoint(self, engine: Engine | None = None) -> None:
         """SQLite: write a WAL, by default of the main file, back and truncate it: deleted rows are in neither then.

@@ -16,7 +16,7 @@ statement is past its time-out are ended from this side.
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -92,10 +92,24 @@ class Reach:
         self._used: dict[ConnectionPoolEntry, float] = {}
         self._use = Lock()
         self._watcher: Thread | None = None
+        self._closed = Event()
         event.listen(engine, "checkout", self._taken)
         event.listen(engine, "checkin", self._given)
         event.listen(engine, "before_cursor_execute", self._narrow, retval=True)
         event.listen(engine, "handle_error", self._doubt)
+
+    def close(self) -> None:
+        """Leave no thread behind: a launcher forks next. Whoever uses the engine again begins anew."""
+        with self._use:
+            watcher = self._watcher
+        if watcher is None:
+            return
+        self._closed.set()
+        watcher.join()
+        self._closed.clear()
+        with self._use:
+            if self._watcher is watcher:
+                self._watcher = None
 
     def look(self) -> list[str]:
         """Nodes that do not answer now, as `host:port`. Raises psycopg.Error when the coordinator does not either."""
@@ -200,8 +214,7 @@ class Reach:
 
     def _watch(self) -> None:
         """Look when somebody has a connection for long, and on while a node is away. Ends when nobody has one."""
-        while True:
-            time.sleep(WATCH_SECONDS)
+        while not self._closed.wait(WATCH_SECONDS):
             with self._use:
                 if not self._used and not self._away:
                     self._watcher = None

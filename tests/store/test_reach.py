@@ -5,6 +5,7 @@ import importlib
 import os
 import pkgutil
 import re
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -75,6 +76,20 @@ def test_a_statement_about_all_workspaces_has_the_mark_in_each_select() -> None:
 )
 def test_the_mark_becomes_a_condition(statement: str, wanted: str) -> None:
     assert reach.narrowed(statement, [1, 5]) == wanted
+
+
+def test_what_was_used_and_disposed_of_leaves_no_thread(database_url: str) -> None:
+    """A launcher looks at the schema, and forks: it may have no other thread then."""
+    if not database_url.startswith("postgresql"):
+        pytest.skip("nodes are of PostgreSQL")
+    database = Database(database_url)
+    database._distributed()
+    for _ in range(2):
+        with database.read() as connection:
+            connection.exec_driver_sql("select 1")
+            assert "nodes" in {thread.name for thread in threading.enumerate()}
+        database.dispose()
+        assert "nodes" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_without_nodes_all_is_together(database: Database) -> None:
