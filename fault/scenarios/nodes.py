@@ -1,5 +1,7 @@
 """A node of several dies, or hangs: its workspaces stop, and no others."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from fault import judge
@@ -22,27 +24,18 @@ def lose_a_node(now: Round) -> None:
     cluster, valkey = now.stack.cluster, now.stack.valkey
     assert cluster is not None
     assert valkey is not None
-    neighbour = _neighbour(now)
-    beside = Load(now.stack.ports, neighbour.key, now.scenario.load, f"{now.seed}/beside")
-    beside.start()
-    now.pause(0.2, 0.8)
-    node = cluster.node(now.stack.database, now.workspace.id)
-    before = now.load.statuses(503)
-    node.kill9()
-    accepted = beside.accepted()
-    _goes_on(now, neighbour, beside)
-    valkey.kill9()
-    _goes_on(now, neighbour, beside)
-    valkey.start()
-    now.pause(0.0, 2.0)
-    node.start()
-    now.accept_more(20)
-    now.hit(now.load.statuses(503) - before)
-    now.notes["beside"] = beside.accepted() - accepted
-    now.notes["slowest beside, s"] = max(attempt.seconds for attempt in beside.attempts())
-    beside.stop()
-    until(lambda: now.stack.behind(neighbour.id) == 0, DRAIN_SECONDS, message="the backlog of the neighbour stays")
-    now.findings += judge.every(now.stack.database, neighbour, beside, clean=True, may_break=False)
+    with _beside(now) as (neighbour, beside):
+        node = cluster.node(now.stack.database, now.workspace.id)
+        before = now.load.statuses(503)
+        node.kill9()
+        _goes_on(now, neighbour, beside)
+        valkey.kill9()
+        _goes_on(now, neighbour, beside)
+        valkey.start()
+        now.pause(0.0, 2.0)
+        node.start()
+        now.accept_more(20)
+        now.hit(now.load.statuses(503) - before)
 
 
 def hang_a_node(now: Round) -> None:
@@ -50,21 +43,29 @@ def hang_a_node(now: Round) -> None:
     other node; SIGCONT when the other one went on in spite of it."""
     cluster = now.stack.cluster
     assert cluster is not None
+    with _beside(now) as (neighbour, beside):
+        node = cluster.node(now.stack.database, now.workspace.id)
+        before = now.load.statuses(503)
+        node.hang()
+        try:
+            _goes_on(now, neighbour, beside, HUNG_SECONDS)
+            now.pause(0.0, 4.0)
+            _goes_on(now, neighbour, beside, HUNG_SECONDS)
+        finally:
+            node.go_on()
+        now.accept_more(20)
+        now.hit(now.load.statuses(503) - before)
+
+
+@contextmanager
+def _beside(now: Round) -> Iterator[tuple[Workspace, Load]]:
+    """A workspace of the other node, and clients that write to it meanwhile. Behind the block it is judged as well."""
     neighbour = _neighbour(now)
     beside = Load(now.stack.ports, neighbour.key, now.scenario.load, f"{now.seed}/beside")
     beside.start()
     now.pause(0.2, 0.8)
-    node = cluster.node(now.stack.database, now.workspace.id)
-    before, accepted = now.load.statuses(503), beside.accepted()
-    node.hang()
-    try:
-        _goes_on(now, neighbour, beside, HUNG_SECONDS)
-        now.pause(0.0, 4.0)
-        _goes_on(now, neighbour, beside, HUNG_SECONDS)
-    finally:
-        node.go_on()
-    now.accept_more(20)
-    now.hit(now.load.statuses(503) - before)
+    accepted = beside.accepted()
+    yield neighbour, beside
     now.notes["beside"] = beside.accepted() - accepted
     now.notes["slowest beside, s"] = max(attempt.seconds for attempt in beside.attempts())
     beside.stop()
