@@ -21,6 +21,7 @@ import pytest
 from tests.docs.markdown import ROOT, Block, blocks
 from tests.e2e.service import Service, environment
 from tests.missing import missing
+from tests.polling import until
 
 #: The pages about SDKs come last: they log in as people whom others have, which merges profiles into them.
 PAGES = [
@@ -53,11 +54,22 @@ def checkout(onefold: Service) -> Iterator[Path]:
 def test_the_blocks_of_a_page(page: str, onefold: Service, checkout: Path, forked_onefold: str) -> None:
     run = [block for block in blocks(page) if block.language == "sh" and not block.not_run]
     assert run, f"{page} shows nothing to run"
+    until(lambda: not busy(onefold), 60, message="a job of a page before this one still runs")
     for block, printed in zip(run, outputs(onefold, checkout, forked_onefold, page, run), strict=True):
         if block.answer:
             last = printed.strip().split("\n")[-1]
             shown, found = json.loads(block.answer), json.loads(last)
             assert timeless(found) == timeless(shown), f"{page}:{block.line}: prints {last}"
+
+
+def busy(service: Service) -> bool:
+    """Whether a job that an earlier page started is not done, which this page would show among its own.
+
+    Jobs that wait for a day to come are none of these.
+    """
+    status, jobs, _ = service.call("GET", "/v1/jobs")
+    assert status == 200, jobs
+    return any(job["state"] == "running" or (job["state"] == "queued" and "due_at" not in job) for job in jobs["jobs"])
 
 
 def outputs(service: Service, checkout: Path, command: str, page: str, run: list[Block]) -> list[str]:
