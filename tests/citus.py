@@ -25,6 +25,7 @@ _SETTINGS: Final = {
     "max_connections": "200",
     "max_prepared_transactions": "200",
     "citus.node_conninfo": "sslmode=prefer",
+    "citus.recover_2pc_interval": "5s",
     "citus.shard_count": "8",
     "citus.enable_statistics_collection": "off",
 }

@@ -1,12 +1,15 @@
 """`onefold db distribute`: the tables of workspaces over the nodes of Citus."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.output import errors, out
 from app.store import distribution, migrate
+
+#: For whoever runs the coordinator.
+ADVICE: Final = "`alter system set citus.recover_2pc_interval = '5s'` on the coordinator, and `select pg_reload_conf()`"
 
 
 def distribute(
@@ -41,6 +44,10 @@ def distribute(
                 f"{node} has synchronous_commit off: a crash of it loses what was accepted.",
                 soft_wrap=True,
                 markup=False,
+            )
+        if held := distribution.unsettled(connection):
+            errors.print(
+                f"Commits in doubt hold up their workspace {held} when a node is back: {ADVICE}.", soft_wrap=True
             )
     _say(f"tables distributed: {len(steps)}" if steps else "everything is distributed")
 

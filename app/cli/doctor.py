@@ -24,6 +24,7 @@ from app.cli.context import (
     opened_workspace,
     settings_for,
 )
+from app.cli.distribution import ADVICE
 from app.cli.output import out, show_table
 from app.domain.times import DAY
 from app.settings import Settings
@@ -101,7 +102,9 @@ def _nodes(settings: Settings) -> list[Check]:
     database = Database(settings.database())
     try:
         with database.read() as connection:
-            names = distribution.nodes(connection) if is_distributed(connection) else []
+            distributed = is_distributed(connection)
+            names = distribution.nodes(connection) if distributed else []
+            held = distribution.unsettled(connection) if distributed else ""
         away = database.look_for_nodes()
     except DATABASE_ERRORS:
         return []  # said by others
@@ -112,6 +115,8 @@ def _nodes(settings: Settings) -> list[Check]:
     if away:
         advice = "start it, or its standby: its workspaces get 503 until then, and no partitions are made"
         return [("nodes", False, f"{', '.join(away)} does not answer; others leave its workspaces out", advice)]
+    if held:
+        return [("nodes", False, f"commits in doubt hold up their workspace {held} when a node is back", ADVICE)]
     return [("nodes", True, f"{len(names)} answering", "")]
 
 

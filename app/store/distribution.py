@@ -21,6 +21,8 @@ from app.store.tables.columns import STAYS
 COLUMN: Final = "workspace_id"
 #: The table that the others lie beside.
 FIRST: Final = str(InboxHead.__tablename__)
+#: How long a node that is back may keep the rows of a commit that it did not hear the end of. Citus's own is a minute.
+SETTLE_SECONDS: Final = 10
 #: For statements that a node gets from another one. Sessions of ours have them (app.store.engine), those of nodes not.
 PLANNER: Final = {
     "enable_seqscan": "off",
@@ -42,6 +44,8 @@ _KNOWN: Final = text(
 )
 _PRESENT: Final = text("select relname from pg_class where relnamespace = to_regnamespace(current_schema())")
 _ON_NODES: Final = text("select nodename, nodeport, success, result from run_command_on_workers(:command)")
+#: How often the coordinator settles commits that a crash of a node left in doubt, in milliseconds; -1 = never.
+_SETTLES: Final = text("select setting::bigint from pg_settings where name = 'citus.recover_2pc_interval'")
 _DATABASE: Final = text(
     "select datname, pg_has_role(current_user, datdba, 'usage') from pg_database where datname = current_database()"
 )
@@ -162,6 +166,18 @@ def loose(connection: Connection) -> list[str]:
     """Nodes that answer for commits which are not on their disk, as `host:port`. Sessions cannot raise it there."""
     rows = connection.execute(_ON_NODES, {"command": "show synchronous_commit"})
     return [f"{row.nodename}:{row.nodeport}" for row in rows if row.success and row.result in ("off", "local")]
+
+
+def unsettled(connection: Connection) -> str:
+    """How long commits in doubt hold up their workspace once its node is back, where that is too long; else empty.
+
+    A commit with new rows has two phases for Citus, also on one node. A node that dies between them has their locks
+    again when it is back, until the coordinator settles what is in doubt.
+    """
+    settles_ms = connection.execute(_SETTLES).scalar()
+    if settles_ms is None or 0 < settles_ms <= SETTLE_SECONDS * 1000:
+        return ""
+    return "for ever" if settles_ms <= 0 else f"for up to {settles_ms / 1000:g} s"
 
 
 def tables() -> list[Table]:

@@ -17,7 +17,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.store import binary
 from app.store.interruption import interruptible
-from app.store.pooler import Sessions, confirm
+from app.store.pooler import Sessions, confirm, is_distributed
 from app.store.reach import Reach
 
 _T = TypeVar("_T")
@@ -89,6 +89,8 @@ class Database:
         if self.is_postgresql:
             timeout_ms = int(timeout_seconds * 1000)
             lock_ms = timeout_ms if lock_seconds is None else int(lock_seconds * 1000)
+            # For a worker a lock that is not given has to differ from a statement that takes too long, which counts.
+            self._lock_ms = lock_ms = timeout_ms * 2 // 3 if apply else lock_ms
             self.main, self._sessions = _postgresql(
                 self.url, pool_size, timeout_ms, lock_ms, self._distributed, apply=apply
             )
@@ -139,19 +141,31 @@ class Database:
 
         Its commit waits for the disk, also where the server would not; a worker says for itself that it need not. It
         raises UnreplicatedError where the server stopped waiting for a standby.
-        `lock_ms`: how long the API waits for a lock of PostgreSQL, where that is not as long as for everything else.
+        `lock_ms`: how long a lock of PostgreSQL is waited for, where that is not as long as for everything else.
         """
         with (
             (engine or self.main).connect().execution_options(onefold_write=True) as connection,
             interruptible(connection),
         ):
             with connection.begin():
-                if self.is_postgresql and self._waits_for_disk:
-                    locks = "" if lock_ms is None else f", set_config('lock_timeout', '{lock_ms}', true)"
-                    connection.exec_driver_sql(f"select {WAIT_FOR_DISK}{locks}")
+                if self.is_postgresql:
+                    self._set_up(connection, lock_ms)
                 yield connection
             if self.is_postgresql:
                 confirm(connection)
+
+    def _set_up(self, connection: Connection, lock_ms: int | None) -> None:
+        """Say in a transaction of PostgreSQL that writes what it waits for."""
+        wanted = [WAIT_FOR_DISK] if self._waits_for_disk else []
+        if is_distributed(connection):
+            # Rows are locked on nodes, which hear of `set local` alone, and when they are told to.
+            wanted.append("set_config('citus.propagate_set_commands', 'local', true)")
+        elif lock_ms is not None:
+            wanted.append(f"set_config('lock_timeout', '{lock_ms}', true)")
+        if wanted:
+            connection.exec_driver_sql(f"select {', '.join(wanted)}")
+        if is_distributed(connection):
+            connection.exec_driver_sql(f"set local lock_timeout = {lock_ms or self._lock_ms}")
 
     def _distributed(self) -> None:
         if self._reach is None:
@@ -261,8 +275,6 @@ def _postgresql(
     url: str, pool_size: int, timeout_ms: int, lock_ms: int, distributed: Callable[[], None], *, apply: bool
 ) -> tuple[Engine, Sessions]:
     work_mem = "32MB" if apply else "4MB"
-    # For a worker a lock that is not given has to differ from a statement that takes too long, which is counted.
-    lock_ms = timeout_ms * 2 // 3 if apply else lock_ms
     settings = {
         "statement_timeout": str(timeout_ms),
         "idle_in_transaction_session_timeout": str(timeout_ms),

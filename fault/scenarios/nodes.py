@@ -8,6 +8,7 @@ from fault import judge
 from fault.clients import Load, LoadPlan
 from fault.rounds import DRAIN_SECONDS, Round, Scenario
 from fault.stack import Layout, Workspace
+from tests.citus import Cluster
 from tests.polling import until
 
 #: How soon workspaces of the other nodes have to go on.
@@ -24,7 +25,7 @@ def lose_a_node(now: Round) -> None:
     cluster, valkey = now.stack.cluster, now.stack.valkey
     assert cluster is not None
     assert valkey is not None
-    with _beside(now) as (neighbour, beside):
+    with _beside(now, cluster) as (neighbour, beside):
         node = cluster.node(now.stack.database, now.workspace.id)
         before = now.load.statuses(503)
         node.kill9()
@@ -43,7 +44,7 @@ def hang_a_node(now: Round) -> None:
     other node; SIGCONT when the other one went on in spite of it."""
     cluster = now.stack.cluster
     assert cluster is not None
-    with _beside(now) as (neighbour, beside):
+    with _beside(now, cluster) as (neighbour, beside):
         node = cluster.node(now.stack.database, now.workspace.id)
         before = now.load.statuses(503)
         node.hang()
@@ -58,9 +59,9 @@ def hang_a_node(now: Round) -> None:
 
 
 @contextmanager
-def _beside(now: Round) -> Iterator[tuple[Workspace, Load]]:
+def _beside(now: Round, cluster: Cluster) -> Iterator[tuple[Workspace, Load]]:
     """A workspace of the other node, and clients that write to it meanwhile. Behind the block it is judged as well."""
-    neighbour = _neighbour(now)
+    neighbour = _neighbour(now, cluster)
     beside = Load(now.stack.ports, neighbour.key, now.scenario.load, f"{now.seed}/beside")
     beside.start()
     now.pause(0.2, 0.8)
@@ -85,11 +86,12 @@ def _goes_on(now: Round, neighbour: Workspace, beside: Load, seconds: float = SO
     )
 
 
-def _neighbour(now: Round) -> Workspace:
+def _neighbour(now: Round, cluster: Cluster) -> Workspace:
     """Another tenant, on another node."""
+    node = cluster.node(now.stack.database, now.workspace.id)
     while True:
         other = now.stack.workspace(now.scenario.load.plan, now.scenario.load.burst)
-        if len(now.stack.database.by_node((now.workspace.id, other.id), int)) > 1:
+        if cluster.node(now.stack.database, other.id) is not node:
             return other
 
 

@@ -9,6 +9,7 @@ from statistics import median
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Transaction, text
+from structlog.testing import capture_logs
 
 from app.domain.commands import StreamKey
 from app.services.accepting.writer import MAX_FLUSH_BYTES, MAX_GROUP, InboxWriter
@@ -67,6 +68,20 @@ def test_every_request_once_in_the_order_of_its_stream(sizes: Sizes) -> None:
             seen.setdefault(key.workspace_id, []).extend(numbers)
     assert Counter(number for numbers in seen.values() for number in numbers) == Counter(range(len(sizes)))
     assert all(numbers == sorted(numbers) for numbers in seen.values())
+
+
+def test_a_commit_that_fails_is_logged_once_for_all_its_requests(tmp_path: Path) -> None:
+    """With what it was, and nothing of theirs."""
+
+    async def fail() -> None:
+        writer = InboxWriter(Database(f"sqlite:///{tmp_path}/empty.db"), lambda: 0, 1.0, lambda _stream: None)
+        calls = (writer.append(1, 0, Entry(1, 1, b'{"email":"ada@example.org"}')) for _ in range(3))
+        assert [type(one) for one in await asyncio.gather(*calls, return_exceptions=True)] == [UnavailableError] * 3
+        await writer.aclose()
+
+    with capture_logs() as logs:
+        asyncio.run(fail())
+    assert logs == [{"event": "append_failed", "log_level": "warning", "requests": 3, "error": "OperationalError"}]
 
 
 def test_a_locked_counter_row_delays_nobody_else(postgres_server: PostgresServer) -> None:

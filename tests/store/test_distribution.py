@@ -18,6 +18,7 @@ from app.store.distribution import Kind, NoCitusError, OtherwiseError
 from app.store.engine import Database
 from tests import distributed
 from tests.pinned import unpinned
+from tests.polling import until
 from tests.stores import NOW_US, workspace
 
 #: They are of the installation, or are found by something that is unique over all workspaces.
@@ -210,6 +211,39 @@ def test_the_command_says_what_it_does_and_may_be_repeated(nodes: Database) -> N
         assert len(distribution.missing(connection)) == len(steps) // 2
     assert run(nodes.url, "distribute").splitlines()[-1] == f"tables distributed: {len(steps) // 2}"
     assert run(nodes.url, "distribute").splitlines()[-1] == "everything is distributed"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"), [("'5s'", ""), ("'10s'", ""), ("'1min'", "for up to 60 s"), ("-1", "for ever")]
+)
+def test_commits_in_doubt_that_are_settled_late_are_said(nodes: Database, setting: str, said: str) -> None:
+    """The setting is of the whole server, and every database of it reads it: it is put back at once."""
+    distribute(nodes)
+    try:
+        settle(nodes, f"alter system set citus.recover_2pc_interval = {setting}")
+        with nodes.read() as connection:
+            assert distribution.unsettled(connection) == said
+        assert ("in doubt" in run(nodes.url, "distribute")) is bool(said)
+        doctor = CliRunner().invoke(app, ["doctor"], env={"DATABASE_URL": nodes.url, "COLUMNS": "300"})
+        assert ("commits in doubt" in doctor.output) is bool(said)
+        assert ("2 answering" in doctor.output) is not bool(said)
+    finally:
+        settle(nodes, "alter system reset citus.recover_2pc_interval")
+
+
+def settle(database: Database, statement: str) -> None:
+    """Change how the coordinator settles commits in doubt; back when sessions have it."""
+    shown = text("select setting, pg_conf_load_time() from pg_settings where name = 'citus.recover_2pc_interval'")
+
+    def loaded() -> object:
+        with database.read() as connection:
+            return connection.execute(shown).one()[1]
+
+    before = loaded()
+    with database.statements() as connection:
+        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("select pg_reload_conf()")
+    until(lambda: loaded() != before)
 
 
 def test_tables_that_nodes_had_copies_of_come_back(nodes: Database) -> None:

@@ -17,7 +17,7 @@ import app.store
 from app.domain.commands import STREAM_NORMAL, StreamKey
 from app.domain.times import HOUR
 from app.store import distribution, lane, partitions, reach, workspaces
-from app.store.engine import Database
+from app.store.engine import Database, is_locked
 from app.store.inbox import backlog
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
@@ -208,3 +208,20 @@ def _error(database: Database, statement: TextClause) -> str:
     except SQLAlchemyError as error:
         return str(error).splitlines()[0]
     return ""
+
+
+def test_a_row_that_is_held_on_a_node_is_not_waited_for_longer_than_on_one_server(
+    nodes: Database, halves: tuple[list[int], list[int]]
+) -> None:
+    """By the API for as long as it says, by a worker for less than its statements may take, so that it counts as none
+    of those."""
+    number = halves[0][0]
+    held = text("select head from inbox_head where workspace_id = :workspace_id and stream = 0 for update")
+    worker = Database(nodes.url, apply=True, timeout_seconds=1.5)
+    with nodes.write() as holder:
+        holder.execute(held, {"workspace_id": number})
+        for database, lock_ms in ((nodes, 50), (worker, None)):
+            with pytest.raises(OperationalError) as refused, database.write(lock_ms=lock_ms) as connection:
+                connection.execute(held, {"workspace_id": number})
+            assert is_locked(refused.value)
+    worker.dispose()

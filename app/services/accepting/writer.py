@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection
 
 from app.domain.commands import StreamKey
@@ -28,6 +29,8 @@ from app.store.inbox import log as inbox
 from app.store.inbox.alone import MAX_BYTES, LoneAppend
 from app.store.inbox.idempotency import KeyReusedError, Outcome
 from app.store.inbox.log import Appended, Entry, IdempotencyKey, Repeated, UnknownWorkspaceError
+
+log = structlog.get_logger()
 
 #: Requests of one stream of a workspace in one commit.
 MAX_GROUP: Final = 256
@@ -263,6 +266,8 @@ class InboxWriter:
     def _answer(self, key: StreamKey, waiters: list[Waiter], result: Result) -> None:
         self.flushes += 1
         if isinstance(result, BaseException):
+            if not isinstance(result, (UnavailableError, UnknownWorkspaceError)):
+                log.warning("append_failed", requests=len(waiters), error=type(result).__name__)
             for _, future in waiters:
                 if not future.done():
                     error = UnavailableError()
