@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     max_json_values: int = Field(250_000, ge=1_000)
     #: Calls of the database that one API process has at once. A workspace gets at most half of what the others leave.
     store_threads: int = Field(8, ge=2)
+    #: Nodes of Citus that one API process writes requests to at once. Each takes a connection.
+    node_writers: int = Field(4, ge=1)
     #: A stream of a workspace with more queued requests, or older ones, takes no more; 0 = no limit.
     backlog_requests: int = 1_000_000
     backlog_seconds: float = 6 * 3600

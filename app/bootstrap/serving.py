@@ -88,6 +88,8 @@ USAGE_SECONDS: Final = 10.0
 PASSWORD_SECONDS: Final = 10.0
 #: How long a request waits to hear which profiles are blocked; then it is accepted, and dropped when it is applied.
 BLOCK_LIST_SECONDS: Final = 0.25
+#: To the database, of what stores requests: it, those that wait for a row, and as many again for a moment.
+WRITING_CONNECTIONS: Final = 4
 
 
 def services(settings: Settings) -> Services:
@@ -100,10 +102,16 @@ def services(settings: Settings) -> Services:
     quotas = limiter(settings)
     # A connection of its own: whoever holds one workspace's counter row must not hold up the others for long.
     writing = Database(
-        settings.database(), pool_size=4, timeout_seconds=seconds, lock_seconds=LOCK_SECONDS, log_bytes=log_bytes
+        settings.database(),
+        pool_size=max(WRITING_CONNECTIONS, settings.node_writers),
+        timeout_seconds=seconds,
+        lock_seconds=LOCK_SECONDS,
+        log_bytes=log_bytes,
     )
     ringing = Ringing(bell, settings.redis())
-    writer = InboxWriter(writing, now_us, settings.answer_seconds, ringing.ring, settings.max_message_ids)
+    writer = InboxWriter(
+        writing, now_us, settings.answer_seconds, ringing.ring, settings.max_message_ids, settings.node_writers
+    )
     calls = StoreCalls(store_threads, settings.answer_seconds, database.is_away)
     # Threads of their own, so that counting holds up no other call.
     counting_threads = Threads("segments", 2)

@@ -41,8 +41,6 @@ MAX_FLUSH_BYTES: Final = 16 * 1024 * 1024
 SHARED_LOCK_MS: Final = 50
 #: Streams that wait for their counter rows at once; each has a thread and a connection.
 MAX_APART: Final = 2
-#: Nodes that are written to at once; each has a thread and a connection.
-MAX_NODES: Final = 4
 #: How long a stream is left alone whose counter row could not be had in time.
 STUCK_SECONDS: Final = 1.0
 
@@ -64,10 +62,12 @@ class InboxWriter:
         timeout: float,
         on_stored: Callable[[StreamKey], None],
         max_messages: int = 1_000_000,
+        node_writers: int = 4,
     ) -> None:
         """`timeout` in seconds bounds a wait for a place. `on_stored` gets every stream that has new requests.
 
-        `max_messages`: message ids that are remembered of an app.
+        `max_messages`: message ids that are remembered of an app. `node_writers`: nodes that are written to at once;
+        each has a thread and a connection.
         """
         self._database = database
         self._now_us = now_us
@@ -80,7 +80,7 @@ class InboxWriter:
         #: Streams that are in a commit now.
         self._storing: set[StreamKey] = set()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="inbox")
-        self._nodes = ThreadPoolExecutor(MAX_NODES, thread_name_prefix="inbox of a node")
+        self._nodes = ThreadPoolExecutor(node_writers, thread_name_prefix="inbox of a node")
         self._waiting = ThreadPoolExecutor(MAX_APART, thread_name_prefix="inbox apart")
         #: Streams that are stored apart now.
         self._apart: dict[StreamKey, asyncio.Task[None]] = {}
