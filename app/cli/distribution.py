@@ -6,7 +6,7 @@ import typer
 
 from app.cli.context import DEFAULT_DATA_DIR, DataDir, fail, opened, settings_for
 from app.cli.output import errors, out
-from app.store import distribution, migrate
+from app.store import distribution, migrate, statistics
 
 #: For whoever runs the coordinator.
 ADVICE: Final = "`alter system set citus.recover_2pc_interval = '5s'` on the coordinator, and `select pg_reload_conf()`"
@@ -49,6 +49,8 @@ def distribute(
             errors.print(
                 f"Commits in doubt hold up their workspace {held} when a node is back: {ADVICE}.", soft_wrap=True
             )
+    with opened(settings) as database, database.statements() as connection:
+        statistics.forget_on_nodes(connection, distribution.whole(connection))
     _say(f"tables distributed: {len(steps)}" if steps else "everything is distributed")
 
 

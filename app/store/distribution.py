@@ -38,7 +38,8 @@ _NODES: Final = text(
 )
 #: Of each table that Citus knows: h = split by a column, n = not split, such as one with a copy on every node.
 _KNOWN: Final = text(
-    "select c.relname, p.partmethod, column_to_column_name(p.logicalrelid, p.partkey) as column"
+    "select c.relname, c.relkind = 'r' and not c.relispartition as whole, p.partmethod,"
+    " column_to_column_name(p.logicalrelid, p.partkey) as column"
     " from pg_dist_partition p join pg_class c on c.oid = p.logicalrelid"
     " where c.relnamespace = to_regnamespace(current_schema())"
 )
@@ -105,6 +106,13 @@ def version(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
+def is_split(connection: Connection, table: str) -> bool:
+    """Whether a table lies on nodes, or its partitions do, as of now."""
+    if version(connection) is None:
+        return False
+    return table in {row.relname for row in connection.execute(_KNOWN) if row.partmethod == "h"}
+
+
 def nodes(connection: Connection) -> list[str]:
     """Those that hold rows, as `host:port`. Empty: Citus will put all rows where this connection leads."""
     return [f"{row.nodename}:{row.nodeport}" for row in connection.execute(_NODES)]
@@ -143,7 +151,7 @@ def distribute(connection: Connection, steps: Sequence[Step]) -> Iterator[Step]:
 
 def complete(connection: Connection) -> None:
     """After a migration: new tables go where the others are, if these are distributed. Part of its transaction."""
-    if version(connection) is None or FIRST not in {row.relname for row in connection.execute(_KNOWN)}:
+    if not is_split(connection, FIRST):
         return
     for _ in distribute(connection, missing(connection)):
         pass
@@ -160,6 +168,11 @@ def instruct(connection: Connection) -> bool:
         for setting, value in PLANNER.items():
             connection.exec_driver_sql(f"alter database {quote(name)} set {setting} = {value}")
     return bool(may)
+
+
+def whole(connection: Connection) -> list[str]:
+    """Tables that are distributed and have no partitions."""
+    return [row.relname for row in connection.execute(_KNOWN) if row.partmethod == "h" and row.whole]
 
 
 def loose(connection: Connection) -> list[str]:

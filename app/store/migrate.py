@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
-from app.store import distribution, origin, tables
+from app.store import distribution, origin, statistics, tables
 from app.store.engine import SQLITE_BUSY_MS, Database, is_locked
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -111,6 +111,7 @@ def _run_postgresql(
     with alone(database, wait_seconds, on_wait) as connection:
         _migrate(connection, parts)
         distribution.complete(connection)
+        statistics.forget_workspaces(connection)
         origin.begin(connection)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain.commands import StreamKey
 from app.domain.times import DAY, HOUR
-from app.store import chunks, dead_letters, lane
+from app.store import chunks, dead_letters, lane, statistics
 from app.store.engine import Database
 from app.store.inbox import messages
 from app.store.tables import INBOX_TABLES
@@ -107,6 +107,7 @@ def _create(connection: Connection, table: str, number: int, owner: str | None) 
     try:
         with connection.begin_nested():
             connection.exec_driver_sql(f"create table if not exists {table}_{number} partition of {table} {bounds}")
+            statistics.forget_in_partition(connection, table, f"{table}_{number}")
             if owner is not None:
                 connection.exec_driver_sql(f"alter table {table}_{number} owner to {owner}")
     except IntegrityError:

@@ -39,6 +39,11 @@ OWN_BYTES = text(
     "select sum(pg_relation_size(logicalrelid)) from pg_dist_partition where partmethod = 'h'"
     " and logicalrelid = 'lane'::regclass"
 )
+#: How the shards of `profile` count the rows of workspaces.
+COUNTED = text(
+    "select result from run_command_on_shards('profile', $$select attstattarget from pg_attribute"
+    " where attrelid = '%s'::regclass and attname = 'workspace_id'$$)"
+)
 SECRET = text("select secret from workspace where id = :id")
 MEMBERS = """
     create table webhook_member (
@@ -211,6 +216,8 @@ def test_the_command_says_what_it_does_and_may_be_repeated(nodes: Database) -> N
         assert len(distribution.missing(connection)) == len(steps) // 2
     assert run(nodes.url, "distribute").splitlines()[-1] == f"tables distributed: {len(steps) // 2}"
     assert run(nodes.url, "distribute").splitlines()[-1] == "everything is distributed"
+    with nodes.read() as connection:
+        assert set(connection.execute(COUNTED).scalars()) == {"0"}
 
 
 @pytest.mark.parametrize(

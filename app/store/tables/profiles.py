@@ -1,6 +1,5 @@
 """Profiles, what leads to them, and what is recorded of addresses."""
 
-from sqlalchemy import Index
 from sqlmodel import SQLModel
 
 from app.store.tables.columns import big, partial_index, small, text
@@ -11,7 +10,9 @@ class ProfileRow(SQLModel, table=True):
 
     __tablename__ = "profile"
     __table_args__ = (
-        Index("profile_braze_id", "workspace_id", "braze_id", unique=True),
+        # Everybody has one. But for the condition PostgreSQL might read a whole workspace by this index in place of the
+        # rows of some numbers, when its statistics are of a time at which the workspace had few.
+        partial_index("profile_braze_id", "workspace_id", "braze_id", where="braze_id is not null", unique=True),
         partial_index("profile_anonymous", "workspace_id", "pid", where="external_id is null"),
         partial_index("profile_flagged", "workspace_id", "pid", where="flags <> 0"),
         partial_index("profile_blocked", "workspace_id", "pid", where="(flags & 8) <> 0"),
