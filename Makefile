@@ -24,7 +24,7 @@ run: $(VENV)/.installed ## Start Onefold with everything it needs: make run ARGS
 # Bytecode is kept: a hundred processes of ours are started, and each would compile everything again.
 test: $(VENV)/.installed-dev clients ## Run the tests: make test ARGS="tests/domain -x"
 	@exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
-JOBS ?= 2
+JOBS ?= 3
 
 fuzz: $(VENV)/.installed-dev ## Random requests, many: make fuzz CASES=50000 SEED=7 ARGS="tests/fuzz/test_document.py"
 	@exec env FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest $(or $(ARGS),tests/fuzz) --timeout=0 -s
