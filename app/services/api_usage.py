@@ -7,6 +7,7 @@ to a bound.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,25 +73,20 @@ class UsageCounter:
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return
-        try:
-            left = await self._calls.run(lambda: self._add(waiting))
-        except UnavailableError:
-            left = waiting
-        if left:
-            self._keep(left)
+        with suppress(UnavailableError):
+            await self._calls.run(lambda: self._add(waiting))
+        if waiting:
+            self._keep(dict(waiting))
 
-    def _add(self, waiting: dict[Place, int]) -> dict[Place, int]:
-        """What could not be stored: a node that is away keeps back its own workspaces alone."""
-        left: dict[Place, int] = {}
+    def _add(self, waiting: dict[Place, int]) -> None:
+        """Take away what is stored: a node that is away, or that hangs, keeps back its own workspaces alone."""
         for part in self._database.by_node(waiting.items(), lambda item: item[0].workspace_id):
             if self._database.is_away(part[0][0].workspace_id):
-                left.update(part)
                 continue
-            try:
+            with suppress(*DATABASE_ERRORS):
                 store.add(self._database, dict(part))
-            except DATABASE_ERRORS:
-                left.update(part)
-        return left
+                for place, _ in part:
+                    del waiting[place]
 
     def _keep(self, waiting: dict[Place, int]) -> None:
         """Put back what was not stored, before what was counted meanwhile."""

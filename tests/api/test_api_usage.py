@@ -1,8 +1,12 @@
 """Usage of the API: every answer is counted by key, endpoint and status, off the path of the request, and bounded."""
 
 import asyncio
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app.domain.times import HOUR, MINUTE
 from app.services import api_usage
@@ -19,6 +23,8 @@ from tests.stores import NOW_US
 from tests.stores import workspace as new_workspace
 from workers.retention import Retention, UsageKept
 
+#: Whoever waits for a row in a database.
+LOCKED = text("select count(*) from pg_stat_activity where datname = :name and wait_event_type = 'Lock'")
 EVER = UsageFilter(0, 2**40)
 TRACK, JOB = "POST /users/track", "GET /v1/jobs/{id}"
 
@@ -129,6 +135,44 @@ def test_an_outage_costs_no_count_until_there_are_too_many(monkeypatch: pytest.M
 
     asyncio.run(run())
     away.dispose()
+
+
+class Apart(Database):
+    """Each workspace on a node of its own."""
+
+    def by_node(self, items: Iterable[Any], workspace_of: Callable[[Any], int]) -> list[list[Any]]:
+        return [[*part] for _, part in groupby(sorted(items), workspace_of)]
+
+
+def test_a_node_that_hangs_makes_nobody_else_count_twice(database: Database) -> None:
+    if not database.is_postgresql:
+        pytest.skip("SQLite has no nodes")
+    numbers = [new_workspace(database, name) for name in ("one", "two")]
+    places = {Place(number, NOW_US // MINUTE, "", TRACK, 201): 1 for number in numbers}
+    store.add(database, places)
+    apart = Apart(database.url)
+
+    def given_up() -> bool:
+        with database.read() as connection:
+            return bool(connection.execute(LOCKED, {"name": database.main.url.database}).scalar() == 0)
+
+    async def run() -> None:
+        threads = Threads("usage", 1)
+        counter = UsageCounter(apart, StoreCalls(threads, 0.5), lambda: NOW_US)
+        counter._waiting = dict(places)
+        with database.write() as holder:
+            holder.execute(text("update api_usage set count = count where workspace_id = :id"), {"id": numbers[1]})
+            await counter.flush()
+            assert [place.workspace_id for place in counter._waiting] == numbers[1:]
+            until(given_up)
+        await counter.flush()
+        assert counter._waiting == {}
+        await threads.aclose()
+
+    asyncio.run(run())
+    callers = [caller(database, number) for number in numbers]
+    assert [[s.count for s in api_usage.sums(database, one, EVER)] for one in callers] == [[2], [2]]
+    apart.dispose()
 
 
 def test_old_rows_and_too_many_go(database: Database) -> None:

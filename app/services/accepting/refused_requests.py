@@ -7,6 +7,7 @@ counted by endpoint, status and error, and becomes one row for each of these. Al
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -140,12 +141,10 @@ class RefusedRequests:
         self._waiting, self._size = {}, 0
         if not taken:
             return
-        try:
-            left = await self._calls.run(lambda: self._write(taken))
-        except UnavailableError:
-            left = taken
-        if left:
-            self._keep(left)
+        with suppress(UnavailableError):
+            await self._calls.run(lambda: self._write(taken))
+        if taken:
+            self._keep(dict(taken))
 
     def _keep(self, taken: dict[int, _Waiting]) -> None:
         """What could not be written waits on, and what came meanwhile as far as there is room."""
@@ -159,19 +158,16 @@ class RefusedRequests:
                     kept.rows.append(row)
                     self._size += 1
 
-    def _write(self, taken: dict[int, _Waiting]) -> dict[int, _Waiting]:
-        """What could not be written: a node that is away keeps back its own workspaces alone."""
-        left: dict[int, _Waiting] = {}
+    def _write(self, taken: dict[int, _Waiting]) -> None:
+        """Take away what is written: a node that is away, or that hangs, keeps back its own workspaces alone."""
         for part in self._database.by_node(taken.items(), lambda item: item[0]):
             if self._database.is_away(part[0][0]):
-                left.update(part)
                 continue
-            try:
+            with suppress(*DATABASE_ERRORS):
                 with self._database.write() as connection:
                     refused.add(connection, [row for _, waiting in part for row in waiting])
-            except DATABASE_ERRORS:
-                left.update(part)
-        return left
+                for workspace_id, _ in part:
+                    del taken[workspace_id]
 
     async def _run(self) -> None:
         while True:
