@@ -16,6 +16,7 @@ statement is past its time-out are ended from this side.
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Any, Final, TypeVar
 
@@ -88,6 +89,9 @@ class Reach:
         self._away: Mapping[int, str] = {}
         #: {workspace: number of its node}, as far as it is known.
         self._places: Mapping[int, int] = {}
+        self._locating = Lock()
+        #: Workspaces that the coordinator did not know: {number: when it was asked, by time.monotonic}.
+        self._nowhere: Mapping[int, float] = {}
         #: Connections in use: {entry of the pool: since when, by time.monotonic}.
         self._used: dict[ConnectionPoolEntry, float] = {}
         self._use = Lock()
@@ -137,8 +141,9 @@ class Reach:
         nothing else.
         """
         items = list(items)
-        if any(workspace_of(item) not in self._places for item in items):
-            self._look_again(LEAST_SECONDS)
+        unknown = {workspace_of(item) for item in items} - self._places.keys()
+        if unknown:
+            self._locate(unknown)
         parts: dict[int, list[_T]] = {}
         for item in items:
             parts.setdefault(self._places.get(workspace_of(item), -1), []).append(item)
@@ -173,6 +178,18 @@ class Reach:
             self._looked = time.monotonic()
         finally:
             self._lock.release()
+
+    def _locate(self, unknown: set[int]) -> None:
+        """Ask the coordinator where workspaces lie, which asks no node: whoever stores requests waits for this. Those
+        that it does not know are asked for again after a second."""
+        with self._locating:
+            now = time.monotonic()
+            nowhere = {one for one, asked in self._nowhere.items() if now - asked < LEAST_SECONDS}
+            if not unknown - self._places.keys() - nowhere:
+                return
+            with suppress(psycopg.Error), self._connect() as connection:
+                self._places = dict(connection.execute(_PLACES).fetchall())
+            self._nowhere = dict.fromkeys(unknown - self._places.keys(), now)
 
     def _look(self) -> None:
         self._doubted = False

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -137,6 +138,32 @@ def cut(database: Database, workspace_id: int) -> Callable[[], None]:
 
     execute("+")
     return lambda: execute("-")
+
+
+def test_where_a_workspace_lies_is_known_at_once(nodes: Database, halves: tuple[list[int], list[int]]) -> None:
+    """However soon behind a look, and although a node is away. One that does not exist is asked for once a second."""
+    late = [workspace(nodes, f"late {n}") for n in range(8)]
+    cut(nodes, halves[1][0])
+    assert len(nodes.look_for_nodes()) == 1
+    new = Database(nodes.url)
+    with new.read() as connection:  # by which it learns that there are nodes
+        connection.exec_driver_sql("select 1")
+    reach = new._reach
+    assert reach is not None
+    asked = []
+    connect = reach._connect
+
+    def counted() -> psycopg.Connection:
+        asked.append(1)
+        return connect()
+
+    reach._connect = counted
+    assert len(new.by_node(late, int)) == 2
+    assert [new.node(number) for number in late] == [nodes.node(number) for number in late]
+    for _ in range(3):
+        assert new.by_node([999], int) == [[999]]
+    assert len(asked) == 2
+    new.dispose()
 
 
 def failing(database: Database) -> bool:
