@@ -64,7 +64,7 @@ def _beside(now: Round, cluster: Cluster) -> Iterator[tuple[Workspace, Load]]:
     neighbour = _neighbour(now, cluster)
     beside = Load(now.stack.ports, neighbour.key, now.scenario.load, f"{now.seed}/beside")
     beside.start()
-    now.pause(0.2, 0.8)
+    now.pause(0.0, 0.8)
     accepted = beside.accepted()
     yield neighbour, beside
     now.notes["beside"] = beside.accepted() - accepted
