@@ -111,8 +111,8 @@ def _run_postgresql(
     with alone(database, wait_seconds, on_wait) as connection:
         _migrate(connection, parts)
         distribution.complete(connection)
-        statistics.forget_workspaces(connection)
         origin.begin(connection)
+    statistics.forget_workspaces(database)
 
 
 def _run_sqlite(

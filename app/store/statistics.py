@@ -8,11 +8,18 @@ as large as it is now.
 
 from typing import Final
 
+import structlog
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from app.store import distribution
+from app.store.engine import Database, is_locked
+
+log = structlog.get_logger()
 
 _COLUMN: Final = "workspace_id"
+#: How long others may be in the way, who wait behind us meanwhile.
+_LOCK_MS: Final = 1_000
 #: Tables of which statistics are kept or would be, a partition's by its whole table.
 _KEPT: Final = text(
     """
@@ -31,17 +38,28 @@ _KEPT: Final = text(
 _NONE: Final = f"alter column {_COLUMN} set statistics 0"
 
 
-def forget_workspaces(connection: Connection) -> None:
-    """Keep none, and drop those that are there. Part of a transaction of PostgreSQL; harmless to repeat.
+def forget_workspaces(database: Database) -> None:
+    """Keep none, and drop those that are there, in PostgreSQL. Harmless to repeat.
 
-    Of tables on several nodes: `forget_on_nodes`.
+    Others may be at work. A table that is in use for too long is left for the next time. Of tables on several nodes:
+    `forget_on_nodes`.
     """
-    if distribution.is_split(connection, distribution.FIRST):
-        return
-    for name, type_, known in connection.execute(_KEPT, {"column": _COLUMN}).all():
-        # A column that gets a type loses what is known of it. Getting the one that it has rewrites nothing.
+    with database.read() as connection:
+        if distribution.is_split(connection, distribution.FIRST):
+            return
+        kept = connection.execute(_KEPT, {"column": _COLUMN}).all()
+    for name, type_, known in kept:
+        # A column that gets a type loses what is known of it. Getting the one that it has rewrites nothing, but nobody
+        # may be reading. So each table is a transaction, and nobody waits in a circle.
         forget = f", alter column {_COLUMN} type {type_}" if known else ""
-        connection.exec_driver_sql(f"alter table {name} {_NONE}{forget}")
+        try:
+            with database.write() as connection:
+                connection.exec_driver_sql(f"set local lock_timeout = {_LOCK_MS}")
+                connection.exec_driver_sql(f"alter table {name} {_NONE}{forget}")
+        except OperationalError as error:
+            if not is_locked(error):
+                raise
+            log.warning("statistics_wait", table=name)
 
 
 def forget_in_partition(connection: Connection, table: str, name: str) -> None:
