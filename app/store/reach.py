@@ -184,12 +184,12 @@ class Reach:
         that it does not know are asked for again after a second."""
         with self._locating:
             now = time.monotonic()
-            nowhere = {one for one, asked in self._nowhere.items() if now - asked < LEAST_SECONDS}
-            if not unknown - self._places.keys() - nowhere:
+            nowhere = {one: asked for one, asked in self._nowhere.items() if now - asked < LEAST_SECONDS}
+            if not unknown - self._places.keys() - nowhere.keys():
                 return
             with suppress(psycopg.Error), self._connect() as connection:
                 self._places = dict(connection.execute(_PLACES).fetchall())
-            self._nowhere = dict.fromkeys(unknown - self._places.keys(), now)
+            self._nowhere = dict.fromkeys(unknown - self._places.keys(), now) | nowhere
 
     def _look(self) -> None:
         self._doubted = False

@@ -17,7 +17,6 @@ from app.store.engine import Database, is_locked
 
 log = structlog.get_logger()
 
-_COLUMN: Final = "workspace_id"
 #: How long others may be in the way, who wait behind us meanwhile.
 _LOCK_MS: Final = 1_000
 #: Tables of which statistics are kept or would be, a partition's by its whole table.
@@ -35,7 +34,7 @@ _KEPT: Final = text(
     group by 1, 2 order by 1
     """
 )
-_NONE: Final = f"alter column {_COLUMN} set statistics 0"
+_NONE: Final = f"alter column {distribution.COLUMN} set statistics 0"
 
 
 def forget_workspaces(database: Database) -> None:
@@ -47,14 +46,13 @@ def forget_workspaces(database: Database) -> None:
     with database.read() as connection:
         if distribution.is_split(connection, distribution.FIRST):
             return
-        kept = connection.execute(_KEPT, {"column": _COLUMN}).all()
+        kept = connection.execute(_KEPT, {"column": distribution.COLUMN}).all()
     for name, type_, known in kept:
         # A column that gets a type loses what is known of it. Getting the one that it has rewrites nothing, but nobody
         # may be reading. So each table is a transaction, and nobody waits in a circle.
-        forget = f", alter column {_COLUMN} type {type_}" if known else ""
+        forget = f", alter column {distribution.COLUMN} type {type_}" if known else ""
         try:
-            with database.write() as connection:
-                connection.exec_driver_sql(f"set local lock_timeout = {_LOCK_MS}")
+            with database.write(lock_ms=_LOCK_MS) as connection:
                 connection.exec_driver_sql(f"alter table {name} {_NONE}{forget}")
         except OperationalError as error:
             if not is_locked(error):

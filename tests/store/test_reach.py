@@ -161,8 +161,9 @@ def test_where_a_workspace_lies_is_known_at_once(nodes: Database, halves: tuple[
     assert len(new.by_node(late, int)) == 2
     assert [new.node(number) for number in late] == [nodes.node(number) for number in late]
     for _ in range(3):
+        assert new.by_node([998], int) == [[998]]
         assert new.by_node([999], int) == [[999]]
-    assert len(asked) == 2
+    assert len(asked) == 3
     new.dispose()
 
 
