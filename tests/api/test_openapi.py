@@ -244,6 +244,28 @@ def test_refusals(on_sqlite: Service) -> None:
             assert answer.status == status, path
 
 
+def test_arrays_without_a_valid_element(on_sqlite: Service) -> None:
+    """A refusal that says why of each element has to be one of the document's, and so has any other answer."""
+    workspace = on_sqlite.workspace("legacy")
+    components = on_sqlite.app.openapi()["components"]["schemas"]
+    refused = set()
+    for method, path, operation in keyed(on_sqlite):
+        if "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            for name in components[schema["$ref"].rpartition("/")[2]]["properties"] if "$ref" in schema else ():
+                answer = on_sqlite.send(
+                    method, path, msgspec.json.encode({name: [{}, "\0", None]}), workspace.headers(), workspace.key
+                )
+                assert answer.status < 500, path
+                if "errors" in (answer.body or {}):
+                    refused.add((path, name))
+    assert {
+        ("/users/track", "events"),
+        ("/users/export/ids", "user_aliases"),
+        ("/users/identify", "emails_to_identify"),
+    } <= refused
+
+
 def test_idempotent_endpoints(on_sqlite: Service) -> None:
     """Those that are said to take an Idempotency-Key take it, and no others do."""
     workspace = on_sqlite.workspace("legacy")

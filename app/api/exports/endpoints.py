@@ -6,6 +6,7 @@ from app.api.answers import STALE, Answer
 from app.api.documentation import Documentation
 from app.api.endpoint import Endpoint, OtherGroup, posting
 from app.api.exports.models import ExportBody, Exported
+from app.api.track.models import TrackRefusal
 from app.contract import addresses, export
 from app.contract.export import REQUIRES_FIELDS, names_small_fields
 from app.contract.plans import EXPORT_FIELDS, EXPORT_IDS
@@ -22,7 +23,7 @@ _EXPORT_IDS: Final = Documentation(
     "same body, leads to the next ones.",
     body=ExportBody,
     example={"external_ids": ["ada", "nobody"], "fields_to_export": ["external_id", "custom_attributes"]},
-    answers={201: Exported},
+    answers={201: Exported, 400: TrackRefusal},
     headers=_HEADERS,
 )
 
