@@ -55,6 +55,15 @@ def protect(data_dir: Path) -> list[Path]:
     return left + [path for entry in ours for path in _tree(entry) if not _close(path, _OTHERS)]
 
 
+def has(data_dir: Path, path: Path) -> bool:
+    """Whether a path is, or lies in, what Onefold makes in that data directory. Both are resolved."""
+    try:
+        inside = path.relative_to(data_dir)
+    except ValueError:
+        return False
+    return bool(inside.parts) and _is_ours(Path(inside.parts[0]))
+
+
 def _is_ours(path: Path) -> bool:
     return path.name.removeprefix(".").startswith(_OURS) or path.name in _OUR_DIRECTORIES
 

@@ -35,6 +35,8 @@ def backup(file: File, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     runtime.raise_descriptors()  # each upload that waits to be imported is held open, until it is in the backup
     try:
         size = backups.make(settings.data_dir / DATABASE_NAME, background.files(settings), file, now_us())
+    except backups.NoPlaceError as error:
+        raise fail(f"No backup was made at {file}: {error}.") from None
     except backups.BrokenCopyError as error:
         raise fail(f"The database is not sound, and was not backed up: {error}.") from None
     except (OSError, sqlite3.Error) as error:

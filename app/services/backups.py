@@ -17,12 +17,21 @@ from urllib.parse import quote
 from app.adapters import archive
 from app.adapters.archive import BrokenArchiveError
 from app.adapters.files import Files
-from app.adapters.private_files import read_secret, replacing_bytes, sync_directory, write_secret
+from app.adapters.private_files import has, read_secret, replacing_bytes, sync_directory, write_secret
 from app.store import copies, migrate, restored
 from app.store.copies import BrokenCopyError
 from app.store.engine import Database, inbox_file
 
-__all__ = ["BrokenArchiveError", "BrokenCopyError", "Kept", "LaterSchemaError", "make", "record", "restore"]
+__all__ = [
+    "BrokenArchiveError",
+    "BrokenCopyError",
+    "Kept",
+    "LaterSchemaError",
+    "NoPlaceError",
+    "make",
+    "record",
+    "restore",
+]
 
 #: Files of the data directory that a backup has, where they are there: whoever has one of them has what it opens.
 SECRETS: Final = ("default.key", "demo.key", "console.auth", "flower.auth", "metrics.token")
@@ -32,6 +41,10 @@ RECORD: Final = "backup.json"
 RESTORING: Final = "restoring"
 _FILES: Final = "files"
 _COMPRESSED: Final = (".gz", ".tgz")
+
+
+class NoPlaceError(Exception):
+    """Where the backup was to be is something that it must not replace. The message says what."""
 
 
 class LaterSchemaError(Exception):
@@ -54,9 +67,10 @@ def make(main: Path, files: Files, path: Path, now_us: int) -> int:
 
     It has mode 600, and takes the place of what was there once it is whole. Everybody else goes on. Needs room beside
     `path` for the databases and, until it is finished, for them once more. A name that ends in `.gz` or `.tgz` is
-    compressed. Raises BrokenCopyError, OSError, sqlite3.Error.
+    compressed. Raises NoPlaceError, BrokenCopyError, OSError, sqlite3.Error.
     """
     data_dir, path = main.parent, path.resolve()
+    _see_place(data_dir, files, path)
     with (
         ExitStack() as stack,
         TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder,
@@ -87,6 +101,16 @@ def make(main: Path, files: Files, path: Path, now_us: int) -> int:
             writer.finish({"taken_us": now_us, "schema": readers.schema})
     _write_record(data_dir, {"taken_us": now_us})
     return path.stat().st_size
+
+
+def _see_place(data_dir: Path, files: Files, path: Path) -> None:
+    """A backup may take the place of an earlier one, and of nothing that Onefold or the system works with."""
+    if has(data_dir.resolve(), path) or files.directory.resolve() in (path, *path.parents):
+        raise NoPlaceError("Onefold itself keeps its files there")
+    if not path.parent.is_dir():
+        raise NoPlaceError("there is no such directory")
+    if path.exists() and not path.is_file():
+        raise NoPlaceError("there is something that is no ordinary file")
 
 
 def restore(path: Path, main: Path, files: Files, now_us: int) -> int:

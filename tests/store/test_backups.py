@@ -159,6 +159,36 @@ def test_a_restore_that_was_cut_short_is_not_taken_for_an_onefold(data: Path, tm
     assert "was not finished" in command_line(data)("backup", str(tmp_path / "b.tar"), fails=True).replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("onefold.db", "onefold-inbox.db", "onefold.db-wal", "default.key", "metrics.token", "backup.json"),
+        *(
+            "launcher.lock",
+            "valkey.sock",
+            "files",
+            "files/1/job.upload",
+            "files/new.tar",
+            "logs/new.tar",
+            "valkey/a.aof",
+        ),
+        *("", "../link", "../folder", "../pipe", "../nowhere/new.tar"),
+    ],
+)
+def test_a_backup_takes_the_place_of_nothing_but_a_backup(data: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "link").symlink_to(data / "onefold.db")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    before, names = content(data), sorted(data.rglob("*"))
+    run = command_line(data)
+    assert f"No backup was made at {data / place}: " in run("backup", str(data / place), fails=True).replace("\n", "")
+    assert (content(data), sorted(data.rglob("*"))) == (before, names)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["data", "folder", "link", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+    run("backup", str(data / "mine.tar"))  # a name of nobody's, also beside the databases
+    run("backup", str(data / "mine.tar"))
+
+
 def test_with_postgresql_both_say_where_to_look(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nobody")
     for word in ("backup", "restore"):
