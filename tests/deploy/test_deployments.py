@@ -77,6 +77,8 @@ def test_no_pod_has_more_rights_than_needed() -> None:
     for name, template in pods().items():
         spec = template["spec"]
         assert spec["automountServiceAccountToken"] is False, name
+        # Else a service called `onefold-metrics` sets ONEFOLD_METRICS_PORT, to what is no port.
+        assert spec["enableServiceLinks"] is False, name
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         for container in spec["containers"]:

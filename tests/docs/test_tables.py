@@ -81,6 +81,16 @@ def plain(default: object) -> str:
     return f"{default:g}".replace("e+06", "000000") if isinstance(default, (int, float)) else str(default)
 
 
+def test_metrics() -> None:
+    """Every metric that an API or a worker has is explained, and no other."""
+    shown = [name for names, *_ in rows(section("docs/operations.md", "## Metrics")) for name in code(names)]
+    counted = (ROOT / "app/adapters/metrics.py").read_text()
+    known = {f"{name}_total" for name in re.findall(r'Counter\(\s*"onefold_(\w+)"', counted)}
+    known |= set(re.findall(r'Histogram\(\s*"onefold_(\w+)"', counted))
+    known |= set(re.findall(r'"onefold_(\w+)"', (ROOT / "app/services/readings.py").read_text()))
+    assert sorted(name for name in shown if re.fullmatch(r"[a-z_]+", name)) == sorted(known)
+
+
 def test_options_of_a_workspace() -> None:
     shown = {code(option)[0] for option, _, _ in rows(section("docs/settings.md", "## Options of a workspace"))}
     (command,) = [found for name, found in reference.commands() if re.fullmatch(r"onefold workspaces? set", name)]
