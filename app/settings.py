@@ -1,15 +1,17 @@
 """Settings of a process, read once from the environment (ONEFOLD_…, DATABASE_URL, REDIS_URL, BROKER_URL) and frozen."""
 
 import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app import sentinels
+from app import sentinels, server_urls
 
 #: The embedded database, in the data directory.
 DATABASE_NAME: Final = "onefold.db"
@@ -27,12 +29,25 @@ SECRET_NAMES: Final = frozenset(
         "ONEFOLD_FLOWER_BASIC_AUTH",
     }
 )
+#: Numbers have an end, so that none is too large for a database, a clock or a timer.
+Count = Annotated[int, Field(le=2**31 - 1)]
+Size = Annotated[float, Field(le=1_000_000_000)]
+Seconds = Annotated[float, Field(le=100_000_000)]
+Hours = Annotated[float, Field(le=876_000)]
+Days = Annotated[float, Field(le=36_500)]
 
 
 class Settings(BaseSettings):
     """Where things are. With nothing set, everything lives below `data_dir`: SQLite and a private Valkey."""
 
-    model_config = SettingsConfigDict(env_prefix="ONEFOLD_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ONEFOLD_",
+        env_ignore_empty=True,  # an empty variable sets nothing
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a password
+    )
 
     #: In production some things are refused that are harmless on a laptop: see app/cli/production.py.
     env: Literal["development", "production"] = "development"
@@ -51,44 +66,44 @@ class Settings(BaseSettings):
     #: Put before every key in Redis.
     key_prefix: str = "onefold:"
     #: Part of a quota that one API process hands out by itself while Redis is away.
-    quota_local_share: float = 0.5
+    quota_local_share: float = Field(0.5, ge=0, le=1)
     #: How long a request waits for Redis to count it, before that share decides.
-    quota_timeout_seconds: float = Field(0.05, gt=0, le=1)
+    quota_timeout_seconds: Seconds = Field(0.05, gt=0, le=1)
     #: Whether answers also carry the IETF's RateLimit and RateLimit-Policy.
     ietf_ratelimit_headers: bool = False
     #: How long the API may keep a key and the limits of its workspace: a change is seen, and a revoked key refused, at
     #: most this much later.
-    key_cache_seconds: float = 4.0
+    key_cache_seconds: Seconds = Field(4.0, ge=0)
     #: Counts of calls by key, endpoint and status are kept so long, and so many of them of a workspace.
-    usage_hours: int = Field(48, ge=2, le=24 * 400)
-    max_usage_rows: int = Field(200_000, ge=1_000)
+    usage_hours: Count = Field(48, ge=2, le=24 * 400)
+    max_usage_rows: Count = Field(200_000, ge=1_000)
     #: Requests without a valid key that one address may send to one API process in a minute; 0 = any number.
-    failures_per_minute: int = Field(600, ge=0)
+    failures_per_minute: Count = Field(600, ge=0)
     #: Requests in a second above which a workspace cannot raise a limit of its own (PUT /v1/limits); 0 = any.
-    limit_ceiling_per_second: int = Field(10_000, ge=0)
+    limit_ceiling_per_second: Count = Field(10_000, ge=0)
     #: Proxies whose X-Forwarded-For is believed: addresses and CIDR blocks, with commas between them.
     trusted_proxies: str = ""
     #: PostgreSQL ends a statement, a wait for a lock and an idle transaction of ours after this long.
-    database_timeout_seconds: float = 15.0
+    database_timeout_seconds: Seconds = Field(15.0, gt=0, le=86_400)
     #: How long commands wait for another process that is migrating the database.
-    migrate_wait_seconds: float = Field(3600.0, ge=0)
+    migrate_wait_seconds: Seconds = Field(3600.0, ge=0)
     #: What takes longer is answered 503. Clients give up after 2 s, so this is less.
-    answer_seconds: float = 1.8
+    answer_seconds: Seconds = Field(1.8, gt=0)
     #: How long an export waits for writes accepted before it.
-    read_wait_seconds: float = 1.0
+    read_wait_seconds: Seconds = Field(1.0, ge=0)
     #: How long an answer may wait until its request is applied, where it tells what came of it.
-    sync_wait_seconds: float = 10.0
+    sync_wait_seconds: Seconds = Field(10.0, ge=0)
     #: A body that takes longer to arrive is answered 408.
-    receive_timeout_seconds: float = 10.0
+    receive_timeout_seconds: Seconds = Field(10.0, gt=0)
     #: The same for a request's line and headers, from the first byte on or from the connection's start.
-    head_timeout_seconds: float = Field(10.0, gt=0)
+    head_timeout_seconds: Seconds = Field(10.0, gt=0)
     #: A connection is closed when less than 64 KB of a waiting answer is taken in this time.
-    send_timeout_seconds: float = Field(10.0, gt=0)
+    send_timeout_seconds: Seconds = Field(10.0, gt=0)
     #: A connection without a request is kept this long.
-    keep_alive_seconds: int = Field(65, ge=0)
+    keep_alive_seconds: Count = Field(65, ge=0)
     #: Connections that one API process holds, altogether and from one address that is no trusted proxy.
-    max_connections: int = Field(2_048, ge=1)
-    max_connections_per_address: int = Field(512, ge=1)
+    max_connections: Count = Field(2_048, ge=1)
+    max_connections_per_address: Count = Field(512, ge=1)
     #: Whether the API serves /openapi.json and /docs, to anybody.
     docs: bool = False
     #: Whether the API serves the console, at /console, with the role of the owner of the schema. `onefold up` does.
@@ -96,12 +111,12 @@ class Settings(BaseSettings):
     #: Where people find Flower, for a link of the console; empty = no link. `onefold up` sets it.
     flower_url: str = Field("", pattern=r"^(https?://\S+)?$")
     #: A log-in of the console ends so long after its last use; and after seven days.
-    console_session_hours: float = Field(12.0, gt=0)
+    console_session_hours: Hours = Field(12.0, gt=0)
     #: Attempts to log in to the console in a minute: of an account, and twice as many of an address.
-    console_logins_per_minute: int = Field(10, ge=1)
+    console_logins_per_minute: Count = Field(10, ge=1)
     #: How long it is known what accounts of the console did, and how many acts of all of them.
-    console_act_days: float = Field(400.0, gt=0)
-    console_acts: int = Field(100_000, ge=1)
+    console_act_days: Days = Field(400.0, gt=0)
+    console_acts: Count = Field(100_000, ge=1)
     #: SDK key of the app whose shop is served under /demo, to browsers of this machine; empty = no shop. `onefold up
     #: --demo` sets it.
     demo_sdk_key: str = ""
@@ -110,148 +125,148 @@ class Settings(BaseSettings):
     test_mode: bool = False
     #: Requests that one API process has in hand at once, and megabytes of their bodies and answers; beyond it 503.
     #: A workspace gets at most half of what the others leave.
-    max_requests: int = Field(1_000, ge=2)
-    max_megabytes_in_hand: int = Field(96, ge=16)
+    max_requests: Count = Field(1_000, ge=2)
+    max_megabytes_in_hand: Count = Field(96, ge=16)
     #: A larger answer is sent in parts, each of which is read when the one before it was taken.
-    stream_megabytes: float = Field(8.0, ge=0)
+    stream_megabytes: Size = Field(8.0, ge=0)
     #: Requests of one address whose body has to be read to find the key in it (see `legacy_api_key_auth`).
-    max_unknown_requests_per_address: int = Field(16, ge=1)
+    max_unknown_requests_per_address: Count = Field(16, ge=1)
     #: JSON values, objects and arrays among them, that the body of one request may have; more are 413.
-    max_json_values: int = Field(250_000, ge=1_000)
+    max_json_values: Count = Field(250_000, ge=1_000)
     #: Calls of the database that one API process has at once. A workspace gets at most half of what the others leave.
-    store_threads: int = Field(8, ge=2)
+    store_threads: Count = Field(8, ge=2)
     #: Nodes of Citus that one API process writes requests to at once. Each takes a connection.
-    node_writers: int = Field(4, ge=1)
+    node_writers: Count = Field(4, ge=1)
     #: A stream of a workspace with more queued requests, or older ones, takes no more; 0 = no limit.
-    backlog_requests: int = 1_000_000
-    backlog_seconds: float = 6 * 3600
-    backlog_bulk_seconds: float = 24 * 3600
+    backlog_requests: Count = Field(1_000_000, ge=0)
+    backlog_seconds: Seconds = Field(6 * 3600, ge=0)
+    backlog_bulk_seconds: Seconds = Field(24 * 3600, ge=0)
     #: Profiles that a worker loads at once, in megabytes of their size; in memory they take three to ten times as much.
-    loaded_megabytes: float = Field(16.0, ge=1)
+    loaded_megabytes: Size = Field(16.0, ge=1)
     #: Memory of a worker for pages of the SQLite file, in megabytes.
-    sqlite_cache_megabytes: float = Field(64.0, ge=1)
+    sqlite_cache_megabytes: Size = Field(64.0, ge=1)
     #: Memory of a worker for profiles that stay there from one batch of a backlog to the next, in megabytes, about.
-    resident_megabytes: float = Field(64.0, ge=0)
+    resident_megabytes: Size = Field(64.0, ge=0)
     #: Subscription groups that one workspace may have.
-    max_subscription_groups: int = Field(500, ge=1)
+    max_subscription_groups: Count = Field(500, ge=1)
     #: Apps of a workspace.
-    max_apps: int = Field(100, ge=1)
+    max_apps: Count = Field(100, ge=1)
     #: Series of a workspace: names of events and products that are counted by day and hour, for each app.
-    max_series: int = Field(10_000, ge=2)
+    max_series: Count = Field(10_000, ge=2)
     #: Batches of SDK data in a minute, in each API process: of a device, an address and an app; 0 = any number.
-    sdk_batches_per_device: int = Field(120, ge=0)
-    sdk_batches_per_address: int = Field(6_000, ge=0)
-    sdk_batches_per_app: int = Field(0, ge=0)
+    sdk_batches_per_device: Count = Field(120, ge=0)
+    sdk_batches_per_address: Count = Field(6_000, ge=0)
+    sdk_batches_per_app: Count = Field(0, ge=0)
     #: Of one batch of SDK data: its size, and its records.
-    max_sdk_batch_kilobytes: int = Field(256, ge=1, le=4_096)
-    max_sdk_records: int = Field(500, ge=1, le=2_000)
+    max_sdk_batch_kilobytes: Count = Field(256, ge=1, le=4_096)
+    max_sdk_records: Count = Field(500, ge=1, le=2_000)
     #: Of what tracking SDKs send: the size of a batch, and of one call in it.
-    max_tracking_batch_kilobytes: int = Field(500, ge=1, le=4_096)
-    max_tracking_call_kilobytes: int = Field(32, ge=1, le=4_096)
+    max_tracking_batch_kilobytes: Count = Field(500, ge=1, le=4_096)
+    max_tracking_call_kilobytes: Count = Field(32, ge=1, le=4_096)
     #: Message ids that are remembered of an app, for seven days at most.
-    max_message_ids: int = Field(1_000_000, ge=1)
+    max_message_ids: Count = Field(1_000_000, ge=1)
     #: Segments of a workspace.
-    max_segments: int = Field(500, ge=1)
+    max_segments: Count = Field(500, ge=1)
     #: How long a segment may be counted for an answer: the preview, and why somebody is in it.
-    segment_seconds: float = Field(10.0, gt=0)
+    segment_seconds: Seconds = Field(10.0, gt=0)
     #: PostgreSQL: what segments are counted from goes so long after a workspace had one, or asked for a preview.
-    segment_values_days: float = Field(7.0, ge=0)
+    segment_values_days: Days = Field(7.0, ge=0)
     #: `onefold doctor` is red where the last backup is older, in hours; 0 = it does not mind.
-    backup_hours: int = Field(0, ge=0)
+    backup_hours: Count = Field(0, ge=0)
     #: SQLite: size at which the log of each of its two files is written back, in megabytes, and which it keeps.
-    sqlite_log_megabytes: float = Field(64.0, ge=1)
+    sqlite_log_megabytes: Size = Field(64.0, ge=1)
     #: PostgreSQL: standbys that commits are to wait for. `onefold doctor` is red, and metrics say so, where there are
     #: fewer; 0 = as many as the server itself says.
-    standbys: int = Field(0, ge=0)
+    standbys: Count = Field(0, ge=0)
     #: The sweeper looks for work this often.
-    sweep_seconds: float = 1.0
+    sweep_seconds: Seconds = Field(1.0, gt=0)
     #: Applied requests are kept at least this long, for replaying and looking at.
-    inbox_retention_hours: int = 24
+    inbox_retention_hours: Count = Field(24, ge=0, le=876_000)
     #: Applied requests are dropped earlier when the inbox is larger than this; 0 = no limit.
-    inbox_retention_gigabytes: float = 20.0
+    inbox_retention_gigabytes: Size = Field(20.0, ge=0)
     #: Dead letters that are kept of a workspace, and megabytes of their bodies; beyond it the oldest go.
-    dead_letters: int = Field(100_000, ge=1)
-    dead_letter_megabytes: int = Field(1_024, ge=1)
+    dead_letters: Count = Field(100_000, ge=1)
+    dead_letter_megabytes: Count = Field(1_024, ge=1)
     #: Refused requests of which a row is kept: of a workspace, for so many days, and in a second in each API process;
     #: what is beyond that is only counted. 0 rows in a second = nothing is kept.
-    refused_requests: int = Field(10_000, ge=1)
-    refused_days: int = Field(30, ge=1, le=36_500)
-    refused_per_second: int = Field(20, ge=0, le=1_000)
+    refused_requests: Count = Field(10_000, ge=1)
+    refused_days: Count = Field(30, ge=1, le=36_500)
+    refused_per_second: Count = Field(20, ge=0, le=1_000)
     #: Lines of the history of a profile; beyond it the oldest go.
-    history_lines: int = Field(1_000, ge=100)
+    history_lines: Count = Field(1_000, ge=100)
     #: Days for which it is known that a merge was done, at least until it cannot be undone; and a deletion.
-    merge_record_days: int = Field(400, ge=40, le=36_500)
-    deletion_days: int = Field(400, ge=1, le=36_500)
+    merge_record_days: Count = Field(400, ge=40, le=36_500)
+    deletion_days: Count = Field(400, ge=1, le=36_500)
     #: Names of attributes, events and products that are listed and counted of a workspace.
-    catalogue_names: int = Field(100_000, ge=1)
+    catalogue_names: Count = Field(100_000, ge=1)
     #: A request of our own is applied this often, to see that all is well; 0 = never.
-    canary_seconds: float = 30.0
+    canary_seconds: Seconds = Field(30.0, ge=0)
     #: Where clients reach the API, for the addresses of files: https://onefold.example.org. Empty = where the request
     #: that asked for the file came to.
-    public_url: str = ""
+    public_url: str = Field("", pattern=r"^(https?://\S+)?$")
     #: The directory of files that jobs make, shared by API and job workers; empty = `files` in the data directory.
     files: Path | None = None
     #: Jobs of one workspace that are queued or running.
-    max_jobs: int = Field(20, ge=1)
+    max_jobs: Count = Field(20, ge=1)
     #: Runs of merge rules of one workspace that are kept, with what they did; beyond it the oldest go.
-    max_merge_runs: int = Field(400, ge=1)
+    max_merge_runs: Count = Field(400, ge=1)
     #: One attempt at a job may take so long.
-    job_seconds: float = Field(3_600.0, gt=0)
+    job_seconds: Seconds = Field(3_600.0, gt=0)
     #: A file of a job is served for so long.
-    file_hours: float = Field(4.0, gt=0)
+    file_hours: Hours = Field(4.0, gt=0)
     #: A workspace with fewer profiles is not archived.
-    archival_profiles: int = Field(250_000, ge=0)
+    archival_profiles: Count = Field(250_000, ge=0)
     #: Whether profiles that were made for a push token, and have none any more, are deleted every month.
     token_clean_up: bool = True
     #: Between asking for the deletion of everybody in a segment, and it.
-    segment_deletion_days: float = Field(7.0, ge=0, le=90)
+    segment_deletion_days: Days = Field(7.0, ge=0, le=90)
     #: Of one file, and of all files of a workspace.
-    max_file_megabytes: int = Field(4_096, ge=1)
-    max_workspace_file_megabytes: int = Field(16_384, ge=1)
+    max_file_megabytes: Count = Field(4_096, ge=1)
+    max_workspace_file_megabytes: Count = Field(16_384, ge=1)
     #: Imported files of a workspace that are remembered, so that each row of them is imported once; beyond it those go
     #: that were imported longest ago.
-    max_import_files: int = Field(1_000, ge=1)
+    max_import_files: Count = Field(1_000, ge=1)
     #: A file that is sent for an import, what comes out of it when it is unpacked, and how long it waits for a job
     #: worker.
-    max_import_megabytes: int = Field(512, ge=1)
-    max_import_unpacked_megabytes: int = Field(16_384, ge=1)
-    import_hours: float = Field(24.0, gt=0)
+    max_import_megabytes: Count = Field(512, ge=1)
+    max_import_unpacked_megabytes: Count = Field(16_384, ge=1)
+    import_hours: Hours = Field(24.0, gt=0)
     #: Alerts: how often sweepers look at them, how many a workspace may have, how many messages they send in an hour,
     #: and how many are kept.
-    alert_seconds: float = Field(5.0, gt=0)
-    max_alerts: int = Field(50, ge=1)
-    alert_messages_per_hour: int = Field(60, ge=1)
-    max_alert_messages: int = Field(1_000, ge=100)
+    alert_seconds: Seconds = Field(5.0, gt=0)
+    max_alerts: Count = Field(50, ge=1)
+    alert_messages_per_hour: Count = Field(60, ge=1)
+    max_alert_messages: Count = Field(1_000, ge=100)
     #: Change webhooks of a workspace; how long a message waits for one that does not take it, and megabytes of all that
     #: wait in a workspace. Beyond it the oldest go.
-    max_webhooks: int = Field(20, ge=1)
-    webhook_hours: float = Field(72.0, gt=0)
-    max_webhook_megabytes: int = Field(256, ge=1)
+    max_webhooks: Count = Field(20, ge=1)
+    webhook_hours: Hours = Field(72.0, gt=0)
+    max_webhook_megabytes: Count = Field(256, ge=1)
     #: People of a workspace of whom it is remembered that they are in the segments of webhooks, in each once.
-    max_webhook_members: int = Field(1_000_000, ge=1)
+    max_webhook_members: Count = Field(1_000_000, ge=1)
     #: The mail server that takes the e-mails of alerts; empty = none, and alerts call webhooks alone.
     smtp_host: str = ""
-    smtp_port: int = Field(587, ge=1, le=65_535)
+    smtp_port: Count = Field(587, ge=1, le=65_535)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str = ""
     smtp_password: SecretStr | None = None
     smtp_from: str = ""
     #: For each answer of the mail server.
-    smtp_timeout_seconds: float = Field(10.0, gt=0)
+    smtp_timeout_seconds: Seconds = Field(10.0, gt=0)
     #: Whether calls out, such as callbacks, may go to private and loopback addresses.
     http_allow_private: bool = False
     #: Who has it may read /metrics of the API; empty = nobody.
     metrics_token: SecretStr | None = None
     #: Where the sweeper of `onefold worker` serves metrics; port 0 = nowhere.
     metrics_host: str = "127.0.0.1"
-    metrics_port: int = 0
-    log_level: str = "info"
+    metrics_port: Count = Field(0, ge=0, le=65_535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     #: Where traces go, with the extra `otel`: http(s)://… of a collector (OTLP), or file:///…; empty = there are none.
     traces_url: str = Field("", pattern=r"^(https?://\S+|file:///\S+)?$")
     #: The part of the requests that have a trace.
     traces_share: float = Field(1.0, ge=0, le=1)
     #: Size at which a log of `onefold up` begins anew, in megabytes; one older file of each is kept; 0 = it grows.
-    log_megabytes: float = Field(20.0, ge=0)
+    log_megabytes: Size = Field(20.0, ge=0)
     #: Linux: whether `onefold up` and `onefold worker` import everything once and fork their processes, or start each
     #: anew, as they do elsewhere.
     fork: bool = True
@@ -272,11 +287,10 @@ class Settings(BaseSettings):
         """What the environment says, and behind that what is in the files that it names."""
         return (init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings, file_secret_settings)
 
-    @field_validator("metrics_token", "flower_basic_auth", "smtp_password", mode="before")
+    @field_validator("log_level", mode="before")
     @classmethod
-    def _unset_when_empty(cls, value: object) -> object:
-        """An empty variable sets nothing, as everywhere; one that holds blanks is refused below."""
-        return None if value == "" else value
+    def _in_any_case(cls, value: object) -> object:
+        return value.casefold() if isinstance(value, str) else value
 
     @field_validator("metrics_token")
     @classmethod
@@ -294,11 +308,25 @@ class Settings(BaseSettings):
             raise ValueError(problem)
         return value
 
-    @field_validator("redis_url", "broker_url")
+    @field_validator("public_url")
     @classmethod
-    def _sentinels_can_be_asked(cls, url: str) -> str:
-        sentinels.parse(url)
-        return url
+    def _paths_begin_behind_it(cls, url: str) -> str:
+        return url.rstrip("/")
+
+    @field_validator("database_url", "worker_database_url")
+    @classmethod
+    def _is_of_a_database(cls, url: str) -> str:
+        return server_urls.of_database(url)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_of_a_redis(cls, url: str) -> str:
+        return server_urls.of_redis(url)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _is_of_a_broker(cls, url: str) -> str:
+        return server_urls.of_broker(url)
 
     @model_validator(mode="after")
     def _mail_has_a_sender(self) -> "Settings":
@@ -346,8 +374,28 @@ class Settings(BaseSettings):
         return found.celery_url() if found else url
 
 
+def unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    """A line for each variable of the environment that begins as ours do and sets nothing: it may be misspelt."""
+    names = [_variables(field_name, field) for field_name, field in Settings.model_fields.items()]
+    documented = [each[0] for each in names] + [f"{name}_FILE" for name in SECRET_NAMES]
+    known = {name for each in names for name in each}
+    known |= {f"{name}_FILE" for each in names if each[0] in SECRET_NAMES for name in each}
+    for name in sorted(environment):
+        if name.startswith("ONEFOLD_") and name not in known:
+            (near,) = get_close_matches(name, documented, 1, 0.8) or ("",)
+            yield f"{name} is no setting" + (f": {near}?" if near else "")
+
+
+def _variables(field_name: str, field: FieldInfo) -> list[str]:
+    """Names of the environment for a field, the documented one first."""
+    aliases = field.validation_alias
+    if isinstance(aliases, AliasChoices):
+        return [str(name) for name in aliases.choices]
+    return [f"ONEFOLD_{field_name.upper()}"]
+
+
 class SecretFileError(ValueError):
-    """A file that the environment names cannot be read. The message says which variable, and no value."""
+    """A file that the environment names gives no secret. The message says which variable, and no value."""
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -355,15 +403,10 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
         """(value or None, name, False) of a field. Raises SecretFileError."""
-        aliases = field.validation_alias
-        names = [str(name) for name in aliases.choices] if isinstance(aliases, AliasChoices) else []
-        for name in names or [f"ONEFOLD_{field_name.upper()}"]:
-            path = os.environ.get(f"{name}_FILE") if name in SECRET_NAMES else None
-            if path:
-                try:
-                    return Path(path).read_text(encoding="utf-8").strip(), names[0] if names else field_name, False
-                except (OSError, UnicodeDecodeError) as error:
-                    raise SecretFileError(f"{name}_FILE cannot be read ({type(error).__name__})") from None
+        names = _variables(field_name, field)
+        for name in names if names[0] in SECRET_NAMES else ():
+            if path := os.environ.get(f"{name}_FILE"):
+                return _secret(name, Path(path)), names[0] if field.validation_alias else field_name, False
         return None, field_name, False
 
     def __call__(self) -> dict[str, str]:
@@ -373,6 +416,18 @@ class _SecretFiles(PydanticBaseSettingsSource):
             if value:
                 found[name] = value
         return found
+
+
+def _secret(name: str, path: Path) -> str:
+    """The line of a file. Raises SecretFileError, also for no line: what it stands for would be unset, and a process
+    that is to use PostgreSQL would begin with a database of its own."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecretFileError(f"{name}_FILE cannot be read ({type(error).__name__})") from None
+    if not text or "\n" in text:
+        raise SecretFileError(f"{name}_FILE must have one line, and has {'more' if text else 'none'}")
+    return text
 
 
 def token_problem(token: str) -> str | None:

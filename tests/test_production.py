@@ -11,6 +11,7 @@ from tests.command_line import command_line
 GOOD = "Vq8-r41zTn"
 PROXY = {"ONEFOLD_TRUSTED_PROXIES": "10.0.0.0/8"}
 PLAIN = "Onefold speaks plain HTTP"
+EVERYBODY = "ONEFOLD_TRUSTED_PROXIES names every address"
 REMOTE = "leads to another machine without a password"
 WEAK = "too short, or everybody's guess"
 
@@ -25,7 +26,11 @@ WEAK = "too short, or everybody's guess"
         ({}, "192.0.2.7", [PLAIN]),
         ({}, "onefold.example.org", [PLAIN]),
         ({"ONEFOLD_TRUSTED_PROXIES": " "}, "::", [PLAIN]),
+        ({"ONEFOLD_TRUSTED_PROXIES": ", ,"}, "::", [PLAIN]),
+        ({"ONEFOLD_TRUSTED_PROXIES": "10.0.0.1,0.0.0.0/0"}, "127.0.0.1", [EVERYBODY]),
+        ({"ONEFOLD_TRUSTED_PROXIES": "::/0"}, None, [EVERYBODY]),
         (PROXY, "0.0.0.0", []),
+        ({"ONEFOLD_DEMO_SDK_KEY": "sdk"}, None, ["ONEFOLD_DEMO_SDK_KEY"]),
         ({"ONEFOLD_TEST_MODE": "true"}, None, ["ONEFOLD_TEST_MODE"]),
         ({"DATABASE_URL": f"postgresql://onefold:{GOOD}@db/onefold"}, None, []),
         ({"DATABASE_URL": "postgresql://onefold:onefold@db/onefold"}, None, [f"DATABASE_URL is {WEAK}"]),
@@ -36,6 +41,14 @@ WEAK = "too short, or everybody's guess"
         ({"DATABASE_URL": "postgresql://u@/x?host=db,db2"}, None, [f"DATABASE_URL {REMOTE}"]),
         ({"DATABASE_URL": "postgresql://u@/x?host=/run/postgresql"}, None, []),
         ({"DATABASE_URL": "postgresql://u@localhost/x"}, None, []),
+        ({"DATABASE_URL": "postgresql://u@localhost:5432,db:5432/x"}, None, [f"DATABASE_URL {REMOTE}"]),
+        ({"DATABASE_URL": "postgresql://u@/x?host=/run/postgresql,db"}, None, [f"DATABASE_URL {REMOTE}"]),
+        ({"DATABASE_URL": "postgresql://u@/x?host=localhost&host=db"}, None, [f"DATABASE_URL {REMOTE}"]),
+        ({"DATABASE_URL": "postgresql://u@localhost/x?hostaddr=192.0.2.7"}, None, [f"DATABASE_URL {REMOTE}"]),
+        ({"DATABASE_URL": "postgresql://u@/x", "PGHOST": "db"}, None, [f"DATABASE_URL {REMOTE}"]),
+        ({"DATABASE_URL": "postgresql://u@localhost/x", "PGHOST": "db"}, None, []),
+        ({"PGHOST": "db"}, None, []),
+        ({"DATABASE_URL": "postgresql:///x?user=shop-data&password=shop-data"}, None, [f"DATABASE_URL is {WEAK}"]),
         ({"DATABASE_URL": "postgresql://u@db/x?sslmode=verify-full&sslcert=c.pem"}, None, []),
         ({"DATABASE_URL": "postgresql://u@db/x", "PGPASSWORD": GOOD}, None, []),
         ({"DATABASE_URL": "postgresql://u@db/x", "PGPASSWORD": "postgres"}, None, [f"PGPASSWORD is {WEAK}"]),
@@ -51,6 +64,8 @@ WEAK = "too short, or everybody's guess"
         ({"BROKER_URL": "redis+sentinel://:redis@localhost/g"}, None, [f"BROKER_URL is {WEAK}"]),
         ({"REDIS_URL": "unix:///run/valkey.sock?db=0"}, None, []),
         ({"BROKER_URL": "amqp://guest:guest@rabbit//"}, None, [f"BROKER_URL is {WEAK}"]),
+        ({"BROKER_URL": f"amqp://u:{GOOD}@a//;amqp://guest:guest@b//"}, None, [f"BROKER_URL is {WEAK}"]),
+        ({"BROKER_URL": "amqp://localhost//;amqp://b//"}, None, [f"BROKER_URL {REMOTE}"]),
         ({"ONEFOLD_METRICS_TOKEN": "password"}, None, [f"ONEFOLD_METRICS_TOKEN is {WEAK}"]),
         ({"ONEFOLD_FLOWER_BASIC_AUTH": "me:a-long-password"}, None, [f"FLOWER_BASIC_AUTH is {WEAK}"]),
         ({"ONEFOLD_FLOWER_BASIC_AUTH": f"me:{GOOD}"}, None, []),
@@ -88,14 +103,18 @@ def test_all_that_serves_looks(words: tuple[str, ...], tmp_path: Path, monkeypat
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SECRET_NAMES:
-        (tmp_path / name).write_text(f"me:of-{name}\n")
+    begins = {"DATABASE_URL": "postgresql://", "WORKER_DATABASE_URL": "postgresql://", "REDIS_URL": "redis://"}
+    lines = {
+        name: f"{begins.get(name, 'amqp://' if name == 'BROKER_URL' else '')}me:of-{name}@x" for name in SECRET_NAMES
+    }
+    for name, line in lines.items():
+        (tmp_path / name).write_text(f"{line}\n")
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
     found = Settings()
     given = (found.database_url, found.worker_database_url, found.redis_url, found.broker_url)
     secret = (found.metrics_token, found.smtp_password, found.flower_basic_auth)
-    assert {*given, *(each.get_secret_value() for each in secret if each)} == {f"me:of-{name}" for name in SECRET_NAMES}
+    assert {*given, *(each.get_secret_value() for each in secret if each)} == set(lines.values())
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
     assert Settings().redis_url == "redis://127.0.0.1:1"
     monkeypatch.setenv("BROKER_URL_FILE", str(tmp_path / "none"))

@@ -58,6 +58,11 @@ def settings_for(data_dir: Path) -> Settings:
         raise fail(str(error)) from None
 
 
+def embeds_redis(settings: Settings) -> bool:
+    """Whether Redis is the server that `onefold up` runs for this data directory, since nothing leads to another."""
+    return settings.redis_url == urls(socket_path(settings.data_dir))[0]
+
+
 def _told(place: tuple[int | str, ...], message: str) -> str:
     """What is wrong with a variable of the environment, without its value."""
     names = (str(part) for part in place)

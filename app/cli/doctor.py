@@ -1,5 +1,6 @@
 """`onefold doctor` and `onefold verify`: is everything there, and is everything right."""
 
+import os
 from typing import Final
 
 import typer
@@ -27,7 +28,7 @@ from app.cli.context import (
 from app.cli.distribution import ADVICE
 from app.cli.output import out, show_table
 from app.domain.times import DAY
-from app.settings import Settings
+from app.settings import Settings, unknown
 from app.store import dead_letters, distribution, durability, lane, migrate
 from app.store.engine import DATABASE_ERRORS, Database, ping
 from app.store.inbox import backlog
@@ -41,7 +42,14 @@ from workers import replay
 def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Check every dependency and say what to do about what is missing."""
     settings = settings_for(data_dir)
-    checks = [_database(settings), _durability(settings), _redis(settings), _workers(settings), _job_workers(settings)]
+    checks = [
+        *_variables(),
+        _database(settings),
+        _durability(settings),
+        _redis(settings),
+        _workers(settings),
+        _job_workers(settings),
+    ]
     checks += [_backlog(settings), _lanes(settings), _dead_letters(settings), _values(settings)]
     checks += _nodes(settings)
     checks += [precautions.backup(settings), precautions.restored(settings), *precautions.standbys(settings)]
@@ -57,6 +65,14 @@ def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 Check = tuple[str, bool, str, str]
 _UNKNOWN_BACKLOG: Final[Check] = ("backlog", False, "unknown", "the database has to answer first")
+
+
+def _variables() -> list[Check]:
+    """Variables of the environment that begin as settings do, and set nothing."""
+    found = list(unknown(os.environ))
+    if not found:
+        return []
+    return [("settings", False, "; ".join(found), "correct it, or take it away: see docs/settings.md")]
 
 
 def _database(settings: Settings) -> Check:

@@ -1,14 +1,17 @@
-"""`ONEFOLD_ENV=production`: what is harmless on a laptop and is not where strangers come, is refused at the start."""
+"""What a process that serves says of its environment before it begins: variables that set nothing, and with
+`ONEFOLD_ENV=production` what is harmless on a laptop and is not where strangers come, which is refused."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from app import sentinels
 from app.cli.context import fail
+from app.cli.output import errors
 from app.sentinels import Sentinels
-from app.settings import SHORTEST_SECRET, Settings
+from app.services.networks import parse_networks
+from app.settings import SHORTEST_SECRET, Settings, unknown
 from app.store.durability import is_loopback
 
 #: What everybody tries first, and what examples have, ours among them.
@@ -48,8 +51,10 @@ _LIBPQ: Final = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSSLCERT")
 
 
 def see(settings: Settings, host: str | None = None, *, demo: bool = False, test: bool = False) -> None:
-    """End the command where production is asked for and something is not fit for it. `host`: where we are to listen;
-    `demo`, `test`: what `onefold up` was asked for."""
+    """Name variables that may be misspelt, and end the command where production is asked for and something is not fit
+    for it. `host`: where we are to listen; `demo`, `test`: what `onefold up` was asked for."""
+    for line in unknown(os.environ):
+        errors.print(line, highlight=False, markup=False, soft_wrap=True)
     if not settings.is_production:
         return
     found = list(problems(settings, host, os.environ))
@@ -62,11 +67,16 @@ def problems(settings: Settings, host: str | None, environment: Mapping[str, str
     """What is not fit for production, a line each, without any value."""
     if settings.test_mode:
         yield "ONEFOLD_TEST_MODE lets whoever has a key make its workspace begin anew."
-    if host is not None and not is_loopback(host) and not settings.trusted_proxies.strip():
+    if settings.demo_sdk_key:
+        yield "ONEFOLD_DEMO_SDK_KEY serves a shop that lets anybody in."
+    proxies = parse_networks(settings.trusted_proxies.split(","))
+    if host is not None and not is_loopback(host) and not proxies:
         yield (
             "Onefold speaks plain HTTP. Listen on 127.0.0.1, or put a proxy with TLS before it and name that in"
             " ONEFOLD_TRUSTED_PROXIES."
         )
+    if any(network.prefixlen == 0 for network in proxies):
+        yield "ONEFOLD_TRUSTED_PROXIES names every address, and so lets everybody say which address is theirs."
     for name, url in _urls(settings):
         yield from _of_url(name, url, environment)
     for name, secret in _secrets(settings, environment):
@@ -91,16 +101,35 @@ def _of_url(name: str, url: str, environment: Mapping[str, str]) -> Iterator[str
     if behind := sentinels.parse(url):
         yield from _of_sentinels(name, behind)
         return
+    # Celery takes several brokers with semicolons between them.
+    found = [problem for each in url.split(";") if each for problem in _of_server(name, each, environment)]
+    yield from dict.fromkeys(found)
+
+
+def _of_server(name: str, url: str, environment: Mapping[str, str]) -> Iterator[str]:
     parts = urlsplit(url)
-    asked = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    password = unquote(parts.password) if parts.password else asked.get("password", "")
-    if password and is_weak(password, unquote(parts.username or "")):
+    asked = parse_qs(parts.query)
+    password = unquote(parts.password) if parts.password else asked.get("password", [""])[-1]
+    user = unquote(parts.username or "") or asked.get("user", [""])[-1]
+    if password and is_weak(password, user):
         yield f"The password in {name} is too short, or everybody's guess."
-    host = parts.hostname or asked.get("host", "").partition(",")[0]
-    remote = host and not host.startswith("/") and not is_loopback(host)
-    elsewhere = name.endswith("DATABASE_URL") and (any(environment.get(each) for each in _LIBPQ) or "sslcert" in asked)
+    is_database = name.endswith("DATABASE_URL")
+    hosts = _hosts(parts.netloc, asked, environment if is_database else {})
+    remote = any(host and not host.startswith(("/", "@")) and not is_loopback(host) for host in hosts)
+    elsewhere = is_database and (any(environment.get(each) for each in _LIBPQ) or "sslcert" in asked)
     if remote and not password and not elsewhere:
         yield f"{name} leads to another machine without a password."
+
+
+def _hosts(netloc: str, asked: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> Iterator[str]:
+    """All that a URL may lead to. libpq takes several hosts, also as parameters, and what it is not told from its own
+    variables."""
+    named = [text for each in ("host", "hostaddr") for texts in asked.get(each, ()) for text in texts.split(",")]
+    authority = netloc.rpartition("@")[2]
+    named += [urlsplit(f"//{place}").hostname or "" for place in authority.split(",") if place]
+    if not named:
+        named = [text for each in ("PGHOST", "PGHOSTADDR") for text in environment.get(each, "").split(",")]
+    yield from named
 
 
 def _of_sentinels(name: str, behind: Sentinels) -> Iterator[str]:

@@ -22,6 +22,7 @@ from app.cli.context import (
     DEFAULT_WORKSPACE,
     DataDir,
     close_to_others,
+    embeds_redis,
     environment,
     fail,
     opened,
@@ -83,7 +84,7 @@ def up(
         if number:
             children.see_free(name, address, number)
     family: list[Child] = []
-    if not os.environ.get("REDIS_URL") and not os.environ.get("ONEFOLD_REDIS_URL"):
+    if embeds_redis(settings):
         family.append(children.valkey(settings))
     with opened(settings, make=True) as database:
         _say_doubt(settings, database)

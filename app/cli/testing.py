@@ -17,9 +17,9 @@ from app.cli import children, starting
 from app.cli.context import fail, opened, settings_for
 
 #: What leads to a database, a Redis or files that somebody else has. A CI often has some of these for the project.
+_SERVERS: Final = ("DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "BROKER_URL")
 _ELSEWHERE: Final = (
-    *("DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "BROKER_URL"),
-    *("ONEFOLD_DATABASE_URL", "ONEFOLD_WORKER_DATABASE_URL", "ONEFOLD_REDIS_URL", "ONEFOLD_BROKER_URL"),
+    *(f"{before}{name}{behind}" for name in _SERVERS for before in ("", "ONEFOLD_") for behind in ("", "_FILE")),
     *("ONEFOLD_FILES", "ONEFOLD_DATA_DIR", "ONEFOLD_KEY_PREFIX"),
 )
 _SETTINGS: Final = {

