@@ -65,8 +65,8 @@ _DOUBTS: Final = {
         "stop APIs and workers, run `onefold db restored`, start them again",
     ),
     Doubt.TORN: (
-        "more is applied than accepted: its files are not of one moment",
-        "restore both files of one backup, with `onefold restore`",
+        "of two moments: more is applied than accepted",
+        "`onefold restore` both files of one backup; without one, `onefold db restored`: what waited is lost",
     ),
 }
 

@@ -34,6 +34,7 @@ from app.store import migrate, roles
 from app.store import workspaces as stored
 from app.store.durability import is_loopback
 from app.store.engine import Database
+from app.store.origin import Doubt
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the API.")]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
@@ -150,6 +151,7 @@ def console(
     with opened(settings) as database:
         if not roles.owns_schema(database):
             raise fail("The console needs the role that owns the schema: it changes keys and workspaces.")
+        _say_doubt(settings, database)
         starting.first_account(database, settings.data_dir)
     argv = children.uvicorn(settings, host, port, "app.asgi:create_console")
     os.execve(argv[0], argv, environment(settings))  # noqa: S606 - our own command
@@ -187,8 +189,11 @@ def _launch(family: list[Child]) -> None:
 
 def _say_doubt(settings: Settings, database: Database) -> None:
     """Warn where the database was put back and nobody said so. It starts all the same: a standby that took over by
-    itself is no reason to be away."""
-    if (found := precautions.doubt(settings, database)) is not None:
+    itself is no reason to be away. Where accepted requests would never be applied, end the command."""
+    found = precautions.doubt(settings, database)
+    if found is Doubt.TORN:
+        raise fail(precautions.told(found))
+    if found is not None:
         _report(precautions.told(found))
 
 

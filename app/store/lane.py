@@ -93,6 +93,10 @@ _SUSPEND = text(
     "update lane set begun_stream = :stream, begun_done = :done, begun = :progress, attempts = 0"
     " where workspace_id = :workspace_id"
 )
+_FORGET_BEGUN = text(
+    "update lane set begun_stream = null, begun_done = null, begun = null"
+    " where workspace_id = :workspace_id and begun_stream = :stream"
+)
 _PROGRESS = text("select begun from lane where workspace_id = :workspace_id")
 _SETTINGS = text("update lane set settings = :settings where workspace_id = :workspace_id")
 _LAST_APPLIED = text("select stream from applied where workspace_id = :workspace_id and n = :n and version = :version")
@@ -116,6 +120,11 @@ def create(connection: Connection, workspace_id: int) -> None:
 def begin_epoch(connection: Connection) -> None:
     """What a worker remembers of any workspace is not true any more: see app.store.restored."""
     connection.execute(_EPOCH, {"epoch": _new_epoch()})
+
+
+def forget_begun(connection: Connection, workspace_id: int, stream: int) -> None:
+    """The request of which a part is applied is not in the inbox any more."""
+    connection.execute(_FORGET_BEGUN, {"workspace_id": workspace_id, "stream": stream})
 
 
 def _new_epoch() -> int:

@@ -64,10 +64,15 @@ def begin(database: Database, workspace_id: int, now_us: int) -> None:
     with database.write() as connection:
         connection.execute(_BEGIN, values)
         if database.is_postgresql:
-            connection.execute(_CLOSE, values)
+            close(connection, workspace_id)
     if not database.is_postgresql:
         with database.write(database.inbox) as connection:
-            connection.execute(_CLOSE, values)
+            close(connection, workspace_id)
+
+
+def close(inbox: Connection, workspace_id: int) -> None:
+    """See that nothing of a workspace is accepted any more. Part of a transaction where the inbox is."""
+    inbox.execute(_CLOSE, {"workspace_id": workspace_id})
 
 
 def name_of_deleted(workspace_id: int) -> str:

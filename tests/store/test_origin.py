@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -13,10 +13,11 @@ import pytest
 import redis
 
 from app.adapters.remembered import RememberedNumbers
-from app.store import migrate, origin, partitions, restored, roles, standbys
+from app.store import migrate, origin, partitions, restored, roles, standbys, workspace_deletions
 from app.store.engine import Database, inbox_file
+from app.store.inbox.log import UnknownWorkspaceError
 from app.store.origin import Doubt
-from tests.busy import accept
+from tests.busy import accept, applier_of
 from tests.command_line import command_line
 from tests.missing import needed
 from tests.recovery import ARCHIVING, archive_all, base_backup, restore
@@ -47,6 +48,15 @@ def made(url: str) -> tuple[Database, int]:
     migrate.upgrade(database)
     partitions.prepare(database, NOW_US)
     return database, workspace(database)
+
+
+@contextmanager
+def opened(main: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{main}")
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 def place(database: Database) -> Doubt | None:
@@ -257,6 +267,46 @@ def test_files_of_sqlite_that_are_copied_back(
         connection.execute("update lane set cursor_normal = 1")
         connection.commit()
     assert "more is applied than accepted" in run("doctor", fails=True).replace("\n", " ")
+
+
+@pytest.mark.parametrize("inbox", ["older", "gone"])
+def test_what_is_accepted_behind_an_inbox_that_was_lost_is_applied(
+    inbox: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing starts that would accept what is never applied; `db restored` goes on behind what was applied, also where
+    a part of a request was. A workspace that is being deleted stays closed."""
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    main = tmp_path / "onefold.db"
+    prepare(f"sqlite:///{main}")
+    run = command_line(tmp_path)
+    with opened(main) as database:
+        one, other, gone = (workspace(database, name) for name in ("one", "other", "gone"))
+        accept(database, one, 1)
+        applier_of(database).drain(one)
+        with closing(sqlite3.connect(inbox_file(main))) as connection:
+            connection.execute("vacuum into ?", (f"{inbox_file(main)}.copy",))
+        for n in range(2, 6):
+            accept(database, one, n)
+        applier_of(database).drain(one)
+        with database.write() as connection:
+            lane_of = "update lane set begun_stream = 0, begun_done = 3, begun = '{}' where workspace_id = "
+            connection.exec_driver_sql(f"{lane_of}{one}")
+        workspace_deletions.begin(database, gone, NOW_US)
+    for suffix in ("", "-wal", "-shm"):
+        inbox_file(main).with_name(f"{inbox_file(main).name}{suffix}").unlink(missing_ok=True)
+    if inbox == "older":
+        inbox_file(main).with_name(f"{inbox_file(main).name}.copy").replace(inbox_file(main))
+    for words in (("api",), ("worker",), ("console",)):  # and `up`, which says it in the same way
+        assert "more is applied than accepted" in run(*words, fails=True).replace("\n", " ")
+    run("db", "restored", "--nothing-lost", fails=True)
+    run("db", "restored")
+    assert "none is given out twice" in run("doctor", fails=True)
+    with opened(main) as database:
+        for number in (one, other):
+            accept(database, number, 6)
+            assert applier_of(database).drain(number).requests == 1
+        with pytest.raises(UnknownWorkspaceError):
+            accept(database, gone, 7)
 
 
 def test_what_is_remembered_of_a_workspace_goes_with_it(

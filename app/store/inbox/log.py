@@ -134,6 +134,7 @@ _CREATE_HEAD = text(
     " on conflict do nothing"
 )
 _HEAD = text("select head from inbox_head where workspace_id = :workspace_id and stream = :stream")
+_SET_HEAD = text("update inbox_head set head = :head where workspace_id = :workspace_id and stream = :stream")
 _HOLD = text("select head from inbox_head where workspace_id = :workspace_id and stream = :stream for no key update")
 _HAS_KIND = text(
     "select 1 from inbox where workspace_id = :workspace_id and stream = :stream and seq > :after and hour >= :hour"
@@ -258,6 +259,11 @@ def head(connection: Connection, workspace_id: int, stream: int) -> int:
     """Number of the last accepted request; 0 when there is none."""
     last = connection.execute(_HEAD, {"workspace_id": workspace_id, "stream": stream}).scalar()
     return int(last or 0)
+
+
+def set_head(connection: Connection, workspace_id: int, stream: int, head: int) -> None:
+    """Say which was the number of the last accepted request, in a transaction in which nobody else gets one."""
+    connection.execute(_SET_HEAD, {"workspace_id": workspace_id, "stream": stream, "head": head})
 
 
 def hold(connection: Connection, workspace_id: int, stream: int) -> None:
