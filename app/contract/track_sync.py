@@ -109,7 +109,7 @@ def _identifier(key: Identifier, obj: dict[str, Any]) -> dict[str, object]:
     return {name: identifiers.text(sent)}
 
 
-def _summary(title: str, name: str, summaries: dict[str, list[int]] | None) -> list[dict[str, object]]:
+def _summary(title: str, name: str, summaries: Mapping[str, list[int]] | None) -> list[dict[str, object]]:
     summary = (summaries or {}).get(name)
     if summary is None:
         return []

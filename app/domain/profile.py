@@ -3,6 +3,7 @@
 Times are integer microseconds since 1970-01-01 UTC, truncated to milliseconds where they come from a client.
 """
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -108,9 +109,9 @@ class Profile:
     core: dict[str, object] | None = None
     custom: dict[str, object] | None = None
     #: {event name: [count, first_us, last_us]}
-    events: dict[str, list[int]] | None = None
+    events: MutableMapping[str, list[int]] | None = None
     #: {product id: [count, first_us, last_us]}
-    purchases: dict[str, list[int]] | None = None
+    purchases: MutableMapping[str, list[int]] | None = None
     #: {"devices": {key of a device: {"app", "id", "model", "os", …}}, "tokens": {push token: {"app", "platform",
     #:  "device_id", "at"}}, "apps": {id of an app: {"name", "platform", "version", "sessions", "first_used",
     #:  "last_used"}}, "active": {id of an app, or "" for all: mark of app.domain.activity}, "uninstalled_at": us} with

@@ -1,5 +1,6 @@
 """What attributes, events and purchases do to a profile (spec track.md)."""
 
+from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -341,7 +342,7 @@ def _purchase(step: Step, profile: Profile, command: TrackPurchase) -> None:
 
 def _summarise(step: Step, profile: Profile, section: int, kind: int, name: str, time_us: int, count: int) -> bool:
     """Count an event or a product. False when the profile does not have its name, and has no room for it."""
-    summaries: dict[str, list[int]] = step.state.section(profile, section)
+    summaries: MutableMapping[str, list[int]] = step.state.section(profile, section)
     before = summaries.get(name)
     if before is None:
         grown = sizes.of_name(name) + _SUMMARY

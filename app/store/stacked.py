@@ -110,7 +110,10 @@ class Packed:
         if documents:  # as they are: nobody parses them but us
             places = ",".join(["%s"] * (1 + len(documents)))
             row = f"format('[{places}]', {row}, {', '.join(f'ifnull({one}, {_NULL})' for one in documents)})"
-        self._is_nested = bool(documents)
+        #: Of rows with documents, which are [[position, *columns], *documents].
+        self._nested: msgspec.json.Decoder[Any] | None = None
+        if documents:
+            self._nested = msgspec.json.Decoder(list[tuple[(list[Any], *[msgspec.Raw] * len(documents))]])  # type: ignore[misc]
         text = f"select cast(group_concat({row}) as blob) from (values {{}}) k cross join {table} t where {match}"
         text = re.sub(r"k\.m(\d)", lambda found: f"k.column{2 + int(found[1])}", text)
         # Parameters have no names: Python's driver will refuse those where it gets a list of values.
@@ -120,16 +123,26 @@ class Packed:
         self._statements = {size: text.format(self._lengths.values(size)) for size in self._lengths.sizes}
 
     def run(self, connection: Connection, keys: Sequence[Sequence[Any]], values: dict[str, Any]) -> list[list[Any]]:
-        """Rows of [position of the key, *columns, *documents], documents as Python has them: None = there is none."""
+        """Rows of [position of the key, *columns, *documents], documents as JSON text: None = there is none."""
         driver: Any = connection.connection.driver_connection
         before, after = ([values[name] for name in names] for names in (self._before, self._after))
         found: list[list[Any]] = []
         for size, members in self._lengths.portions([(n, *key) for n, key in enumerate(keys)]):
             (packed,) = driver.execute(self._statements[size], [*before, *members, *after]).fetchone()
-            if packed is not None:
-                found += msgspec.json.decode(b"[%b]" % packed)
-        return [[*row, *rest] for row, *rest in found] if self._is_nested else found
+            if packed is None:
+                continue
+            rows = b"[%b]" % packed
+            if self._nested is None:
+                found += msgspec.json.decode(rows)
+            else:
+                found += ([*row, *map(_text, documents)] for row, *documents in self._nested.decode(rows))
+        return found
 
 
+def _text(document: msgspec.Raw) -> str | None:
+    return None if document == _NOTHING else str(document, "utf-8")
+
+
+_NOTHING: Final = msgspec.Raw(b"null")
 _NULL: Final = "'null'"
 _NAMED: Final = re.compile(r":(\w+)")

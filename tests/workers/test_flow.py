@@ -15,7 +15,9 @@ from app.store import lane, workspaces
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
+from app.store.profiles import flowing as reading
 from app.store.profiles import resident
+from app.store.profiles.summaries import LEAST
 from tests.accepting import send_signed, track
 from tests.applying import applier, cursors, differences, flowing
 from tests.fuzz.size import cases
@@ -117,6 +119,7 @@ _logs = st.lists(st.one_of(_plain, _plain, _plain, _others), min_size=10, max_si
     st.sampled_from([1, 1, 6]),
     st.sampled_from([0, 20_000, 10**9]),
     st.booleans(),
+    st.sampled_from([0, LEAST]),
 )
 def test_any_log_equals_the_reference(
     database: Database,
@@ -125,9 +128,10 @@ def test_any_log_equals_the_reference(
     least_plain: int,
     resident_bytes: int,
     observed: bool,
+    least: int,
 ) -> None:
-    """However many plain requests are between others, however little stays in memory, and whether or not changes are
-    told."""
+    """However many plain requests are between others, however little stays in memory, however large summaries are that
+    are not decoded, and whether or not changes are told."""
     one = workspace(database, next(_names))
     if observed:
         make(database, one)
@@ -137,7 +141,9 @@ def test_any_log_equals_the_reference(
         accepted += send_signed(database, one, path, body)
         if n in (len(sent) // 2, len(sent) - 1):
             worker._flows.saw(StreamKey(one, 0), full=True)
-            worker.drain(one)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(reading, "LEAST", least)
+                worker.drain(one)
     assert cursors(database, one) == [accepted, 0]
     assert differences(database, one) == []
     assert attempts(database, one) == 0

@@ -8,12 +8,15 @@ from typing import Any, Final
 
 import pytest
 
+from app.domain.commands import StreamKey
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.profiles.resident import Resident
-from tests.accepting import entry
+from app.store.profiles.summaries import Summaries
+from tests.accepting import entry, send, track
 from tests.applying import differences, flowing
 from tests.stores import NOW_US, workspace
+from workers.apply import FLOW_SHARE
 
 #: What memory may be more than it is taken for; and what it is at least, or the setting buys nothing.
 MOST, LEAST = 1.1, 0.4
@@ -108,3 +111,47 @@ def test_no_more_stays_than_the_setting_says(database: Database, population: str
     assert found
     assert sum(map(taken, found)) < 1.3 * most
     assert [differences(database, number) for number in numbers] == [[], []]
+
+
+NAMES: Final = [f"a rather long name of an event {k}" for k in range(80)]
+
+
+def wide(n: int, names: list[str]) -> dict[str, Any]:
+    return {"events": [{"external_id": f"u{n}", "name": name, "time": "2026-11-20T00:00:00Z"} for name in names]}
+
+
+def test_many_names_of_events_are_neither_decoded_nor_loaded_with_the_rest(database: Database) -> None:
+    """An event of a wide profile takes the memory of its section's JSON, and no more of a batch than that."""
+    one, people = workspace(database), 40
+    first = flowing(database, 8)
+    for n in range(people):
+        track(database, one, {"attributes": [{"external_id": f"u{n}", **{f"f{k}": "x" * 200 for k in range(60)}}]})
+        track(database, one, wide(n, NAMES[:40]))
+        track(database, one, wide(n, NAMES[40:]))
+    drained(first, one)
+    # The sections of events of ten people fit a batch of a flow together, and four whole profiles do not.
+    worker = flowing(database, 10, loaded_bytes=FLOW_SHARE * 10 * 6_000)
+    track(database, one, {"attributes": [{"external_id": "somebody else"}]})
+    drained(worker, one)
+    for n in range(people):
+        track(database, one, wide(n, [NAMES[n], NAMES[n], NAMES[79 - n]]))
+    worker._flows.saw(StreamKey(one, 0), full=True)
+    summary = worker.drain(one)
+    assert (summary.requests, summary.flowed > 0, summary.batches) == (people, True, people // 10)
+    (found,) = residents(worker)
+    assert len(found.state.profiles) == people
+    texts = [
+        profile.events.text_bytes for profile in found.state.profiles.values() if isinstance(profile.events, Summaries)
+    ]
+    assert len(texts) == people
+    assert min(texts) > 4_000
+    assert LEAST < taken(found) / found.size < MOST
+    assert found.size < people * 10_000
+    assert differences(database, one) == []
+    # New names, all of them at once, and someone else's hand in it.
+    for n in range(people):
+        track(database, one, wide(n, [f"new {n}", NAMES[0], "one more"]))
+    send(database, one, "/users/delete", {"external_ids": ["u3"]})
+    worker._flows.saw(StreamKey(one, 0), full=True)
+    drained(worker, one)
+    assert differences(database, one) == []

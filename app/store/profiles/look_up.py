@@ -32,9 +32,9 @@ _decode = msgspec.json.decode
 #: Kinds that are listed in the table `identifier`, and of which one profile has a value.
 _ONE: Final = (EXTERNAL, ALIAS, TOKEN, DEVICE)
 
-_COLUMNS: Final = ", ".join(f"t.{name}" for name in ROW_FIELDS)
+COLUMNS: Final = ", ".join(f"t.{name}" for name in ROW_FIELDS)
 #: Where the sections begin in a row: behind the number of the question, and the profile's own fields.
-_FIRST_SECTION: Final = 1 + len(ROW_FIELDS)
+FIRST_SECTION: Final = 1 + len(ROW_FIELDS)
 _FIND = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), documents=())
 #: Of the holders of each key only some, `most`.
 _FIND_SOME = Query("identifier", "t.pid", "t.kind = {0} and t.label = {1} and t.value = {2}", numbers=(0,), some="pid")
@@ -47,20 +47,20 @@ _SECTION_ROWS: Final = {
 }
 
 
-def _documents(condition: str) -> list[str]:
-    """Columns of the sections of the bit mask {1}, where the condition holds."""
+def documents(condition: str, doc: str = "s.doc") -> list[str]:
+    """Columns of the sections of the bit mask {1}, where the condition holds. `doc`: of each row, by SQL."""
     return [
-        f"case when {condition}{{1}} & {section} <> 0 then (select s.doc from {table} s"
+        f"case when {condition}{{1}} & {section} <> 0 then (select {doc} from {table} s"
         f" where s.workspace_id = :workspace_id and s.pid = t.pid{extra}) end"
         for section, (table, extra) in _SECTION_ROWS.items()
     ]
 
 
 #: Profiles by [pid, bit mask of sections].
-_PROFILES = Query("profile", ", ".join([_COLUMNS, *_documents("")]), "t.pid = {0}", numbers=(0, 1))
+_PROFILES = Query("profile", ", ".join([COLUMNS, *documents("")]), "t.pid = {0}", numbers=(0, 1))
 #: The same, where sections are read only of those that are not large.
 _SMALL_PROFILES = Query(
-    "profile", _COLUMNS, "t.pid = {0}", numbers=(0, 1), documents=_documents("t.size between 1 and :largest and ")
+    "profile", COLUMNS, "t.pid = {0}", numbers=(0, 1), documents=documents("t.size between 1 and :largest and ")
 )
 _ADDRESSES = Query(
     "address_state",
@@ -159,19 +159,17 @@ def stored(connection: Connection, workspace_id: int, sections: dict[int, int]) 
 
 def size_of(rows: Iterable[Sequence[Any]]) -> int:
     """Bytes of the sections in these rows. Decoded they take some five times as much."""
-    return sum(len(doc) for row in rows for doc in row[_FIRST_SECTION:] if doc is not None)
+    return sum(len(doc) for row in rows for doc in row[FIRST_SECTION:] if doc is not None)
 
 
 def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: int | None = None) -> list[Profile]:
     profiles = []
     for row in rows:
-        profile = Profile(*row[1:_FIRST_SECTION])
+        profile = Profile(*row[1:FIRST_SECTION])
         if largest is None or 0 < profile.size <= largest:
             for name, column in _columns(sections[profile.pid]):
                 doc = row[column]
-                if isinstance(doc, str):  # but for SQLite, which gives some in one text with the row
-                    doc = _decode(doc)
-                setattr(profile, name, {} if doc is None else doc)
+                setattr(profile, name, {} if doc is None else _decode(doc))
         profiles.append(profile)
     return profiles
 
@@ -179,7 +177,7 @@ def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: in
 @lru_cache(maxsize=256)
 def _columns(sections: int) -> tuple[tuple[str, int], ...]:
     """The sections of a bit mask, each with its place in a row."""
-    names = enumerate(SECTION_NAMES.items(), _FIRST_SECTION)
+    names = enumerate(SECTION_NAMES.items(), FIRST_SECTION)
     return tuple((name, column) for column, (section, name) in names if sections & section)
 
 

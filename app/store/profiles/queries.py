@@ -58,7 +58,7 @@ class Query:
 
         With `some`, a column that is unique among the rows of a key, `run` takes the parameter `most`: rows for a key.
         `documents`: further columns that hold JSON text. With them, or with an empty list, SQLite gives many rows in
-        one step (app.store.stacked), which are lists then; and the documents in them are no text.
+        one step (app.store.stacked), which are lists then. `{length}` in them is how many bytes `s.doc` has.
         """
         everything = ", ".join([columns, *documents]) if documents else columns
         looked_up = f"select {everything} from {table} t where t.workspace_id = :workspace_id and {match}"
@@ -70,14 +70,15 @@ class Query:
             f"cast(:{name} as {'bigint[]' if is_number else 'text[]'})"
             for name, is_number in zip(names, self._numbers, strict=True)
         )
-        looked_up = looked_up.format(*(f"k.{name}" for name in names), one="k.m0")
+        looked_up = looked_up.format(*(f"k.{name}" for name in names), one="k.m0", length="octet_length(s.doc)")
         self._postgresql = text(
             f"select k.n - 1, r.* from unnest({arrays}) with ordinality as k({', '.join(names)}, n)"
             f" cross join lateral ({looked_up}{' limit :most' if some else ''} offset 0) r"
         )
         self._packed: Packed | None = None
         if documents is not None:
-            named = [one.format(*(f"k.{name}" for name in names), one="k.m0") for one in (columns, match, *documents)]
+            members, length = [f"k.{name}" for name in names], "length(cast(s.doc as blob))"
+            named = [one.format(*members, one="k.m0", length=length) for one in (columns, match, *documents)]
             condition = f"t.workspace_id = :workspace_id and {named[1]}"
             self._packed = Packed(named[0], named[2:], table, condition, len(names))
             return

@@ -18,13 +18,17 @@ from sqlalchemy import Connection
 from app.domain.identifiers import ChannelAddress
 from app.domain.profile import ALL_SECTIONS, BRAZE, DEPRECATED, EXTERNAL, SECTION_NAMES, Identifier, Profile
 from app.domain.state import State
-from app.store.profiles.look_up import fetch_together, find
+from app.store.profiles.flowing import Fetched, fetch
+from app.store.profiles.look_up import find
 from app.store.profiles.save import Seldom, seldom
+from app.store.profiles.summaries import Summaries
 
 #: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them, with all that is known of
 #: it here. What is measured is between half of it and all of it: tests/workers/test_resident.py.
 WEIGHT: Final = 4
 FRAME: Final = 2_000
+#: A byte of JSON that was read counts as up to so many of app.domain.sizes, where all numbers have 16.
+COUNTED: Final = 2
 #: And, further, for each value inside an array or object: an empty object is three bytes of JSON, and 64 of memory.
 NESTED: Final = 80
 #: Bytes of memory that an identifier takes, also one that nobody has.
@@ -45,8 +49,8 @@ class Read:
     """What was read for a batch."""
 
     index: dict[Identifier, set[int]] = field(default_factory=dict)
-    profiles: list[Profile] = field(default_factory=list)
-    #: Which sections of them, as a bit mask by number.
+    fetched: Fetched = field(default_factory=Fetched)
+    #: Which sections of the profiles, as a bit mask by number.
     sections: dict[int, int] = field(default_factory=dict)
 
 
@@ -60,6 +64,8 @@ class Resident:
         #: Bytes of memory that the profiles take, about.
         self._weight = 0
         self._weights: dict[int, int] = {}
+        #: What part of their sizes is in sections that are not here, about.
+        self._elsewhere: dict[int, int] = {}
         #: Which sections of them are here, as a bit mask.
         self._sections: dict[int, int] = {}
         #: What lies in the rows of these profiles, once the last batch is committed.
@@ -100,8 +106,7 @@ class Resident:
                     sections[pid] = sections.get(pid, 0) | lacks
         if not sections:
             return Read(found)
-        profiles = fetch_together(connection, workspace_id, sections, most, lambda _pid: most + 1)
-        return Read(found, profiles, sections)
+        return Read(found, fetch(connection, workspace_id, sections, most), sections)
 
     def take(self, read: Read) -> None:
         """Enter what was read, but for what is here already."""
@@ -109,18 +114,21 @@ class Resident:
         for identifier, pids in read.index.items():
             if pids or identifier[0] != DEPRECATED or not index.get((EXTERNAL, "", identifier[2])):
                 index.setdefault(identifier, pids)  # a present one comes first in what was read
-        here, rows = self._sections, self.rows
-        for profile in read.profiles:
+        here, rows, elsewhere, fetched = self._sections, self.rows, self._elsewhere, read.fetched
+        for profile in fetched.profiles:
             pid = profile.pid
             known = profiles.setdefault(pid, profile)
             if known is profile:
                 here[pid] = read.sections[pid]
                 rows[pid] = seldom(profile)
-                continue
-            for name in _names(read.sections[pid] & ~here[pid]):
-                setattr(known, name, getattr(profile, name))
-            here[pid] |= read.sections[pid]
-        self._weigh([profile for profile in read.profiles if profiles[profile.pid] is profile])
+                elsewhere[pid] = profile.size
+            else:
+                for name in _names(read.sections[pid] & ~here[pid]):
+                    setattr(known, name, getattr(profile, name))
+                here[pid] |= read.sections[pid]
+            entered = COUNTED * fetched.decoded.get(pid, 0) + fetched.texts.get(pid, 0)
+            elsewhere[pid] = max(0, elsewhere.get(pid, 0) - entered)
+        self._weigh([profiles[profile.pid] for profile in fetched.profiles])
 
     def use(self, wanted: dict[Identifier, int]) -> list[int] | None:
         """Begin a batch. Numbers of the profiles that it wants; None when not all of them are here."""
@@ -187,6 +195,7 @@ class Resident:
             state.profiles.pop(pid, None)
             self._sections.pop(pid, None)
             self.rows.pop(pid, None)
+            self._elsewhere.pop(pid, None)
             weight = self._weights.pop(pid, 0)
             self._weight -= weight
             size -= weight + each
@@ -205,9 +214,12 @@ class Resident:
                 del index[identifier]
 
     def _weigh(self, profiles: list[Profile]) -> None:
-        weights, grown = self._weights, 0
+        weights, elsewhere, grown = self._weights, self._elsewhere, 0
         for profile in profiles:
-            weight = FRAME + WEIGHT * profile.size
+            weight = FRAME + WEIGHT * max(0, profile.size - elsewhere.get(profile.pid, 0))
+            for summaries in (profile.events, profile.purchases):
+                if summaries.__class__ is Summaries:
+                    weight -= (WEIGHT - 1) * summaries.text_bytes
             for value in profile.custom.values() if profile.custom else ():
                 if value.__class__ is list or value.__class__ is dict:
                     weight += NESTED * _inside(value)
@@ -224,6 +236,7 @@ class Resident:
             if profile is not None:
                 self._sections.pop(pid, None)
                 self.rows.pop(pid, None)
+                self._elsewhere.pop(pid, None)
                 self._weight -= self._weights.pop(pid)
                 self._used.pop(pid, None)
                 index.pop((BRAZE, "", profile.braze_id), None)

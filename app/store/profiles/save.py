@@ -15,6 +15,7 @@ from app.store.bulk import BulkUpdate, BulkWrite, Rows, encoded, pipelined
 from app.store.names import NameCache
 from app.store.profiles import lineage
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
+from app.store.profiles.summaries import Summaries
 from app.store.segments import values
 
 #: Columns of a profile's row that nearly every command changes, and those that some do.
@@ -176,8 +177,12 @@ _whole, _often = attrgetter(*ROW_FIELDS), attrgetter(*_TOUCHED)
 
 
 def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[str, Any]]:
-    name, changed = SECTION_NAMES[section], state.changes.sections
-    return [{"pid": pid, "doc": encoded(getattr(state.profiles[pid], name))} for pid in pids if changed[pid] & section]
+    content, changed = attrgetter(SECTION_NAMES[section]), state.changes.sections
+    return [{"pid": pid, "doc": _document(content(state.profiles[pid]))} for pid in pids if changed[pid] & section]
+
+
+def _document(content: Any) -> bytes:
+    return content.document() if content.__class__ is Summaries else encoded(content)
 
 
 def delete(connection: Connection, workspace_id: int, changes: Changes, *, has_values: bool) -> None:
