@@ -17,7 +17,7 @@ from tests.servers import ServerUnavailable, free_ports, server_home
 #: The package's command in /usr/sbin takes a user of its own; these are what it runs.
 BINARIES: Final = "/usr/lib/rabbitmq/bin"
 START_SECONDS: Final = 60.0
-_COMMAND_SECONDS: Final = 30
+_COMMAND_SECONDS: Final = 120
 
 
 class Rabbit:

@@ -1,14 +1,13 @@
 """Reading profiles for a flow: the sections that it wants, and large summaries without decoding them."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
 
 from app.domain.profile import EVENTS, PURCHASES, SECTION_NAMES, Profile
-from app.store.profiles.look_up import COLUMNS, FIRST_SECTION, TooLargeError, documents, stored
+from app.store.profiles.look_up import COLUMNS, FIRST_SECTION, TooLargeError, documents, places, stored
 from app.store.profiles.queries import Query
 from app.store.profiles.summaries import LEAST, Summaries
 
@@ -63,7 +62,7 @@ def fetch(connection: Connection, workspace_id: int, sections: dict[int, int], m
         if not profile.size:
             raise TooLargeError({})
         found.profiles.append(profile)
-        for section, name, column in _places(sections[profile.pid]):
+        for section, name, column in places(sections[profile.pid]):
             doc = row[column]
             if doc is None or doc[0] == "{":
                 left -= found.enter(profile, name, doc)
@@ -75,13 +74,6 @@ def fetch(connection: Connection, workspace_id: int, sections: dict[int, int], m
     if large:
         profiles = {profile.pid: profile for profile in found.profiles}
         for row in stored(connection, workspace_id, large):
-            for _, name, column in _places(large[row[1]]):
+            for _, name, column in places(large[row[1]]):
                 found.enter(profiles[row[1]], name, row[column])
     return found
-
-
-@lru_cache(maxsize=256)
-def _places(sections: int) -> tuple[tuple[int, str, int], ...]:
-    """(section, its name, its place in a row) of each section of a bit mask."""
-    names = enumerate(SECTION_NAMES.items(), FIRST_SECTION)
-    return tuple((section, name, column) for column, (section, name) in names if sections & section)

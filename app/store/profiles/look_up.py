@@ -167,7 +167,7 @@ def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: in
     for row in rows:
         profile = Profile(*row[1:FIRST_SECTION])
         if largest is None or 0 < profile.size <= largest:
-            for name, column in _columns(sections[profile.pid]):
+            for _, name, column in places(sections[profile.pid]):
                 doc = row[column]
                 setattr(profile, name, {} if doc is None else _decode(doc))
         profiles.append(profile)
@@ -175,10 +175,10 @@ def decoded(rows: Iterable[Sequence[Any]], sections: dict[int, int], largest: in
 
 
 @lru_cache(maxsize=256)
-def _columns(sections: int) -> tuple[tuple[str, int], ...]:
-    """The sections of a bit mask, each with its place in a row."""
+def places(sections: int) -> tuple[tuple[int, str, int], ...]:
+    """(section, its name, its place in a row) of each section of a bit mask."""
     names = enumerate(SECTION_NAMES.items(), FIRST_SECTION)
-    return tuple((name, column) for column, (section, name) in names if sections & section)
+    return tuple((section, name, column) for column, (section, name) in names if sections & section)
 
 
 def fetch_addresses(
