@@ -329,6 +329,16 @@ class Settings(BaseSettings):
         return server_urls.of_broker(url)
 
     @model_validator(mode="after")
+    def _redis_is_a_broker(self) -> "Settings":
+        """Where there is no other one. Celery takes less of a URL."""
+        if not self.broker_url:
+            try:
+                server_urls.of_broker(self.redis_url)
+            except ValueError as error:
+                raise ValueError(f"REDIS_URL, which is also Celery's broker, {error}; or set BROKER_URL") from None
+        return self
+
+    @model_validator(mode="after")
     def _mail_has_a_sender(self) -> "Settings":
         """Who sends is not guessed: most servers refuse what they do not know."""
         if self.smtp_host and "@" not in self.smtp_from:
@@ -369,7 +379,7 @@ class Settings(BaseSettings):
         if url.startswith("unix://"):
             parts = urlsplit(url)
             database = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair).get("db", "0")
-            return f"redis+socket://{parts.path}?virtual_host={database}"
+            return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={database}"
         found = sentinels.parse(url)
         return found.celery_url() if found else url
 

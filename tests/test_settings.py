@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 from pydantic import AliasChoices, ValidationError
 
+from app.bootstrap import background
 from app.cli import testing
 from app.settings import SECRET_NAMES, SecretFileError, Settings, unknown
 from tests.command_line import command_line, run
@@ -15,6 +16,8 @@ from tests.command_line import command_line, run
 MARK: Final = "zq7mark"
 URLS: Final = ("DATABASE_URL", "WORKER_DATABASE_URL", "REDIS_URL", "BROKER_URL")
 SCHEMES: Final = dict(zip(URLS, ("postgresql", "postgres", "redis", "amqp"), strict=True))
+#: What Celery does not take, and what nobody does.
+REDIS_OPTIONS: Final = ("db", "password", "protocol", "socket_timeout", "health_check_interval", "tls", "ssl_ca", MARK)
 #: Any text will do for these.
 TEXTS: Final = frozenset(
     {
@@ -68,7 +71,14 @@ def test_an_empty_variable_sets_nothing(name: str, monkeypatch: pytest.MonkeyPat
         *((name, MARK) for name in variables() if name not in TEXTS),
         *((name, value) for name in URLS for value in (f"{MARK}:5432", f"{MARK}@db/onefold", f"//u:{MARK}@db/x")),
         *((name, f"mysql://u:{MARK}@db/x") for name in URLS[:3]),
-        *(("REDIS_URL", f"redis://db/0?{option}={MARK}") for option in ("ssl_ca_certs", "tls", MARK)),
+        *(
+            (name, f"{scheme}://db/0?{option}={MARK}")
+            for name in ("REDIS_URL", "BROKER_URL")
+            for scheme, options in {"redis": ("ssl_ca_certs", *REDIS_OPTIONS), "rediss": REDIS_OPTIONS}.items()
+            for option in options
+        ),
+        *((name, f"redis://db/{MARK}") for name in ("REDIS_URL", "BROKER_URL")),
+        *(("DATABASE_URL", url) for url in ("sqlite:///", "sqlite:///:memory:")),
         ("REDIS_URL", f"unix:///run/valkey.sock?ssl_ca_certs={MARK}"),
         *((name, f"{SCHEMES[name]}://u:{secret}@db/x") for name in URLS for secret in (f"p/{MARK}", f"[{MARK}")),
     ],
@@ -80,9 +90,31 @@ def test_what_cannot_be_meant_is_refused_without_its_value(
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError) as refused:
         Settings()
+    if name == "BROKER_URL":
+        monkeypatch.delenv("REDIS_URL")
     said = run("doctor", "--data-dir", str(tmp_path), fails=True)
     assert (MARK in str(refused.value), MARK in said) == (False, False)
-    assert name in said or name == "ONEFOLD_SMTP_HOST"
+    assert name in said
+
+
+@pytest.mark.parametrize(
+    ("redis", "broker"),
+    [
+        *((f"redis://db/0?{option}=3", "amqp://mq//") for option in ("db", "protocol", "socket_timeout")),
+        ("redis://:a%3Fb@db", ""),
+        ("redis://db/", ""),
+        ("rediss://db:1/7?ssl_ca_certs=/ca&ssl_check_hostname=false", ""),
+        ("unix:///run/valkey.sock?db=3", ""),
+        ("redis+sentinel://:p@a,b/g/0?sentinel_password=p", ""),
+        ("redis://db/0", "amqp://u:p@a:1//;amqp://v:q@b:2//"),
+    ],
+)
+def test_urls_of_redis_and_brokers_that_are_taken(redis: str, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", redis)
+    monkeypatch.setenv("BROKER_URL", broker)
+    assert Settings().redis_url == redis
+    with background.celery(Settings(), producer=True).connection_for_write() as connection:  # which looks at all of it
+        assert connection.transport
 
 
 def test_a_public_url_is_what_paths_are_put_behind(monkeypatch: pytest.MonkeyPatch) -> None:

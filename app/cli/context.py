@@ -67,7 +67,7 @@ def _told(place: tuple[int | str, ...], message: str) -> str:
     """What is wrong with a variable of the environment, without its value."""
     names = (str(part) for part in place)
     known = (name if name.isupper() else f"ONEFOLD_{name.upper()}" for name in names)
-    return f"{'.'.join(known)}: {message.removeprefix('Value error, ')}"
+    return ": ".join([*known, message.removeprefix("Value error, ")])
 
 
 #: Where `app` and `workers` are. The wheel has them in a place that only we know of.
@@ -138,7 +138,10 @@ def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> I
     if not settings.database_url and (settings.data_dir / RESTORING).exists():
         raise fail(_unfinished(settings.data_dir))
     if make and not settings.database_url:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise fail(f"{settings.data_dir} cannot be a data directory: {error.strerror}.") from None
     elif (problem := missing(settings)) is not None:
         raise fail(
             f"{problem} `onefold up` and `onefold migrate` make one; --data-dir or ONEFOLD_DATA_DIR leads to another."

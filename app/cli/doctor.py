@@ -1,12 +1,15 @@
 """`onefold doctor` and `onefold verify`: is everything there, and is everything right."""
 
 import os
-from typing import Final
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
 
+import redis
 import typer
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -139,8 +142,8 @@ def _nodes(settings: Settings) -> list[Check]:
 def _redis(settings: Settings) -> Check:
     connection = client(settings.redis())
     try:
-        found = connection.info("server")
-        policy = connection.config_get("maxmemory-policy").get("maxmemory-policy")
+        connection.ping()
+        found, policy = _about(connection)
     except (RedisError, OSError) as error:
         advice = "start it with `onefold up`, or set REDIS_URL"
         if embedded.binary() is None:
@@ -148,9 +151,30 @@ def _redis(settings: Settings) -> Check:
         return ("Redis", False, f"does not answer ({type(error).__name__})", advice)
     finally:
         connection.close()
+    version = found.get("valkey_version") or found.get("redis_version")
+    known = f"version {version}" if version else "and does not say which version it is"
+    if policy is None:
+        return ("Redis", True, f"answers, {known}, nor whether it evicts keys: see that it does not", "")
     if policy not in ("noeviction", b"noeviction"):
         return ("Redis", False, "may evict keys", "set maxmemory-policy noeviction: a lost quota refills at once")
-    return ("Redis", True, f"answers, version {found.get('valkey_version') or found.get('redis_version')}", "")
+    return ("Redis", True, f"answers, {known}", "")
+
+
+def _about(connection: redis.Redis) -> tuple[Mapping[str, Any], str | bytes | None]:
+    """(what a server says of itself, its eviction policy). Managed ones, and roles that may do little, are refused."""
+    found: Mapping[str, Any] = {}
+    with suppress(ResponseError):
+        found = connection.info("server")
+    for ask in (lambda: connection.info("memory").get("maxmemory_policy"), lambda: _configured(connection)):
+        with suppress(ResponseError):
+            if (policy := ask()) is not None:
+                return found, policy
+    return found, None
+
+
+def _configured(connection: redis.Redis) -> str | bytes | None:
+    policy: str | bytes | None = connection.config_get("maxmemory-policy").get("maxmemory-policy")
+    return policy
 
 
 def _workers(settings: Settings) -> Check:
