@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+import psycopg
 import pytest
 import redis
 
 from tests.command_line import command_line, run
 from tests.missing import needed
-from tests.servers import ValkeyServer, valkey
+from tests.servers import PostgresServer, ValkeyServer, valkey
 
 PASSWORD = "Vq8-r41zTn"
 
@@ -56,3 +57,58 @@ def test_what_cannot_be_a_data_directory_is_said_in_a_line(place: str, tmp_path:
         assert "Traceback" not in said
         assert said.count("\n") == 1 or words == ("doctor",), said
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("//postgres", "//nobody-of-this-name"), "it has no such role"),
+        (("@/postgres", "@/nothing"), "it has no such database"),
+        (("@/", "@no-host.invalid/"), "no host has this name"),
+        (("@/", "@127.0.0.1:1/"), "nothing listens there"),
+        (("?host=", "?host=/nowhere"), "nothing listens there"),
+        (("?", f"?{PASSWORD}=1&"), "DATABASE_URL has an option that is none"),
+    ],
+)
+def test_why_postgresql_is_not_reached_is_said_without_a_value(
+    change: tuple[str, str],
+    told: str,
+    postgres_server: PostgresServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = quote(str(postgres_server.home), safe="")
+    url = f"postgresql://postgres:{PASSWORD}@/postgres?host={home}".replace(*change)
+    monkeypatch.setenv("DATABASE_URL", url.partition("?")[0] if change[0] == "@/" else url)
+    monkeypatch.setenv("COLUMNS", "300")
+    onefold = command_line(tmp_path)
+    said = onefold("doctor", fails=True), onefold("workspaces", "list", fails=True)
+    assert f"does not answer ({told})" in said[0]
+    assert said[1] == f"The database failed ({told}): see `onefold doctor`.\n"
+    assert PASSWORD not in "".join(said)
+
+
+def test_a_role_gets_less_than_the_owner_has_or_nothing_changes(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres_server.create_database("doctor_roles")
+    monkeypatch.setenv("DATABASE_URL", url.replace("postgresql+psycopg", "postgresql"))
+    onefold = command_line(tmp_path)
+    onefold("migrate")
+
+    def rights() -> list[tuple[object, ...]]:
+        with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
+            return connection.execute("select oid, relowner, relacl::text from pg_class order by oid").fetchall()
+
+    before = rights()
+    assert "postgres owns the schema" in onefold("db", "grant", "--api-role", "postgres", fails=True)
+    assert "postgres owns the schema" in onefold("db", "grant", "--worker-role", "postgres", fails=True)
+    assert "There is no role nobody-here" in onefold("db", "grant", "--api-role", "nobody-here", fails=True)
+    assert rights() == before
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
+        connection.execute("create role doctor_api login")
+    onefold("db", "grant", "--api-role", "doctor_api")
+    less = url.replace("postgresql+psycopg://postgres@", "postgresql://doctor_api@")
+    monkeypatch.setenv("DATABASE_URL", less)
+    for words in (("workspaces", "create", "one"), ("db", "restored"), ("db", "grant", "--api-role", "doctor_api")):
+        assert "the owner of the schema may" in onefold(*words, fails=True)

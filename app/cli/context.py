@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.adapters import private_files
 from app.adapters.clock import now_us
 from app.adapters.embedded import UnsafeSocketDirError, socket_path, urls
+from app.cli.database_errors import reason
 from app.cli.output import errors
 from app.contract.errors import RefusedError
 from app.services import workspaces
@@ -161,7 +162,7 @@ def opened(settings: Settings, *, worker: bool = False, make: bool = False) -> I
             "Another process has been migrating the database for too long: ONEFOLD_MIGRATE_WAIT_SECONDS."
         ) from None
     except SQLAlchemyError as error:
-        raise fail(f"The database failed ({type(error).__name__}): see `onefold doctor`.") from None
+        raise fail(f"The database failed ({reason(error)}): see `onefold doctor`.") from None
     finally:
         database.dispose()
 

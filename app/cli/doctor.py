@@ -28,6 +28,7 @@ from app.cli.context import (
     opened_workspace,
     settings_for,
 )
+from app.cli.database_errors import reason
 from app.cli.distribution import ADVICE
 from app.cli.output import out, show_table
 from app.domain.times import DAY
@@ -90,7 +91,7 @@ def _database(settings: Settings) -> Check:
             return (kind, False, "schema not current", "run `onefold migrate`")
     except SQLAlchemyError as error:
         advice = "check DATABASE_URL and that the server runs" if database.is_postgresql else "check --data-dir"
-        return (kind, False, f"does not answer ({type(error).__name__})", advice)
+        return (kind, False, f"does not answer ({reason(error)})", advice)
     finally:
         database.dispose()
     return (kind, True, "answers, schema current", "")

@@ -34,7 +34,13 @@ def grant(
     if settings.database().startswith("sqlite"):
         raise fail("SQLite has no roles.")
     with opened(settings) as database:
-        for statement in roles.grant(database, api_role, worker_role):
+        try:
+            statements = roles.grant(database, api_role, worker_role)
+        except roles.NoRoleError as error:
+            raise fail(f"There is no role {error}: `create role` makes one, see Roles in docs/operations.md.") from None
+        except roles.OwnerError as error:
+            raise fail(f"{error} owns the schema, and cannot be a role that may do less.") from None
+        for statement in statements:
             out.print(f"{statement};", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -61,6 +61,10 @@ WORKER_WRITES: Final = {
 #: Partitioned tables, which age out by dropping partitions.
 GROWING: Final = ("inbox", "idempotency", "inbox_message", "problem", "occurrence")
 
+_ROLE: Final = text(
+    "select oid = (select relowner from pg_class where oid = to_regclass('workspace')) as owns"
+    " from pg_roles where rolname = :role"
+)
 _OWNED = text("select pg_has_role(current_user, relowner, 'usage') from pg_class where oid = to_regclass(:name)")
 _PARTITIONS = text("select inhrelid::regclass::text from pg_inherits where inhparent = cast(:name as regclass)")
 
@@ -75,14 +79,28 @@ def owns_partitions(database: Database) -> bool:
     return _owns(database, GROWING[0])
 
 
+class NoRoleError(Exception):
+    """There is no such role."""
+
+
+class OwnerError(Exception):
+    """The role owns the schema: what it could be given it has, and what others must not have would be taken from it."""
+
+
 def grant(database: Database, api: str | None, worker: str | None) -> list[str]:
     """Give existing roles what they need and take away what they do not; the statements that were run.
 
-    To be run by the owner of the schema, again after every migration. Raises what the database raises, for instance
-    for a role that does not exist.
+    To be run by the owner of the schema, again after every migration. Raises NoRoleError, OwnerError, and what the
+    database raises.
     """
     statements: list[str] = []
     with database.write() as connection:
+        for role in filter(None, (api, worker)):
+            found = connection.execute(_ROLE, {"role": role}).one_or_none()
+            if found is None:
+                raise NoRoleError(role)
+            if found.owns:
+                raise OwnerError(role)
         quote = connection.dialect.identifier_preparer.quote_identifier
         schema = quote(str(connection.execute(text("select current_schema()")).scalar()))
         names = sorted(SQLModel.metadata.tables)
