@@ -39,8 +39,8 @@ class Allowed:
 
 
 EVERYTHING: Final = _words(
-    "app.adapters app.api app.bootstrap app.console app.contract app.domain app.quota app.sentinels app.server_urls"
-    " app.services app.settings app.store workers"
+    "app.adapters app.api app.bootstrap app.console app.contract app.domain app.quota app.sentinels app.services"
+    " app.settings app.store workers"
 )
 
 #: Each package or module of `app`, and the packages beside it. One that has no row here fails the check.
