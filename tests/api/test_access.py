@@ -95,6 +95,13 @@ def test_expiry_and_rotation(proxied: Service) -> None:
     refused = call(proxied, "203.0.113.50", over)
     assert (refused.status, refused.body) == (401, INVALID)
     assert call(proxied, "203.0.113.50", made.key).status == 201  # two live keys
+    # As docs/security.md says: the client has the second one, the use of the first is seen, and it goes.
+    first = keys.listed(proxied.database, made.id)[0]
+    until(lambda: keys.listed(proxied.database, made.id)[0].last_seen_us is not None)
+    keys.revoke(proxied.database, made.id, first.name, times_now())
+    until(lambda: call(proxied, "203.0.113.50", made.key).status == 401, message="it is still taken")
+    assert call(proxied, "203.0.113.50", soon).status == 201
+    assert [key.revoked_us is not None for key in keys.listed(proxied.database, made.id)] == [True, False, False]
 
 
 def test_a_disabled_workspace_is_forbidden_and_what_was_accepted_is_applied(service: Service) -> None:
