@@ -22,6 +22,7 @@ from bench import (
     gateway,
     importing,
     large,
+    latency,
     many,
     plans,
     preload,
@@ -134,7 +135,7 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
         rows.take(flat.measure(running, options, ceilings))
     if "latency" in wanted:
         say(f"from 201 to applied, {running.store}")
-        rows.take(flat.latency(running, options))
+        rows.take(latency.latency(running, options))
     if "fair" in wanted:
         say(f"beside a flood, {running.store}")
         rows.take(fair.measure(running, options))

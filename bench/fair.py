@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from typing import Final
 
 from bench import data, preload
-from bench.flat import cursor_of, number_of
+from bench.latency import cursor_of, number_of
 from bench.load import HOST, Run
 from bench.options import Options
 from bench.stack import Site, Stack, neighbour

@@ -1,24 +1,18 @@
-"""Rows 5 and 6, everything at once: the highest rate with a flat backlog, and the time from 201 to applied."""
+"""Row 5, everything at once: the highest rate with a flat backlog, and the time from 201 to applied at half of it."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPConnection, HTTPResponse
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
-import psycopg
-from sqlalchemy import make_url
-
-from bench import data, preload
-from bench.accepting import driver_dsn
+from bench import data, latency, preload
 from bench.applying import CASES, filled, finish, named
-from bench.load import HOST, Result, Run
+from bench.load import Result, Run
 from bench.memory import watched
 from bench.options import Options
 from bench.stack import Generator, Site, Stack
-from bench.table import BenchError, Row, median, say
+from bench.table import BenchError, Row, say
 
 CONNECTIONS = 64
 SAMPLE_SECONDS = 0.25
@@ -36,7 +30,6 @@ DRAIN_SECONDS = 60.0
 LEAST_SECONDS = 8.0
 #: A quick run makes one trial, with enough samples for a slope.
 QUICK_SECONDS = 2.0
-SINGLES_PER_SECOND = 20
 
 
 class Backlog(threading.Thread):
@@ -138,6 +131,12 @@ def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Itera
                 rate *= 0.93
             else:
                 raise BenchError("no rate keeps the backlog flat")
+            singles = data.bodies(200, options.users, data.UNIFORM, options.seed + 1)
+            with ThreadPoolExecutor(1) as beside_it:
+                load = Run(port, site.key, CONNECTIONS, seconds + 2 * latency.WARM_SECONDS, rate / 2)
+                running_load = beside_it.submit(generator.run, load)
+                beside = latency.singles(site, port, singles, seconds)
+                running_load.result()
         notes = (
             f"offered {rate:.0f} requests/s, backlog {trial.growth:+.1f}/s, at most {trial.most};"
             f" accept median {trial.result.median_ms:.1f} ms, p99 {trial.result.p99_ms:.0f} ms. {shares}"
@@ -148,6 +147,7 @@ def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Itera
         others = ", ".join(f"{name} {memory[name]:.0f}" for name in WATCHED if name != "worker")
         label = f"memory of the process that applies meanwhile, {what}"
         yield Row(label, memory["worker"], "MB", notes=f"proportional share, the most that was seen; {others} MB")
+        yield from latency.rows(f"from 201 to applied at half of that, {what}, {stack.store}", beside)
         finish(stack, site)
 
 
@@ -196,72 +196,3 @@ def caught_up(site: Site) -> None:
             time.sleep(0.05)
     finally:
         database.dispose()
-
-
-def latency(stack: Stack, options: Options) -> Iterator[Row]:
-    """Single requests at a low rate; the cursor is read directly, again and again, from the moment of the 201."""
-    site = filled(stack, options)
-    found: list[float] = []
-    bodies = data.bodies(200, options.users, data.UNIFORM, options.seed + 1)
-    with ExitStack() as running:
-        port = running.enter_context(stack.api(site))
-        running.enter_context(stack.worker(site))
-        read = running.enter_context(cursor_of(site))
-        connection = HTTPConnection(HOST, port, timeout=10)
-        running.callback(connection.close)
-        headers = {"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"}
-        warm = end = 0.0
-        for number in range(100_000):
-            due = time.monotonic() + 1 / SINGLES_PER_SECOND
-            if number == 1:  # the first one has waited for the worker to start
-                warm, end = due + 1, due + 1 + options.seconds
-            elif number and due > end:
-                break
-            connection.request("POST", "/users/track", bodies[number % len(bodies)], headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status != 201:
-                raise BenchError(f"answered {answer.status}")
-            # Requests of our own are in the stream too, so counting does not tell its number.
-            began, expected = time.perf_counter(), number_of(answer)
-            while read() < expected:
-                if time.perf_counter() - began > 30:
-                    raise BenchError("a request was not applied within 30 s")
-                time.sleep(0.0003)
-            if number and time.monotonic() > warm:
-                found.append((time.perf_counter() - began) * 1000)
-            with suppress(ValueError):
-                time.sleep(due - time.monotonic())
-    found.sort()
-    notes = f"{len(found)} single requests of {data.OBJECTS} objects, {SINGLES_PER_SECOND}/s at most"
-    label = f"from 201 to applied, {stack.store}"
-    yield Row(f"{label}, median", median(found), "ms", notes=notes)
-    yield Row(f"{label}, p99", found[len(found) * 99 // 100], "ms")
-
-
-def number_of(answer: HTTPResponse) -> int:
-    """The number of an accepted request in its stream, as its request id says."""
-    return int(str(answer.headers["X-Request-Id"]).replace("-", "")[:12], 16)
-
-
-@contextmanager
-def cursor_of(site: Site) -> Iterator[Callable[[], int]]:
-    """A function that reads the cursor of the live stream on a connection of its own."""
-    query = f"select cursor_normal from lane where workspace_id = {site.workspace_id}"
-    if site.url.startswith("sqlite"):
-        path = make_url(site.url).database
-        assert path is not None
-        lite = sqlite3.connect(Path(path), isolation_level=None)
-        try:
-            yield lambda: int(lite.execute(query).fetchone()[0])
-        finally:
-            lite.close()
-        return
-    with psycopg.connect(driver_dsn(site.url), autocommit=True) as connection:
-
-        def read() -> int:
-            row = connection.execute(query, prepare=True).fetchone()
-            assert row is not None
-            return int(row[0])
-
-        yield read

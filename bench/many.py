@@ -14,7 +14,7 @@ from app.adapters.clock import now_us
 from app.adapters.rates import reference_table
 from app.services.permissions import PERMISSIONS
 from app.store import keys, workspaces
-from bench.flat import number_of
+from bench.latency import number_of
 from bench.load import HOST
 from bench.options import Options
 from bench.stack import KEY_NAME, Site, Stack
