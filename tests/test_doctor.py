@@ -49,6 +49,37 @@ def test_a_redis_that_answers_is_one_whatever_it_lets_us_ask(
     assert PASSWORD not in said
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, "nothing leaves this machine unencrypted"),
+        ({"REDIS_URL": "redis://no-host.invalid/0"}, "Redis: not encrypted"),
+        ({"BROKER_URL": "amqps://no-host.invalid//;amqp://localhost//"}, "nothing leaves this machine unencrypted"),
+        ({"BROKER_URL": "amqp://localhost//;amqp://no-host.invalid//"}, "the broker: not encrypted"),
+        ({"ONEFOLD_SMTP_HOST": "no-host.invalid"}, "nothing leaves this machine unencrypted"),
+        (
+            {"ONEFOLD_SMTP_HOST": "localhost", "ONEFOLD_SMTP_SECURITY": "none"},
+            "nothing leaves this machine unencrypted",
+        ),
+        (
+            {
+                "ONEFOLD_SMTP_HOST": "no-host.invalid",
+                "ONEFOLD_SMTP_SECURITY": "none",
+                "REDIS_URL": "redis://no-host.invalid",
+            },
+            "Redis, the mail server: not encrypted",
+        ),
+    ],
+)
+def test_what_leaves_the_machine_unencrypted(
+    environment: dict[str, str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"REDIS_URL": "redis://127.0.0.1:1", "COLUMNS": "300", "ONEFOLD_SMTP_FROM": "a@example.org"} | environment
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert told in command_line(tmp_path)("doctor", fails=True)
+
+
 @pytest.mark.parametrize("place", ["file", "file/below", "file/below/that"])
 def test_what_cannot_be_a_data_directory_is_said_in_a_line(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()

@@ -163,10 +163,12 @@ def sentinels_of(settings: Settings) -> Iterator[tuple[str, bool, str, str]]:
 
 
 def transport(settings: Settings) -> tuple[str, bool, str, str]:
-    """Whether the connections to PostgreSQL and Redis leave this machine unencrypted; red in production only."""
+    """Whether connections to servers leave this machine unencrypted; red in production only."""
     plain = [] if _is_private(settings.redis()) else ["Redis"]
-    if settings.broker_url and not _is_private(settings.broker_url):
+    if not all(_is_private(each) for each in settings.broker_url.split(";") if each):
         plain.append("the broker")
+    if settings.smtp_host and settings.smtp_security == "none" and not durability.is_loopback(settings.smtp_host):
+        plain.append("the mail server")
     if settings.database_url:
         database = Database(settings.database())
         try:
@@ -178,8 +180,8 @@ def transport(settings: Settings) -> tuple[str, bool, str, str]:
             database.dispose()
     if not plain:
         return ("encryption", True, "nothing leaves this machine unencrypted", "")
-    advice = "use sslmode=verify-full and rediss://: see PostgreSQL and Redis in docs/operations.md"
-    return ("encryption", not settings.is_production, f"{' and '.join(plain)}: not encrypted", advice)
+    advice = "use sslmode=verify-full, rediss://, amqps://, ONEFOLD_SMTP_SECURITY: see TLS in docs/operations.md"
+    return ("encryption", not settings.is_production, f"{', '.join(plain)}: not encrypted", advice)
 
 
 def _is_private(url: str) -> bool:
