@@ -45,6 +45,9 @@ def main(
         typer.Option(min=1, help="A busy machine: times may be so much longer, and a bar has to be broken twice."),
     ] = 1.0,
     short: Annotated[bool, typer.Option("--short", help="A few attacks, on one store each: for CI.")] = False,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Begin no attack later than this; the first one in any case.")
+    ] = float("inf"),
     unbound: Annotated[
         bool, typer.Option("--unbound", help="Lift the bounds that settings can lift: attacks should break something.")
     ] = False,
@@ -61,13 +64,16 @@ def main(
     if not chosen:
         raise typer.BadParameter("no such attack")
     arena, began = Arena(seed, slack, seconds, unbound=unbound), time.monotonic()
-    rows, failed = [], False
+    rows, failed = list[tuple[str, ...]](), False
     for attackers in chosen:
         name = " + ".join(one.name for one in attackers)
         for where in (stack.POSTGRESQL, stack.SQLITE):
             if store not in (Store.both, where) or any(where not in one.stores for one in attackers):
                 continue
             if short and where not in SHORT.get(number(attackers), (where,)):
+                continue
+            if rows and time.monotonic() - began > 60 * minutes:
+                say(f"{number(attackers)} {name}, {where}: skipped: {minutes:g} minutes were over")
                 continue
             try:
                 verdict = arena.attack(attackers, where)

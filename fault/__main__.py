@@ -36,6 +36,9 @@ def main(
     short: Annotated[
         bool, typer.Option("--short", help="A few scenarios, or those named, one round each: minutes, for CI.")
     ] = False,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Begin no scenario later than this; the first one in any case.")
+    ] = float("inf"),
 ) -> None:
     """Hit Onefold while clients write, and compare everything afterwards."""
     chosen = [s for s in ALL if (s.number in scenario if scenario else s.number in SHORT if short else True)]
@@ -54,7 +57,12 @@ def main(
         runs.sort(key=lambda run: firsts.index((run[1], run[0].layout)))
     with ExitStack() as stacks:
         started = _Stacks(stacks, keep=short)
-        lines = [_scenario(one, where, wanted, seed, started, short=short) for one, where in runs]
+        lines: list[Line] = []
+        for one, where in runs:
+            if lines and time.monotonic() - began > 60 * minutes:
+                lines.append(Line(one, where, wanted, skipped=f"{minutes:g} minutes were over"))
+            else:
+                lines.append(_scenario(one, where, wanted, seed, started, short=short))
     lines.sort(key=lambda line: line.scenario.number)
     say("")
     say(table([line.cells() for line in lines]))
