@@ -48,15 +48,10 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
             custom[name] = value
         elif reader is not _control:
             found = reader(value)
-            if found is NOT_SENT:
-                continue
-            if isinstance(found, _Members):
-                ignored += ((f"{name}.{member}", INVALID_VALUE) for member in found.ignored)
-                found = found.kept
-            if found is IGNORED or found is CLEARED_INVALID:
-                ignored.append((name, INVALID_VALUE))
-            if found is not IGNORED:
-                fields[_STORED_AS.get(name, name)] = CLEARED if found is CLEARED_INVALID else found
+            if type(found) is str:  # as nearly all are
+                fields[_STORED_AS.get(name, name)] = found
+            else:
+                _enter(name, found, fields, ignored)
     if "email" in fields and identifier[0] == EMAIL:
         del fields["email"]
     if "phone_raw" in fields:
@@ -75,6 +70,19 @@ def read(obj: dict[str, Any], index: int, region: str = addresses.DEFAULT_REGION
         custom=custom,
         ignored=ignored,
     )
+
+
+def _enter(name: str, found: object, fields: dict[str, object], ignored: list[tuple[str, str]]) -> None:
+    """Enter what a reader found into the fields, or into what is ignored, or both."""
+    if found is NOT_SENT:
+        return
+    if isinstance(found, _Members):
+        ignored += ((f"{name}.{member}", INVALID_VALUE) for member in found.ignored)
+        found = found.kept
+    if found is IGNORED or found is CLEARED_INVALID:
+        ignored.append((name, INVALID_VALUE))
+    if found is not IGNORED:
+        fields[_STORED_AS.get(name, name)] = CLEARED if found is CLEARED_INVALID else found
 
 
 def flag(value: object) -> bool | None:

@@ -19,6 +19,9 @@ MAX_NAME: Final = 255
 MAX_PROPERTIES_BYTES: Final = 100 * 1024
 MAX_PROPERTIES: Final = 256
 MAX_PROPERTY_TEXT: Final = 255
+#: So many properties that are no arrays and no objects cannot reach MAX_PROPERTIES_BYTES: in JSON a character has at
+#: most six bytes, and a member six beside its texts.
+_FEW: Final = MAX_PROPERTIES_BYTES // (6 * (MAX_NAME + MAX_PROPERTY_TEXT) + 6)
 MAX_PRICE: Final = Decimal(10) ** 12
 MAX_QUANTITY: Final = 100
 BAD_PROPERTIES: Final = "Invalid 'properties' field"
@@ -164,8 +167,7 @@ def _properties(value: object, reserved: frozenset[str], ignored: list[tuple[str
                 kept[name] = _stored(member)
             except _OutOfRangeError:
                 ignored.append((name, OUT_OF_RANGE))
-    # Numbers and booleans alone cannot reach the limit, so they are not measured.
-    measured = any(isinstance(member, (list, dict, str)) for member in kept.values())
+    measured = len(kept) > _FEW or any(isinstance(member, (list, dict)) for member in kept.values())
     if measured and len(msgspec.json.encode(kept)) > MAX_PROPERTIES_BYTES:
         raise ObjectRefusedError(BAD_PROPERTIES)
     return kept
