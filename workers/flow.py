@@ -246,7 +246,7 @@ class Flow:
         if not has_all_names:
             connection, _ = self._writer.take()
             made = make_names(connection, workspace_id, changes, terms.names, terms.most_names, terms.most_series)
-        known = self._resident.rows
+        known = self._resident.known
         statements: list[Statement] = [
             one
             for write, rows in writes(

@@ -170,6 +170,19 @@ def updated(
     return value
 
 
+def number_updated(current: object, raw: object) -> int | None:
+    """As `updated`, of a stored number or boolean that most updates change: by another whole number or boolean, or by
+    an increment of a whole number. None when it is another update, or one that has no effect."""
+    kind = type(raw)
+    if kind is int or kind is bool:
+        return raw if -MAX_INT <= raw <= MAX_INT else None  # type: ignore[operator, return-value]
+    if kind is dict and len(raw) == 1 and type(current) is int:  # type: ignore[arg-type]
+        by = raw.get("inc")  # type: ignore[attr-defined]
+        if type(by) is int and -MAX_INT <= by <= MAX_INT and -MAX_INT <= current + by <= MAX_INT:
+            return current + by
+    return None
+
+
 def text(raw: str) -> str | Skip:
     """The stored form of a string that is to stay one, whatever it looks like."""
     if len(raw) > MAX_CHARACTERS:

@@ -227,14 +227,22 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
             points += 1
             saved += 1
             continue
-        if before is not MISSING:
-            name = sent  # what is stored has a valid name
-        else:
-            name = custom_attributes.valid_name(sent) or ""
-            if not name:
-                step.skip(command, INVALID_NAME, sent)
-                continue
-            before = custom.get(name, MISSING)
+        number = custom_attributes.number_updated(before, raw) if repeats and type(before) in _NUMBERS else None
+        if number is not None and sent not in data_rules.BUILT_IN:
+            # A number in place of another one takes no more room than that.
+            points += 1
+            if number == before and type(number) is type(before):
+                saved += 1
+            else:
+                custom[sent] = number
+                written[NAME_ATTRIBUTE, sent, data_rules.type_of(number)] += 1
+                is_changed = True
+            continue
+        name = sent if before is not MISSING else custom_attributes.valid_name(sent)
+        if name is None:
+            step.skip(command, INVALID_NAME, sent)
+            continue
+        before = custom.get(name, MISSING)
         # An object that the request has merged into before is changed in place.
         draft = work.draft(before) if type(before) in _CONTAINERS else None
         held = None if draft is None else draft.size

@@ -26,24 +26,28 @@ EACH_SQLITE: Final = "json_each(:pids) as each"
 Statement = tuple[str, Sequence[Any]]
 """Of a driver: a text, and its parameters."""
 
+Row = tuple[Any, ...]
+"""The values of a table's columns, in an order that whoever writes the rows declares."""
+
 
 class _Bulk:
-    """Rows of one workspace on their way into a table. They are dicts of column -> value, all alike.
+    """Rows of one workspace on their way into a table.
 
     A column of text may hold bytes instead, in all rows: texts that are encoded already.
     """
 
     def __init__(self, model: type[SQLModel], names: Sequence[str] | None = None) -> None:
-        """`names` are the columns that rows have; unless given, all but the workspace's."""
+        """`names` are the columns that rows have, in their order; unless given, all but the workspace's."""
         self._table = table = SQLModel.metadata.tables[str(model.__tablename__)]
         self._keys = [column.name for column in table.primary_key.columns]
         if names is None:
             names = [column.name for column in table.columns if column.name != "workspace_id"]
         columns = [table.columns[name] for name in names]
-        self._names = names
+        self.names = tuple(names)
+        self._row = itemgetter(*names)
         self._numbers = [isinstance(column.type, (Integer, Boolean)) for column in columns]
-        self._documents = [column.name for column in columns if isinstance(column.type, JSON)]
-        self._texts = [column.name for column in columns if isinstance(column.type, Text)]
+        self._documents = [place for place, column in enumerate(columns) if isinstance(column.type, JSON)]
+        self._encodable = {column.name for column in columns if isinstance(column.type, (JSON, Text))}
         arrays = ", ".join(f"cast(%s as {'bigint[]' if is_number else 'text[]'})" for is_number in self._numbers)
         #: What PostgreSQL reads the rows from, and what it calls the value of each column there.
         self._rows = f"unnest({arrays}) as r({', '.join(names)})"
@@ -56,27 +60,35 @@ class _Bulk:
         self._postgresql = ""
         self._stacked: Stacked
 
-    def run(self, connection: Connection, workspace_id: int, rows: list[dict[str, Any]]) -> None:
-        """Write the rows. Inside `pipelined` the error of a statement may be raised by a later one."""
-        execute(connection, self.statements(workspace_id, rows, connection.dialect.name))
+    def run(self, connection: Connection, workspace_id: int, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows, dicts of column -> value. Inside `pipelined` the error of a statement may be raised by a later
+        one."""
+        execute(connection, self.statements(workspace_id, self.rows(rows), connection.dialect.name))
 
-    def statements(self, workspace_id: int, rows: list[dict[str, Any]], dialect: str) -> Iterator[Statement]:
+    def rows(self, rows: Iterable[dict[str, Any]]) -> list[Row]:
+        """Of dicts of column -> value."""
+        return list(map(self._row, rows))
+
+    def statements(self, workspace_id: int, rows: Sequence[Row], dialect: str) -> Iterator[Statement]:
         """What writes the rows to PostgreSQL or SQLite, by the name of its dialect."""
         if not rows:
             return
         if dialect != "postgresql":
-            for name in self._documents:
-                for row in rows:
-                    row[name] = None if row[name] is None else encoded(row[name])
+            if self._documents:
+                rows = list(zip(*self._columns(rows), strict=True))
             yield from self._stacked.statements(workspace_id, rows)
             return
-        columns = []
-        for name, is_number in zip(self._names, self._numbers, strict=True):
-            values = list(map(itemgetter(name), rows))
-            if name in self._documents:
-                values = [None if value is None else encoded(value) for value in values]
-            columns.append((Numbers if is_number else Texts).of(values))
+        columns = [
+            (Numbers if is_number else Texts).of(values)
+            for values, is_number in zip(self._columns(rows), self._numbers, strict=True)
+        ]
         yield self._postgresql, self._parameters(workspace_id, columns)
+
+    def _columns(self, rows: Sequence[Row]) -> list[Sequence[Any]]:
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for place in self._documents:
+            columns[place] = [None if value is None else encoded(value) for value in columns[place]]
+        return columns
 
     def _parameters(self, workspace_id: int, columns: list[Any]) -> tuple[Any, ...]:
         return workspace_id, *columns
@@ -88,6 +100,7 @@ class BulkWrite(_Bulk):
     def __init__(
         self,
         model: type[SQLModel],
+        names: Sequence[str] | None = None,
         *,
         update: Sequence[str] = (),
         add: Sequence[str] = (),
@@ -98,7 +111,7 @@ class BulkWrite(_Bulk):
         Without either that is an error. `also`: PostgreSQL runs this in the same statement, an insert that selects from
         `r`, the rows.
         """
-        super().__init__(model)
+        super().__init__(model, names)
         table = self._table.name
         conflict = ""
         if update or add:
@@ -107,17 +120,16 @@ class BulkWrite(_Bulk):
                 + [f"{name} = {table}.{name} + excluded.{name}" for name in add]
             )
             conflict = f" on conflict ({', '.join(self._keys)}) do update set {assignments}"
-        columns, selected = ", ".join(self._names), ", ".join(self._values.values())
+        columns, selected = ", ".join(self.names), ", ".join(self._values.values())
         into = f"insert into {table} (workspace_id, {columns})"
         self._postgresql = f"{into} select %s, {selected} from {self._rows}{conflict}"
         if also:
-            plain = ", ".join(f"r.{name}" for name in self._names)
+            plain = ", ".join(f"r.{name}" for name in self.names)
             here = f"beside as ({also}) {into} select r.workspace_id, {plain} from r{conflict}"
             row = f"r(workspace_id, {columns})"
             rows = f"select cast(%s as bigint), {selected} from {self._rows}"
             self._postgresql = f"with {row} as materialized ({rows}), {here}"
-        encodable = {*self._texts, *self._documents}
-        self._stacked = Stacked.insert(table, self._names, encodable, self._keys[1], conflict)
+        self._stacked = Stacked.insert(table, self.names, self._encodable, self._keys[1], conflict)
 
 
 class BulkUpdate(_Bulk):
@@ -133,13 +145,13 @@ class BulkUpdate(_Bulk):
         self._postgresql = (
             f"update {table.name} t set {changes} from {self._rows} where t.workspace_id = %s and {found}"
         )
-        self._stacked = Stacked.update(table.name, keys, columns, {*self._texts, *self._documents})
+        self._stacked = Stacked.update(table.name, keys, columns, self._encodable)
 
     def _parameters(self, workspace_id: int, columns: list[Any]) -> tuple[Any, ...]:
         return *columns, workspace_id
 
 
-Rows = tuple[BulkWrite | BulkUpdate, list[dict[str, Any]]]
+Rows = tuple[BulkWrite | BulkUpdate, Sequence[Row]]
 """Rows of one table, and what writes them."""
 
 

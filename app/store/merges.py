@@ -12,7 +12,7 @@ from app.domain.merging.plan import MergePlan, MergeRecord
 from app.domain.profile import SECTION_NAMES, Profile
 from app.domain.state import State
 from app.store import tables
-from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, encode
+from app.store.bulk import EACH_POSTGRESQL, EACH_SQLITE, BulkWrite, Rows, encode
 from app.store.chunks import repeat
 from app.store.engine import Database
 
@@ -137,14 +137,14 @@ _ALL_DELETIONS = text(
 )
 
 
-def writes(state: State) -> Iterator[tuple[BulkWrite, list[dict[str, Any]]]]:
+def writes(state: State) -> Iterator[Rows]:
     """Rows of records, history and deletions of a batch. `erase` has been called before they are written."""
     records = [state.records[merge_id] for merge_id in sorted(state.changes.records)]
-    yield _WRITE_RECORDS, [_record_row(record) for record in records if record is not None]
+    yield _WRITE_RECORDS, _WRITE_RECORDS.rows(_record_row(record) for record in records if record is not None)
     lines = [_history_row(pid, line) for pid, lines in sorted(state.changes.history.items()) for line in lines]
-    yield _INSERT_HISTORY, lines
+    yield _INSERT_HISTORY, _INSERT_HISTORY.rows(lines)
     deletions = [{"erased_id": erased_id, **_origin_row(origin)} for erased_id, origin in state.changes.deleted]
-    yield _INSERT_DELETIONS, deletions
+    yield _INSERT_DELETIONS, _INSERT_DELETIONS.rows(deletions)
 
 
 def identifiers(connection: Connection, workspace_id: int, pids: Iterable[int]) -> set[str]:

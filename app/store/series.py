@@ -18,7 +18,7 @@ from app.domain import times
 from app.domain.changes import Changes
 from app.domain.series import DAYS, HOUR_DAYS, NO_HOUR, Bucket, Key
 from app.store import chunks, tables
-from app.store.bulk import BulkWrite
+from app.store.bulk import BulkWrite, Row, Rows
 from app.store.engine import Database
 from app.store.names import NameCache
 from app.store.profiles.queries import Query
@@ -33,8 +33,9 @@ Sums = dict[int, tuple[int, int]]
 """{day or hour: (count, amount)}"""
 
 _INSERT: Final = BulkWrite(tables.Series)
-_ADD_DAYS: Final = BulkWrite(tables.SeriesDay, add=("count", "high", "low"))
-_ADD_HOURS: Final = BulkWrite(tables.SeriesHour, add=("count", "high", "low"))
+_SUMS: Final = ("count", "high", "low")
+_ADD_DAYS: Final = BulkWrite(tables.SeriesDay, ("series_id", "day", *_SUMS), add=_SUMS)
+_ADD_HOURS: Final = BulkWrite(tables.SeriesHour, ("series_id", "hour", *_SUMS), add=_SUMS)
 _KNOWN: Final = Query(
     "series", "t.kind, t.name, t.app, t.id", "t.kind = {0} and t.name = {1} and t.app = {2}", numbers=(0,)
 )
@@ -110,9 +111,7 @@ def _look_up(connection: Connection, workspace_id: int, wanted: Sequence[Key], m
     return [key for key in wanted if (workspace_id, *key) not in made]
 
 
-def writes(
-    workspace_id: int, changes: Changes, *numbers: NameCache
-) -> Iterator[tuple[BulkWrite, list[dict[str, Any]]]]:
+def writes(workspace_id: int, changes: Changes, *numbers: NameCache) -> Iterator[Rows]:
     """Rows that add what was booked, by these numbers of series. What has none is counted as `unlisted`."""
     days: dict[tuple[int, int], list[int]] = {}
     hours: dict[tuple[int, int], list[int]] = {}
@@ -124,8 +123,8 @@ def writes(
         _add(days, (number, bucket[3]), count, amount)
         if bucket[4] != NO_HOUR:
             _add(hours, (number, bucket[4]), count, amount)
-    yield _ADD_DAYS, _rows("day", days)
-    yield _ADD_HOURS, _rows("hour", hours)
+    yield _ADD_DAYS, _rows(days)
+    yield _ADD_HOURS, _rows(hours)
 
 
 def _number(workspace_id: int, bucket: Bucket, numbers: Iterable[NameCache]) -> int | None:
@@ -146,11 +145,10 @@ def _add(sums: dict[tuple[int, int], list[int]], place: tuple[int, int], count: 
         found[1] += amount
 
 
-def _rows(unit: str, sums: dict[tuple[int, int], list[int]]) -> list[dict[str, Any]]:
+def _rows(sums: dict[tuple[int, int], list[int]]) -> list[Row]:
     """In the order of their keys, so that nobody who writes the same rows waits in a circle."""
     return [
-        {"series_id": number, unit: at, "count": count, "high": amount // HIGH, "low": amount % HIGH}
-        for (number, at), (count, amount) in sorted(sums.items())
+        (number, at, count, amount // HIGH, amount % HIGH) for (number, at), (count, amount) in sorted(sums.items())
     ]
 
 

@@ -9,7 +9,6 @@ statement is parsed once; where fewer rows are left, the others are null, and le
 import re
 from collections.abc import Container, Iterator, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -56,7 +55,6 @@ class Stacked:
     def __init__(self, names: Sequence[str], statement: str) -> None:
         """`names` are the columns that rows have, two or more of them. The statement finds them in `{rows}`, of which
         there are `{size}`, as `column1`, `column2` …, and the workspace in the one `?` before them."""
-        self._row = itemgetter(*names)
         self._lengths = Lengths(len(names))
         self._statements = {
             size: statement.replace("{rows}", f"(values {self._lengths.values(size)})").replace("{size}", str(size))
@@ -89,9 +87,9 @@ class Stacked:
             f"update {table} set {changes} from {rows} where {table}.workspace_id = r.workspace_id and {found}",
         )
 
-    def statements(self, workspace_id: int, rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
-        """What writes the rows: texts with their values."""
-        for size, values in self._lengths.portions(list(map(self._row, rows))):
+    def statements(self, workspace_id: int, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
+        """What writes the rows, of which each has the columns in their order: texts with their values."""
+        for size, values in self._lengths.portions(rows):
             yield self._statements[size], [workspace_id, *values]
 
 

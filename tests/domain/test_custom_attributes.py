@@ -20,6 +20,7 @@ from app.domain.custom_attributes import (
     Options,
     Skip,
     exported,
+    number_updated,
     updated,
     valid_name,
 )
@@ -661,6 +662,50 @@ def test_increments_add_up(steps: list[int]) -> None:
             assert result == expected
         else:
             assert result == Skip("value_out_of_range")
+
+
+_edges = st.sampled_from([0, 1, -1, MAX, MAX - 1, -MAX, -MAX - 1, MAX + 1, 2**64, 0.0, 1.0, 1.5, 1e300, True, False])
+_numbers = st.integers() | st.floats() | st.booleans() | _edges
+
+
+@given(
+    _edges | st.integers(-MAX - 1, MAX) | st.floats(-1e14, 1e14),
+    _numbers | _raw | st.fixed_dictionaries({"inc": _numbers | st.none() | st.text(max_size=2)}),
+    _options,
+)
+def test_the_short_way_of_numbers_is_only_shorter(current: object, raw: object, options: Options) -> None:
+    assume(not isinstance(current, int) or -MAX - 1 <= current <= MAX)
+    found = number_updated(current, raw)
+    if found is not None:
+        value = updated(current, raw, options)
+        assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    ("current", "raw", "found"),
+    [
+        (1, 2, 2),
+        (1.5, 2, 2),
+        (True, 2, 2),
+        (1, True, True),
+        (1, {"inc": 2}, 3),
+        (1, {"inc": 0}, 1),
+        (True, {"inc": 2}, None),
+        (1.5, {"inc": 2}, None),
+        (MAX, {"inc": 1}, None),
+        (-MAX, {"inc": -1}, None),
+        (1, {"inc": True}, None),
+        (1, {"inc": 1.0}, None),
+        (1, {"inc": 1, "add": []}, None),
+        (1, {"add": 1}, None),
+        (1, "2", None),
+        (1, None, None),
+        (1, MAX + 1, None),
+        (1, -MAX - 1, None),
+    ],
+)
+def test_the_short_way_of_numbers(current: object, raw: object, found: object) -> None:
+    assert number_updated(current, raw) == found
 
 
 def test_every_reason_can_be_met() -> None:

@@ -1,5 +1,6 @@
 """The formats of times, row by row of the contract's table, and what must not be taken for a time."""
 
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -141,6 +142,18 @@ def test_the_fast_path_is_only_faster(text: str) -> None:
     assert times.is_time(text) == (times.parse(text) is not None)
     us = times.parse(text)
     assert times.normal(text) == (None if us is None else times.iso(us))
+
+
+@pytest.mark.parametrize("year", [2023, 2024])
+def test_every_day_of_the_calendar_and_no_other(year: int) -> None:
+    for month in range(14):
+        for day in range(33):
+            text = f"{year}-{month:02d}-{day:02d}T19:20:30Z"
+            is_day = 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]
+            assert (text, times.is_time(text), times.parse(text) is not None) == (text, is_day, is_day)
+            assert times.normal(text) == (text.replace("Z", ".000Z") if is_day else None)
+            # Few months need the calendar, and only for their last days.
+            assert (times._CERTAIN(text) is not None) == (is_day and (month, day) != (2, 29))
 
 
 @given(moments, st.sampled_from("T "), st.sampled_from(("Z", "+00:00", "+0000", "+00", " Z", "z", "")))

@@ -11,10 +11,11 @@ from app.domain.profile import Profile
 from app.domain.state import State
 from app.store import tables
 from app.store.binary import Numbers, Texts
-from app.store.bulk import BulkUpdate, BulkWrite
+from app.store.bulk import BulkUpdate, BulkWrite, execute
 from app.store.engine import Database
 from app.store.names import NameCache
-from app.store.profiles.save import remember, save, seldom, writes
+from app.store.profiles.known import Known, seldom
+from app.store.profiles.save import remember, save, writes
 from tests.stores import workspace
 
 _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -81,7 +82,7 @@ def test_whatever_changes_in_a_row_is_written(database: Database) -> None:
     state.changes.sections = dict.fromkeys(state.profiles, 0)
     with database.write() as connection:
         remember(names, save(connection, number, state, names))
-    known = {one.pid: seldom(one) for one in people}
+    known = Known({one.pid: seldom(one) for one in people})
     state.begin_batch()
     state.changes.sections = dict.fromkeys(state.profiles, 0)
     for one, fields in zip(people, _FIELDS, strict=True):
@@ -89,7 +90,7 @@ def test_whatever_changes_in_a_row_is_written(database: Database) -> None:
             setattr(one, name, value)
     with database.write() as connection:
         for write, some in writes(number, state, {}, names, with_values=False, known=known):
-            write.run(connection, number, some)
+            execute(connection, write.statements(number, some, connection.dialect.name))
     order = list(dict.fromkeys(name for fields in _FIELDS for name in fields))
     with database.read() as connection:
         found = connection.execute(
@@ -97,4 +98,4 @@ def test_whatever_changes_in_a_row_is_written(database: Database) -> None:
             {"number": number},
         ).all()
     assert [tuple(row) for row in found] == [tuple(getattr(one, name) for name in order) for one in people]
-    assert known == {one.pid: seldom(one) for one in people}
+    assert known == Known({one.pid: seldom(one) for one in people})

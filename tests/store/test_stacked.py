@@ -47,9 +47,8 @@ def test_rows_are_written_as_one_by_one(first: int, second: int, data: st.DataOb
         for step, rows in enumerate((first, second)):
             written: list[dict[str, Any]] = [{"pid": n, "name": name, "doc": f"{step}.{n}"} for n in range(rows)]
             one.executemany(_ROW + _UPSERT, written)
-            for row in written:
-                row["doc"] = str(row["doc"]).encode()
-            for statement, values in stacked.statements(7, written):
+            rows_of = [(row["pid"], row["name"], row["doc"].encode()) for row in written]
+            for statement, values in stacked.statements(7, rows_of):
                 other.execute(statement, values)
         everything = "select * from t order by pid"
         assert other.execute(everything).fetchall() == one.execute(everything).fetchall()
@@ -68,7 +67,9 @@ def test_rows_are_updated_as_one_by_one(there: int, updated: int) -> None:
                 connection.executemany(_ROW.replace("(7,", f"({number},"), filled)
         rows = [{"pid": n, "doc": f"é{n}", "name": None if n % 2 else ""} for n in range(updated)]
         one.executemany("update t set name = :name, doc = :doc where workspace_id = 7 and pid = :pid", rows)
-        for statement, values in stacked.statements(7, [{**row, "doc": str(row["doc"]).encode()} for row in rows]):
+        for statement, values in stacked.statements(
+            7, [(row["pid"], str(row["doc"]).encode(), row["name"]) for row in rows]
+        ):
             other.execute(statement, values)
         everything = "select * from t order by workspace_id, pid"
         assert other.execute(everything).fetchall() == one.execute(everything).fetchall()
@@ -78,7 +79,7 @@ def test_rows_are_updated_as_one_by_one(there: int, updated: int) -> None:
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_no_statement_looks_at_the_whole_table(rows: int, analyzed: bool) -> None:
     """Neither row by row, nor to know beforehand which rows are there."""
-    written = [{"pid": n, "name": "", "doc": ""} for n in range(rows)]
+    written = [(n, "", "") for n in range(rows)]
     with closing(sqlite3.connect(":memory:")) as one:
         one.execute(_TABLE)
         one.executemany(_ROW, [{"pid": n, "name": "", "doc": ""} for n in range(20_000)])
@@ -100,7 +101,7 @@ def test_what_breaks_a_constraint_writes_nothing() -> None:
     stacked = Stacked.insert("t", ("pid", "name", "doc"), (), "pid", "")
     with closing(sqlite3.connect(":memory:")) as one:
         one.execute(_TABLE)
-        ((statement, values),) = stacked.statements(7, [{"pid": n % 3, "name": "", "doc": ""} for n in range(4)])
+        ((statement, values),) = stacked.statements(7, [(n % 3, "", "") for n in range(4)])
         with pytest.raises(sqlite3.IntegrityError):
             one.execute(statement, values)
         assert one.execute("select count(*) from t").fetchone() == (0,)

@@ -1,12 +1,13 @@
 """Look-ups of many keys in one statement, and the columns of a profile's row."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from app.domain.profile import COMMERCE, DEVICES, EVENTS, MESSAGES, PURCHASES
-from app.store.binary import Numbers, Texts
+from app.store.binary import Numbers, Texts, fetched
 from app.store.bulk import encode
 from app.store.stacked import Packed
 
@@ -32,6 +33,8 @@ ROW_FIELDS: Final = (
 )
 #: Sections that lie in the table `profile_part`.
 PARTS: Final = (EVENTS, PURCHASES, DEVICES, MESSAGES, COMMERCE)
+#: A parameter of a statement, as SQLAlchemy writes it.
+_NAMED: Final = re.compile(r"(?<!:):(\w+)")
 
 
 class Query:
@@ -57,8 +60,9 @@ class Query:
         """`numbers` are the positions of members that are integers.
 
         With `some`, a column that is unique among the rows of a key, `run` takes the parameter `most`: rows for a key.
-        `documents`: further columns that hold JSON text. With them, or with an empty list, SQLite gives many rows in
-        one step (app.store.stacked), which are lists then. `{length}` in them is how many bytes `s.doc` has.
+        `documents`: further columns that hold JSON text. With them, or with an empty list, rows come past SQLAlchemy,
+        and have no names: tuples from PostgreSQL (app.store.binary), and lists from SQLite, which gives many in one
+        step (app.store.stacked). `{length}` in them is how many bytes `s.doc` has.
         """
         everything = ", ".join([columns, *documents]) if documents else columns
         looked_up = f"select {everything} from {table} t where t.workspace_id = :workspace_id and {match}"
@@ -71,10 +75,12 @@ class Query:
             for name, is_number in zip(names, self._numbers, strict=True)
         )
         looked_up = looked_up.format(*(f"k.{name}" for name in names), one="k.m0", length="octet_length(s.doc)")
-        self._postgresql = text(
+        postgresql = (
             f"select k.n - 1, r.* from unnest({arrays}) with ordinality as k({', '.join(names)}, n)"
             f" cross join lateral ({looked_up}{' limit :most' if some else ''} offset 0) r"
         )
+        self._postgresql = text(postgresql)
+        self._binary = "" if documents is None else _NAMED.sub(r"%(\1)s", postgresql)
         self._packed: Packed | None = None
         if documents is not None:
             members, length = [f"k.{name}" for name in names], "length(cast(s.doc as blob))"
@@ -107,5 +113,7 @@ class Query:
             f"m{n}": (Numbers if is_number else Texts).of(member)
             for n, (is_number, member) in enumerate(zip(self._numbers, members, strict=False))
         }
+        if self._binary:
+            return fetched(connection, self._binary, {"workspace_id": workspace_id, **arrays, **more})
         # All at once: psycopg then converts the rows in C instead of one by one.
         return connection.execute(self._postgresql, {"workspace_id": workspace_id, **arrays, **more}).all()

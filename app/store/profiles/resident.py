@@ -10,17 +10,16 @@ was read; what they did not change is the same before and after them.
 from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
 
 from app.domain.identifiers import ChannelAddress
-from app.domain.profile import ALL_SECTIONS, BRAZE, DEPRECATED, EXTERNAL, SECTION_NAMES, Identifier, Profile
+from app.domain.profile import ALL_SECTIONS, BRAZE, CUSTOM, DEPRECATED, EXTERNAL, SECTION_NAMES, Identifier
 from app.domain.state import State
 from app.store.profiles.flowing import Fetched, fetch
+from app.store.profiles.known import Known, seldom
 from app.store.profiles.look_up import find
-from app.store.profiles.save import Seldom, seldom
 from app.store.profiles.summaries import Summaries
 
 #: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them, with all that is known of
@@ -61,15 +60,16 @@ class Resident:
         self.state = State()
         #: As Lane.place and Lane.epoch, once the last batch that is in it is committed.
         self.place: list[int] = []
-        #: Bytes of memory that the profiles take, about.
+        #: Bytes of memory that the profiles take, about: of those that are not waiting to be weighed.
         self._weight = 0
         self._weights: dict[int, int] = {}
+        self._unweighed: set[int] = set()
         #: What part of their sizes is in sections that are not here, about.
         self._elsewhere: dict[int, int] = {}
         #: Which sections of them are here, as a bit mask.
         self._sections: dict[int, int] = {}
         #: What lies in the rows of these profiles, once the last batch is committed.
-        self.rows: dict[int, Seldom] = {}
+        self.known = Known()
         #: The number of the batch in hand, and by profile that of the last batch that used it, or will.
         self._batch = 0
         self._used: dict[int, int] = {}
@@ -79,6 +79,7 @@ class Resident:
     @property
     def size(self) -> int:
         """Bytes of memory that all of it takes, about: rather less than more."""
+        self._weigh()
         return _EMPTY + self._weight + ENTRY * len(self.state.index)
 
     def read(self, connection: Connection, workspace_id: int, wanted: dict[Identifier, int], most: int) -> Read:
@@ -114,21 +115,23 @@ class Resident:
         for identifier, pids in read.index.items():
             if pids or identifier[0] != DEPRECATED or not index.get((EXTERNAL, "", identifier[2])):
                 index.setdefault(identifier, pids)  # a present one comes first in what was read
-        here, rows, elsewhere, fetched = self._sections, self.rows, self._elsewhere, read.fetched
+        here, known, elsewhere, fetched = self._sections, self.known, self._elsewhere, read.fetched
         for profile in fetched.profiles:
             pid = profile.pid
-            known = profiles.setdefault(pid, profile)
-            if known is profile:
+            resident = profiles.setdefault(pid, profile)
+            if resident is profile:
                 here[pid] = read.sections[pid]
-                rows[pid] = seldom(profile)
+                known.seldom[pid] = seldom(profile)
                 elsewhere[pid] = profile.size
             else:
                 for name in _names(read.sections[pid] & ~here[pid]):
-                    setattr(known, name, getattr(profile, name))
+                    setattr(resident, name, getattr(profile, name))
                 here[pid] |= read.sections[pid]
             entered = COUNTED * fetched.decoded.get(pid, 0) + fetched.texts.get(pid, 0)
             elsewhere[pid] = max(0, elsewhere.get(pid, 0) - entered)
-        self._weigh([profiles[profile.pid] for profile in fetched.profiles])
+            if read.sections[pid] & CUSTOM:
+                known.inside.pop(pid, None)
+        self._unweighed.update(profile.pid for profile in fetched.profiles)
 
     def use(self, wanted: dict[Identifier, int]) -> list[int] | None:
         """Begin a batch. Numbers of the profiles that it wants; None when not all of them are here."""
@@ -149,6 +152,9 @@ class Resident:
                     return None
                 used[pid] = self._batch + 1
         self._batch += 1
+        # Those that were not used for longest come first.
+        for pid in used:
+            self._used.pop(pid, None)
         self._used.update(used)
         self._asked.append(wanted)
         self.state.begin_batch()
@@ -165,41 +171,44 @@ class Resident:
 
     def applied(self) -> None:
         """A batch was applied to what is here."""
-        state, used = self.state, self._used
+        state = self.state
         for pid in state.changes.created:
-            used[pid] = self._batch
+            self._used[pid] = self._batch
             self._sections[pid] = ALL_SECTIONS
             state.index[BRAZE, "", state.profiles[pid].braze_id] = {pid}
-        profiles = state.profiles
-        self._weigh([profiles[pid] for pid in state.changes.sections])
+        self._unweighed.update(state.changes.sections)
 
     def evict(self, most: int) -> None:
         """Once there are more than so many bytes, forget a part: what was not used for longest, and not by the last
         batches."""
-        if self.size <= most:
+        size = self.size
+        if size <= most:
             return
         least = most - most // _EVICTED
-        self._forget_identifiers()
-        if self.size <= least:
-            return
         state, used = self.state, self._used
+        if len(state.index) > 2 * len(state.profiles):  # many lead to nobody
+            self._forget_identifiers()
+            size = self.size
         # An identifier or more go with each profile.
         each = ENTRY * len(state.index) // max(1, len(state.profiles))
         first = self._batch - _BATCHES + 1  # of the batches of which all stays
-        size = self.size
-        for pid, batch in sorted(used.items(), key=itemgetter(1)):
-            if batch >= first or size <= least:
+        for pid, batch in list(used.items()):
+            if size <= least:
                 break
+            if batch >= first:
+                continue
             # Another thread may have marked one that had just gone.
             del used[pid]
-            state.profiles.pop(pid, None)
+            profile = state.profiles.pop(pid, None)
+            if profile is not None:
+                state.index.pop((EXTERNAL, "", profile.external_id or ""), None)
+                state.index.pop((BRAZE, "", profile.braze_id), None)
             self._sections.pop(pid, None)
-            self.rows.pop(pid, None)
+            self.known.forget(pid)
             self._elsewhere.pop(pid, None)
             weight = self._weights.pop(pid, 0)
             self._weight -= weight
             size -= weight + each
-        self._forget_identifiers()
 
     def _forget_identifiers(self) -> None:
         """Those that lead to nobody here, and that no batch of the last ones asked for."""
@@ -213,20 +222,27 @@ class Resident:
             if identifier not in asked:
                 del index[identifier]
 
-    def _weigh(self, profiles: list[Profile]) -> None:
-        weights, elsewhere, grown = self._weights, self._elsewhere, 0
-        for profile in profiles:
-            weight = FRAME + WEIGHT * max(0, profile.size - elsewhere.get(profile.pid, 0))
+    def _weigh(self) -> None:
+        """Weigh what came in or was changed. Once for both: a batch changes nearly all that it brings in."""
+        profiles, weights, elsewhere, grown = self.state.profiles, self._weights, self._elsewhere, 0
+        inside = self.known.inside
+        for pid in self._unweighed:
+            profile = profiles.get(pid)
+            if profile is None:
+                continue
+            weight = FRAME + WEIGHT * max(0, profile.size - elsewhere.get(pid, 0))
             for summaries in (profile.events, profile.purchases):
                 if summaries.__class__ is Summaries:
                     weight -= (WEIGHT - 1) * summaries.text_bytes
-            for value in profile.custom.values() if profile.custom else ():
-                if value.__class__ is list or value.__class__ is dict:
-                    weight += NESTED * _inside(value)
-            grown += weight - weights.get(profile.pid, 0)
-            weights[profile.pid] = weight
-            self._used.setdefault(profile.pid, self._batch)
+            nested = inside.get(pid)
+            if nested is None:  # nothing was written of it
+                nested = inside[pid] = sum(map(_inside, (profile.custom or {}).values()))
+            weight += NESTED * nested
+            grown += weight - weights.get(pid, 0)
+            weights[pid] = weight
+            self._used.setdefault(pid, self._batch)
         self._weight += grown
+        self._unweighed.clear()
 
     def forget(self, other: State) -> None:
         """Forget what was saved from another state, which was loaded for itself."""
@@ -235,9 +251,9 @@ class Resident:
             profile = profiles.pop(pid, None)
             if profile is not None:
                 self._sections.pop(pid, None)
-                self.rows.pop(pid, None)
+                self.known.forget(pid)
                 self._elsewhere.pop(pid, None)
-                self._weight -= self._weights.pop(pid)
+                self._weight -= self._weights.pop(pid, 0)
                 self._used.pop(pid, None)
                 index.pop((BRAZE, "", profile.braze_id), None)
         for identifier, _ in (*changes.identifiers_added, *changes.identifiers_dropped):
@@ -254,14 +270,11 @@ class Resident:
 _EXTERNAL: Final = (EXTERNAL, DEPRECATED)
 
 
-def _inside(value: Any) -> int:
+def _inside(value: object) -> int:
     """How many values an array or object has inside, at any depth."""
-    members = value.values() if isinstance(value, dict) else value
-    number = len(value)
-    for member in members:
-        if isinstance(member, (list, dict)):
-            number += _inside(member)
-    return number
+    if isinstance(value, dict):
+        return len(value) + sum(map(_inside, value.values()))
+    return len(value) + sum(map(_inside, value)) if isinstance(value, list) else 0
 
 
 @lru_cache(maxsize=2 * ALL_SECTIONS)

@@ -1,45 +1,49 @@
 """Writing what a batch changed."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from app.domain.changes import Changes
-from app.domain.profile import CORE, CUSTOM, OWN_NAMES, SECTION_NAMES, Profile
+from app.domain.profile import ALL_SECTIONS, CORE, CUSTOM, OWN_NAMES, SECTION_NAMES, Profile
 from app.domain.state import State
 from app.domain.times import DAY
 from app.store import job_parts, merges, series, tables, told
-from app.store.bulk import BulkUpdate, BulkWrite, Rows, encoded, pipelined
+from app.store.bulk import BulkUpdate, BulkWrite, Row, Rows, encoded, execute, pipelined
 from app.store.names import NameCache
 from app.store.profiles import lineage
+from app.store.profiles.known import OFTEN, SELDOM, Known, seldom, values_inside
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
 from app.store.profiles.summaries import Summaries
 from app.store.segments import values
 
-#: Columns of a profile's row that nearly every command changes, and those that some do.
-_OFTEN: Final = ("updated_us", "updated_index", "size")
-_NEVER: Final = ("pid", "braze_id", "created_us", "created_from", "random_bucket")
-_SELDOM: Final = tuple(name for name in ROW_FIELDS if name not in (*_OFTEN, *_NEVER))
-
-_INSERT_PROFILES = BulkWrite(tables.ProfileRow)
-_UPDATE_PROFILES = BulkWrite(tables.ProfileRow, update=(*_OFTEN, *_SELDOM))
-_TOUCH_PROFILES = BulkUpdate(tables.ProfileRow, _OFTEN)
+_INSERT_PROFILES = BulkWrite(tables.ProfileRow, ROW_FIELDS)
+_UPDATE_PROFILES = BulkWrite(tables.ProfileRow, ROW_FIELDS, update=(*OFTEN, *SELDOM))
+_TOUCH_PROFILES = BulkUpdate(tables.ProfileRow, OFTEN)
+_SECTION: Final = ("pid", "doc")
+_PART: Final = ("pid", "part", "doc")
 _WRITE_SECTION = {
-    CORE: BulkWrite(tables.ProfileCore, update=("doc",)),
-    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",)),
+    CORE: BulkWrite(tables.ProfileCore, _SECTION, update=("doc",)),
+    CUSTOM: BulkWrite(tables.ProfileCustom, _SECTION, update=("doc",)),
 }
-_WRITE_PARTS = BulkWrite(tables.ProfilePart, update=("doc",))
+_WRITE_PARTS = BulkWrite(tables.ProfilePart, _PART, update=("doc",))
 #: The same with `profile_value` beside them.
 _WRITE_SECTION_AND_VALUES = {
-    CORE: BulkWrite(tables.ProfileCore, update=("doc",), also=values.also(str(CORE))),
-    CUSTOM: BulkWrite(tables.ProfileCustom, update=("doc",), also=values.also(str(CUSTOM))),
+    CORE: BulkWrite(tables.ProfileCore, _SECTION, update=("doc",), also=values.also(str(CORE))),
+    CUSTOM: BulkWrite(tables.ProfileCustom, _SECTION, update=("doc",), also=values.also(str(CUSTOM))),
 }
-_WRITE_PARTS_AND_VALUES = BulkWrite(tables.ProfilePart, update=("doc",), also=values.also("r.part"))
+_WRITE_PARTS_AND_VALUES = BulkWrite(tables.ProfilePart, _PART, update=("doc",), also=values.also("r.part"))
 _INSERT_IDENTIFIERS = BulkWrite(tables.IdentifierRow)
 _WRITE_ADDRESSES = BulkWrite(tables.AddressStateRow, update=("state", "changed_us", "forget_us"))
-_INSERT_OCCURRENCES = BulkWrite(tables.OccurrenceRow)
+_INSERT_OCCURRENCES = BulkWrite(
+    tables.OccurrenceRow,
+    (
+        "day", "stream", "seq", "ordinal", "pid", "name_id", "time_us", "app_id", "properties", "quantity", "cents",
+    ),
+)  # fmt: skip
 _INSERT_NAMES = BulkWrite(tables.Name)
 _COUNT_NAMES = BulkWrite(tables.NameCount, add=("count",))
 _NAMES = Query("name", "t.kind, t.name, t.id", "t.kind = {0} and t.name = {1}", numbers=(0,))
@@ -97,7 +101,7 @@ def save(
     changes.family.update(family)
     with pipelined(connection):
         for write, rows in writes(workspace_id, state, made, names, with_values=with_values):
-            write.run(connection, workspace_id, rows)
+            execute(connection, write.statements(workspace_id, rows, connection.dialect.name))
     return made
 
 
@@ -116,12 +120,6 @@ def make_names(
     return made | series.make(connection, workspace_id, changes, names, most_series)
 
 
-Seldom = tuple[Any, ...]
-"""What the columns of a profile's row hold that few commands change."""
-
-seldom: Final[Callable[[Profile], Seldom]] = attrgetter(*_SELDOM)
-
-
 def writes(
     workspace_id: int,
     state: State,
@@ -129,12 +127,12 @@ def writes(
     names: NameCache,
     *,
     with_values: bool,
-    known: dict[int, Seldom] | None = None,
+    known: Known | None = None,
 ) -> Iterator[Rows]:
     """All rows to be written once `delete` has been called, each time those of one table. The documents in them are
     encoded: changing the state does not change rows that were taken before.
 
-    `known`: what lies in the database, by number of profile, as far as it is known. It gets what is written.
+    `known`: what lies in the database, as far as it is known. It gets what is written.
     """
     changes = state.changes
     touched = sorted(changes.sections)
@@ -145,40 +143,53 @@ def writes(
     for pid in touched:
         if pid not in changes.created:
             profile = state.profiles[pid]
-            (often if known is not None and known.get(pid) == seldom(profile) else whole).append(profile)
-    yield _TOUCH_PROFILES, [_touched(profile) for profile in often]
-    yield _UPDATE_PROFILES, [_row(profile) for profile in whole]
+            (often if known is not None and known.seldom.get(pid) == seldom(profile) else whole).append(profile)
+    yield _TOUCH_PROFILES, list(map(_touched, often))
+    yield _UPDATE_PROFILES, list(map(_whole, whole))
     if known is not None:
-        known.update((profile.pid, seldom(profile)) for profile in whole)
-        known.update((pid, seldom(state.profiles[pid])) for pid in changes.created)
+        known.seldom.update((profile.pid, seldom(profile)) for profile in whole)
+        known.seldom.update((pid, seldom(state.profiles[pid])) for pid in changes.created)
+    changed = _changed_sections(state, touched)
     for section, write in write_section.items():
-        yield write, _section_rows(state, touched, section)
-    parts = [{**row, "part": part} for part in PARTS for row in _section_rows(state, touched, part)]
-    yield write_parts, parts
-    yield _INSERT_PROFILES, [_row(state.profiles[pid]) for pid in sorted(changes.created)]
-    yield _INSERT_IDENTIFIERS, _identifier_rows(changes)
-    yield _WRITE_ADDRESSES, _address_rows(changes)
-    yield _COUNT_NAMES, _count_rows(workspace_id, changes, made, names)
+        rows = [(profile.pid, _document(getattr(profile, SECTION_NAMES[section]))) for profile in changed[section]]
+        if known is not None and section == CUSTOM:
+            for profile, (pid, doc) in zip(changed[section], rows, strict=True):
+                known.inside[pid] = values_inside(doc, len(profile.custom or ()))
+        yield write, rows
+    yield (
+        write_parts,
+        [
+            (profile.pid, part, _document(getattr(profile, SECTION_NAMES[part])))
+            for part in PARTS
+            for profile in changed[part]
+        ],
+    )
+    yield _INSERT_PROFILES, [_whole(state.profiles[pid]) for pid in sorted(changes.created)]
+    yield _INSERT_IDENTIFIERS, _INSERT_IDENTIFIERS.rows(_identifier_rows(changes))
+    yield _WRITE_ADDRESSES, _WRITE_ADDRESSES.rows(_address_rows(changes))
+    yield _COUNT_NAMES, _COUNT_NAMES.rows(_count_rows(workspace_id, changes, made, names))
     yield _INSERT_OCCURRENCES, _occurrence_rows(workspace_id, changes, made, names)
     yield from series.writes(workspace_id, changes, made, names)
     yield from merges.writes(state)
 
 
-def _row(profile: Profile) -> dict[str, Any]:
-    return dict(zip(ROW_FIELDS, _whole(profile), strict=True))
+_whole: Final[Callable[[Profile], Row]] = attrgetter(*ROW_FIELDS)
+_touched: Final[Callable[[Profile], Row]] = attrgetter(*_TOUCH_PROFILES.names)
 
 
-def _touched(profile: Profile) -> dict[str, Any]:
-    return dict(zip(_TOUCHED, _often(profile), strict=True))
+def _changed_sections(state: State, pids: Iterable[int]) -> dict[int, list[Profile]]:
+    """The profiles of which each section was changed, in the order of their numbers."""
+    found: dict[int, list[Profile]] = {section: [] for section in SECTION_NAMES}
+    changed, profiles = state.changes.sections, state.profiles
+    for pid in pids:
+        for section in _sections_of(changed[pid]):
+            found[section].append(profiles[pid])
+    return found
 
 
-_TOUCHED: Final = ("pid", *_OFTEN)
-_whole, _often = attrgetter(*ROW_FIELDS), attrgetter(*_TOUCHED)
-
-
-def _section_rows(state: State, pids: Iterable[int], section: int) -> list[dict[str, Any]]:
-    content, changed = attrgetter(SECTION_NAMES[section]), state.changes.sections
-    return [{"pid": pid, "doc": _document(content(state.profiles[pid]))} for pid in pids if changed[pid] & section]
+@lru_cache(maxsize=ALL_SECTIONS + 1)
+def _sections_of(mask: int) -> tuple[int, ...]:
+    return tuple(section for section in SECTION_NAMES if mask & section)
 
 
 def _document(content: Any) -> bytes:
@@ -271,26 +282,26 @@ def _make_names(connection: Connection, workspace_id: int, changes: Changes, cac
             for kind, name in missing:
                 if kind in OWN_NAMES or last + len(rows) < most:
                     rows.append({"kind": kind, "name": name, "id": last + len(rows) + 1})
-            _INSERT_NAMES.run(connection, workspace_id, [dict(row) for row in rows])
+            _INSERT_NAMES.run(connection, workspace_id, rows)
             made |= {(workspace_id, row["kind"], row["name"]): row["id"] for row in rows}
     return made
 
 
-def _occurrence_rows(workspace_id: int, changes: Changes, made: NameCache, cache: NameCache) -> list[dict[str, Any]]:
+def _occurrence_rows(workspace_id: int, changes: Changes, made: NameCache, cache: NameCache) -> list[Row]:
     return [
-        {
-            "day": occurrence.time_us // DAY,
-            "stream": occurrence.stream,
-            "seq": occurrence.seq,
-            "ordinal": occurrence.ordinal,
-            "pid": occurrence.pid,
-            "name_id": number,
-            "time_us": occurrence.time_us,
-            "app_id": occurrence.app_id,
-            "properties": occurrence.properties,
-            "quantity": occurrence.quantity,
-            "cents": occurrence.cents,
-        }
+        (
+            occurrence.time_us // DAY,
+            occurrence.stream,
+            occurrence.seq,
+            occurrence.ordinal,
+            occurrence.pid,
+            number,
+            occurrence.time_us,
+            occurrence.app_id,
+            occurrence.properties,
+            occurrence.quantity,
+            occurrence.cents,
+        )
         for occurrence in changes.occurrences
         if (number := _id(workspace_id, occurrence.name_kind, occurrence.name, made, cache)) is not None
     ]
