@@ -23,7 +23,9 @@ MOST_RATE = {data.OBJECTS: 3_000.0, 1: 20_000.0}
 WATCHED = ("api", "worker", "sweeper")
 #: The backlog may grow by this part of the offered rate: less cannot be told from the waves that batches make.
 GROWTH = 0.05
-HALVINGS = 3
+#: Of the gap between the last flat rate and twice that. What is found is below the highest flat rate by half of the
+#: smallest gap on average, which is 2 % of it.
+HALVINGS = 5
 DRAIN_SECONDS = 60.0
 #: Of a trial of the search. A flow of batches takes up to a second for one of them, and its waves look like growth in
 #: shorter trials.
@@ -122,13 +124,13 @@ def measure(stack: Stack, options: Options, ceilings: dict[str, float]) -> Itera
                     MOST_RATE[objects],
                 )
             seconds = max(options.seconds, QUICK_SECONDS if options.quick else 5.0)
-            for _ in range(4):
+            for _ in range(8):
                 before = stack.meter.read()
                 trial = _trial(generator, port, site, rate, seconds)
                 shares = stack.meter.shares(before)
                 if trial.flat or options.quick:
                     break
-                rate *= 0.93
+                rate *= 0.97
             else:
                 raise BenchError("no rate keeps the backlog flat")
             singles = data.bodies(200, options.users, data.UNIFORM, options.seed + 1)
