@@ -171,8 +171,8 @@ MUTANTS: Final = (
                 "                loaded = None\n                if loaded is None:\n",
             ),
             (
-                "            known = profiles.setdefault(pid, profile)\n",
-                "            known = profiles[pid] = profile\n",
+                "            resident = profiles.setdefault(pid, profile)\n",
+                "            resident = profiles[pid] = profile\n",
             ),
         ),
         10,
