@@ -13,7 +13,6 @@ from app.services import series
 from app.services.caller import Caller
 from app.store import keys
 from app.store import series as store
-from app.store.bulk import execute
 from bench.options import Options
 from bench.stack import Site, Stack
 from bench.table import BenchError, Row, median, say
@@ -83,8 +82,8 @@ def _fill(site: Site, names: int, now: int) -> float:
                         changes.series[kind, name, app, day, kinds.NO_HOUR] = [count, 100]
             with database.write() as connection:
                 made = store.make(connection, site.workspace_id, changes, {}, store.MAX_SERIES)
-                for write, rows in store.writes(site.workspace_id, changes, made):
-                    execute(connection, write.statements(site.workspace_id, rows, connection.dialect.name))
+                for table, rows in store.writes(site.workspace_id, changes, made):
+                    table.write(connection, site.workspace_id, rows)
     finally:
         database.dispose()
     return time.perf_counter() - began

@@ -63,7 +63,11 @@ class _Bulk:
     def run(self, connection: Connection, workspace_id: int, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows, dicts of column -> value. Inside `pipelined` the error of a statement may be raised by a later
         one."""
-        execute(connection, self.statements(workspace_id, self.rows(rows), connection.dialect.name))
+        self.write(connection, workspace_id, self.rows(rows))
+
+    def write(self, connection: Connection, workspace_id: int, rows: Sequence[Row]) -> None:
+        """As `run`, of rows that have the columns in their order."""
+        execute(connection, self.statements(workspace_id, rows, connection.dialect.name))
 
     def rows(self, rows: Iterable[dict[str, Any]]) -> list[Row]:
         """Of dicts of column -> value."""

@@ -11,7 +11,7 @@ from app.domain.profile import Profile
 from app.domain.state import State
 from app.store import tables
 from app.store.binary import Numbers, Texts
-from app.store.bulk import BulkUpdate, BulkWrite, execute
+from app.store.bulk import BulkUpdate, BulkWrite
 from app.store.engine import Database
 from app.store.names import NameCache
 from app.store.profiles.known import Known, seldom
@@ -89,8 +89,8 @@ def test_whatever_changes_in_a_row_is_written(database: Database) -> None:
         for name, value in fields.items():
             setattr(one, name, value)
     with database.write() as connection:
-        for write, some in writes(number, state, {}, names, with_values=False, known=known):
-            execute(connection, write.statements(number, some, connection.dialect.name))
+        for table, some in writes(number, state, {}, names, with_values=False, known=known):
+            table.write(connection, number, some)
     order = list(dict.fromkeys(name for fields in _FIELDS for name in fields))
     with database.read() as connection:
         found = connection.execute(

@@ -9,17 +9,16 @@ was read; what they did not change is the same before and after them.
 
 from collections import deque
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import Connection
 
 from app.domain.identifiers import ChannelAddress
-from app.domain.profile import ALL_SECTIONS, BRAZE, CUSTOM, DEPRECATED, EXTERNAL, SECTION_NAMES, Identifier
+from app.domain.profile import ALL_SECTIONS, BRAZE, CUSTOM, DEPRECATED, EXTERNAL, Identifier
 from app.domain.state import State
 from app.store.profiles.flowing import Fetched, fetch
 from app.store.profiles.known import Known, seldom
-from app.store.profiles.look_up import find
+from app.store.profiles.look_up import find, places
 from app.store.profiles.summaries import Summaries
 
 #: Bytes of memory that a profile takes: for each byte of app.domain.sizes, and beside them, with all that is known of
@@ -124,7 +123,7 @@ class Resident:
                 known.seldom[pid] = seldom(profile)
                 elsewhere[pid] = profile.size
             else:
-                for name in _names(read.sections[pid] & ~here[pid]):
+                for _, name, _ in places(read.sections[pid] & ~here[pid]):
                     setattr(resident, name, getattr(profile, name))
                 here[pid] |= read.sections[pid]
             entered = COUNTED * fetched.decoded.get(pid, 0) + fetched.texts.get(pid, 0)
@@ -275,8 +274,3 @@ def _inside(value: object) -> int:
     if isinstance(value, dict):
         return len(value) + sum(map(_inside, value.values()))
     return len(value) + sum(map(_inside, value)) if isinstance(value, list) else 0
-
-
-@lru_cache(maxsize=2 * ALL_SECTIONS)
-def _names(sections: int) -> tuple[str, ...]:
-    return tuple(name for section, name in SECTION_NAMES.items() if sections & section)

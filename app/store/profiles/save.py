@@ -1,21 +1,21 @@
 """Writing what a batch changed."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
 from app.domain.changes import Changes
-from app.domain.profile import ALL_SECTIONS, CORE, CUSTOM, OWN_NAMES, SECTION_NAMES, Profile
+from app.domain.profile import CORE, CUSTOM, OWN_NAMES, SECTION_NAMES, Profile
 from app.domain.state import State
 from app.domain.times import DAY
 from app.store import job_parts, merges, series, tables, told
-from app.store.bulk import BulkUpdate, BulkWrite, Row, Rows, encoded, execute, pipelined
+from app.store.bulk import BulkUpdate, BulkWrite, Row, Rows, encoded, pipelined
 from app.store.names import NameCache
 from app.store.profiles import lineage
 from app.store.profiles.known import OFTEN, SELDOM, Known, seldom, values_inside
+from app.store.profiles.look_up import places
 from app.store.profiles.queries import PARTS, ROW_FIELDS, Query
 from app.store.profiles.summaries import Summaries
 from app.store.segments import values
@@ -100,8 +100,8 @@ def save(
     changes.members |= told.erase(connection, workspace_id, family)
     changes.family.update(family)
     with pipelined(connection):
-        for write, rows in writes(workspace_id, state, made, names, with_values=with_values):
-            execute(connection, write.statements(workspace_id, rows, connection.dialect.name))
+        for table, rows in writes(workspace_id, state, made, names, with_values=with_values):
+            table.write(connection, workspace_id, rows)
     return made
 
 
@@ -182,14 +182,9 @@ def _changed_sections(state: State, pids: Iterable[int]) -> dict[int, list[Profi
     found: dict[int, list[Profile]] = {section: [] for section in SECTION_NAMES}
     changed, profiles = state.changes.sections, state.profiles
     for pid in pids:
-        for section in _sections_of(changed[pid]):
+        for section, _, _ in places(changed[pid]):
             found[section].append(profiles[pid])
     return found
-
-
-@lru_cache(maxsize=ALL_SECTIONS + 1)
-def _sections_of(mask: int) -> tuple[int, ...]:
-    return tuple(section for section in SECTION_NAMES if mask & section)
 
 
 def _document(content: Any) -> bytes:
