@@ -136,11 +136,11 @@ def _batch(database: Database, site: Site, times: _Times, resident: Resident, na
         made = make_names(connection, workspace_id, state.changes, names, MAX_NAMES, MAX_SERIES)
     remember(names, made)
     with times.of("rows and documents"):
+        resident.applied()
         rows = list(writes(workspace_id, state, {}, names, with_values=False, known=resident.known))
     with times.of("statements"):
         statements = [one for write, some in rows for one in write.statements(workspace_id, some, database.dialect)]
     with times.of("write and commit"), database.write() as connection, pipelined(connection):
         execute(connection, statements)
     with times.of("remember and evict"):
-        resident.applied()
         resident.evict(RESIDENT_BYTES)

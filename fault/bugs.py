@@ -167,12 +167,12 @@ MUTANTS: Final = (
         "app/store/profiles/resident.py",
         (
             (
-                "                loaded = here.get(pid)\n                if loaded is None:\n",
-                "                loaded = None\n                if loaded is None:\n",
+                "known = here.get(pid)\n                if known is None:\n                    sections",
+                "known = None\n                if known is None:\n                    sections",
             ),
             (
-                "            resident = profiles.setdefault(pid, profile)\n",
-                "            resident = profiles[pid] = profile\n",
+                "            known = here.get(pid)\n            if known is None:\n                known = here",
+                "            known = here.get(pid)\n            if True:\n                known = here",
             ),
         ),
         10,

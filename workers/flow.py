@@ -241,6 +241,7 @@ class Flow:
     def _write(self, state: State, applied: Applied, batch: list[Stored], next_last: int | None) -> None:
         """Have the batch written, as it is now."""
         terms, workspace_id, changes, found = self._terms, self._workspace_id, state.changes, self._lane
+        self._resident.applied()
         made: NameCache = {}
         has_all_names = has_names(workspace_id, changes, terms.names)
         if not has_all_names:
@@ -255,7 +256,6 @@ class Flow:
             for one in write.statements(workspace_id, rows, terms.database.dialect)
         ]
         self._known.correct(state)
-        self._resident.applied()
         applied.add(changes, state.settings, made)
         stored = batch[: applied.requests]
 

@@ -4,7 +4,7 @@ While a profile has no address, fields of its own keep what the person said: `em
 `phone_groups`. E-mail has a global state, and both channels have states of subscription groups.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from typing import Any, Final
 
 from app.domain.commands import Track, TrackAttributes
@@ -197,7 +197,10 @@ def _carry_groups(
 # What has to be loaded.
 
 
-def addresses_of_attributes(command: TrackAttributes, state: State, moving: bool) -> set[ChannelAddress]:
+_NONE: Final = frozenset[ChannelAddress]()
+
+
+def addresses_of_attributes(command: TrackAttributes, state: State, moving: bool) -> Set[ChannelAddress]:
     """Addresses whose consent the command may read or write.
 
     Nearly every write repeats the address that its profile already has, and such a write needs nothing.
@@ -205,10 +208,10 @@ def addresses_of_attributes(command: TrackAttributes, state: State, moving: bool
     fields = command.fields
     if not moving and _SAYS.isdisjoint(fields):
         if command.identifier[0] not in _KINDS and "email" not in fields and "phone" not in fields:
-            return set()
+            return _NONE
         profiles = state.found_by(command.identifier)
         if len(profiles) == 1 and not _changes_address(profiles[0].core or {}, fields):
-            return set()
+            return _NONE
     found = addresses_of_occurrence(command, state, moving)
     groups = {entry[1] for entry in _said(fields)}
     if CHANNEL_EMAIL in groups or not fields.keys().isdisjoint(_EMAIL_FIELDS):

@@ -31,12 +31,13 @@ _NUMERIC: Final = re.compile(r"[+-]?(\d{1,19}|\d{1,40}\.\d{0,40}|\.\d{1,40})([eE
 _BOOLEANS: Final[dict[object, bool]] = {"1": True, "true": True, "t": True, "0": False, "false": False, "f": False}
 
 
-_SCALARS: Final = {bool: BOOLEAN, int: NUMBER, float: NUMBER, str: STRING}
+#: By the type of a stored value that is neither an array nor an object.
+SCALARS: Final = {bool: BOOLEAN, int: NUMBER, float: NUMBER, str: STRING}
 
 
 def type_of(value: object) -> str:
     """The type of a stored value, one of TYPES."""
-    scalar = _SCALARS.get(type(value))
+    scalar = SCALARS.get(type(value))
     if scalar is not None:
         return scalar
     if isinstance(value, dict):

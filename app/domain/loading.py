@@ -159,7 +159,8 @@ def addresses_needed(commands: Iterable[Command], state: State, *, moving: bool)
     """Addresses whose consent the commands may read or write, given the loaded profiles."""
     found: set[ChannelAddress] = set()
     for command in commands:
-        found.update(EFFECTS[type(command)].addresses(command, state, moving))
+        if some := EFFECTS[type(command)].addresses(command, state, moving):  # nearly always none
+            found.update(some)
     if moving:
         for profile in state.profiles.values():
             found |= addresses_of(profile)

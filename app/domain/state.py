@@ -98,7 +98,7 @@ class State(AddressBook):
     def found_by(self, identifier: Identifier) -> list[Profile]:
         """The profiles of which a command with this identifier may mean one; a former external id is one of theirs."""
         if pids := self.index.get(identifier):
-            return [self.profiles[pid] for pid in pids]
+            return list(map(self.profiles.__getitem__, pids))  # as most are found, and faster than a comprehension
         for each in with_former(identifier):
             if pids := self.holders(each):
                 return [self.profiles[pid] for pid in pids]

@@ -235,7 +235,7 @@ def _custom(step: Step, profile: Profile, command: TrackAttributes) -> None:
                 saved += 1
             else:
                 custom[sent] = number
-                written[NAME_ATTRIBUTE, sent, data_rules.type_of(number)] += 1
+                written[NAME_ATTRIBUTE, sent, data_rules.SCALARS[type(number)]] += 1
                 is_changed = True
             continue
         name = sent if before is not MISSING else custom_attributes.valid_name(sent)

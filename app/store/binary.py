@@ -5,8 +5,8 @@ a batch of profiles in a tenth of the time, and PostgreSQL takes them in without
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, repeat
-from struct import Struct
+from itertools import chain
+from struct import Struct, pack
 from typing import Any, Final
 
 import sqlalchemy
@@ -31,7 +31,13 @@ class Numbers(bytes):
         head = _HEAD(1, 1, _INT8, len(values), 1)
         if None in values:
             return cls(head + b"".join([_NULL if value is None else _NUMBER(8, value) for value in values]))
-        return cls(head + b"".join(map(_NUMBER, repeat(8), values)))
+        # Four bytes of length before eight of a number: to set the same byte of all of them at once is the fastest way.
+        many = len(values)
+        numbers, filled = pack(f">{many}q", *values), bytearray(12 * many)
+        filled[3::12] = b"\x08" * many
+        for place in range(8):
+            filled[4 + place :: 12] = numbers[place::8]
+        return cls(head + filled)
 
 
 class Texts(bytes):

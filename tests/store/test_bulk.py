@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.domain.profile import Profile
+from app.domain.profile import ALL_SECTIONS, Profile
 from app.domain.state import State
 from app.store import tables
 from app.store.binary import Numbers, Texts
@@ -82,7 +82,7 @@ def test_whatever_changes_in_a_row_is_written(database: Database) -> None:
     state.changes.sections = dict.fromkeys(state.profiles, 0)
     with database.write() as connection:
         remember(names, save(connection, number, state, names))
-    known = Known({one.pid: seldom(one) for one in people})
+    known = {one.pid: Known(seldom(one), ALL_SECTIONS) for one in people}
     state.begin_batch()
     state.changes.sections = dict.fromkeys(state.profiles, 0)
     for one, fields in zip(people, _FIELDS, strict=True):
@@ -98,4 +98,4 @@ def test_whatever_changes_in_a_row_is_written(database: Database) -> None:
             {"number": number},
         ).all()
     assert [tuple(row) for row in found] == [tuple(getattr(one, name) for name in order) for one in people]
-    assert known == Known({one.pid: seldom(one) for one in people})
+    assert known == {one.pid: Known(seldom(one), ALL_SECTIONS) for one in people}

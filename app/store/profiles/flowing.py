@@ -1,6 +1,6 @@
 """Reading profiles for a flow: the sections that it wants, and large summaries without decoding them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -26,33 +26,32 @@ _SUMMARIES: Final = {SECTION_NAMES[section] for section in (EVENTS, PURCHASES)}
 
 @dataclass(slots=True)
 class Fetched:
-    """Profiles that were read, each with the sections that were wanted of it."""
+    """A profile that was read, with the sections that were wanted of it."""
 
-    profiles: list[Profile] = field(default_factory=list)
-    #: Bytes of JSON of these sections, by number of profile: of those that were decoded, and of those that were not.
-    decoded: dict[int, int] = field(default_factory=dict)
-    texts: dict[int, int] = field(default_factory=dict)
+    profile: Profile
+    #: Bytes of JSON of these sections: of those that were decoded, and of those that were not.
+    decoded: int = 0
+    text: int = 0
 
-    def enter(self, profile: Profile, name: str, doc: str | None) -> int:
-        """Give the profile a section, which is empty where there is no document. Returns the bytes of that."""
-        if doc is None:
-            setattr(profile, name, {})
-            return 0
+    def enter(self, name: str, doc: str) -> int:
+        """Give the profile a section. Returns the bytes of its document."""
         length = len(doc) if doc.isascii() else len(doc.encode())
-        is_text = name in _SUMMARIES and length >= LEAST
-        setattr(profile, name, Summaries(doc.encode()) if is_text else _decode(doc))
-        lengths = self.texts if is_text else self.decoded
-        lengths[profile.pid] = lengths.get(profile.pid, 0) + length
+        if length >= LEAST and name in _SUMMARIES:
+            setattr(self.profile, name, Summaries(doc.encode()))
+            self.text += length
+        else:
+            setattr(self.profile, name, _decode(doc))
+            self.decoded += length
         return length
 
 
-def fetch(connection: Connection, workspace_id: int, sections: dict[int, int], most: int) -> Fetched:
+def fetch(connection: Connection, workspace_id: int, sections: dict[int, int], most: int) -> list[Fetched]:
     """Profiles by number, each with the sections of its bit mask; a section without a row is empty.
 
     Raises TooLargeError when the sections have more than `most` bytes together, or when the size of a profile was never
     counted: an earlier version wrote it.
     """
-    found = Fetched()
+    found: list[Fetched] = []
     largest = most // max(1, sum(mask.bit_count() for mask in sections.values()))
     rows = _PROFILES.run(connection, workspace_id, sorted(sections.items()), largest=largest)
     left = most
@@ -61,19 +60,22 @@ def fetch(connection: Connection, workspace_id: int, sections: dict[int, int], m
         profile = Profile(*row[1:FIRST_SECTION])
         if not profile.size:
             raise TooLargeError({})
-        found.profiles.append(profile)
+        one = Fetched(profile)
+        found.append(one)
         for section, name, column in places(sections[profile.pid]):
             doc = row[column]
-            if doc is None or doc[0] == "{":
-                left -= found.enter(profile, name, doc)
+            if doc is None:
+                setattr(profile, name, {})
+            elif doc[0] == "{":
+                left -= one.enter(name, doc)
             else:
                 left -= int(doc)
                 large[profile.pid] = large.get(profile.pid, 0) | section
     if left < 0:
         raise TooLargeError({})
     if large:
-        profiles = {profile.pid: profile for profile in found.profiles}
+        by_number = {one.profile.pid: one for one in found}
         for row in stored(connection, workspace_id, large):
             for _, name, column in places(large[row[1]]):
-                found.enter(profiles[row[1]], name, row[column])
+                by_number[row[1]].enter(name, row[column] or "{}")
     return found

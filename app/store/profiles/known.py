@@ -1,7 +1,7 @@
-"""What a worker knows of the rows of profiles that stay in its memory."""
+"""What a worker knows of a profile that stays in its memory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
 
@@ -21,17 +21,21 @@ seldom: Final[Callable[[Profile], Seldom]] = attrgetter(*SELDOM)
 
 @dataclass(slots=True)
 class Known:
-    """By number of profile, once the last batch is committed. Whoever writes a batch (save.writes) enters what it
-    writes."""
+    """Of one profile. Whoever writes it (save.writes) enters what it writes."""
 
-    seldom: dict[int, Seldom] = field(default_factory=dict)
+    #: The columns of its row, once the last batch is committed.
+    seldom: Seldom
+    #: Which sections of it are in memory, as a bit mask.
+    sections: int
+    #: What part of its size is in sections that are not, about.
+    elsewhere: int = 0
     #: How many values are inside arrays and objects of custom attributes: as many or more, since commas in texts count.
-    inside: dict[int, int] = field(default_factory=dict)
-
-    def forget(self, pid: int) -> None:
-        """It is no more in memory."""
-        self.seldom.pop(pid, None)
-        self.inside.pop(pid, None)
+    #: None: nobody has counted them.
+    inside: int | None = None
+    #: Bytes of memory that it takes, about; 0 = not weighed yet.
+    weight: int = 0
+    #: The number of the last batch that used it, or will.
+    used: int = 0
 
 
 def values_inside(document: bytes, members: int) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from app.domain.identifiers import ChannelAddress
-from app.domain.profile import ALL_SECTIONS, BRAZE, CUSTOM, DEPRECATED, EXTERNAL, Identifier
+from app.domain.profile import ALL_SECTIONS, BRAZE, CUSTOM, DEPRECATED, EXTERNAL, Identifier, Profile
 from app.domain.state import State
 from app.store.profiles.flowing import Fetched, fetch
 from app.store.profiles.known import Known, seldom
@@ -47,7 +47,7 @@ class Read:
     """What was read for a batch."""
 
     index: dict[Identifier, set[int]] = field(default_factory=dict)
-    fetched: Fetched = field(default_factory=Fetched)
+    fetched: list[Fetched] = field(default_factory=list)
     #: Which sections of the profiles, as a bit mask by number.
     sections: dict[int, int] = field(default_factory=dict)
 
@@ -59,19 +59,13 @@ class Resident:
         self.state = State()
         #: As Lane.place and Lane.epoch, once the last batch that is in it is committed.
         self.place: list[int] = []
+        #: What is known of each profile that is here, by its number. Those that were not used for longest come first.
+        self.known: dict[int, Known] = {}
         #: Bytes of memory that the profiles take, about: of those that are not waiting to be weighed.
         self._weight = 0
-        self._weights: dict[int, int] = {}
         self._unweighed: set[int] = set()
-        #: What part of their sizes is in sections that are not here, about.
-        self._elsewhere: dict[int, int] = {}
-        #: Which sections of them are here, as a bit mask.
-        self._sections: dict[int, int] = {}
-        #: What lies in the rows of these profiles, once the last batch is committed.
-        self.known = Known()
-        #: The number of the batch in hand, and by profile that of the last batch that used it, or will.
+        #: The number of the batch in hand.
         self._batch = 0
-        self._used: dict[int, int] = {}
         #: Identifiers that each of the last batches used.
         self._asked: deque[dict[Identifier, int]] = deque(maxlen=_BATCHES)
 
@@ -86,10 +80,12 @@ class Resident:
 
         What is here stays for that batch. Raises TooLargeError.
         """
-        index, here, used, batch = self.state.index, self._sections, self._used, self._batch + 1
+        index, here, batch = self.state.index, self.known, self._batch + 1
         unknown = [identifier for identifier in wanted if identifier not in index]
-        former = [(DEPRECATED, "", identifier[2]) for identifier in unknown if identifier[0] == EXTERNAL]
-        found = find(connection, workspace_id, unknown + former) if unknown else {}
+        found = find(connection, workspace_id, unknown) if unknown else {}
+        former = [(DEPRECATED, "", one[2]) for one, pids in found.items() if one[0] == EXTERNAL and not pids]
+        if former:
+            found |= find(connection, workspace_id, former)
         sections: dict[int, int] = {}
         for identifier, mask in wanted.items():
             pids = found.get(identifier) or index.get(identifier)
@@ -97,12 +93,12 @@ class Resident:
                 formerly = (DEPRECATED, "", identifier[2])
                 pids = found.get(formerly) or index.get(formerly)
             for pid in pids or ():
-                loaded = here.get(pid)
-                if loaded is None:
+                known = here.get(pid)
+                if known is None:
                     sections[pid] = sections.get(pid, 0) | mask
                     continue
-                used[pid] = batch
-                if lacks := mask & ~loaded:
+                known.used = batch
+                if lacks := mask & ~known.sections:
                     sections[pid] = sections.get(pid, 0) | lacks
         if not sections:
             return Read(found)
@@ -114,28 +110,28 @@ class Resident:
         for identifier, pids in read.index.items():
             if pids or identifier[0] != DEPRECATED or not index.get((EXTERNAL, "", identifier[2])):
                 index.setdefault(identifier, pids)  # a present one comes first in what was read
-        here, known, elsewhere, fetched = self._sections, self.known, self._elsewhere, read.fetched
-        for profile in fetched.profiles:
-            pid = profile.pid
-            resident = profiles.setdefault(pid, profile)
-            if resident is profile:
-                here[pid] = read.sections[pid]
-                known.seldom[pid] = seldom(profile)
-                elsewhere[pid] = profile.size
+        here, batch = self.known, self._batch
+        for fetched in read.fetched:
+            profile = fetched.profile
+            pid, sections = profile.pid, read.sections[profile.pid]
+            known = here.get(pid)
+            if known is None:
+                known = here[pid] = Known(seldom(profile), sections, profile.size, used=batch)
+                profiles[pid] = profile
             else:
-                for _, name, _ in places(read.sections[pid] & ~here[pid]):
+                resident = profiles[pid]
+                for _, name, _ in places(sections & ~known.sections):
                     setattr(resident, name, getattr(profile, name))
-                here[pid] |= read.sections[pid]
-            entered = COUNTED * fetched.decoded.get(pid, 0) + fetched.texts.get(pid, 0)
-            elsewhere[pid] = max(0, elsewhere.get(pid, 0) - entered)
-            if read.sections[pid] & CUSTOM:
-                known.inside.pop(pid, None)
-        self._unweighed.update(profile.pid for profile in fetched.profiles)
+                known.sections |= sections
+                if sections & CUSTOM:
+                    known.inside = None
+            known.elsewhere = max(0, known.elsewhere - COUNTED * fetched.decoded - fetched.text)
+            self._unweighed.add(pid)
 
     def use(self, wanted: dict[Identifier, int]) -> list[int] | None:
         """Begin a batch. Numbers of the profiles that it wants; None when not all of them are here."""
-        index, here = self.state.index, self._sections
-        used: dict[int, int] = {}
+        index, here = self.state.index, self.known
+        used: dict[int, Known] = {}
         for identifier, mask in wanted.items():
             pids = index.get(identifier)
             if not pids:
@@ -146,15 +142,15 @@ class Resident:
                     if pids is None:
                         return None
             for pid in pids:
-                loaded = here.get(pid)
-                if loaded is None or mask & ~loaded:
+                known = here.get(pid)
+                if known is None or mask & ~known.sections:
                     return None
-                used[pid] = self._batch + 1
+                used[pid] = known
         self._batch += 1
-        # Those that were not used for longest come first.
-        for pid in used:
-            self._used.pop(pid, None)
-        self._used.update(used)
+        for pid, known in used.items():
+            known.used = self._batch
+            del here[pid]
+        here.update(used)
         self._asked.append(wanted)
         self.state.begin_batch()
         return list(used)
@@ -172,9 +168,9 @@ class Resident:
         """A batch was applied to what is here."""
         state = self.state
         for pid in state.changes.created:
-            self._used[pid] = self._batch
-            self._sections[pid] = ALL_SECTIONS
-            state.index[BRAZE, "", state.profiles[pid].braze_id] = {pid}
+            profile = state.profiles[pid]
+            self.known[pid] = Known(seldom(profile), ALL_SECTIONS, used=self._batch)
+            state.index[BRAZE, "", profile.braze_id] = {pid}
         self._unweighed.update(state.changes.sections)
 
     def evict(self, most: int) -> None:
@@ -184,30 +180,33 @@ class Resident:
         if size <= most:
             return
         least = most - most // _EVICTED
-        state, used = self.state, self._used
+        state = self.state
         if len(state.index) > 2 * len(state.profiles):  # many lead to nobody
             self._forget_identifiers()
             size = self.size
         # An identifier or more go with each profile.
         each = ENTRY * len(state.index) // max(1, len(state.profiles))
         first = self._batch - _BATCHES + 1  # of the batches of which all stays
-        for pid, batch in list(used.items()):
+        gone: list[int] = []
+        for pid, known in self.known.items():
             if size <= least:
                 break
-            if batch >= first:
-                continue
-            # Another thread may have marked one that had just gone.
-            del used[pid]
-            profile = state.profiles.pop(pid, None)
+            if known.used < first:
+                gone.append(pid)
+                size -= known.weight + each
+        for pid in gone:
+            profile = self._drop(pid)
             if profile is not None:
                 state.index.pop((EXTERNAL, "", profile.external_id or ""), None)
-                state.index.pop((BRAZE, "", profile.braze_id), None)
-            self._sections.pop(pid, None)
-            self.known.forget(pid)
-            self._elsewhere.pop(pid, None)
-            weight = self._weights.pop(pid, 0)
-            self._weight -= weight
-            size -= weight + each
+
+    def _drop(self, pid: int) -> Profile | None:
+        """Forget a profile, if it is here. Returns it."""
+        known, profile = self.known.pop(pid, None), self.state.profiles.pop(pid, None)
+        if known is not None:
+            self._weight -= known.weight
+        if profile is not None:
+            self.state.index.pop((BRAZE, "", profile.braze_id), None)
+        return profile
 
     def _forget_identifiers(self) -> None:
         """Those that lead to nobody here, and that no batch of the last ones asked for."""
@@ -223,38 +222,29 @@ class Resident:
 
     def _weigh(self) -> None:
         """Weigh what came in or was changed. Once for both: a batch changes nearly all that it brings in."""
-        profiles, weights, elsewhere, grown = self.state.profiles, self._weights, self._elsewhere, 0
-        inside = self.known.inside
+        here, profiles, grown = self.known, self.state.profiles, 0
         for pid in self._unweighed:
-            profile = profiles.get(pid)
-            if profile is None:
+            known = here.get(pid)
+            if known is None:
                 continue
-            weight = FRAME + WEIGHT * max(0, profile.size - elsewhere.get(pid, 0))
+            profile = profiles[pid]
+            weight = FRAME + WEIGHT * max(0, profile.size - known.elsewhere)
             for summaries in (profile.events, profile.purchases):
                 if summaries.__class__ is Summaries:
                     weight -= (WEIGHT - 1) * summaries.text_bytes
-            nested = inside.get(pid)
-            if nested is None:  # nothing was written of it
-                nested = inside[pid] = sum(map(_inside, (profile.custom or {}).values()))
-            weight += NESTED * nested
-            grown += weight - weights.get(pid, 0)
-            weights[pid] = weight
-            self._used.setdefault(pid, self._batch)
+            if known.inside is None:  # nothing was written of it
+                known.inside = sum(map(_inside, (profile.custom or {}).values()))
+            weight += NESTED * known.inside
+            grown += weight - known.weight
+            known.weight = weight
         self._weight += grown
         self._unweighed.clear()
 
     def forget(self, other: State) -> None:
         """Forget what was saved from another state, which was loaded for itself."""
-        changes, index, profiles = other.changes, self.state.index, self.state.profiles
+        changes, index = other.changes, self.state.index
         for pid in (*changes.sections, *changes.removed, *changes.erased):
-            profile = profiles.pop(pid, None)
-            if profile is not None:
-                self._sections.pop(pid, None)
-                self.known.forget(pid)
-                self._elsewhere.pop(pid, None)
-                self._weight -= self._weights.pop(pid, 0)
-                self._used.pop(pid, None)
-                index.pop((BRAZE, "", profile.braze_id), None)
+            self._drop(pid)
         for identifier, _ in (*changes.identifiers_added, *changes.identifiers_dropped):
             index.pop(identifier, None)
             if identifier[0] in _EXTERNAL:  # whether one counts depends on the other

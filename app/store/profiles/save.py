@@ -1,6 +1,6 @@
 """Writing what a batch changed."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
@@ -127,12 +127,12 @@ def writes(
     names: NameCache,
     *,
     with_values: bool,
-    known: Known | None = None,
+    known: Mapping[int, Known] | None = None,
 ) -> Iterator[Rows]:
     """All rows to be written once `delete` has been called, each time those of one table. The documents in them are
     encoded: changing the state does not change rows that were taken before.
 
-    `known`: what lies in the database, as far as it is known. It gets what is written.
+    `known`: what is known of these profiles, by number. It gets what is written.
     """
     changes = state.changes
     touched = sorted(changes.sections)
@@ -143,18 +143,23 @@ def writes(
     for pid in touched:
         if pid not in changes.created:
             profile = state.profiles[pid]
-            (often if known is not None and known.seldom.get(pid) == seldom(profile) else whole).append(profile)
+            if known is None:
+                whole.append(profile)
+                continue
+            one, now = known[pid], seldom(profile)
+            if one.seldom == now:
+                often.append(profile)
+            else:
+                whole.append(profile)
+                one.seldom = now
     yield _TOUCH_PROFILES, list(map(_touched, often))
     yield _UPDATE_PROFILES, list(map(_whole, whole))
-    if known is not None:
-        known.seldom.update((profile.pid, seldom(profile)) for profile in whole)
-        known.seldom.update((pid, seldom(state.profiles[pid])) for pid in changes.created)
     changed = _changed_sections(state, touched)
     for section, write in write_section.items():
         rows = [(profile.pid, _document(getattr(profile, SECTION_NAMES[section]))) for profile in changed[section]]
         if known is not None and section == CUSTOM:
             for profile, (pid, doc) in zip(changed[section], rows, strict=True):
-                known.inside[pid] = values_inside(doc, len(profile.custom or ()))
+                known[pid].inside = values_inside(doc, len(profile.custom or ()))
         yield write, rows
     yield (
         write_parts,
