@@ -17,9 +17,10 @@ from app.store.bulk import execute, pipelined
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.names import NameCache
+from app.store.profiles.catalogue import MAX_NAMES, make_names, remember
 from app.store.profiles.look_up import fetch_addresses
 from app.store.profiles.resident import Resident
-from app.store.profiles.save import MAX_NAMES, make_names, remember, writes
+from app.store.profiles.save import writes
 from app.store.series import MAX_SERIES
 from bench import data, preload
 from bench.options import Options

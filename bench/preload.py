@@ -31,8 +31,9 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
 from app.store.names import NameCache
+from app.store.profiles.catalogue import remember
 from app.store.profiles.look_up import fetch
-from app.store.profiles.save import remember, save
+from app.store.profiles.save import save
 from bench import copies, data
 from bench.stack import KEY_NAME, Site
 from bench.table import BenchError

@@ -26,8 +26,8 @@ from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from app.store.names import NameCache
 from app.store.profiles import crowds
+from app.store.profiles.catalogue import MAX_NAMES, remember
 from app.store.profiles.load import Loader
-from app.store.profiles.save import MAX_NAMES, remember
 from app.store.series import MAX_SERIES
 from workers.ahead import LEAST_PLAIN, ReadAhead, decoded, is_full
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts, Begun

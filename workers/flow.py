@@ -30,11 +30,12 @@ from app.store.engine import Database
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from app.store.names import NameCache
+from app.store.profiles.catalogue import has_names, make_names
 from app.store.profiles.crowds import Crowds, Limits
 from app.store.profiles.load import Loader
 from app.store.profiles.look_up import fetch_addresses
 from app.store.profiles.resident import Resident
-from app.store.profiles.save import delete, has_names, make_names, writes
+from app.store.profiles.save import delete, writes
 from workers.ahead import Batch, ReadAhead, Run, decoded
 from workers.batches import FLOW_SECONDS, BatchSize, Patience
 from workers.leavings import finish, tell

@@ -25,8 +25,8 @@ from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.partitions import OCCURRENCE_DAYS
 from app.store.profiles import lineage
+from app.store.profiles.catalogue import MAX_NAMES
 from app.store.profiles.dump import dump, occurrences
-from app.store.profiles.save import MAX_NAMES
 from app.store.retained import LEAST_LINES, Keeping
 from app.store.segments import values
 from workers.ahead import decoded

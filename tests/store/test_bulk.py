@@ -14,8 +14,9 @@ from app.store.binary import Numbers, Texts
 from app.store.bulk import BulkUpdate, BulkWrite
 from app.store.engine import Database
 from app.store.names import NameCache
+from app.store.profiles.catalogue import remember
 from app.store.profiles.known import Known, seldom
-from app.store.profiles.save import remember, save, writes
+from app.store.profiles.save import save, writes
 from tests.stores import workspace
 
 _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

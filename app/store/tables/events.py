@@ -9,8 +9,10 @@ from app.store.tables.columns import big, document, small, text
 
 
 class Name(SQLModel, table=True):
-    """Dictionary of the names of attributes, events and products that were ever applied: the catalogue of a workspace,
-    which has at most app.store.profiles.save.MAX_NAMES. Attributes of before version 0.1 come in when they are written.
+    """Dictionary of the names of attributes, events and products that were ever applied: the catalogue of a workspace.
+
+    It has at most app.store.profiles.catalogue.MAX_NAMES. Attributes of before version 0.1 come in when they are
+    written.
     """
 
     __tablename__ = "name"
