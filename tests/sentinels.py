@@ -70,12 +70,14 @@ class Group:
             config.write(f"replicaof {HOST} {primary}\n")
 
     def _watched(self) -> bool:
-        """Whether each sentinel knows the others, and the primary has its replica."""
+        """Whether each sentinel knows the others and takes the primary for well, and that one has its replica."""
         try:
             for port in self.sentinel_ports:
                 with self._client(port, SENTINEL_PASSWORD) as client:
                     found = client.sentinel_masters()[GROUP]
                     if found["num-other-sentinels"] != 2 or found["num-slaves"] != 1 or not found["is_master"]:
+                        return False
+                    if found["is_sdown"] or found["is_odown"]:  # then it names no primary to clients
                         return False
             with self._client(self.primary, PASSWORD) as client:
                 said = client.info("replication")

@@ -182,7 +182,7 @@ def test_by_tls_all_of_it_follows_the_primary(encrypted: Group, tmp_path: Path) 
     app = background.celery(settings, producer=True)
 
     async def take(workspace_id: int) -> list[float]:
-        async with desk(encrypted.url, timeout_s=10.0) as d:  # two handshakes, on a machine with other work
+        async with desk(encrypted.url) as d:
             return [grant.remaining for grant in await burst(d.limiter, 2, TEN, workspace_id)]
 
     def pinged() -> bool:
@@ -193,7 +193,8 @@ def test_by_tls_all_of_it_follows_the_primary(encrypted: Group, tmp_path: Path) 
 
     for workspace_id in (1, 2):
         bell = background.doorbell(settings, app)
-        assert asyncio.run(take(workspace_id)) == [9, 8]
+        # A sentinel may take the primary for dead for a moment. What was decided locally meanwhile counts nowhere.
+        until(lambda workspace_id=workspace_id: asyncio.run(take(workspace_id)) == [9, 8])  # type: ignore[misc]
         until(lambda bell=bell, workspace_id=workspace_id: bell.send(workspace_id))  # type: ignore[misc]
         until(pinged)
         assert redis_group.look(parse(encrypted.url)).can_fail_over  # type: ignore[arg-type]

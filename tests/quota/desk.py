@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from app.quota.bucket import Bucket, Grant
 from app.quota.limiter import Limiter
@@ -25,9 +26,15 @@ class Desk:
     transitions: list[bool] = field(default_factory=list)
 
 
+#: Of tests about what a Redis decides that is there: on a busy machine a reply may take longer than a client waits.
+UNHURRIED_S: Final = 10.0
+
+
 @asynccontextmanager
-async def desk(redis: str, **options: float) -> AsyncIterator[Desk]:
+async def desk(redis: str, *, timeout_s: float = UNHURRIED_S, **options: float) -> AsyncIterator[Desk]:
+    """Tests about a Redis that fails or is slow set `timeout_s`, such as to that of the service."""
     now, transitions = [0], list[bool]()
+    options["timeout_s"] = timeout_s
     limiter = Limiter(redis, "t:", now_ms=lambda: now[0], on_transition=transitions.append, **options)
     try:
         yield Desk(limiter, now, transitions)

@@ -94,7 +94,7 @@ def test_what_cannot_be_sent_is_decided_locally(valkey: Server) -> None:
 
 def test_a_flight_that_is_lost_takes_those_behind_it_along(mortal_valkey: Server) -> None:
     async def scenario() -> None:
-        async with desk(mortal_valkey.url) as d:
+        async with desk(mortal_valkey.url, timeout_s=10 * TIMEOUT_S) as d:
             await d.limiter.take(9, TEN)
             mortal_valkey.pause()
             first = asyncio.create_task(burst(d.limiter, 2))
@@ -103,7 +103,7 @@ def test_a_flight_that_is_lost_takes_those_behind_it_along(mortal_valkey: Server
             await turns_until(lambda: bool(d.limiter._pending))
             began = time.perf_counter()
             assert [grant.granted for grant in await first + await behind] == [1] * 4
-            assert time.perf_counter() - began > TIMEOUT_S * 0.5
+            assert time.perf_counter() - began > 5 * TIMEOUT_S
             assert (d.limiter.degraded, d.transitions) == (4, [True])
             mortal_valkey.resume()
 
@@ -112,7 +112,7 @@ def test_a_flight_that_is_lost_takes_those_behind_it_along(mortal_valkey: Server
 
 def test_stopped_and_continued_under_load(mortal_valkey: Server) -> None:
     async def scenario() -> None:
-        async with desk(mortal_valkey.url) as d:
+        async with desk(mortal_valkey.url, timeout_s=TIMEOUT_S) as d:
             await keep_taking(d.limiter, lambda: mortal_valkey.calls("evalsha") > 3)
             mortal_valkey.pause()
             stopped = time.monotonic()
@@ -185,7 +185,7 @@ def test_silent_server_costs_one_timeout_and_few_probes() -> None:
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:
-            async with desk(f"redis://127.0.0.1:{port}/0") as d:
+            async with desk(f"redis://127.0.0.1:{port}/0", timeout_s=TIMEOUT_S) as d:
                 started = time.monotonic()
                 await keep_taking(d.limiter, lambda: time.monotonic() > started + 4 * PROBE_S, callers=1)
                 elapsed = time.monotonic() - started
@@ -222,7 +222,7 @@ def test_server_that_is_slow_to_connect_to_and_quick_then(tcp_valkey: Server) ->
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         try:
-            async with desk(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0") as d:
+            async with desk(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", timeout_s=TIMEOUT_S) as d:
                 longest = await keep_taking(d.limiter, lambda: len(d.transitions) == 2)
                 assert d.transitions == [True, False]
                 assert longest < 2 * TIMEOUT_S
@@ -247,7 +247,7 @@ def test_busy_process_does_not_take_the_server_for_slow(
     """The loop stands still for twice the timeout, in which the reply arrives. uvloop looks at timers first."""
 
     async def scenario() -> None:
-        async with desk(mortal_valkey.url) as d:
+        async with desk(mortal_valkey.url, timeout_s=TIMEOUT_S) as d:
             await d.limiter.take(9, TEN)
             mortal_valkey.pause()  # so that the limiter waits for the reply before the stall begins
             caller = asyncio.create_task(d.limiter.take(1, TEN))

@@ -10,7 +10,7 @@ import pytest
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import NoScriptError, ResponseError
 
-from app.quota.connection import connect
+from app.quota.connection import TIMEOUT_S, connect
 from app.quota.wire import Wire
 from tests.quota.desk import TEN, desk, keep_taking, run, turns_until
 from tests.quota.server import Server
@@ -135,7 +135,7 @@ def test_a_caller_who_gave_up_leaves_no_reply_to_the_next(mortal_valkey: Server)
     """A server that hangs for longer than anybody waits: its late replies must not become answers."""
 
     async def scenario() -> None:
-        async with desk(mortal_valkey.url) as d:
+        async with desk(mortal_valkey.url, timeout_s=10 * TIMEOUT_S) as d:
             assert (await d.limiter.take(1, TEN)).remaining == 9
             mortal_valkey.pause()
             assert (await d.limiter.take(2, TEN)).remaining == 4  # of the local share
