@@ -79,7 +79,7 @@ class Step:
 
     def end(self) -> Carried:
         """The profiles go out of memory: another part may hold some of them again. Returns what that one needs."""
-        self.work.put_away(self.state.profiles.values())
+        self.work.put_away(self.state.profiles, self.state.changes.sections)
         return self.carried()
 
     def carried(self) -> Carried:

@@ -4,7 +4,7 @@ A request of a few kilobytes can ask for hours: `$update` in a large array, a th
 since a redo or a replay on another machine would stop elsewhere; so what is done is counted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
@@ -86,19 +86,25 @@ class Work:
         """The draft that is this very value."""
         return self._drafts.get(id(value))
 
-    def put_away(self, profiles: Iterable[Profile]) -> None:
+    def put_away(self, profiles: Mapping[int, Profile], changed: Iterable[int]) -> None:
         """Profiles go out of memory in the middle of a request: remember which of their attributes are drafts. So the
-        request costs the same however many of its profiles are in memory at once."""
+        request costs the same however many of its profiles are in memory at once.
+
+        `changed`: numbers of those that it may have changed. There may be many others, which it has nothing to do with.
+        """
         for pid in self._loaded:
             self._away.pop(pid, None)
-        for profile in profiles:
+        for pid in sorted(self._loaded.union(changed)):
+            profile = profiles.get(pid)
+            if profile is None:
+                continue
             sizes_of = {
                 name: draft.size
                 for name, value in (profile.custom or {}).items()
                 if (draft := self._drafts.get(id(value))) is not None
             }
             if sizes_of:
-                self._away[profile.pid] = sizes_of
+                self._away[pid] = sizes_of
         self._drafts.clear()
         self._measured = (None, 0)
 

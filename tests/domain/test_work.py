@@ -15,6 +15,7 @@ from app.domain.reasons import TOO_MUCH_WORK
 from app.domain.state import State
 from app.domain.values import size
 from app.domain.work import MAX_WORK, Work
+from tests.domain.builders import profile
 from tests.fuzz.size import cases
 
 MERGE, PLAIN = Options(merge_objects=True), Options()
@@ -159,3 +160,24 @@ def test_what_exceeds_the_steps_of_a_request_is_skipped_and_the_next_request_has
     (profile,) = state.profiles.values()
     assert profile.custom is not None
     assert profile.custom["n"] == 0
+
+
+class Unread(dict[str, object]):
+    """Attributes that nobody may go through."""
+
+    def items(self) -> Any:
+        raise AssertionError
+
+
+def test_what_a_request_has_nothing_to_do_with_is_not_looked_at_when_it_is_cut() -> None:
+    """A worker may have tens of thousands of profiles in memory."""
+    mine, other, work = profile(1), profile(2), Work()
+    mine.custom, other.custom = {"o": {"a": 1}, "n": 7}, Unread(o={"a": 1})
+    found = updated(mine.custom["o"], {"b": 2}, MERGE, work)
+    assert found == {"a": 1, "b": 2}
+    mine.custom["o"] = found
+    work.put_away({1: mine, 2: other}, changed=[1, 3])
+    assert work.away() == {1: {"o": size(found)}}
+    work.take_up([mine])
+    work.put_away({1: mine, 2: other}, changed=[])  # it is not changed again, and still a draft
+    assert work.away() == {1: {"o": size(found)}}
