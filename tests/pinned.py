@@ -26,7 +26,7 @@ _DISTRIBUTED: Final = frozenset(
 #: They make tables.
 _MIGRATIONS: Final = "app/store/migrations/"
 #: Modules that send what others made.
-_CARRIERS: Final = frozenset(("bulk.py", "queries.py", "chunks.py"))
+_CARRIERS: Final = frozenset(("binary.py", "bulk.py", "chunks.py", "direct.py", "queries.py"))
 _PARAMETER: Final = r"(?:(?:cast\s*\(\s*)?(?:%\(\w+\)s|%s|\$\d+|:\w+)|any\(''::bigint\[\]\))"
 #: A table that is written, and the tables that are read: up to the word that ends their list.
 _WRITTEN: Final = re.compile(r"\b(into|update)\s+(?:only\s+)?([a-z_0-9]+)(?:\s+(?:as\s+)?([a-z_0-9]+))?")

@@ -71,7 +71,7 @@ class ReadAhead:
 
     def read(self, workspace_id: int, stream: int, after: int, hour: int, limit: int, most: int) -> list[Stored]:
         """The next requests, now: `limit` of them or `most` bytes. Raises what the database raises."""
-        with self._database.read(self._database.inbox) as connection:
+        with self._database.glance(self._database.inbox) as connection:
             return inbox.read(connection, workspace_id, stream, after, hour, limit, most)
 
     def batch(self, key: StreamKey, after: int, hour: int, limit: int, most: int, resident: Resident | None) -> Batch:

@@ -21,7 +21,6 @@ from app.domain.progress import Progress
 from app.store import lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient, since
 from app.store.inbox import backlog
-from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from app.store.names import NameCache
@@ -185,16 +184,8 @@ class Applier:
     def _work(self, workspace_id: int) -> tuple[dict[int, bool], int | None]:
         """Which streams have requests behind their cursor, as of now; and the one that must be next: of a request that
         was begun, or whose last batch failed, if any."""
-        with self._database.read(self._database.inbox) as connection:
-            heads = {stream: inbox.head(connection, workspace_id, stream) for stream in STREAMS}
-        with self._database.read() as connection:
-            found = lane.read(connection, workspace_id)
-        work = {stream: found is not None and heads[stream] > found.cursors[stream] for stream in STREAMS}
-        if found is None:
-            return work, None
-        if found.begun is not None:
-            return work, found.begun[0]
-        return work, found.trial[0] if found.attempts > 0 else None
+        found = backlog.waiting(self._database, workspace_id)
+        return found.streams, found.next
 
     def _others_wait(self, workspace_id: int) -> bool:
         """Whether any other workspace has requests behind its cursor, also where another worker is at it."""

@@ -10,6 +10,7 @@ from app.domain.commands import StreamKey
 from app.store import lane
 from app.store.engine import DATABASE_ERRORS, Database, is_costly
 from app.store.lane import Lane
+from app.store.pooler import is_distributed
 from workers.batches import Suspects
 
 #: Attempts in a row after which a request that kills its process, alone, is given up. Processes are also killed for
@@ -40,16 +41,21 @@ class Attempts:
 
     def lock(self, connection: Connection, workspace_id: int) -> Lane | None:
         """The lane, for this transaction; None when another worker holds it."""
-        if self._database.is_postgresql:
-            # A crash may lose a suffix of applied batches together with their cursor; they are applied again.
+        # A crash may lose a suffix of applied batches together with their cursor; they are applied again.
+        if is_distributed(connection):
             connection.execute(text("set local synchronous_commit = off"))
-        return lane.lock(connection, workspace_id)
+        return lane.lock(connection, workspace_id, lazily=not is_distributed(connection))
 
     def begin(self, key: StreamKey, most: int) -> "Begun | None":
         """Count an attempt before it is made, at `most` requests at most.
 
         None when another worker holds the lane, or has begun a request of the other stream since we looked.
         """
+        if self._database.keeps_sessions and key not in self._suspects:
+            with self._database.glance() as connection:
+                begun = None if is_distributed(connection) else lane.begin(connection, *key, most)
+            if begun is not None:
+                return Begun(1, most, begun, careful=False)
         with self._database.write() as connection:
             locked = self.lock(connection, key.workspace_id)
             if locked is None:

@@ -89,6 +89,9 @@ class Suspects:
         """One of the requests up to number `last` is guilty."""
         self._last[key] = last
 
+    def __contains__(self, key: StreamKey) -> bool:
+        return key in self._last
+
     def forget(self, workspace_id: int) -> None:
         """Nothing of a workspace is suspected any more."""
         for key in [key for key in self._last if key.workspace_id == workspace_id]:

@@ -184,7 +184,7 @@ class Flow:
         needed = [addresses_needed(left(request), state, moving=False) for request in requests]
         unknown = resident.unknown(set[ChannelAddress]().union(*needed))
         if unknown:
-            with terms.database.read() as connection:
+            with terms.database.glance() as connection:
                 state.know(fetch_addresses(connection, workspace_id, unknown))
         # Whoever may lose an address needs what is recorded of it.
         shared = (

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from app.contract import stored
 from app.domain.profile import Problem
 from app.domain.progress import Progress
-from app.store import dead_letters, lane, webhook_events
+from app.store import dead_letters, lane, request_problems, webhook_events
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from workers.parts import Applied
@@ -68,4 +68,4 @@ def _write_problems(
     connection: Connection, workspace_id: int, problems: Sequence[Problem], requests: Sequence[Stored]
 ) -> None:
     accepted = {(request.stream, request.seq): request.accepted_us for request in requests}
-    lane.write_problems(connection, workspace_id, problems, accepted)
+    request_problems.write(connection, workspace_id, problems, accepted)

@@ -28,6 +28,7 @@ from app.domain.webhooks import DELETED, ProfileEvent
 from app.store import dead_letters, import_erasures
 from app.store.names import NameCache
 from app.store.profiles import crowds
+from app.store.profiles.known import Known, seldom
 from app.store.profiles.load import Loader, TooMuchError
 from app.store.profiles.resident import Resident
 from app.store.profiles.save import save
@@ -127,6 +128,8 @@ class Parts:
         self._observed = observed
         self._patience = patience
         self._resident = resident
+        #: Of the profiles that are loaded.
+        self._known: dict[int, Known] = {}
         self._applied = Applied()
 
     def apply(self, requests: Sequence[Request], again: Callable[[int], Request]) -> Applied:
@@ -212,6 +215,7 @@ class Parts:
                 raise
             state = self._loader.load_alone(commands[0], self._settings, limits)
         state.reference_rates = rates.usd
+        self._known = {pid: Known(seldom(profile)) for pid, profile in state.profiles.items()}
         return state
 
     def _save(self, state: State) -> None:
@@ -223,6 +227,7 @@ class Parts:
             self._names,
             self._most_names,
             self._most_series,
+            known=self._known,
             with_values=self._with_values,
             has_values=self._has_values,
         )

@@ -25,7 +25,7 @@ from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.reading import Reader, Seen
 from app.services.refusals import JobUnderWayError, TooManyJobsError, UnknownRunError
-from app.store import duplicates, jobs, lane, merge_runs
+from app.store import duplicates, jobs, lane, merge_runs, request_problems
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.jobs import Job
@@ -364,9 +364,9 @@ def _merges(database: Database, caller: Caller, queued: Queued) -> list[RunMerge
         there = merge_runs.standing(connection, workspace_id, ids)
         found = lane.read(connection, workspace_id)
         applied = found is not None and found.cursors[STREAM_BULK] >= queued.seq
-        problems = lane.problems(connection, workspace_id, STREAM_BULK, queued.seq)
+        problems = request_problems.read(connection, workspace_id, STREAM_BULK, queued.seq)
         refused = {index: reason for _, index, _, reason in problems if reason != ALIAS_RETIRED}
-        against = lane.problems(connection, workspace_id, STREAM_BULK, queued.undo_seq or 0)
+        against = request_problems.read(connection, workspace_id, STREAM_BULK, queued.undo_seq or 0)
     left = {undo.merge_id: "" for undo in undos if isinstance(undo, UndoMerge)}
     names = list(left)
     left |= {names[index]: reason for _, index, _, reason in against if index < len(names)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.services.caller import Caller
 from app.services.refusals import UnknownRequestError
 from app.services.synchronous import Problems
-from app.store import dead_letters, lane
+from app.store import dead_letters, lane, request_problems
 from app.store.dead_letters import Letter
 from app.store.engine import Database
 from app.store.inbox import log as inbox
@@ -49,6 +49,6 @@ def status(database: Database, caller: Caller, stream: int, seq: int) -> Request
     with database.read() as connection:
         found = lane.read(connection, workspace_id)
         applied = found is not None and found.cursors[stream] >= seq
-        skipped = lane.problems(connection, workspace_id, stream, seq) if applied else []
+        skipped = request_problems.read(connection, workspace_id, stream, seq) if applied else []
         letter = dead_letters.get(connection, workspace_id, stream, seq) if applied else None
     return RequestStatus(stream, seq, accepted_us, applied, skipped, letter)

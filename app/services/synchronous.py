@@ -19,7 +19,7 @@ from app.services.caller import Caller
 from app.services.calls import StoreCalls
 from app.services.refusals import NotAppliedError, ServiceError, TimedOutError
 from app.services.waiting import Waiting
-from app.store import dead_letters, lane
+from app.store import dead_letters, request_problems
 from app.store.dead_letters import Letter
 from app.store.engine import Database
 from app.store.inbox.log import IdempotencyKey
@@ -115,7 +115,7 @@ class Synchronous:
     def _outcome(self, workspace_id: int, seq: int) -> tuple[Letter | None, Problems]:
         with self._database.read() as connection:
             letter = dead_letters.get(connection, workspace_id, STREAM_NORMAL, seq)
-            return letter, lane.problems(connection, workspace_id, STREAM_NORMAL, seq)
+            return letter, request_problems.read(connection, workspace_id, STREAM_NORMAL, seq)
 
     def _profile(self, workspace_id: int, key: Identifier, sections: int) -> Profile | None:
         """The profile that has the identifier now. The request went to it, unless the identifier moved since."""

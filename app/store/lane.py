@@ -10,14 +10,12 @@ from sqlalchemy import Connection, text
 
 from app.domain.apply import VERSION
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL, StreamKey
-from app.domain.profile import Problem
 from app.domain.progress import Progress
-from app.domain.reasons import PROBLEMS_OMITTED
 from app.domain.settings import ApplySettings
-from app.domain.times import DAY, HOUR
-from app.store.bulk import BulkWrite, encode
+from app.domain.times import HOUR
+from app.store.bulk import encode
+from app.store.direct import Direct
 from app.store.inbox.log import Stored
-from app.store.tables import ProblemRow
 
 STREAM_COLUMNS: Final = ("normal", "bulk")
 
@@ -63,10 +61,24 @@ _CREATE = text(
 _COLUMNS: Final = (
     "cursor_normal, cursor_bulk, hour_normal, hour_bulk, applied_n, attempts, trial_stream, trial_last, settings,"
     " with_values, values_at, begun_stream, begun_done, epoch,"
-    " exists (select 1 from webhook w where w.workspace_id = :workspace_id and w.enabled) as observed"
+    " exists (select 1 from webhook w where w.workspace_id = :workspace_id and w.enabled)"
 )
-_LOCK_POSTGRESQL = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id for update skip locked")
-_READ = text(f"select {_COLUMNS} from lane where workspace_id = :workspace_id")
+#: Settles with the other columns that PostgreSQL's commit does not wait for the disk.
+_LAZILY: Final = "set_config('synchronous_commit', 'off', true)"
+_OF: Final = "from lane where workspace_id = :workspace_id"
+_LOCK_POSTGRESQL = Direct(f"select {_COLUMNS}, null {_OF} for update skip locked")
+_LOCK_LAZILY_POSTGRESQL = Direct(f"select {_COLUMNS}, {_LAZILY} {_OF} for update skip locked")
+_READ = Direct(f"select {_COLUMNS}, null {_OF}")
+#: Takes the lane of a workspace in which nothing was begun, and counts an attempt.
+_BEGIN_POSTGRESQL = {
+    stream: Direct(
+        f"update lane set attempts = 1, trial_stream = {stream}, trial_last = cursor_{name} + :most"
+        f" where workspace_id = :workspace_id and workspace_id = (select workspace_id {_OF}"
+        " and attempts = 0 and begun_stream is null for update skip locked)"
+        f" returning {_COLUMNS}, {_LAZILY}"
+    )
+    for stream, name in enumerate(STREAM_COLUMNS)
+}
 _ALL_SETTINGS = text("select workspace_id, settings from lane where true /*here workspace_id*/")
 _CURSORS = text("select workspace_id, cursor_normal, cursor_bulk from lane where true /*here workspace_id*/")
 _BEGUN = text(
@@ -80,7 +92,7 @@ _ATTEMPT = text(
 _DISCOUNT = text("update lane set attempts = attempts - 1 where workspace_id = :workspace_id and attempts > 0")
 #: `values_at` stays behind for good once a batch was applied that did not move it: see app.store.segments.values.
 _ADVANCE = {
-    stream: text(
+    stream: Direct(
         f"update lane set cursor_{name} = :seq, hour_{name} = :hour, applied_n = :n, attempts = :attempts,"
         " trial_stream = :trial_stream, trial_last = :trial_last, values_at ="
         " case when with_values and values_at = cursor_normal + cursor_bulk"
@@ -99,8 +111,10 @@ _FORGET_BEGUN = text(
 )
 _PROGRESS = text("select begun from lane where workspace_id = :workspace_id")
 _SETTINGS = text("update lane set settings = :settings where workspace_id = :workspace_id")
-_LAST_APPLIED = text("select stream from applied where workspace_id = :workspace_id and n = :n and version = :version")
-_EXTEND = text("update applied set to_seq = :to_seq where workspace_id = :workspace_id and n = :n")
+_EXTEND = Direct(
+    "update applied set to_seq = :to_seq"
+    " where workspace_id = :workspace_id and n = :n and stream = :stream and version = :version"
+)
 _APPLIED = text(
     "insert into applied (workspace_id, n, stream, from_seq, to_seq, version)"
     " values (:workspace_id, :n, :stream, :from_seq, :to_seq, :version)"
@@ -108,8 +122,6 @@ _APPLIED = text(
 _EPOCH = text("update lane set epoch = :epoch")
 _RANGES = text("select stream, from_seq, to_seq, version from applied where workspace_id = :workspace_id order by n")
 _VERSIONS = text("select distinct version from applied where workspace_id = :workspace_id")
-_PROBLEMS = text("select doc from problem where workspace_id = :workspace_id and stream = :stream and seq = :seq")
-_WRITE_PROBLEMS = BulkWrite(ProblemRow)
 
 
 def create(connection: Connection, workspace_id: int) -> None:
@@ -131,34 +143,52 @@ def _new_epoch() -> int:
     return 1 + secrets.randbits(62)
 
 
-def _lane(row: Any) -> Lane:
-    settings = msgspec.json.decode(row.settings) if isinstance(row.settings, str) else row.settings
+def _lane(row: Sequence[Any]) -> Lane:
+    """`row` begins with _COLUMNS."""
+    cursors, hours, trial = row[:2], row[2:4], row[6:8]
+    applied_n, attempts = row[4:6]
+    settings, with_values, values_at, begun_stream, begun_done, epoch, observed = row[8:15]
+    if isinstance(settings, str):
+        settings = msgspec.json.decode(settings)
     known = {field.name for field in fields(ApplySettings)}
     return Lane(
-        cursors=[row.cursor_normal, row.cursor_bulk],
-        hours=[row.hour_normal, row.hour_bulk],
-        applied_n=row.applied_n,
-        attempts=row.attempts,
-        trial=(row.trial_stream, row.trial_last),
+        cursors=list(cursors),
+        hours=list(hours),
+        applied_n=applied_n,
+        attempts=attempts,
+        trial=tuple(trial),
         settings=ApplySettings(**{name: value for name, value in settings.items() if name in known}),
-        with_values=bool(row.with_values),
-        has_values=row.values_at is not None,
-        begun=None if row.begun_stream is None else (row.begun_stream, row.begun_done),
-        epoch=row.epoch,
-        observed=bool(row.observed),
+        with_values=bool(with_values),
+        has_values=values_at is not None,
+        begun=None if begun_stream is None else (begun_stream, begun_done),
+        epoch=epoch,
+        observed=bool(observed),
     )
 
 
-def lock(connection: Connection, workspace_id: int) -> Lane | None:
-    """Take the lane for this transaction; None when somebody else has it. A SQLite writer has every lane."""
-    statement = _LOCK_POSTGRESQL if connection.dialect.name == "postgresql" else _READ
-    row = connection.execute(statement, {"workspace_id": workspace_id}).one_or_none()
+def lock(connection: Connection, workspace_id: int, *, lazily: bool = False) -> Lane | None:
+    """Take the lane for this transaction; None when somebody else has it. A SQLite writer has every lane.
+
+    `lazily`: PostgreSQL's commit of what is written then does not wait for the disk.
+    """
+    statement = _READ
+    if connection.dialect.name == "postgresql":
+        statement = _LOCK_LAZILY_POSTGRESQL if lazily else _LOCK_POSTGRESQL
+    row = statement.row(connection, {"workspace_id": workspace_id})
+    return None if row is None else _lane(row)
+
+
+def begin(connection: Connection, workspace_id: int, stream: int, most: int) -> Lane | None:
+    """On PostgreSQL: the lane with an attempt counted at the next `most` requests of a stream, in one statement whose
+    commit does not wait for the disk. None when somebody else has it, when something of it was begun, and when the
+    attempt before has not ended; nothing is done then."""
+    row = _BEGIN_POSTGRESQL[stream].row(connection, {"workspace_id": workspace_id, "most": most})
     return None if row is None else _lane(row)
 
 
 def read(connection: Connection, workspace_id: int) -> Lane | None:
     """The lane as it was last committed."""
-    row = connection.execute(_READ, {"workspace_id": workspace_id}).one_or_none()
+    row = _READ.row(connection, {"workspace_id": workspace_id})
     return None if row is None else _lane(row)
 
 
@@ -234,14 +264,10 @@ def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored,
         connection.execute(_SUSPEND, {"workspace_id": workspace_id, "stream": None, "done": None, "progress": None})
         lane.begun = None
     stream, seq = last.stream, last.seq
-    last_range = {"workspace_id": workspace_id, "n": lane.applied_n, "version": VERSION}
-    before = connection.execute(_LAST_APPLIED, last_range).scalar()
-    if before == stream:
-        connection.execute(_EXTEND, {"workspace_id": workspace_id, "n": lane.applied_n, "to_seq": seq})
-    else:
+    of = {"workspace_id": workspace_id, "version": VERSION, "stream": stream, "to_seq": seq}
+    if not _EXTEND.write(connection, {**of, "n": lane.applied_n}):
         lane.applied_n += 1
-        values = {"n": lane.applied_n, "stream": stream, "from_seq": lane.cursors[stream] + 1, "to_seq": seq}
-        connection.execute(_APPLIED, {"workspace_id": workspace_id, "version": VERSION, **values})
+        connection.execute(_APPLIED, {**of, "n": lane.applied_n, "from_seq": lane.cursors[stream] + 1})
     lane.cursors[stream], lane.hours[stream], lane.attempts = seq, last.accepted_us // HOUR, 0
     if next_last is not None:
         lane.attempts, lane.trial = 1, (stream, next_last)
@@ -253,7 +279,7 @@ def advance(connection: Connection, workspace_id: int, lane: Lane, last: Stored,
         "trial_stream": lane.trial[0],
         "trial_last": lane.trial[1],
     }
-    connection.execute(_ADVANCE[stream], {"workspace_id": workspace_id, **values})
+    _ADVANCE[stream].write(connection, {"workspace_id": workspace_id, **values})
 
 
 def suspend(connection: Connection, workspace_id: int, lane: Lane, stream: int, progress: Progress) -> None:
@@ -275,25 +301,3 @@ def ranges(connection: Connection, workspace_id: int) -> list[tuple[int, int, in
 def versions(connection: Connection, workspace_id: int) -> set[int]:
     """The versions of the reducer that applied something."""
     return set(connection.execute(_VERSIONS, {"workspace_id": workspace_id}).scalars())
-
-
-def write_problems(
-    connection: Connection, workspace_id: int, problems: Sequence[Problem], accepted: dict[tuple[int, int], int]
-) -> None:
-    """`accepted` says when each (stream, seq) was accepted."""
-    documents: dict[tuple[int, int], list[tuple[str, int, str, str]]] = {}
-    # In the order of the objects as they were sent. What says that there were more comes last.
-    for one in sorted(problems, key=lambda one: (one.reason == PROBLEMS_OMITTED, one.ordinal)):
-        of = documents.setdefault((one.stream, one.seq), [])
-        of.append((one.input_array, one.index, one.field, one.reason))
-    rows = [
-        {"stream": stream, "seq": seq, "day": accepted[stream, seq] // DAY, "doc": encode(document)}
-        for (stream, seq), document in documents.items()
-    ]
-    _WRITE_PROBLEMS.run(connection, workspace_id, rows)
-
-
-def problems(connection: Connection, workspace_id: int, stream: int, seq: int) -> list[tuple[str, int, str, str]]:
-    """(input_array, index, field, reason) of every part of a request that had no effect."""
-    found = connection.execute(_PROBLEMS, {"workspace_id": workspace_id, "stream": stream, "seq": seq}).scalar()
-    return [] if found is None else [tuple(entry) for entry in msgspec.json.decode(found)]

@@ -17,7 +17,7 @@ from app.domain.merging.match import MergeRule
 from app.domain.profile import EMAIL
 from app.domain.reasons import ALIAS_RETIRED, PROBLEMS_OMITTED
 from app.domain.segments.clock import Clock
-from app.store import dead_letters, jobs, lane
+from app.store import dead_letters, jobs, lane, request_problems
 from app.store.engine import Database
 from app.store.reach import here
 from app.store.tables import MergeRun
@@ -340,7 +340,7 @@ def _problems(connection: Connection, workspace_id: int, seq: int) -> Any:
         return None
     if dead_letters.get(connection, workspace_id, STREAM_BULK, seq) is not None:
         return NOT_APPLIED
-    return lane.problems(connection, workspace_id, STREAM_BULK, seq)
+    return request_problems.read(connection, workspace_id, STREAM_BULK, seq)
 
 
 def _of(workspace_id: int, run_id: str) -> tuple[Any, Any]:

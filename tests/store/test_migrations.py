@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from app.domain.profile import CHANNEL_EMAIL, CORE, SPAM, AddressState
-from app.store import lane, migrate
+from app.store import migrate, request_problems
 from app.store.engine import Database
 from app.store.migrate import MigratingError
 from app.store.partitions import numbers
@@ -161,7 +161,7 @@ def test_problems_of_an_earlier_version_are_read_as_before(database_url: str) ->
     migrate.upgrade(database)
     assert migrate.differences(database) == []
     with database.read() as connection:
-        found = {seq: lane.problems(connection, number, 0, seq) for seq in (7, 8, 9)}
+        found = {seq: request_problems.read(connection, number, 0, seq) for seq in (7, 8, 9)}
         partitions = numbers(connection, "problem") if database.is_postgresql else {day}
         stored = connection.execute(text("select count(*) from problem")).scalar_one()
     database.dispose()

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from app.contract import kinds, stored
 from app.domain.changes import Counts
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
-from app.store import dead_letters, lane
+from app.store import dead_letters, lane, request_problems
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry, Stored
@@ -142,8 +142,8 @@ def test_the_summary_tells_what_was_done(database: Database) -> None:
     }
     assert bell.cleared == {one: 1}
     with database.read() as connection:
-        assert lane.problems(connection, one, 0, 1) == [("events", 0, "", "profile_not_found")]
-        assert lane.problems(connection, one, 0, 2) == [("attributes", 0, "s", "value_too_long")]
+        assert request_problems.read(connection, one, 0, 1) == [("events", 0, "", "profile_not_found")]
+        assert request_problems.read(connection, one, 0, 2) == [("attributes", 0, "s", "value_too_long")]
     assert applier(database).drain(one).requests == 0
 
 

@@ -10,7 +10,7 @@ from app.domain.commands import STREAM_BULK, MergeDuplicate
 from app.domain.merging.match import MergeRule, commands, match
 from app.domain.profile import EMAIL, Identifier
 from app.domain.settings import ApplySettings
-from app.store import lane
+from app.store import request_problems
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 from app.store.inbox.log import Entry
@@ -44,7 +44,7 @@ def queue(database: Database, one: int, merges: list[MergeDuplicate]) -> None:
 
 def reasons(database: Database, one: int) -> list[str]:
     with database.read() as connection:
-        return [reason for *_, reason in lane.problems(connection, one, STREAM_BULK, 1)]
+        return [reason for *_, reason in request_problems.read(connection, one, STREAM_BULK, 1)]
 
 
 @pytest.mark.parametrize("loaded_bytes", [24_000_000, 20_000], ids=["at once", "one by one"])

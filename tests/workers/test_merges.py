@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app.domain.ids import erased_id, merge_id
 from app.domain.times import DAY
-from app.store import lane, merges, workspaces
+from app.store import merges, request_problems, workspaces
 from app.store.engine import Database
 from app.store.profiles.dump import dump, occurrences
 from tests.accepting import send_signed, undo
@@ -25,7 +25,7 @@ _names = (f"m{n}" for n in itertools.count())
 
 def reasons(database: Database, workspace_id: int, seq: int) -> list[str]:
     with database.read() as connection:
-        return [reason for *_, reason in lane.problems(connection, workspace_id, 0, seq)]
+        return [reason for *_, reason in request_problems.read(connection, workspace_id, 0, seq)]
 
 
 #: Five people; three of them share an address.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.contract import kinds
 from app.domain.commands import STREAM_BULK, STREAM_NORMAL
-from app.store import dead_letters, lane, names, series
+from app.store import dead_letters, lane, names, request_problems, series
 from app.store.engine import Database
 from app.store.inbox.log import Stored
 from app.store.profiles.crowds import Limits
@@ -38,7 +38,7 @@ def outcome(database: Database, one: int) -> list[Any]:
         found = lane.read(connection, one)
         assert found is not None
         problems = [
-            lane.problems(connection, one, stream, seq)
+            request_problems.read(connection, one, stream, seq)
             for stream in (STREAM_NORMAL, STREAM_BULK)
             for seq in range(1, found.cursors[stream] + 1)
         ]

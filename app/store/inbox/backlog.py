@@ -5,8 +5,9 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from app.domain.commands import StreamKey
+from app.domain.commands import STREAMS, StreamKey
 from app.store import lane
+from app.store.direct import Direct
 from app.store.engine import Database
 from app.store.inbox import log as inbox
 
@@ -36,6 +37,14 @@ _OLDEST: Final = text(
 )
 
 
+_STATE: Final = "l.cursor_normal, l.cursor_bulk, l.begun_stream, l.attempts, l.trial_stream"
+_LANE: Final = Direct(f"select {_STATE} from lane l where l.workspace_id = :workspace_id")
+_WAITING_POSTGRESQL: Final = Direct(
+    f"select {_STATE}, h.stream, h.head from inbox_head h, lane l"
+    " where h.workspace_id = :workspace_id and l.workspace_id = :workspace_id"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Behind:
     """A stream whose last request is accepted and not applied."""
@@ -61,6 +70,37 @@ def behind(database: Database) -> dict[StreamKey, Behind]:
     with database.read(database.inbox) as connection:
         heads = inbox.heads(connection)
     return {key: Behind(head, cursors[key], 0) for key, head in heads.items() if head > cursors.get(key, head)}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits in one workspace."""
+
+    #: Whether each stream has requests behind its cursor.
+    streams: dict[int, bool]
+    #: The stream that must be next: of a request that was begun, or whose last batch failed.
+    next: int | None
+
+
+def waiting(database: Database, workspace_id: int) -> Waiting:
+    """Of one workspace, as of one instant; on SQLite a request may be accepted between two looks. Raises what the
+    database raises."""
+    if database.is_postgresql:
+        with database.glance() as connection:
+            rows = _WAITING_POSTGRESQL.rows(connection, {"workspace_id": workspace_id})
+        heads = {row[-2]: row[-1] for row in rows}
+        row = rows[0][:-2] if rows else None
+    else:
+        with database.glance(database.inbox) as connection:
+            heads = inbox.heads_of(connection, workspace_id)
+        with database.glance() as connection:
+            row = _LANE.row(connection, {"workspace_id": workspace_id})
+    if row is None:
+        return Waiting(dict.fromkeys(STREAMS, False), None)
+    *cursors, begun, attempts, tried = row
+    if begun is None and attempts > 0:
+        begun = tried
+    return Waiting({stream: heads.get(stream, 0) > cursors[stream] for stream in STREAMS}, begun)
 
 
 def read(database: Database, now_us: int) -> dict[StreamKey, Backlog]:

@@ -141,6 +141,7 @@ _HAS_KIND = text(
     " and kind = :kind limit 1"
 )
 _OLDEST = text("select min(seq) from inbox where workspace_id = :workspace_id and stream = :stream")
+_BOTH_HEADS = text("select stream, head from inbox_head where workspace_id = :workspace_id")
 _HEADS = text("select workspace_id, stream, head from inbox_head where head > 0 /*here workspace_id*/")
 _ACCEPTED = text("select accepted_us from inbox where workspace_id = :w and stream = :stream and seq = :seq")
 # What does not fit is not sent: its length is known without reading it.
@@ -259,6 +260,11 @@ def head(connection: Connection, workspace_id: int, stream: int) -> int:
     """Number of the last accepted request; 0 when there is none."""
     last = connection.execute(_HEAD, {"workspace_id": workspace_id, "stream": stream}).scalar()
     return int(last or 0)
+
+
+def heads_of(connection: Connection, workspace_id: int) -> dict[int, int]:
+    """{stream: number of the last accepted request} of a workspace that exists."""
+    return {row.stream: int(row.head) for row in connection.execute(_BOTH_HEADS, {"workspace_id": workspace_id})}
 
 
 def set_head(connection: Connection, workspace_id: int, stream: int, head: int) -> None:

@@ -26,7 +26,7 @@ class Known:
     #: The columns of its row, once the last batch is committed.
     seldom: Seldom
     #: Which sections of it are in memory, as a bit mask.
-    sections: int
+    sections: int = 0
     #: What part of its size is in sections that are not, about.
     elsewhere: int = 0
     #: How many values are inside arrays and objects of custom attributes: as many or more, since commas in texts count.

@@ -1,6 +1,5 @@
 """Look-ups of many keys in one statement, and the columns of a profile's row."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from sqlalchemy import Connection, text
 from app.domain.profile import COMMERCE, DEVICES, EVENTS, MESSAGES, PURCHASES
 from app.store.binary import Numbers, Texts, fetched
 from app.store.bulk import encode
+from app.store.direct import for_driver
 from app.store.stacked import Packed
 
 #: Columns of the table `profile`, in the order of the fields of Profile.
@@ -33,8 +33,6 @@ ROW_FIELDS: Final = (
 )
 #: Sections that lie in the table `profile_part`.
 PARTS: Final = (EVENTS, PURCHASES, DEVICES, MESSAGES, COMMERCE)
-#: A parameter of a statement, as SQLAlchemy writes it.
-_NAMED: Final = re.compile(r"(?<!:):(\w+)")
 
 
 class Query:
@@ -80,7 +78,7 @@ class Query:
             f" cross join lateral ({looked_up}{' limit :most' if some else ''} offset 0) r"
         )
         self._postgresql = text(postgresql)
-        self._binary = "" if documents is None else _NAMED.sub(r"%(\1)s", postgresql)
+        self._binary = "" if documents is None else for_driver(postgresql)
         self._packed: Packed | None = None
         if documents is not None:
             members, length = [f"k.{name}" for name in names], "length(cast(s.doc as blob))"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -72,10 +73,12 @@ def save(
     most_names: int = MAX_NAMES,
     most_series: int = series.MAX_SERIES,
     *,
+    known: Mapping[int, Known] = MappingProxyType({}),
     with_values: bool = False,
     has_values: bool = False,
 ) -> NameCache:
     """Write what changed. Returns newly made names and series, to be remembered once the transaction is committed.
+    `known`: as for `writes`.
 
     As the lane says: `with_values`, whether sections are written to `profile_value` as well, and `has_values`, whether
     whoever is deleted may have some there.
@@ -91,7 +94,7 @@ def save(
     changes.members |= told.erase(connection, workspace_id, family)
     changes.family.update(family)
     with pipelined(connection):
-        for table, rows in writes(workspace_id, state, made, names, with_values=with_values):
+        for table, rows in writes(workspace_id, state, made, names, with_values=with_values, known=known):
             table.write(connection, workspace_id, rows)
     return made
 
@@ -103,12 +106,13 @@ def writes(
     names: NameCache,
     *,
     with_values: bool,
-    known: Mapping[int, Known] | None = None,
+    known: Mapping[int, Known],
 ) -> Iterator[Rows]:
     """All rows to be written once `delete` has been called, each time those of one table. The documents in them are
     encoded: changing the state does not change rows that were taken before.
 
-    `known`: what is known of these profiles, by number. It gets what is written.
+    `known`: what is known of profiles that lie in the store, by number. It gets what is written. The row of a profile
+    that is not in it is written whole.
     """
     changes = state.changes
     touched = sorted(changes.sections)
@@ -118,11 +122,11 @@ def writes(
     whole: list[Profile] = []
     for pid in touched:
         if pid not in changes.created:
-            profile = state.profiles[pid]
-            if known is None:
+            profile, one = state.profiles[pid], known.get(pid)
+            if one is None:
                 whole.append(profile)
                 continue
-            one, now = known[pid], seldom(profile)
+            now = seldom(profile)
             if one.seldom == now:
                 often.append(profile)
             else:
@@ -133,9 +137,10 @@ def writes(
     changed = _changed_sections(state, touched)
     for section, write in write_section.items():
         rows = [(profile.pid, _document(getattr(profile, SECTION_NAMES[section]))) for profile in changed[section]]
-        if known is not None and section == CUSTOM:
+        if section == CUSTOM:
             for profile, (pid, doc) in zip(changed[section], rows, strict=True):
-                known[pid].inside = values_inside(doc, len(profile.custom or ()))
+                if pid in known:
+                    known[pid].inside = values_inside(doc, len(profile.custom or ()))
         yield write, rows
     yield (
         write_parts,
