@@ -24,7 +24,7 @@ MUTANTS: Final = (
         "no lane lock",
         19,
         "app/store/lane.py",
-        (("where workspace_id = :workspace_id for update skip locked", "where workspace_id = :workspace_id"),),
+        (('_TAKEN: Final = f"{_OF} for update skip locked"', "_TAKEN: Final = _OF"),),
     ),
     Mutant(
         "an applier trusts the cursor that it remembers: no fence against another one",

@@ -66,8 +66,9 @@ _COLUMNS: Final = (
 #: Settles with the other columns that PostgreSQL's commit does not wait for the disk.
 _LAZILY: Final = "set_config('synchronous_commit', 'off', true)"
 _OF: Final = "from lane where workspace_id = :workspace_id"
-_LOCK_POSTGRESQL = Direct(f"select {_COLUMNS}, null {_OF} for update skip locked")
-_LOCK_LAZILY_POSTGRESQL = Direct(f"select {_COLUMNS}, {_LAZILY} {_OF} for update skip locked")
+_TAKEN: Final = f"{_OF} for update skip locked"
+_LOCK_POSTGRESQL = Direct(f"select {_COLUMNS}, null {_TAKEN}")
+_LOCK_LAZILY_POSTGRESQL = Direct(f"select {_COLUMNS}, {_LAZILY} {_TAKEN}")
 _READ = Direct(f"select {_COLUMNS}, null {_OF}")
 #: Takes the lane of a workspace in which nothing was begun, and counts an attempt.
 _BEGIN_POSTGRESQL = {
