@@ -20,6 +20,7 @@ from app.store.inbox import log as inbox
 from app.store.inbox.log import Stored
 from app.store.profiles.look_up import TooLargeError
 from app.store.profiles.resident import Read, Resident
+from workers.batches import LEAST_FLOWING
 
 #: Commands of plain requests between others for which a flow takes these apart.
 LEAST_PLAIN: Final = 1_000
@@ -48,6 +49,11 @@ class Batch:
     is_cut: bool = False
     #: How a flow begins with it, if somebody has looked.
     run: Run | None = None
+
+    @property
+    def flows(self) -> bool:
+        """Whether more is expected behind it. Of its commands none may be used up yet."""
+        return self.full or is_much(self.requests)
 
     def behind(self, requests: int) -> "Batch | None":
         """What comes behind the first so many requests, None when there are no more."""
@@ -159,6 +165,11 @@ def first_run(requests: Sequence[Request], least: int) -> Run:
 def is_full(batch: list[Stored], limit: int, most: int) -> bool:
     """Whether a batch has as many requests or bytes as it may have, so that there are probably more."""
     return len(batch) == limit or sum(len(request.body) for request in batch) >= most
+
+
+def is_much(requests: Sequence[Request]) -> bool:
+    """Whether so much lay there at once that more is expected behind it."""
+    return sum(len(left(request)) for request in requests) >= LEAST_FLOWING
 
 
 def decoded(request: Stored) -> Request:

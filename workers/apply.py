@@ -28,7 +28,7 @@ from app.store.profiles import crowds
 from app.store.profiles.catalogue import MAX_NAMES, remember
 from app.store.profiles.load import Loader
 from app.store.series import MAX_SERIES
-from workers.ahead import LEAST_PLAIN, ReadAhead, decoded, is_full
+from workers.ahead import LEAST_PLAIN, ReadAhead, decoded, is_full, is_much
 from workers.attempts import ATTEMPTS_BEFORE_DEAD, Attempts, Begun
 from workers.batches import BatchSize, Patience
 from workers.flow import Done, Terms
@@ -287,6 +287,7 @@ class Applier:
                     patience=self._patience,
                     resident=resident,
                 )
+                much = is_much(requests)
                 applied = parts.apply(requests, lambda n: _going_on(batch[n], begun))
                 # Otherwise the next batch begins with one of these, or there is none.
                 full = ready.full if ready else is_full(batch, limit, most)
@@ -302,7 +303,7 @@ class Applier:
             self._before_commit(workspace_id, batch)
         if resident is not None:
             resident.place = locked.place
-        self._flows.saw(key, full=full and not is_cut)
+        self._flows.saw(key, full=(full or much) and not is_cut)
         done = batch[: applied.requests]
         if done and begun is None:  # the parts of a request say nothing about others
             size = sum(len(request.body) for request in done)

@@ -12,6 +12,9 @@ FLOW_SECONDS: Final = 0.4
 #: Three batches of a flow are in memory at once.
 FLOW_REQUESTS: Final = 256
 FLOW_BYTES: Final = 4 * 1024 * 1024
+#: Behind a batch of so many commands more is expected, though it was all that lay there. With fewer, threads that wait
+#: for one another cost more than there is to win: docs/performance.md.
+LEAST_FLOWING: Final = 500
 FIRST_REQUESTS: Final = 64
 MAX_REQUESTS: Final = 512
 FIRST_BYTES: Final = 512 * 1024
@@ -57,9 +60,17 @@ class BatchSize:
         self.requests = max(1, self.requests // 2)
 
     def adapt(
-        self, seconds: float, requests: int, size: int, *, shrink: bool = True, target: float = BATCH_SECONDS
+        self,
+        seconds: float,
+        requests: int,
+        size: int,
+        *,
+        shrink: bool = True,
+        grow: bool = True,
+        target: float = BATCH_SECONDS,
     ) -> None:
-        """Learn from a batch: its time, its requests, and their bytes. Without `shrink` its time is not their fault.
+        """Learn from a batch: its time, its requests, and their bytes. Without `shrink` its time is not their fault;
+        without `grow` it had fewer requests than it might have had.
 
         `target`: the seconds that it should take.
         """
@@ -70,7 +81,7 @@ class BatchSize:
             self.bytes = max(MIN_BYTES, min(self.bytes, size) // 2)
         elif self.held:
             self.held -= 1
-        elif seconds < target / 2:
+        elif grow and seconds < target / 2:
             self.requests = min(self.most_requests, self.requests * 2)
             self.bytes = min(self.most_bytes, self.bytes * 2)
 

@@ -138,10 +138,10 @@ class Flow:
         if batch.is_cut:
             size.hold(_bytes(batch.stored))
         rest, last, next_last = batch.behind(run.requests), batch.stored[run.requests - 1], None
-        self.is_behind = rest is not None or batch.full
+        self.is_behind = rest is not None or batch.flows
         if rest is not None:
             next_last = rest.stored[-1].seq
-        elif batch.full and not resident.is_full and not self._ends():
+        elif batch.flows and not resident.is_full and not self._ends():
             next_last = last.seq + size.requests
             # What a run that is not plain changes is not read before its commit.
             beside = None if run.wanted is None else resident
@@ -157,7 +157,7 @@ class Flow:
         if rest is not None:
             return rest
         if not batch.is_cut:
-            size.adapt(self._seconds, len(self._done), _bytes(self._done), target=FLOW_SECONDS)
+            size.adapt(self._seconds, len(self._done), _bytes(self._done), grow=batch.full, target=FLOW_SECONDS)
         self._seconds, self._done = 0.0, []
         return terms.ahead.take(self._workspace_id, self._stream, last.seq, size.requests)
 

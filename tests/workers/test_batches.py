@@ -22,6 +22,14 @@ def test_a_size_learns_from_its_batch(seconds: float, requests: int, size: int, 
     assert (one.requests, one.bytes) == expected
 
 
+def test_a_batch_that_was_all_there_was_says_nothing_about_larger_ones() -> None:
+    one = BatchSize()
+    one.adapt(0.01, 3, 1_000, grow=False)
+    assert one == BatchSize()
+    one.adapt(1.0, 3, 1_000, grow=False)  # but something about smaller ones
+    assert (one.requests, one.bytes) == (1, MIN_BYTES)
+
+
 def test_sizes_end_somewhere() -> None:
     one = BatchSize()
     for _ in range(40):

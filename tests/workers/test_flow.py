@@ -19,12 +19,13 @@ from app.store.profiles import flowing as reading
 from app.store.profiles import resident
 from app.store.profiles.summaries import LEAST
 from tests.accepting import send_signed, track
-from tests.applying import applier, cursors, differences, flowing
+from tests.applying import UNHURRIED, applier, cursors, differences, flowing
 from tests.fuzz.size import cases
 from tests.stores import NOW_US, workspace
 from tests.strategies import requests
 from tests.webhooks import everything, make
-from workers.batches import Patience
+from workers import ahead
+from workers.batches import LEAST_FLOWING, Patience
 
 TRACK = "/users/track"
 
@@ -120,6 +121,7 @@ _logs = st.lists(st.one_of(_plain, _plain, _plain, _others), min_size=10, max_si
     st.sampled_from([0, 20_000, 10**9]),
     st.booleans(),
     st.sampled_from([0, LEAST]),
+    st.sampled_from([1, LEAST_FLOWING]),
 )
 def test_any_log_equals_the_reference(
     database: Database,
@@ -129,9 +131,10 @@ def test_any_log_equals_the_reference(
     resident_bytes: int,
     observed: bool,
     least: int,
+    least_flowing: int,
 ) -> None:
     """However many plain requests are between others, however little stays in memory, however large summaries are that
-    are not decoded, and whether or not changes are told."""
+    are not decoded, however few commands a flow goes on behind, and whether or not changes are told."""
     one = workspace(database, next(_names))
     if observed:
         make(database, one)
@@ -143,10 +146,26 @@ def test_any_log_equals_the_reference(
             worker._flows.saw(StreamKey(one, 0), full=True)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(reading, "LEAST", least)
+                patch.setattr(ahead, "LEAST_FLOWING", least_flowing)
                 worker.drain(one)
     assert cursors(database, one) == [accepted, 0]
     assert differences(database, one) == []
     assert attempts(database, one) == 0
+
+
+@pytest.mark.parametrize(
+    ("people", "flows"), [(LEAST_FLOWING // 2, [0, 1, 1]), (LEAST_FLOWING // 2 - 1, [0, 0, 0])], ids=["much", "little"]
+)
+def test_behind_much_more_is_expected(database: Database, people: int, flows: list[int]) -> None:
+    """Two requests each time, which are all that there is."""
+    one, flowed, worker = workspace(database), list[int](), applier(database, patience=UNHURRIED)
+    body = {"attributes": [{"external_id": f"u{n}", "n": {"inc": 1}} for n in range(people)]}
+    for _ in flows:
+        assert send_signed(database, one, TRACK, body) + send_signed(database, one, TRACK, body) == 2
+        flowed.append(worker.drain(one).flowed)
+        assert attempts(database, one) == 0
+    assert flowed == flows
+    assert differences(database, one) == []
 
 
 def test_logs_of_that_kind_flow(database: Database) -> None:
