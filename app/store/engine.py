@@ -240,8 +240,8 @@ class Database:
 
     @contextmanager
     def glance(self, engine: Engine | None = None) -> Iterator[Connection]:
-        """As `read`, for a single statement that only reads. Where connections are sessions of PostgreSQL it is a
-        transaction by itself, and takes one round trip, not three."""
+        """As `read`, for a single statement. Where connections are sessions of PostgreSQL (`keeps_sessions`) it is a
+        transaction by itself, which takes one round trip, not three, and may write."""
         if not self.keeps_sessions:
             with self.read(engine) as connection:
                 yield connection
