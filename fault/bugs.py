@@ -117,8 +117,8 @@ MUTANTS: Final = (
         (
             (
                 (
-                    "            work, tried = self._work(workspace_id)\n            if not any(work.values()):\n"
-                    "                return True\n"
+                    "            waiting = backlog.waiting(self._database, workspace_id)\n"
+                    "            if not any(waiting.streams.values()):\n                return True\n"
                 ),
                 "            return True\n",
             ),

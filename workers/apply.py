@@ -21,6 +21,7 @@ from app.domain.progress import Progress
 from app.store import lane
 from app.store.engine import DATABASE_ERRORS, Database, is_lost, is_transient, since
 from app.store.inbox import backlog
+from app.store.inbox.backlog import Waiting
 from app.store.inbox.log import Stored
 from app.store.lane import Lane
 from app.store.names import NameCache
@@ -168,35 +169,29 @@ class Applier:
 
     def _turn(self, workspace_id: int, summary: Summary, must_yield: Callable[[], bool]) -> bool:
         """One batch, if there is work. True when the drain ends here."""
-        work, tried = self._work(workspace_id)
-        if not any(work.values()):
+        waiting = backlog.waiting(self._database, workspace_id)
+        if not any(waiting.streams.values()):
             # Whoever accepts after this line rings again; whoever accepted before it is seen by the next look.
             self._bell.clear(workspace_id)
-            work, tried = self._work(workspace_id)
-            if not any(work.values()):
+            waiting = backlog.waiting(self._database, workspace_id)
+            if not any(waiting.streams.values()):
                 return True
         if must_yield():
             summary.behind = True
             return True
-        summary.busy = not self._step(workspace_id, self._next_stream(work, tried), summary, must_yield)
+        summary.busy = not self._step(workspace_id, self._next_stream(waiting), summary, must_yield)
         return summary.busy
-
-    def _work(self, workspace_id: int) -> tuple[dict[int, bool], int | None]:
-        """Which streams have requests behind their cursor, as of now; and the one that must be next: of a request that
-        was begun, or whose last batch failed, if any."""
-        found = backlog.waiting(self._database, workspace_id)
-        return found.streams, found.next
 
     def _others_wait(self, workspace_id: int) -> bool:
         """Whether any other workspace has requests behind its cursor, also where another worker is at it."""
         return any(place.workspace_id != workspace_id for place in backlog.behind(self._database))
 
-    def _next_stream(self, work: dict[int, bool], tried: int | None) -> int:
-        if tried is not None and work[tried]:
-            return tried  # a batch of the other stream would begin the count of attempts again
-        if not work[STREAM_BULK]:
+    def _next_stream(self, waiting: Waiting) -> int:
+        if waiting.next is not None and waiting.streams[waiting.next]:
+            return waiting.next  # a batch of the other stream would begin the count of attempts again
+        if not waiting.streams[STREAM_BULK]:
             return STREAM_NORMAL
-        if not work[STREAM_NORMAL]:
+        if not waiting.streams[STREAM_NORMAL]:
             return STREAM_BULK
         starved = self._seconds[STREAM_BULK] < BULK_SHARE * self._seconds.total()
         return STREAM_BULK if starved else STREAM_NORMAL
@@ -342,8 +337,8 @@ class Applier:
         return None if since(connection) > self._remembered else self._attempts.lock(connection, workspace_id)
 
     def _other_stream_waits(self, key: StreamKey) -> bool:
-        work, _ = self._work(key.workspace_id)
-        return any(waits for stream, waits in work.items() if stream != key.stream)
+        streams = backlog.waiting(self._database, key.workspace_id).streams
+        return any(waits for stream, waits in streams.items() if stream != key.stream)
 
     def _count(self, workspace_id: int, done: Done, summary: Summary) -> None:
         """Take in a batch that is committed."""

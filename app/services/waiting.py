@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.domain.commands import STREAMS
 from app.services import budget
 from app.services.calls import StoreCalls
 from app.services.refusals import UnavailableError
-from app.store import lane
 from app.store.engine import Database
-from app.store.inbox import log as inbox
+from app.store.inbox import backlog
 
 _FIRST_PAUSE: Final = 0.004
 _LAST_PAUSE: Final = 0.05
@@ -104,8 +102,5 @@ class Waiting:
         return progress
 
     def _look(self, workspace_id: int) -> Progress:
-        with self._database.read(self._database.inbox) as connection:
-            heads = tuple(inbox.head(connection, workspace_id, stream) for stream in STREAMS)
-        with self._database.read() as connection:
-            found = lane.read(connection, workspace_id)
-        return Progress(heads, tuple(found.cursors) if found is not None else (0, 0))
+        found = backlog.waiting(self._database, workspace_id)
+        return Progress(found.heads, found.cursors)

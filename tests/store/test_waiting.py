@@ -13,20 +13,31 @@ from app.store.inbox.backlog import Waiting
 from app.store.inbox.log import Entry
 from tests.stores import NOW_US, workspace
 
-#: Requests in both streams, what the lane has, and what waits then.
-WAITING: Final[dict[str, tuple[tuple[int, int], dict[str, int], Waiting]]] = {
-    "nothing was sent": ((0, 0), {}, Waiting({0: False, 1: False}, None)),
-    "single requests": ((2, 0), {}, Waiting({0: True, 1: False}, None)),
-    "of both streams": ((2, 3), {"cursor_normal": 1, "cursor_bulk": 2}, Waiting({0: True, 1: True}, None)),
-    "of the bulk stream": ((2, 3), {"cursor_normal": 2}, Waiting({0: False, 1: True}, None)),
-    "all is applied": ((2, 3), {"cursor_normal": 2, "cursor_bulk": 3}, Waiting({0: False, 1: False}, None)),
-    "a batch has failed": ((2, 3), {"attempts": 1, "trial_stream": 1}, Waiting({0: True, 1: True}, 1)),
-    "a batch has ended": ((2, 3), {"attempts": 0, "trial_stream": 1}, Waiting({0: True, 1: True}, None)),
-    "a request was begun": ((2, 3), {"begun_stream": 1, "begun_done": 7}, Waiting({0: True, 1: True}, 1)),
+#: Requests in both streams, what the lane has, what waits then, and which streams have work.
+WAITING: Final[dict[str, tuple[tuple[int, int], dict[str, int], Waiting, tuple[bool, bool]]]] = {
+    "nothing was sent": ((0, 0), {}, Waiting((0, 0), (0, 0), None), (False, False)),
+    "single requests": ((2, 0), {}, Waiting((2, 0), (0, 0), None), (True, False)),
+    "of both streams": (
+        (2, 3),
+        {"cursor_normal": 1, "cursor_bulk": 2},
+        Waiting((2, 3), (1, 2), None),
+        (True, True),
+    ),
+    "of the bulk stream": ((2, 3), {"cursor_normal": 2}, Waiting((2, 3), (2, 0), None), (False, True)),
+    "all is applied": (
+        (2, 3),
+        {"cursor_normal": 2, "cursor_bulk": 3},
+        Waiting((2, 3), (2, 3), None),
+        (False, False),
+    ),
+    "a batch has failed": ((2, 3), {"attempts": 1, "trial_stream": 1}, Waiting((2, 3), (0, 0), 1), (True, True)),
+    "a batch has ended": ((2, 3), {"attempts": 0, "trial_stream": 1}, Waiting((2, 3), (0, 0), None), (True, True)),
+    "a request was begun": ((2, 3), {"begun_stream": 1, "begun_done": 7}, Waiting((2, 3), (0, 0), 1), (True, True)),
     "begun goes before failed": (
         (2, 3),
         {"begun_stream": 0, "begun_done": 7, "attempts": 2, "trial_stream": 1},
-        Waiting({0: True, 1: True}, 0),
+        Waiting((2, 3), (0, 0), 0),
+        (True, True),
     ),
 }
 
@@ -52,13 +63,21 @@ def row(database: Database, workspace_id: int) -> dict[str, Any]:
         return dict(found.mappings().one())
 
 
-@pytest.mark.parametrize(("requests", "columns", "expected"), WAITING.values(), ids=WAITING)
-def test_what_waits(database: Database, requests: tuple[int, int], columns: dict[str, int], expected: Waiting) -> None:
-    assert backlog.waiting(database, sent(database, requests, columns)) == expected
+@pytest.mark.parametrize(("requests", "columns", "expected", "behind"), WAITING.values(), ids=WAITING)
+def test_what_waits(
+    database: Database,
+    requests: tuple[int, int],
+    columns: dict[str, int],
+    expected: Waiting,
+    behind: tuple[bool, bool],
+) -> None:
+    found = backlog.waiting(database, sent(database, requests, columns))
+    assert found == expected
+    assert found.streams == dict(enumerate(behind))
 
 
 def test_nothing_waits_in_a_workspace_that_is_gone(database: Database) -> None:
-    assert backlog.waiting(database, 4711) == Waiting({0: False, 1: False}, None)
+    assert backlog.waiting(database, 4711) == Waiting((0, 0), (0, 0), None)
 
 
 @pytest.mark.parametrize("stream", [0, 1])

@@ -43,6 +43,8 @@ _WAITING_POSTGRESQL: Final = Direct(
     f"select {_STATE}, h.stream, h.head from inbox_head h, lane l"
     " where h.workspace_id = :workspace_id and l.workspace_id = :workspace_id"
 )
+#: Of a workspace that does not exist.
+_NOTHING: Final = (0,) * len(STREAMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,16 @@ def behind(database: Database) -> dict[StreamKey, Behind]:
 class Waiting:
     """What waits in one workspace."""
 
-    #: Whether each stream has requests behind its cursor.
-    streams: dict[int, bool]
+    #: Of each stream, the number of the last request that is accepted, and of the last that is applied.
+    heads: tuple[int, ...]
+    cursors: tuple[int, ...]
     #: The stream that must be next: of a request that was begun, or whose last batch failed.
     next: int | None
+
+    @property
+    def streams(self) -> dict[int, bool]:
+        """Whether each stream has requests behind its cursor."""
+        return {stream: self.heads[stream] > self.cursors[stream] for stream in STREAMS}
 
 
 def waiting(database: Database, workspace_id: int) -> Waiting:
@@ -96,11 +104,11 @@ def waiting(database: Database, workspace_id: int) -> Waiting:
         with database.glance() as connection:
             row = _LANE.row(connection, {"workspace_id": workspace_id})
     if row is None:
-        return Waiting(dict.fromkeys(STREAMS, False), None)
+        return Waiting(_NOTHING, _NOTHING, None)
     *cursors, begun, attempts, tried = row
     if begun is None and attempts > 0:
         begun = tried
-    return Waiting({stream: heads.get(stream, 0) > cursors[stream] for stream in STREAMS}, begun)
+    return Waiting(tuple(heads.get(stream, 0) for stream in STREAMS), tuple(cursors), begun)
 
 
 def read(database: Database, now_us: int) -> dict[StreamKey, Backlog]:
