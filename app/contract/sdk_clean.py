@@ -23,6 +23,7 @@ from app.contract.sdk_records import (
     Sender,
     described,
 )
+from app.domain.numbers import MAX_INT
 
 _Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)] | Annotated[float, msgspec.Meta(ge=0, le=MAX_NUMBER)]
@@ -76,7 +77,7 @@ class _Body(msgspec.Struct, gc=False):
     records: Annotated[list[_One], msgspec.Meta(min_length=1)]
     app_version: Annotated[str, msgspec.Meta(max_length=MAX_TEXT)] | None = None
     sent_at: _Milliseconds | None = None
-    dropped: int | None = None
+    dropped: Annotated[int, msgspec.Meta(ge=-MAX_INT - 1, le=MAX_INT)] | None = None
 
 
 class _Sender(msgspec.Struct, gc=False):

@@ -22,7 +22,7 @@ _TOP: dict[str, st.SearchStrategy[Any]] = {
     "batch": st.one_of(scalars, st.sampled_from([1, 2**53 - 1, 2**53, 0, 1.0])),
     "app_version": st.one_of(texts, scalars, st.just("x" * 256)),
     "sent_at": st.one_of(st.integers(0, 2**53), st.floats(0, 1e16), scalars),
-    "dropped": st.one_of(st.integers(-5, 10**6), scalars),
+    "dropped": st.one_of(st.integers(-5, 10**6), scalars, st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1])),
     "signature": scalars,
     "sdk_key": scalars,
     "records": values,
@@ -102,6 +102,7 @@ def checked(body: bytes, sender: Sender) -> tuple[str, ...]:
 @given(batches(), st.sampled_from([SENDER, ELSEWHERE]))
 @example(b'{"device_id":"a-device","batch":1,"records":[{"type":"event","seq":1,"name":"a","name":"b"}]}', SENDER)
 @example(b'{"device_id":"a-device","batch":1,"batch":2,"records":[{"type":"logout","seq":1}]}', SENDER)
+@example(b'{"device_id":"a-device","batch":1,"records":[{"type":"logout","seq":1}],"dropped":%d}' % 2**63, SENDER)
 def test_clean_means_clean(body: bytes, sender: Sender) -> None:
     clean = sdk_clean.read(body, sender)
     event("clean" if clean is not None else "not clean")
