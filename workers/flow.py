@@ -141,7 +141,7 @@ class Flow:
         self.is_behind = rest is not None or batch.flows
         if rest is not None:
             next_last = rest.stored[-1].seq
-        elif batch.flows and not resident.is_full and not self._ends():
+        elif batch.flows and not resident.is_full(terms.resident_bytes) and not self._ends():
             next_last = last.seq + size.requests
             # What a run that is not plain changes is not read before its commit.
             beside = None if run.wanted is None else resident

@@ -99,7 +99,7 @@ class Flows:
 
     def _keep(self, workspace_id: int, resident: Resident) -> None:
         """Keep what is in memory for the next flow, and of other workspaces only what there is room for."""
-        if resident.is_full:
+        if resident.is_full(self._terms.resident_bytes):
             resident.state.forget_addresses()
         self._residents.pop(workspace_id, None)
         self._residents[workspace_id] = resident

@@ -100,7 +100,7 @@ def test_profiles_take_what_they_are_taken_for(database: Database, population: s
 
 @pytest.mark.parametrize(
     ("population", "most"),
-    # With little room, identifiers of people who are gone would fill it. Consent of addresses has a bound of its own.
+    # With little room, identifiers of people who are gone would fill it.
     [("nearly nothing", 1_500_000), ("empty objects", 1_500_000), ("aliases", 300_000), ("addresses", 1_500_000)],
 )
 def test_no_more_stays_than_the_setting_says(database: Database, population: str, most: int) -> None:

@@ -31,8 +31,11 @@ COUNTED: Final = 2
 NESTED: Final = 80
 #: Bytes of memory that an identifier takes, also one that nobody has.
 ENTRY: Final = 400
-#: Addresses whose consent is remembered. With more, all are forgotten.
-MAX_ADDRESSES: Final = 20_000
+#: And what is known of the consent of an address, of each topic.
+ADDRESS: Final = 560
+#: Consent may take this part of the memory, or so many bytes. Where it takes more, all of it is forgotten.
+ADDRESSES_SHARE: Final = 4
+LEAST_OF_ADDRESSES: Final = 500_000
 #: Batches of which everything stays: that in hand, the one that is being written, and the one before, whose commit may
 #: be younger than what was read for the one in hand.
 _BATCHES: Final = 3
@@ -73,7 +76,7 @@ class Resident:
     def size(self) -> int:
         """Bytes of memory that all of it takes, about: rather less than more."""
         self._weigh()
-        return _EMPTY + self._weight + ENTRY * len(self.state.index)
+        return _EMPTY + self._weight + ENTRY * len(self.state.index) + ADDRESS * len(self.state.addresses)
 
     def read(self, connection: Connection, workspace_id: int, wanted: dict[Identifier, int], most: int) -> Read:
         """What a batch wants (app.domain.loading.plain_needs) and is not here, as it is stored at one instant.
@@ -159,10 +162,9 @@ class Resident:
         """Those of which it is not here what is recorded of them."""
         return [address for address in addresses if not self.state.knows(*address)]
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no further addresses should come in."""
-        return len(self.state.addresses) > MAX_ADDRESSES
+    def is_full(self, most: int) -> bool:
+        """Whether no further addresses should come in, where all may take so many bytes."""
+        return ADDRESS * len(self.state.addresses) > max(most // ADDRESSES_SHARE, LEAST_OF_ADDRESSES)
 
     def applied(self) -> None:
         """A batch was applied to what is here."""
