@@ -96,7 +96,7 @@ def main(
     rows = Rows()
     notes = [
         f"seed {seed}, {options.users:,} profiles, {options.seconds:g} s per row, load from one process",
-        "floors: accept: the bare route; apply: whole profiles rewritten, rows/s; both at once: apply alone",
+        "floors: accept: the bare route; apply: whole profiles rewritten beside it; both at once: apply alone",
     ]
     try:
         for one in stores:
@@ -116,14 +116,12 @@ def _measure(running: Stack, options: Options, wanted: Sequence[str], rows: Rows
     if "accept" in wanted:
         say(f"accept, {running.store}")
         rows.take(accepting.measure(running, options))
-    if "rewrite" in wanted or "apply" in wanted:
+    if "rewrite" in wanted:
         say("rewriting floors")
         rows.take(rewriting.measure(running, options))
     if "apply" in wanted:
         say(f"apply, {running.store}")
-        whole = (rewriting.WHOLE, rewriting.WHOLE_SQLITE)
-        floor = next((row.ours for row in rows.found if row.what.endswith(whole)), None)
-        rows.take(applying.measure(running, options, floor))
+        rows.take(applying.measure(running, options))
     if "flat" in wanted and on_postgresql:
         say("accept and apply at once")
         prefix, suffix = "apply, 1 worker, ", f", {running.store}"

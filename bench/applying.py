@@ -3,15 +3,16 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from app.contract import stored
 from app.store.inbox import log as inbox
-from bench import data, preload
+from bench import data, preload, rewriting
 from bench.options import Options
 from bench.stack import Site, Stack
 from bench.table import BenchError, Row, median, say
@@ -83,9 +84,15 @@ def work(
     return done
 
 
-def measure(stack: Stack, options: Options, floor: float | None) -> Iterator[Row]:
-    """`floor` in whole profiles rewritten a second. A round is a number of requests, not a time."""
+def measure(stack: Stack, options: Options) -> Iterator[Row]:
+    """Objects a second, by whole profiles rewritten a second just before and behind each round: a minute later, many a
+    machine has another speed. A round is a number of requests, not a time."""
     site = filled(stack, options)
+    with rewriting.whole(stack, options) as rewrite:
+        yield from _measured(stack, site, options, lambda: rewrite(options.share(5, 1.0)))
+
+
+def _measured(stack: Stack, site: Site, options: Options, floor: Callable[[], float]) -> Iterator[Row]:
     for distribution, objects in CASES:
         # As many objects in all: the profiles that are drawn twice are the same.
         count = options.bodies * data.OBJECTS // objects
@@ -94,20 +101,26 @@ def measure(stack: Stack, options: Options, floor: float | None) -> Iterator[Row
             least = WARM_OBJECTS // objects
             warm = work(applier, site, bodies, least // 10 if options.quick else least, objects)
             requests = max(1, int(options.seconds / ROUNDS * warm["requests"] / warm["seconds"]))
-            before = stack.meter.read()
-            done = [work(applier, site, bodies, requests, objects) for _ in range(ROUNDS)]
-            shares = stack.meter.shares(before)
+            done, floors, shares = [], [floor()], ""
+            for _ in range(ROUNDS):
+                before = stack.meter.read()
+                done.append(work(applier, site, bodies, requests, objects))
+                shares = stack.meter.shares(before)
+                floors.append(floor())
         batches, distinct = _batches(site, done)
         profiles_rate = median([sum(d) / one["seconds"] for d, one in zip(distinct, done, strict=True)])
+        rates = [one["objects"] / one["seconds"] for one in done]
+        beside = [(before + after) / 2 for before, after in pairwise(floors)]
+        ratios = [rate / rewritten for rate, rewritten in zip(rates, beside, strict=True)]
         notes = (
             f"{median([n for d in distinct for n in d]):,.0f} distinct profiles"
             f" in {median(batches):.0f} requests a batch,"
-            f" {profiles_rate:,.0f} profiles/s written. {shares}"
+            f" {profiles_rate:,.0f} profiles/s written. Ratios {min(ratios):.2f} to {max(ratios):.2f}; {shares}"
         )
-        rate = median([one["objects"] / one["seconds"] for one in done])
+        rate = median(rates)
         what = f"apply, 1 worker, {named(distribution, objects)}, {stack.store}"
         say(f"  {what}: {rate:,.0f} objects/s; {notes}")
-        yield Row(what, rate, "objects/s", floor, notes)
+        yield Row(what, rate, "objects/s", rate / median(ratios), notes)
 
 
 def named(distribution: str, objects: int) -> str:

@@ -3,8 +3,9 @@
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
 
 import msgspec
 import psycopg
@@ -17,30 +18,41 @@ from bench.table import Row
 
 ROWS, BATCH = 50_000, 1000
 QUICK_ROWS = 2_000
-#: The floor that stands beside what a worker applies: a whole profile at its fastest.
-WHOLE = "whole 2.4 KB profile, bytes lz4"
-WHOLE_SQLITE = "whole 2.4 KB profile, SQLite"
-_VARIANTS = (
-    ("whole 2.4 KB profile, jsonb lz4", "jsonb", 0),
-    (WHOLE, "bytea", 0),
-    ("one 1 KB section, bytes", "bytea", 1000),
-    ("one 300 B section, bytes", "bytea", 300),
-)
+WHOLE: Final = "whole 2.4 KB profile, bytes lz4"
+WHOLE_SQLITE: Final = "whole 2.4 KB profile, SQLite"
+_VARIANTS: Final = {
+    "whole 2.4 KB profile, jsonb lz4": ("jsonb", 0),
+    WHOLE: ("bytea", 0),
+    "one 1 KB section, bytes": ("bytea", 1000),
+    "one 300 B section, bytes": ("bytea", 300),
+}
+_NOTES: Final = "floor: one client, asynchronous commit"
+
+Rewrite = Callable[[float], float]
+"""Rewrites for so many seconds; how many rows a second it were."""
 
 
 def measure(stack: Stack, options: Options) -> Iterator[Row]:
     """PostgreSQL in four variants; SQLite with whole profiles only."""
+    seconds = options.share(2, 2.0)
     if stack.postgres is None:
-        rate = _sqlite_rewrites(stack.folder / "rewritten.db", options)
-        yield Row(f"rewrite {WHOLE_SQLITE}", rate, "rows/s", notes="floor: one client, asynchronous commit")
+        with whole(stack, options) as rewrite:
+            yield Row(f"rewrite {WHOLE_SQLITE}", rewrite(seconds), "rows/s", notes=_NOTES)
         return
-    with psycopg.connect(stack.postgres.dsn, autocommit=True) as connection:
-        connection.execute("set synchronous_commit = off")
-        for label, column, size in _VARIANTS:
-            documents = [_document(n, size) for n in range(2000)]
-            count = _count(options, whole=label == WHOLE)
-            rate = _rewrites(connection, column, documents, options, count)
-            yield Row(f"rewrite {label}", rate, "rows/s", notes="floor: one client, asynchronous commit")
+    for label in _VARIANTS:
+        with _postgresql(stack.postgres.dsn, label, options) as rewrite:
+            yield Row(f"rewrite {label}", rewrite(seconds), "rows/s", notes=_NOTES)
+
+
+@contextmanager
+def whole(stack: Stack, options: Options) -> Iterator[Rewrite]:
+    """What stands beside that which a worker applies: whole profiles at their fastest, among as many as there are."""
+    if stack.postgres is None:
+        with _sqlite(stack, options) as rewrite:
+            yield rewrite
+    else:
+        with _postgresql(stack.postgres.dsn, WHOLE, options) as rewrite:
+            yield rewrite
 
 
 def _count(options: Options, *, whole: bool) -> int:
@@ -54,32 +66,42 @@ def _document(number: int, size: int) -> bytes:
     return b"x" * size if size else msgspec.json.encode(data.sections(number))
 
 
-def _rewrites(
-    connection: psycopg.Connection, column: str, documents: list[bytes], options: Options, count: int
-) -> float:
-    rng = random.Random(options.seed)
-    compression = "external" if len(documents[0]) <= 1000 else "lz4"
-    storage = "set storage external" if compression == "external" else "set compression lz4"
-    connection.execute("drop table if exists rewritten, fresh")
-    connection.execute(
-        f"create table rewritten (workspace_id int, pid bigint, doc {column} not null, primary key (workspace_id, pid))"
-        " with (fillfactor = 70)"
-    )
-    connection.execute(f"alter table rewritten alter doc {storage}")
-    connection.execute(f"create temp table fresh (pid bigint, doc {column})")
-    _copy(connection, "rewritten (workspace_id, pid, doc)", column, documents, range(count), (1,))
-    connection.execute("vacuum analyze rewritten")
+@contextmanager
+def _postgresql(dsn: str, label: str, options: Options) -> Iterator[Rewrite]:
+    column, size = _VARIANTS[label]
+    documents = [_document(n, size) for n in range(2000)]
+    count, rng = _count(options, whole=label == WHOLE), random.Random(options.seed)
+    storage = "set storage external" if len(documents[0]) <= 1000 else "set compression lz4"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("set synchronous_commit = off")
+        connection.execute("drop table if exists rewritten")
+        connection.execute(
+            f"create table rewritten (workspace_id int, pid bigint, doc {column} not null,"
+            " primary key (workspace_id, pid)) with (fillfactor = 70, autovacuum_enabled = off)"
+        )
+        connection.execute(f"alter table rewritten alter doc {storage}")
+        connection.execute(f"create temp table fresh (pid bigint, doc {column})")
+        _copy(connection, "rewritten (workspace_id, pid, doc)", column, documents, range(count), (1,))
+        connection.execute("vacuum analyze rewritten")
+
+        def rewrite() -> None:
+            with connection.transaction():
+                connection.execute("truncate fresh")
+                _copy(connection, "fresh (pid, doc)", column, documents, sorted(rng.sample(range(count), BATCH)))
+                connection.execute(
+                    "update rewritten r set doc = f.doc from fresh f where r.workspace_id = 1 and r.pid = f.pid",
+                    prepare=True,
+                )
+
+        yield lambda seconds: _rate(rewrite, seconds)
+        connection.execute("drop table rewritten, fresh")
+
+
+def _rate(rewrite: Callable[[], None], seconds: float) -> float:
     done, began = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - began) < options.share(2, 2.0):
-        with connection.transaction():
-            connection.execute("truncate fresh")
-            _copy(connection, "fresh (pid, doc)", column, documents, sorted(rng.sample(range(count), BATCH)))
-            connection.execute(
-                "update rewritten r set doc = f.doc from fresh f where r.workspace_id = 1 and r.pid = f.pid",
-                prepare=True,
-            )
+    while (elapsed := time.perf_counter() - began) < seconds:
+        rewrite()
         done += BATCH
-    connection.execute("drop table rewritten, fresh")
     return done / elapsed
 
 
@@ -98,11 +120,13 @@ def _copy(
             copy.write_row((*before, number, document if column == "bytea" else Jsonb(document, dumps=_as_is)))
 
 
-def _sqlite_rewrites(path: Path, options: Options) -> float:
+@contextmanager
+def _sqlite(stack: Stack, options: Options) -> Iterator[Rewrite]:
     rng, count = random.Random(options.seed), _count(options, whole=True)
     documents = [_document(n, 0).decode() for n in range(2000)]
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
+    path = stack.folder / "rewritten.db"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for pragma in ("journal_mode = wal", "synchronous = normal", "cache_size = -65536"):
             connection.execute(f"pragma {pragma}")
         connection.execute("create table rewritten (pid integer primary key, doc text not null)")
@@ -110,17 +134,15 @@ def _sqlite_rewrites(path: Path, options: Options) -> float:
         rows = ((n, documents[n % len(documents)]) for n in range(count))
         connection.executemany("insert into rewritten values (?, ?)", rows)
         connection.execute("commit")
-        done, began = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - began) < options.share(2, 2.0):
+
+        def rewrite() -> None:
             connection.execute("begin immediate")
             numbers = sorted(rng.sample(range(count), BATCH))
             fresh = ((documents[n % len(documents)], n) for n in numbers)
             connection.executemany("update rewritten set doc = ? where pid = ?", fresh)
             connection.execute("commit")
-            done += BATCH
-        return done / elapsed
-    finally:
-        connection.close()
+
+        yield lambda seconds: _rate(rewrite, seconds)
 
 
 def _as_is(document: bytes) -> bytes:
