@@ -117,10 +117,12 @@ MUTANTS: Final = (
         (
             (
                 (
+                    "            self._bell.clear(workspace_id)\n"
                     "            waiting = backlog.waiting(self._database, workspace_id)\n"
                     "            if not any(waiting.streams.values()):\n                return True\n"
                 ),
-                "            return True\n",
+                # As slow as a server of bells far away: otherwise hardly anything comes between.
+                "            time.sleep(0.005)\n            self._bell.clear(workspace_id)\n            return True\n",
             ),
         ),
     ),
@@ -225,10 +227,17 @@ MUTANTS: Final = (
         "workers/apply.py",
         (
             (
+                "        attempts, limit = begun.attempts, min(begun.limit, self._sizes[stream].requests)\n",
+                (
+                    "        self._again = begun.careful\n"
+                    "        attempts, limit = begun.attempts, min(begun.limit, self._sizes[stream].requests)\n"
+                ),
+            ),
+            (
                 "                requests = ready.requests if ready else [decoded(request) for request in batch]\n",
                 (
                     "                requests = ready.requests if ready else [decoded(request) for request in batch]\n"
-                    "                if attempts > 1:\n"
+                    "                if self._again:\n"
                     "                    for one in requests:\n"
                     "                        one.commands[:] = [\n"
                     "                            c for c in one.commands if type(c).__name__ != 'SetGroupState'\n"
