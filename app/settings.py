@@ -1,6 +1,5 @@
 """Settings of a process, read once from the environment (ONEFOLD_…, DATABASE_URL, REDIS_URL, BROKER_URL) and frozen."""
 
-import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,27 +7,13 @@ from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app import sentinels, server_urls
+from app.secret_settings import SECRET_NAMES, SecretFiles, basic_auth_problem, token_problem, variables
 
 #: The embedded database, in the data directory.
 DATABASE_NAME: Final = "onefold.db"
-#: Characters of a token or password: fewer are guessed.
-SHORTEST_SECRET: Final = 8
-#: Variables of the environment that may also be given as the name of a file: NAME_FILE.
-SECRET_NAMES: Final = frozenset(
-    {
-        "DATABASE_URL",
-        "WORKER_DATABASE_URL",
-        "REDIS_URL",
-        "BROKER_URL",
-        "ONEFOLD_METRICS_TOKEN",
-        "ONEFOLD_SMTP_PASSWORD",
-        "ONEFOLD_FLOWER_BASIC_AUTH",
-    }
-)
 #: Numbers have an end, so that none is too large for a database, a clock or a timer.
 Count = Annotated[int, Field(le=2**31 - 1)]
 Size = Annotated[float, Field(le=1_000_000_000)]
@@ -285,7 +270,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What the environment says, and behind that what is in the files that it names."""
-        return (init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings, file_secret_settings)
+        return (init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings, file_secret_settings)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -386,7 +371,7 @@ class Settings(BaseSettings):
 
 def unknown(environment: Mapping[str, str]) -> Iterator[str]:
     """A line for each variable of the environment that begins as ours do and sets nothing: it may be misspelt."""
-    names = [_variables(field_name, field) for field_name, field in Settings.model_fields.items()]
+    names = [variables(field_name, field) for field_name, field in Settings.model_fields.items()]
     documented = [each[0] for each in names] + [f"{name}_FILE" for name in SECRET_NAMES]
     known = {name for each in names for name in each}
     known |= {f"{name}_FILE" for each in names if each[0] in SECRET_NAMES for name in each}
@@ -394,63 +379,3 @@ def unknown(environment: Mapping[str, str]) -> Iterator[str]:
         if name.startswith("ONEFOLD_") and name not in known:
             (near,) = get_close_matches(name, documented, 1, 0.8) or ("",)
             yield f"{name} is no setting" + (f": {near}?" if near else "")
-
-
-def _variables(field_name: str, field: FieldInfo) -> list[str]:
-    """Names of the environment for a field, the documented one first."""
-    aliases = field.validation_alias
-    if isinstance(aliases, AliasChoices):
-        return [str(name) for name in aliases.choices]
-    return [f"ONEFOLD_{field_name.upper()}"]
-
-
-class SecretFileError(ValueError):
-    """A file that the environment names gives no secret. The message says which variable, and no value."""
-
-
-class _SecretFiles(PydanticBaseSettingsSource):
-    """NAME_FILE in the environment names a file whose line is the value of NAME, for each of SECRET_NAMES."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
-        """(value or None, name, False) of a field. Raises SecretFileError."""
-        names = _variables(field_name, field)
-        for name in names if names[0] in SECRET_NAMES else ():
-            if path := os.environ.get(f"{name}_FILE"):
-                return _secret(name, Path(path)), names[0] if field.validation_alias else field_name, False
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, str]:
-        found = {}
-        for field_name, field in self.settings_cls.model_fields.items():
-            value, name, _ = self.get_field_value(field, field_name)
-            if value:
-                found[name] = value
-        return found
-
-
-def _secret(name: str, path: Path) -> str:
-    """The line of a file. Raises SecretFileError, also for no line: what it stands for would be unset, and a process
-    that is to use PostgreSQL would begin with a database of its own."""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SecretFileError(f"{name}_FILE cannot be read ({type(error).__name__})") from None
-    if not text or "\n" in text:
-        raise SecretFileError(f"{name}_FILE must have one line, and has {'more' if text else 'none'}")
-    return text
-
-
-def token_problem(token: str) -> str | None:
-    """Why this is no token that keeps strangers out; None where it is one."""
-    if len(token) < SHORTEST_SECRET or not token.isascii() or not token.isprintable() or token != token.strip():
-        return f"must be at least {SHORTEST_SECRET} ASCII characters without blanks around them"
-    return None
-
-
-def basic_auth_problem(text: str) -> str | None:
-    """Why this is no `user:password` that keeps strangers out; None where it is one. Flower takes what is between two
-    commas for a user and a password each."""
-    user, _, password = text.partition(":")
-    if not user or len(password) < SHORTEST_SECRET or "," in text or not text.isprintable() or text != text.strip():
-        return f"must be user:password without commas, the password of at least {SHORTEST_SECRET} characters"
-    return None

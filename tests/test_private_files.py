@@ -9,7 +9,8 @@ from pydantic import SecretStr, ValidationError
 
 from app.adapters.private_files import private_by_default, protect, read_secret, replacing, write_secret
 from app.cli.children import secret
-from app.settings import Settings, basic_auth_problem, token_problem
+from app.secret_settings import basic_auth_problem, token_problem
+from app.settings import Settings
 
 
 def modes(folder: Path) -> dict[str, str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.production import WELL_KNOWN, is_weak, problems
-from app.settings import SECRET_NAMES, Settings, basic_auth_problem
+from app.secret_settings import SECRET_NAMES, basic_auth_problem
+from app.settings import Settings
 from tests.command_line import command_line
 
 GOOD = "Vq8-r41zTn"

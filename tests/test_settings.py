@@ -9,7 +9,8 @@ from pydantic import AliasChoices, ValidationError
 
 from app.bootstrap import background
 from app.cli import testing
-from app.settings import SECRET_NAMES, SecretFileError, Settings, unknown
+from app.secret_settings import SECRET_NAMES, SecretFileError
+from app.settings import Settings, unknown
 from tests.command_line import command_line, run
 
 #: In every value that has to be refused and not told. It is too short for a token.

@@ -17,7 +17,8 @@ from app.adapters import embedded, metrics
 from app.adapters.private_files import read_secret, write_secret
 from app.adapters.processes import Child
 from app.cli.context import CODE, environment, fail
-from app.settings import Settings, basic_auth_problem
+from app.secret_settings import basic_auth_problem
+from app.settings import Settings
 
 QUEUES: Final = "sync,normal,bulk"
 

@@ -16,11 +16,12 @@ from app.adapters.embedded import UnsafeSocketDirError, socket_path, urls
 from app.cli.database_errors import reason
 from app.cli.output import errors
 from app.contract.errors import RefusedError
+from app.secret_settings import SecretFileError
 from app.services import workspaces
 from app.services.backups import RESTORING
 from app.services.caller import Caller
 from app.services.networks import parse_networks
-from app.settings import DATABASE_NAME, SecretFileError, Settings
+from app.settings import DATABASE_NAME, Settings
 from app.store import migrate, partitions, roles
 from app.store.engine import Database
 

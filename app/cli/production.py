@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from app import sentinels
 from app.cli.context import fail
 from app.cli.output import errors
+from app.secret_settings import SHORTEST_SECRET
 from app.sentinels import Sentinels
 from app.services.networks import parse_networks
-from app.settings import SHORTEST_SECRET, Settings, unknown
+from app.settings import Settings, unknown
 from app.store.durability import is_loopback
 
 #: What everybody tries first, and what examples have, ours among them.

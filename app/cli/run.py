@@ -29,7 +29,8 @@ from app.cli.context import (
     settings_for,
 )
 from app.cli.output import errors, out
-from app.settings import Settings, token_problem
+from app.secret_settings import token_problem
+from app.settings import Settings
 from app.store import migrate, roles
 from app.store import workspaces as stored
 from app.store.durability import is_loopback

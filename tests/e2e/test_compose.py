@@ -30,7 +30,8 @@ import yaml
 
 from app.adapters import embedded
 from app.cli.production import problems
-from app.settings import Settings, basic_auth_problem
+from app.secret_settings import basic_auth_problem
+from app.settings import Settings
 from tests.missing import lacking, missing, needed
 from tests.polling import gone, until
 from tests.servers import ValkeyServer, free_port, postgres, postgres_binaries

