@@ -16,7 +16,7 @@ from pathlib import Path
 from app.adapters.clock import now_us
 from app.store import keys, migrate, partitions, workspaces
 from app.store.engine import Database
-from tests.e2e.service import environment
+from tests.e2e.service import PATIENT, environment
 from tests.polling import until
 from tests.servers import ValkeyServer, free_ports
 
@@ -30,7 +30,7 @@ def api(folder: Path, redis_url: str, port: int) -> Iterator["subprocess.Popen[b
     """An API process that begins to listen on a port."""
     argv = (sys.executable, "-m", "uvicorn", "--factory", "app.asgi:create", "--host", "127.0.0.1", "--port", str(port))
     settings = {"ONEFOLD_DATA_DIR": str(folder), "REDIS_URL": redis_url, "ONEFOLD_KEY_PREFIX": "two:"}
-    env = environment({**settings, "ONEFOLD_QUOTA_LOCAL_SHARE": "0"})
+    env = environment({**settings, **PATIENT, "ONEFOLD_QUOTA_LOCAL_SHARE": "0"})
     with (folder / f"{port}.log").open("wb") as log:
         process = subprocess.Popen((*argv, "--no-access-log", "--no-proxy-headers"), env=env, stdout=log, stderr=log)
     try:
