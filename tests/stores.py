@@ -10,6 +10,7 @@ import pytest
 from app.store import migrate, partitions, workspaces
 from app.store.engine import Database
 from tests.distributed import STORES, distributed, drop
+from tests.polling import until
 from tests.servers import PostgresServer
 
 _numbers = itertools.count(1)
@@ -54,6 +55,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         template = request.getfixturevalue("postgres_template")
         found = Database(server.create_database(f"t{next(_numbers)}", template))
     yield found
+    # A thread that reads ahead may have one still; given back behind that, nobody would close it.
+    until(lambda: not any(engine.pool.checkedout() for engine in (found.main, found.inbox)))  # type: ignore[attr-defined]
     found.dispose()
     if request.param == "citus":
         drop(found.url)
