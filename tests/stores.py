@@ -55,7 +55,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         template = request.getfixturevalue("postgres_template")
         found = Database(server.create_database(f"t{next(_numbers)}", template))
     yield found
-    # A thread that reads ahead may have one still; given back behind that, nobody would close it.
+    # A thread that reads ahead may still have a connection. Whatever comes back behind `dispose`, nobody closes.
     until(lambda: not any(engine.pool.checkedout() for engine in (found.main, found.inbox)))  # type: ignore[attr-defined]
     found.dispose()
     if request.param == "citus":
